@@ -1,0 +1,224 @@
+"""Blocks that all networks share: functions from one tensor to another.
+
+`name` is required: it names the block's main layer, and the layers around it take it as
+a prefix ("stem_conv_pad", "stem_conv", "stem_conv_bn", "stem_conv_act"). Layers follow
+`keras.config.image_data_format()` as it stands when they are drawn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import keras
+from keras import KerasTensor, layers
+
+from cnnzoo.layers import LocalResponseNormalization
+
+Block = Callable[..., KerasTensor]  # called with a tensor and name=
+Padding = Literal["same", "valid"] | int  # an int: so many zero pixels on each side
+
+
+def channel_axis() -> int:
+    return 1 if keras.config.image_data_format() == "channels_first" else -1
+
+
+def spatial_axes() -> tuple[int, int]:
+    return (2, 3) if channel_axis() == 1 else (1, 2)
+
+
+def batch_norm(
+    x: KerasTensor, *, name: str, epsilon: float = 1e-3, momentum: float = 0.99
+) -> KerasTensor:
+    layer = layers.BatchNormalization(
+        axis=channel_axis(), epsilon=epsilon, momentum=momentum, name=name
+    )
+    return layer(x)
+
+
+def prelu(x: KerasTensor, *, name: str) -> KerasTensor:
+    """PReLU with one slope a channel, so that the network takes images of any size."""
+    shared = spatial_axes() if len(x.shape) == 4 else None
+    return layers.PReLU(shared_axes=shared, name=name)(x)
+
+
+def prelu_per_pixel(x: KerasTensor, *, name: str) -> KerasTensor:
+    """PReLU with a slope for each pixel and channel, which ties it to one image size."""
+    return layers.PReLU(name=name)(x)
+
+
+def activate(x: KerasTensor, *, name: str, function: str | Callable) -> KerasTensor:
+    """Whatever activation Keras knows by that name."""
+    return layers.Activation(function, name=name)(x)
+
+
+def activation_block(function: str | Callable) -> Block:
+    """The block for an activation: "prelu", a name that Keras knows, or a function."""
+    return prelu if function == "prelu" else partial(activate, function=function)
+
+
+relu = activation_block("relu")
+
+
+@dataclass(frozen=True)
+class Conv:
+    """How one network draws its convolutions; call it to draw one.
+
+    It carries what applies to all of them, so that blocks need no flags. `build` makes
+    it from the row's own and the caller's arguments.
+
+    Attributes:
+        norm: draws the normalisation after each convolution; None for none.
+        act: draws the activation.
+        use_bias: whether convolutions have a bias.
+        dropout: rate of the network's dropout layers, 0 to 1; 0 draws none.
+        kernel_initializer: of convolutions and dense layers, as Keras takes it.
+        bias_initializer: of convolutions.
+        kernel_regularizer: of convolutions and dense layers.
+        bias_regularizer: of convolutions.
+    """
+
+    norm: Block | None = None
+    act: Block = relu
+    use_bias: bool = True
+    dropout: float = 0.0
+    kernel_initializer: str | keras.Initializer = "glorot_uniform"
+    bias_initializer: str | keras.Initializer = "zeros"
+    kernel_regularizer: keras.Regularizer | None = None
+    bias_regularizer: keras.Regularizer | None = None
+
+    def __call__(
+        self,
+        x: KerasTensor,
+        filters: int,
+        size: int | tuple[int, int],
+        *,
+        name: str,
+        strides: int = 1,
+        padding: Padding = "same",
+    ) -> KerasTensor:
+        """Convolution, normalisation, activation: (b, h, w, c) to (b, h', w', filters).
+
+        An integer `padding` is symmetric, as in Caffe and PyTorch; TensorFlow's "same"
+        pads even sizes unevenly where the stride is 2.
+        """
+        x = self.linear(x, filters, size, name=name, strides=strides, padding=padding)
+        return self.activate(x, name=name)
+
+    def linear(
+        self,
+        x: KerasTensor,
+        filters: int,
+        size: int | tuple[int, int],
+        *,
+        name: str,
+        strides: int = 1,
+        padding: Padding = "same",
+    ) -> KerasTensor:
+        """The same without the activation."""
+        if strides == 1 and isinstance(size, int) and padding == size // 2:
+            padding = "same"  # the same numbers without a layer that pads
+        x, padding = _pad(x, padding, name=name)
+        x = layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding,
+            use_bias=self.use_bias,
+            kernel_initializer=self.kernel_initializer,
+            bias_initializer=self.bias_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            name=name,
+        )(x)
+        return self.norm(x, name=f"{name}_bn") if self.norm else x
+
+    def activate(self, x: KerasTensor, *, name: str) -> KerasTensor:
+        return self.act(x, name=f"{name}_act")
+
+    def dense(
+        self, x: KerasTensor, units: int, *, name: str, activation=None
+    ) -> KerasTensor:
+        """A dense layer: (b, n) to (b, units); linear unless `activation` is given."""
+        return layers.Dense(
+            units,
+            activation,
+            kernel_initializer=self.kernel_initializer,
+            kernel_regularizer=self.kernel_regularizer,
+            name=name,
+        )(x)
+
+    def drop(self, x: KerasTensor, *, name: str) -> KerasTensor:
+        return layers.Dropout(self.dropout, name=name)(x) if self.dropout else x
+
+    def hidden(self, x: KerasTensor, units: int, *, name: str) -> KerasTensor:
+        """Dense layer, activation, dropout: (b, n) to (b, units)."""
+        x = self.activate(self.dense(x, units, name=name), name=name)
+        return self.drop(x, name=f"{name}_dropout")
+
+
+conv_relu = Conv()
+conv_bn = Conv(norm=batch_norm)
+conv_bn_prelu = Conv(norm=batch_norm, act=prelu)
+
+
+def chain(
+    x: KerasTensor, *steps: tuple[str, int, int], conv: Conv, name: str
+) -> KerasTensor:
+    """One convolution after another, a (part of the name, filters, size) each."""
+    for part, filters, size in steps:
+        x = conv(x, filters, size, name=f"{name}_{part}")
+    return x
+
+
+def concat(branches: list[KerasTensor], *, name: str) -> KerasTensor:
+    return layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")(branches)
+
+
+def residual(
+    x: KerasTensor, branch: KerasTensor, *, conv: Conv, name: str
+) -> KerasTensor:
+    """The sum of a shortcut and its branch, activated."""
+    return conv.activate(layers.Add(name=f"{name}_add")([x, branch]), name=name)
+
+
+def lrn(x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0) -> KerasTensor:
+    """Local response normalisation over five channels; Caffe's constants."""
+    layer = LocalResponseNormalization(alpha=alpha, k=k, axis=channel_axis(), name=name)
+    return layer(x)
+
+
+def max_pool(
+    x: KerasTensor,
+    size: int,
+    *,
+    name: str,
+    strides: int | None = None,
+    padding: Padding = "valid",
+) -> KerasTensor:
+    """Max-pooling; an integer `padding` adds zeros, so it belongs behind a ReLU."""
+    x, padding = _pad(x, padding, name=name)
+    return layers.MaxPooling2D(size, strides, padding, name=name)(x)
+
+
+def ceil_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
+    """Caffe's 3x3 max-pool of stride 2, whose last window may hang over the border.
+
+    A row and a column of zeros give the same numbers for every size, odd and even,
+    where the input is not negative, as behind a ReLU (tested).
+    """
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def same_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
+    """TensorFlow's 3x3 max-pool of stride 2 with "same" padding."""
+    return layers.MaxPooling2D(3, 2, "same", name=name)(x)
+
+
+def _pad(
+    x: KerasTensor, padding: Padding, *, name: str
+) -> tuple[KerasTensor, Literal["same", "valid"]]:
+    if isinstance(padding, int):
+        return layers.ZeroPadding2D(padding, name=f"{name}_pad")(x), "valid"
+    return x, padding

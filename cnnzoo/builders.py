@@ -1,0 +1,172 @@
+"""The builders by their usual names, VGG16(...) and so on.
+
+Each is `build` with a catalog name. The signature that all share is written once, as
+the Protocol `Builder`, for editors, type checkers and `help()`; a family with options
+of its own adds them in a Protocol of its own.
+"""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypedDict, Unpack
+
+import keras
+from keras import KerasTensor
+
+from cnnzoo.models.index import ModelInfo, model_info
+from cnnzoo.models.lenet import Subsampling
+from cnnzoo.spec import Activation
+from cnnzoo.zoo import build, find
+
+Weights = str | Path | None
+Shape = tuple[int | None, ...] | None
+Pooling = Literal["avg", "max"] | None
+Initializer = str | keras.Initializer | None
+
+
+class Builder(Protocol):
+    """What every builder takes; `cnnzoo.build` tells what the arguments mean."""
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        input_tensor: KerasTensor | None = None,
+        input_shape: Shape = None,
+        pooling: Pooling = None,
+        classes: int | None = None,
+        classifier_activation: Activation = "softmax",
+        name: str | None = None,
+        *,
+        include_preprocessing: bool = False,
+        dropout: float | None = None,
+        activation: Activation = None,
+        kernel_initializer: Initializer = None,
+        weight_decay: float | None = None,
+    ) -> keras.Model: ...
+
+
+class Common(TypedDict, total=False):
+    """The same arguments behind `weights`, for the Protocols below."""
+
+    input_tensor: KerasTensor | None
+    input_shape: Shape
+    pooling: Pooling
+    classes: int | None
+    classifier_activation: Activation
+    name: str | None
+    include_preprocessing: bool
+    dropout: float | None
+    activation: Activation
+    kernel_initializer: Initializer
+    weight_decay: float | None
+
+
+class LeNetBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        subsampling: Subsampling = "max",
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
+class MLPBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        depth: int = 2,
+        width: int = 512,
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
+class SimpleCNNBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        filters: Sequence[int] = (32, 64),
+        pools: int = 1,
+        dense: Sequence[int] = (128,),
+        batch_norm: bool = False,
+        global_pooling: bool = False,
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
+class SmallResNetBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        shared_slope: bool = False,
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
+def _builder(model: str) -> Any:
+    """`build` of one network, with the shared signature and the family's options."""
+    spec = find(model)
+    signature = inspect.signature(Builder.__call__)
+    _, *shared = signature.parameters.values()
+    own = inspect.signature(spec.variant).parameters.values() if spec.variant else ()
+    signature = signature.replace(parameters=[*shared, *own])
+
+    def builder(*args: Any, **kwargs: Any) -> keras.Model:
+        return build(model, **signature.bind(*args, **kwargs).arguments)
+
+    builder.__signature__ = signature
+    builder.__doc__ = _docstring(model_info(model), (option.name for option in own))
+    return builder
+
+
+def _docstring(info: ModelInfo, own: Any) -> str:
+    height, width, channels = info.input_shape
+    source = info.paper and f"{info.paper.title}, {info.paper.year}, {info.paper.url}"
+    lines = [
+        f"Builds `{info.name}`: {info.parameters:,} parameters at "
+        f"{height}x{width}x{channels}, {info.classes} classes.",
+        "",
+        f"Images (b, h, w, c) of at least {info.min_size}x{info.min_size} pixels and any "
+        "number of channels",
+        "to probabilities (b, classes), float32, rows sum to 1. The arguments are those "
+        "of `cnnzoo.build`.",
+        "",
+        *(f"Own option: {option}, see cnnzoo/models/{info.family}.py." for option in own),
+        f"Differs: {info.differences}" if info.differences else "",
+        "Raises: cnnzoo.UsageError for an argument that cannot be right.",
+        f"Source: {source or 'our own design'}.",
+    ]
+    return "\n".join(lines)
+
+
+LeNet5: LeNetBuilder = _builder("lenet5")
+LeNetGAP: Builder = _builder("lenet_gap")
+MLP: MLPBuilder = _builder("mlp")
+SimpleCNN: SimpleCNNBuilder = _builder("simple_cnn")
+ShapesCNN: Builder = _builder("shapes_cnn")
+SmallVGG: Builder = _builder("small_vgg")
+VerySmallVGG: Builder = _builder("very_small_vgg")
+SmallResNet: SmallResNetBuilder = _builder("small_resnet")
+VGG11: Builder = _builder("vgg11")
+VGG13: Builder = _builder("vgg13")
+VGG16: Builder = _builder("vgg16")
+VGG19: Builder = _builder("vgg19")
+VGG11BN: Builder = _builder("vgg11_bn")
+VGG13BN: Builder = _builder("vgg13_bn")
+VGG16BN: Builder = _builder("vgg16_bn")
+VGG19BN: Builder = _builder("vgg19_bn")
+InceptionV1: Builder = _builder("inception_v1")
+GoogLeNet: Builder = InceptionV1
+ResNet18: Builder = _builder("resnet18")
+ResNet34: Builder = _builder("resnet34")
+ResNet50: Builder = _builder("resnet50")
+ResNet101: Builder = _builder("resnet101")
+ResNet152: Builder = _builder("resnet152")

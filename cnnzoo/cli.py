@@ -1,0 +1,130 @@
+"""The command line: arguments in, exit code out. What a verb does stands in commands.py.
+
+Exit codes: 0 ok, 1 bad input, 2 usage, 3 input/output, 4 unsafe file, 130 and 143 for
+Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import cnnzoo
+from cnnzoo import commands
+from cnnzoo.errors import CnnzooError
+
+DATA_HELP = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar, `cnnzoo VERB DATA --model NAME|DIR --out DIR`."""
+    top = argparse.ArgumentParser(
+        prog="cnnzoo", description="The classic convolutional networks in Keras 3."
+    )
+    top.add_argument("--version", action="version", version=cnnzoo.__version__)
+    top.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_catalog_verbs(verbs)
+    _add_train(verbs)
+    _add_model_verbs(verbs)
+    demo = verbs.add_parser("demo", help="train, evaluate and predict in some minutes")
+    demo.add_argument("--out", default="demo", metavar="DIR")
+    demo.set_defaults(run=commands.demo)
+    return top
+
+
+def _add_catalog_verbs(verbs) -> None:
+    listing = verbs.add_parser("list", help="the networks of the catalog")
+    listing.add_argument("pattern", nargs="?", default="*", help='such as "resnet*"')
+    listing.add_argument("--family")
+    listing.add_argument("--weights", metavar="TAG")
+    listing.add_argument("--json", action="store_true")
+    listing.set_defaults(run=commands.list_networks)
+
+    info = verbs.add_parser("info", help="one network: paper, counts, stages, layers")
+    info.add_argument("model", metavar="NAME")
+    info.add_argument("--layers", action="store_true", help="every layer")
+    info.add_argument("--json", action="store_true")
+    info.set_defaults(run=commands.info)
+
+    plot = verbs.add_parser("plot", help="a picture of the graph, .png or .svg")
+    plot.add_argument("model", metavar="NAME")
+    plot.add_argument("--out", metavar="FILE", help="default: NAME.png")
+    plot.add_argument("--shapes", action="store_true", help="show tensor shapes")
+    plot.add_argument("--names", action="store_true", help="show layer names")
+    plot.add_argument("--rankdir", choices=("TB", "LR"), default="TB")
+    plot.set_defaults(run=commands.plot)
+
+
+def _add_train(verbs) -> None:
+    train = verbs.add_parser("train", help="train a network on your data")
+    train.add_argument("data", metavar="DATA", help=DATA_HELP)
+    train.add_argument("--model", required=True, metavar="NAME")
+    train.add_argument("--out", required=True, metavar="DIR")
+    train.add_argument("--epochs", type=_positive(int), default=10)
+    train.add_argument("--batch-size", type=_positive(int), default=128)
+    train.add_argument("--optimizer", default="adam")
+    train.add_argument("--lr", type=_positive(float), help="default: the optimizer's")
+    train.add_argument("--loss", help="default: cross-entropy")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--patience", type=_positive(int), default=9, metavar="EPOCHS")
+    train.add_argument("--validation", type=float, default=0.1, metavar="SHARE")
+    train.add_argument("--size", type=_positive(int), help="image side, pixels")
+    train.add_argument("--grey", action="store_true", help="one channel")
+    train.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
+    train.add_argument("--download", action="store_true", help="fetch all of MNIST")
+    train.set_defaults(run=commands.train)
+
+
+def _add_model_verbs(verbs) -> None:
+    evaluate = verbs.add_parser("evaluate", help="accuracy, per class, confusion")
+    evaluate.add_argument("data", metavar="DATA", help=DATA_HELP)
+    evaluate.add_argument("--model", required=True, metavar="DIR")
+    evaluate.add_argument("--out", metavar="DIR", help="default: the model's folder")
+    evaluate.add_argument("--json", action="store_true")
+    evaluate.set_defaults(run=commands.evaluate)
+
+    predict = verbs.add_parser("predict", help="classes of images, or of a .csv")
+    predict.add_argument("data", metavar="FILE", nargs="+")
+    predict.add_argument("--model", required=True, metavar="DIR")
+    predict.add_argument("--top", type=_positive(int), default=3, metavar="K")
+    predict.add_argument("--out", metavar="FILE", help="submission of a .csv")
+    predict.add_argument("--json", action="store_true")
+    predict.set_defaults(run=commands.predict)
+
+
+def _positive(kind: type):
+    def number(text: str):
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+        return value
+
+    number.__name__ = kind.__name__  # argparse names it where `text` is no number
+    return number
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; errors become one line on stderr and an exit code."""
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # this process is ours
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("cnnzoo: interrupted", file=sys.stderr)
+        return 130
+    except (CnnzooError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"cnnzoo: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, CnnzooError) else 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""How the command line speaks: tables, JSON, progress, and a quiet start."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from tempfile import TemporaryFile
+
+from rich.console import Console
+from rich.table import Table
+
+FILE_WIDTH = 200  # columns, where the output is a file and nothing should be cut
+
+
+def quiet_start() -> None:
+    """Imports Keras, and holds back what TensorFlow says on stderr while it starts.
+
+    It writes from C++, before its own log level counts; a failed import shows all of it.
+    """
+    stderr = os.dup(2)
+    with TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        except BaseException:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def verbosity() -> int:
+    """Keras's progress bar on a terminal, a line an epoch in a file."""
+    return 1 if sys.stdout.isatty() else 2
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, name in enumerate(header):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console().print(table)
+
+
+def print_pairs(pairs: dict[str, object]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, value in pairs.items():
+        table.add_row(name, str(value))
+    console().print(table)
+
+
+def print_json(content: object) -> None:
+    print(json.dumps(content, indent=2))
+
+
+def console() -> Console:
+    return Console(
+        highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH
+    )

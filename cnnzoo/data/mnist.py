@@ -1,0 +1,171 @@
+"""MNIST: from the package, from Keras's `.npz`, or from a folder of IDX files.
+
+The package holds the whole test split and 6,000 of the 60,000 training digits, so the
+first steps need no download (`docs/make_digits.py` makes both files).
+"""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.idx import MAX_BYTES, read_idx
+from cnnzoo.errors import DatasetError, UsageError
+
+Split = Literal["train", "test"]
+
+CLASS_NAMES = tuple("0123456789")
+
+_DIGITS = Path(__file__).parent / "digits"
+_IDX_STEMS = {"train": "train", "test": "t10k"}
+
+
+def load_mnist(
+    split: Split, path: str | Path | None = None, download: bool = False
+) -> Images:
+    """Loads the training or the test split of MNIST, or of a set in its formats.
+
+    Without a `path`, "test" is the whole test split, from the package. "train" is
+    `CNNZOO_DATA/mnist.npz` where that file exists, else with `download` all 60,000
+    digits by way of Keras, else the 6,000 in the package.
+
+    Args:
+        split: "train" or "test".
+        path: an `.npz` file with the arrays x_train, y_train, x_test and y_test, or a
+            folder with IDX files, packed or not (MNIST, Fashion-MNIST).
+        download: allows Keras to fetch the training digits.
+
+    Returns:
+        Images of (n, 28, 28, 1) and labels of 0 to 9, in the order of the file.
+
+    Raises:
+        DatasetError: a file is missing, damaged, or not in one of these formats, or
+            the download failed.
+        UsageError: `split` is neither "train" nor "test".
+    """
+    if split not in _IDX_STEMS:
+        raise UsageError(
+            f"unknown split {split!r} of MNIST: expected 'train' or 'test', so pass "
+            "one of the two"
+        )
+    if path is not None:
+        path = Path(path)
+        return _read_folder(path, split) if path.is_dir() else _read_keras(path, split)
+    if split == "train":
+        local = Path(os.environ.get("CNNZOO_DATA", "")) / "mnist.npz"
+        if "CNNZOO_DATA" in os.environ and local.is_file():
+            return _read_keras(local, split)
+        if download:
+            return _download()
+    return load_embedded(split)
+
+
+def load_embedded(split: Split) -> Images:
+    """Loads the digits in the package: 6,000 to train on, or the whole test split."""
+    return _read_npz(_DIGITS / f"{split}.npz", "images", "labels")
+
+
+def is_mnist_folder(path: str | Path) -> bool:
+    """Tells whether `path` is a folder with at least one of the four IDX files."""
+    return any(
+        _find(Path(path), stem, kind) is not None
+        for stem in _IDX_STEMS.values()
+        for kind in ("images-idx3", "labels-idx1")
+    )
+
+
+def _find(folder: Path, stem: str, kind: str) -> Path | None:
+    """Finds an IDX file under one of the four spellings of its name."""
+    for name in (f"{stem}-{kind}-ubyte", f"{stem}-{kind.replace('-', '.')}-ubyte"):
+        for ending in ("", ".gz"):
+            if (folder / f"{name}{ending}").is_file():
+                return folder / f"{name}{ending}"
+    return None
+
+
+def _read_folder(folder: Path, split: Split) -> Images:
+    files = []
+    for kind in ("images-idx3", "labels-idx1"):
+        file = _find(folder, _IDX_STEMS[split], kind)
+        if file is None:
+            raise DatasetError(
+                f"cannot read the {split} split from {folder}: expected the file "
+                f"{_IDX_STEMS[split]}-{kind}-ubyte, with or without .gz, found none, "
+                "so put it there"
+            )
+        files.append(file)
+    return _checked(folder, read_idx(files[0], rank=3), read_idx(files[1], rank=1))
+
+
+def _read_keras(path: Path, split: Split) -> Images:
+    return _read_npz(path, f"x_{split}", f"y_{split}")
+
+
+def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
+    if not os.path.isfile(path):
+        raise DatasetError(
+            f"cannot read {path}: expected an .npz file or a folder of IDX files, "
+            "found neither, so check the path"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_BYTES:
+            raise ValueError(f"{size} bytes where at most {MAX_BYTES} are read")
+        with np.load(path, allow_pickle=False) as arrays:
+            images = np.asarray(arrays[images_key])
+            labels = np.asarray(arrays[labels_key])
+    except KeyError as error:
+        raise DatasetError(
+            f"cannot read {path}: expected the arrays {images_key} and {labels_key}, "
+            f"found a file without one of them ({str(error)[:200]}), so pass a file in "
+            "the layout of Keras's mnist.npz"
+        ) from error
+    # The zip, deflate, LZMA and npy readers each fail in their own way.
+    except Exception as error:
+        raise DatasetError(
+            f"cannot read {path}: expected a sound .npz file, found "
+            f"{str(error)[:200]}, so fetch the file again"
+        ) from error
+    return _checked(path, images, labels)
+
+
+def _download() -> Images:
+    # Keras raises a bare Exception where the network fails.
+    try:
+        (images, labels), _ = keras.datasets.mnist.load_data()
+    except Exception as error:
+        raise DatasetError(
+            "cannot download MNIST's training digits by way of Keras: expected its "
+            f"mnist.npz, found {str(error)[:300]}, so check the network or leave "
+            "download off"
+        ) from error
+    return _checked("Keras's mnist.npz", images, labels)
+
+
+def _checked(where: str | Path, images: np.ndarray, labels: np.ndarray) -> Images:
+    """Makes `Images` of arrays (n, h, w) and (n,) that fit each other."""
+    if images.dtype != np.uint8 or images.ndim != 3 or 0 in images.shape:
+        raise _misfit(where, "uint8 images (n, h, w)", f"{images.dtype} {images.shape}")
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise _misfit(
+            where,
+            f"{len(images)} integer labels, one for each image",
+            f"{labels.dtype} {labels.shape}",
+        )
+    if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
+        raise _misfit(
+            where, "labels of 0 to 9", f"labels of {labels.min()} to {labels.max()}"
+        )
+    return Images(images[..., np.newaxis], labels.astype(np.int64), CLASS_NAMES)
+
+
+def _misfit(where: str | Path, expected: str, found: str) -> DatasetError:
+    return DatasetError(
+        f"cannot use {where} as MNIST: expected {expected}, found {found}, so check "
+        "that it is the right file"
+    )

@@ -1,0 +1,235 @@
+"""Preprocessing: pixels of 0 to 255 become what a network was trained on.
+
+One description, `Preprocess`, is carried out twice with the same numbers: on arrays by
+`preprocess_input`, and inside a model by `draw`. Where an image has not 3 channels but
+the description has 3 values, their average is used for every channel, and channels are
+not reordered.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import cast
+
+import keras
+import numpy as np
+from keras import KerasTensor, layers, ops
+
+from cnnzoo.errors import UsageError
+from cnnzoo.spec import Preprocess
+
+MODES: Mapping[str, Preprocess] = MappingProxyType(
+    {
+        "none": Preprocess(),
+        "caffe": Preprocess(order="bgr", mean=(103.939, 116.779, 123.68)),
+        "tf": Preprocess(mean=(1.0,), scale=1 / 127.5),
+        "torch": Preprocess(
+            mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255
+        ),
+        "unit": Preprocess(scale=1 / 255),
+        "samplewise": Preprocess(samplewise=True),
+    }
+)
+"""The modes known by name; `caffe` has its mean in the order blue, green, red."""
+
+_EPSILON = 1e-7
+_CHUNK = 256
+
+
+def resolve(mode: str | Preprocess) -> Preprocess:
+    """Returns the description that a mode's name stands for, or `mode` itself.
+
+    Raises:
+        UsageError: no mode has this name.
+    """
+    if isinstance(mode, Preprocess):
+        return mode
+    if mode in MODES:
+        return MODES[mode]
+    if mode == "featurewise":
+        raise UsageError(
+            "preprocessing mode 'featurewise' has no fixed numbers: expected a "
+            "Preprocess, found the name, so measure it with "
+            "preprocess.featurewise(images) and pass the result"
+        )
+    near = difflib.get_close_matches(str(mode), MODES, n=1, cutoff=0.0)[0]
+    raise UsageError(
+        f"unknown preprocessing mode {str(mode)[:100]!r}: expected a Preprocess or one "
+        f"of {', '.join(MODES)}, so did you mean {near!r}?"
+    )
+
+
+def featurewise(images: np.ndarray) -> Preprocess:
+    """Measures the mean and the deviation of each channel over a set.
+
+    Args:
+        images: (n, h, w, c) integers or floats, with at least one pixel.
+
+    Returns:
+        A description that brings each channel of this set to mean 0 and deviation 1; a
+        channel of one value only keeps its scale.
+
+    Raises:
+        UsageError: `images` has another rank or dtype, is empty, or is not finite.
+    """
+    images = _pixels(images, ranks=(4,))
+    starts = range(0, len(images), _CHUNK)
+    axes = (0, 1, 2)
+    pixels = images.size // images.shape[-1]
+    total = sum(
+        images[start : start + _CHUNK].sum(axes, dtype=np.float64) for start in starts
+    )
+    mean = np.asarray(total) / pixels
+    squares = sum(
+        np.square(images[start : start + _CHUNK] - mean).sum(axes) for start in starts
+    )
+    std = np.sqrt(np.asarray(squares) / pixels)
+    std[std == 0] = 1.0
+    return Preprocess(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+
+
+def preprocess_input(x: np.ndarray, mode: str | Preprocess) -> np.ndarray:
+    """Preprocesses one image or a batch of images.
+
+    Args:
+        x: (h, w, c) or (b, h, w, c), integers or floats of 0 to 255.
+        mode: a name of `MODES`, or a `Preprocess`.
+
+    Returns:
+        A new float32 array of the same shape.
+
+    Raises:
+        UsageError: the mode is unknown or does not fit the channels, or `x` has another
+            rank or dtype, is empty, or is not finite.
+    """
+    x = _pixels(x, ranks=(3, 4))
+    how = _fit(resolve(mode), x.shape[-1])
+    ordered = x[..., ::-1] if how.order == "bgr" else x
+    scaled = ordered.astype(np.float32) * np.float32(how.scale)
+    result = (scaled - np.asarray(how.mean, np.float32)) / np.asarray(how.std, np.float32)
+    if how.samplewise:
+        axes = (-3, -2, -1)
+        mean = result.mean(axes, keepdims=True, dtype=np.float64)
+        variance = result.var(axes, keepdims=True, dtype=np.float64)
+        result = (result - mean) / np.sqrt(variance + _EPSILON)
+    return result.astype(np.float32)
+
+
+def draw(x: KerasTensor, mode: str | Preprocess, axis: int) -> KerasTensor:
+    """Draws the same computation into a model, with stock Keras layers only.
+
+    The layers compute in float32 under every dtype policy. Nothing is drawn for what
+    changes nothing.
+
+    Args:
+        x: images (b, h, w, c) or (b, c, h, w); h and w may be unknown.
+        mode: a name of `MODES`, or a `Preprocess`.
+        axis: the axis of the channels, 1, 3 or -1.
+
+    Returns:
+        A tensor of the same shape.
+
+    Raises:
+        UsageError: the mode is unknown or does not fit the channels, or the number of
+            channels is not known.
+    """
+    channels = x.shape[axis]
+    if channels is None:
+        raise UsageError(
+            f"cannot draw preprocessing for images of shape {x.shape}: expected a "
+            f"known number of channels on axis {axis}, found None, so give the input "
+            "one"
+        )
+    how = _fit(resolve(mode), channels)
+    if how.order == "bgr":
+        x = _flip(x, axis)
+    x = _standardize(x, how, axis)
+    if how.samplewise:
+        x = layers.LayerNormalization(
+            axis=[1, 2, 3],  # pyright: ignore[reportArgumentType] (lists are documented)
+            epsilon=_EPSILON,
+            center=False,
+            scale=False,
+            dtype="float32",
+            name="preprocess_samplewise",
+        )(x)
+    return x
+
+
+def _standardize(x: KerasTensor, how: Preprocess, axis: int) -> KerasTensor:
+    """Draws `(x * scale - mean) / std`, in one layer where one value serves all."""
+    scale, offset = how.scale, 0.0
+    alike = len(how.mean) == 1 and len(how.std) == 1
+    if alike:
+        scale, offset = scale / how.std[0], -how.mean[0] / how.std[0]
+    if scale != 1.0 or offset != 0.0:
+        x = layers.Rescaling(scale, offset, dtype="float32", name="preprocess_scale")(x)
+    if alike:
+        return x
+    mean, std = np.broadcast_arrays(how.mean, how.std)
+    return layers.Normalization(
+        axis=axis,
+        mean=mean.tolist(),
+        variance=np.square(std).tolist(),
+        dtype="float32",
+        name="preprocess_mean",
+    )(x)
+
+
+def _flip(x: KerasTensor, axis: int) -> KerasTensor:
+    """Reverses `axis` by an operation named `preprocess_flip`.
+
+    `ops.flip` takes no name; a throw-away Function is the public way to its operation.
+    """
+    flipped = cast(KerasTensor, ops.flip(x, axis=axis))
+    keras.Function(x, flipped).operations[-1].name = "preprocess_flip"
+    return flipped
+
+
+def _fit(how: Preprocess, channels: int) -> Preprocess:
+    """Returns `how` for so many channels; see the top of this file for the rule."""
+    for name, values in (("mean", how.mean), ("std", how.std)):
+        if len(values) not in (1, 3, channels):
+            raise UsageError(
+                f"cannot preprocess images of {channels} channels: expected a {name} "
+                f"of 1, 3 or {channels} values, found {len(values)}, so pass as many"
+            )
+    if min(how.std) <= 0:
+        raise UsageError(
+            f"cannot preprocess with the deviations {how.std}: expected values above "
+            f"0, found {min(how.std)}, so use 1 for a channel that does not vary"
+        )
+    if channels == 3:
+        return how
+    return replace(
+        how,
+        order="rgb",
+        mean=_averaged(how.mean, channels),
+        std=_averaged(how.std, channels),
+    )
+
+
+def _averaged(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) == channels:
+        return values
+    return (sum(values) / len(values),)
+
+
+def _pixels(x: np.ndarray, ranks: tuple[int, ...]) -> np.ndarray:
+    """Returns `x`, or a tensor of any backend, as an array of real, finite numbers."""
+    x = np.asarray(x)
+    if x.ndim not in ranks or 0 in x.shape or x.dtype.kind not in "uif":
+        raise UsageError(
+            f"cannot preprocess an array of {x.dtype} {x.shape}: expected integers or "
+            f"floats of rank {' or '.join(map(str, ranks))}, channels last, and at "
+            "least one pixel, so pass images of 0 to 255"
+        )
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise UsageError(
+            f"cannot preprocess an array of {x.dtype} {x.shape}: expected finite "
+            "values, found NaN or infinity, so check where the images come from"
+        )
+    return x

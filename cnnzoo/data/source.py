@@ -1,0 +1,97 @@
+"""DATA, as the command line takes it: what a name or path holds, and how it is fed.
+
+`mnist`, a folder of class folders, a folder of MNIST's four files, a `.npz`, a `.csv`.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.images import Batches, Folder, scan
+from cnnzoo.data.mnist import is_mnist_folder, load_mnist
+from cnnzoo.data.table import read_csv
+from cnnzoo.errors import DatasetError
+
+Source = Images | Folder
+Split = Literal["train", "test"]
+PILLOW_MODES = {1: "L", 3: "RGB"}  # by channels
+
+
+def open_source(data: str, split: Split = "train", *, download: bool = False) -> Source:
+    """Opens what `data` names; of MNIST's forms, the given split.
+
+    Raises:
+        DatasetError: there is nothing of that name, or nothing that can be read.
+    """
+    if data == "mnist":
+        return load_mnist(split, download=download)
+    path = Path(data)
+    if path.suffix == ".npz" or is_mnist_folder(path):
+        return load_mnist(split, path)
+    if path.suffix == ".csv":
+        return read_csv(path)
+    if path.is_dir():
+        return scan(path)
+    raise DatasetError(
+        f"{data} is no data set: expected mnist, a folder of class folders, a folder of "
+        "MNIST's four files, a .npz or a .csv"
+    )
+
+
+def fitted(source: Images, shape: tuple[int, ...]) -> Images:
+    """Images in another size, and as grey or RGB, as a network wants them.
+
+    Args:
+        shape: height, width and channels; 1 and 3 channels become each other.
+
+    Returns:
+        The set itself where it has the shape already, else a resized copy (bilinear,
+        with antialiasing), uint8.
+
+    Raises:
+        DatasetError: the channels are neither equal nor 1 and 3.
+    """
+    if source.images.shape[1:] == tuple(shape):
+        return source
+    height, width, channels = shape
+    found = source.images.shape[-1]
+    if not {found, channels} <= PILLOW_MODES.keys():
+        raise DatasetError(
+            f"cannot turn images of {found} channels into {channels}: expected 1 or 3, "
+            "so build the network for the channels of the data"
+        )
+    resized = np.empty((len(source), *shape), np.uint8)
+    for i, pixels in enumerate(source.images):
+        image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
+        image = image.convert(PILLOW_MODES[channels])
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        resized[i] = np.asarray(image).reshape(shape)
+    return replace(source, images=resized)
+
+
+def feed(
+    source: Source | np.ndarray,
+    shape: tuple[int, ...],
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    seed: int = 0,
+):
+    """What `fit` and `predict` take: (images, labels), or (batches, None) for a folder.
+
+    Args:
+        shape: the model's height, width and channels.
+    """
+    if isinstance(source, Folder):
+        height, width, channels = shape
+        size = (height, width)
+        return Batches(
+            source, size, channels, batch_size, shuffle=shuffle, seed=seed
+        ), None
+    if isinstance(source, Images):
+        return fitted(source, shape).images, source.labels
+    return source, None

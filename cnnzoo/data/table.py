@@ -1,0 +1,253 @@
+"""CSV files of pixels, one image a line, and CSV files of predicted labels.
+
+Three forms are read: without a header, the label first; with a header that names a
+label column; and with a header but no label column, which is an unlabelled set.
+"""
+
+import csv
+import io
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.files import write_text
+
+LABEL_COLUMNS = frozenset({"label", "class", "target"})
+ID_COLUMNS = frozenset({"id", "imageid", "image_id"})
+
+_INTEGER = re.compile(r"\s*\+?[0-9]{1,18}\s*", re.ASCII)
+_ENCODING = "utf-8-sig"  # UTF-8, with or without a byte order mark
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the columns of a file are, by position from 0.
+
+    `skipped` is the number of lines before the first row; `shape` is (h, w, c).
+    """
+
+    columns: int
+    label: int | None
+    row_id: int | None
+    skipped: int
+    shape: tuple[int, int, int]
+
+
+def read_csv(path: str | Path) -> Images:
+    """Reads images and, where the file has them, labels.
+
+    A header is a first line that names a label or id column, or that holds no integer.
+    Label columns are label, class and target, id columns are id, imageid and image_id,
+    in any case. All other columns are pixels in order: h*w of a square grey image, or
+    h*w*3 of a square RGB image, whose three channels stand side by side.
+
+    Args:
+        path: a UTF-8 file with commas; a byte order mark, CRLF and quotes may be there.
+
+    Returns:
+        Images (n, h, w, 1) or (n, h, w, 3); `class_names` "0" to the largest label, or
+        none for an unlabelled set, whose `ids` then hold the id column if there is one.
+
+    Raises:
+        DatasetError: the file is missing or empty, its columns make no square image, a
+            value is no integer of 0 to 255, or a label between 0 and the largest has no
+            row; the message names the line, counted from 1.
+    """
+    path = Path(path)
+    if not os.path.isfile(path):
+        raise DatasetError(
+            f"cannot read {path}: expected a CSV file, found no regular file, so check "
+            "the path"
+        )
+    try:
+        layout = _read_layout(path)
+        table = _read_body(path, layout)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(
+            f"cannot read {path}: expected a CSV file in UTF-8, found {error}, so save "
+            "it as one"
+        ) from error
+    parts = [table[name] for name in table.dtype.names or () if name.startswith("p")]
+    images = np.concatenate(parts, axis=1).reshape(-1, *layout.shape)
+    if layout.label is None:
+        ids = None if layout.row_id is None else tuple(map(str, table["id"]))
+        return Images(images, None, (), ids)
+    return Images(images, table["label"], _class_names(path, table["label"]))
+
+
+def write_submission(
+    path: str | Path,
+    labels: Sequence[int] | np.ndarray,
+    ids: Sequence[str] | None = None,
+    columns: tuple[str, str] = ("ImageId", "Label"),
+) -> Path:
+    """Writes predicted labels as a CSV file of two columns, atomically.
+
+    Args:
+        path: the file to write; it is replaced if it is there.
+        labels: (n,) integers.
+        ids: n row names; None numbers the rows from 1.
+        columns: the header.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: `ids` and `labels` differ in length.
+        SaveError: the file cannot be written.
+    """
+    names = range(1, len(labels) + 1) if ids is None else ids
+    if len(names) != len(labels):
+        raise UsageError(
+            f"cannot write {path}: expected one id for each of {len(labels)} labels, "
+            f"found {len(names)} ids, so pass as many"
+        )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    rows = zip(names, labels, strict=True)
+    writer.writerows((name, int(label)) for name, label in rows)
+    return write_text(path, text.getvalue())
+
+
+def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yields line number, from 1, and fields of every line that is not blank."""
+    with path.open(encoding=_ENCODING, newline="") as stream:
+        reader = csv.reader(stream)
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+
+
+def _read_layout(path: Path) -> _Layout:
+    """Tells from the first line what each column is."""
+    rows = _rows(path)
+    line, first = next(rows, (0, []))
+    names = [field.strip().lower() for field in first]
+    named = any(name in LABEL_COLUMNS | ID_COLUMNS for name in names)
+    header = named or not any(map(_INTEGER.fullmatch, first))
+    if not first or (header and next(rows, None) is None):
+        raise DatasetError(
+            f"cannot read {path}: expected one line an image, found none, so check the "
+            "file"
+        )
+    label = _position(path, line, names, LABEL_COLUMNS) if header else 0
+    row_id = _position(path, line, names, ID_COLUMNS) if header else None
+    pixels = len(first) - (label is not None) - (row_id is not None)
+    return _Layout(
+        columns=len(first),
+        label=label,
+        row_id=row_id,
+        skipped=line if header else line - 1,
+        shape=_shape(path, line, pixels),
+    )
+
+
+def _position(
+    path: Path, line: int, names: list[str], wanted: frozenset[str]
+) -> int | None:
+    found = [position for position, name in enumerate(names) if name in wanted]
+    if len(found) > 1:
+        raise DatasetError(
+            f"cannot read {path}, line {line}: expected at most one column named "
+            f"{', '.join(sorted(wanted))}, found {len(found)}, so rename or remove one"
+        )
+    return found[0] if found else None
+
+
+def _shape(path: Path, line: int, pixels: int) -> tuple[int, int, int]:
+    """Returns h, w and c of a square image of so many values."""
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if side and side * side * channels == pixels:
+            return side, side, channels
+    raise DatasetError(
+        f"cannot read {path}, line {line}: expected a square number of pixel columns "
+        f"for grey images, or three times one for RGB, found {pixels}, so check the "
+        "columns, of which label and id columns must be named in a header"
+    )
+
+
+def _read_body(path: Path, layout: _Layout) -> np.ndarray:
+    """Reads all rows into an array with the fields label, id, p0, p1, ..."""
+    try:
+        table = np.loadtxt(
+            path,
+            dtype=_dtype(layout),
+            comments=None,
+            delimiter=",",
+            quotechar='"',
+            skiprows=layout.skipped,
+            encoding=_ENCODING,
+            ndmin=1,
+        )
+    except UnicodeDecodeError:
+        raise
+    except ValueError as error:
+        raise _fault(path, layout, str(error)) from error
+    if layout.label is not None and table["label"].min() < 0:
+        raise _fault(path, layout, "a label below 0")
+    return table
+
+
+def _dtype(layout: _Layout) -> np.dtype:
+    """One field for the label, one for the id, one for each run of pixel columns."""
+    special: dict[int, tuple[str, type]] = {}
+    if layout.label is not None:
+        special[layout.label] = ("label", np.int64)
+    if layout.row_id is not None:
+        special[layout.row_id] = ("id", object)
+    fields: list[tuple] = []
+    start = 0
+    for position in (*sorted(special), layout.columns):
+        if position > start:
+            fields.append((f"p{start}", np.uint8, (position - start,)))
+        if position in special:
+            fields.append(special[position])
+        start = position + 1
+    return np.dtype(fields)
+
+
+def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
+    """Finds the first field that is not as it must be."""
+    for line, row in _rows(path):
+        if line <= layout.skipped:
+            continue
+        if len(row) != layout.columns:
+            return DatasetError(
+                f"cannot read {path}, line {line}: expected {layout.columns} fields, "
+                f"as in the first line, found {len(row)}, so correct the line"
+            )
+        for column, field in enumerate(row):
+            is_label = column == layout.label
+            whole = _INTEGER.fullmatch(field) is not None
+            if column == layout.row_id or (whole and (is_label or int(field) <= 255)):
+                continue
+            wanted = "a label from 0 up" if is_label else "a pixel of 0 to 255"
+            return DatasetError(
+                f"cannot read {path}, line {line}, column {column + 1}: expected "
+                f"{wanted} as an integer, found {field[:50]!r}, so correct the value"
+            )
+    return DatasetError(
+        f"cannot read {path}: expected lines of {layout.columns} integers, found "
+        f"{reason[:300]}, so correct the file"
+    )
+
+
+def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:
+    """Returns "0" to the largest label, each of which must have a row."""
+    present = np.unique(labels)
+    if present[-1] != len(present) - 1:
+        gap = int(np.argmax(present != np.arange(len(present))))
+        raise DatasetError(
+            f"cannot read {path}: expected a row for every label of 0 to "
+            f"{present[-1]}, found none for {gap}, so number the classes without a gap"
+        )
+    return tuple(map(str, range(len(present))))

@@ -1,0 +1,144 @@
+"""The main job on real input in some minutes: `cnnzoo demo`.
+
+Lists the zoo, draws networks, trains LeNetGAP on the 6,000 digits in the package,
+evaluates it on MNIST's test split, predicts a picture file, and writes a report.
+"""
+
+import io
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from cnnzoo import figures, files
+from cnnzoo.console import verbosity
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import shifted
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
+from cnnzoo.models.index import list_models, model_info
+from cnnzoo.report import Section, html
+from cnnzoo.train.run import Settings, fit
+from cnnzoo.zoo import build
+
+NETWORK = "lenet_gap"
+DRAWN = ("lenet_gap", "vgg16", "inception_v1", "resnet18")
+SETTINGS = Settings(epochs=12, batch_size=64, learning_rate=2e-3)
+SHOWN = 16  # misread digits in the report
+
+
+def run(out: Path) -> Evaluation:
+    """Runs the whole demonstration; its pictures and `report.html` go into `out`."""
+    keras.utils.set_random_seed(0)
+    started = time.monotonic()
+    say(f"1. The zoo has {len(list_models())} networks: {', '.join(list_models())}")
+    say(f"\n2. Drawing {', '.join(DRAWN)}")
+    pictures = {name: draw(name, out / f"{name}.png") for name in DRAWN}
+
+    train, validation = load_embedded("train").split(0.1, seed=0)
+    say(
+        f"\n3. Training {NETWORK} on {len(train):,} digits, each also moved four ways; "
+        f"{len(validation):,} held out"
+    )
+    model = build(NETWORK, include_preprocessing=True)
+    history = fit(
+        model, shifted(train, 2), validation, out, SETTINGS, verbose=verbosity()
+    )
+    curves = figures.learning_curves(history)
+    files.write_bytes(out / "curves.png", curves)
+
+    test = load_embedded("test")
+    result = evaluate(model, test)
+    say(
+        f"\n4. On MNIST's test split: {100 * result.accuracy:.2f} % of "
+        f"{result.images:,} digits right"
+    )
+    confusion = figures.confusion(result)
+    files.write_bytes(out / "confusion.png", confusion)
+    misread = mistakes(test, result)
+    files.write_bytes(out / "misread.png", misread)
+
+    prediction = predict_file(model, test.images[0], out / "digit.png")
+    name, share = prediction.top[0]
+    say(f"\n5. {prediction.path} shows a {name} ({100 * share:.1f} % sure)")
+
+    page = report(pictures, result, (curves, confusion, misread), prediction)
+    files.write_text(out / "report.html", page)
+    say(f"\nDone in {time.monotonic() - started:.0f} s. Written, for you to look at:")
+    for path in sorted(out.iterdir()):
+        say(f"  {path}")
+    return result
+
+
+def draw(name: str, path: Path) -> bytes:
+    """The network's stages as a picture, in `path` and returned."""
+    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
+        picture = figures.stages(build(name))
+    files.write_bytes(path, picture)
+    return picture
+
+
+def mistakes(test: Images, result: Evaluation) -> bytes:
+    """The digits that the network was surest of and misread."""
+    predicted = result.probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != result.labels)
+    surest = wrong[np.argsort(-result.probabilities[wrong].max(1))][:SHOWN]
+    captions = [f"{result.labels[i]} read as {predicted[i]}" for i in surest]
+    return figures.gallery(test.images[surest], captions)
+
+
+def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Prediction:
+    """Writes a digit as a PNG and reads it back as any picture file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.squeeze()).save(buffer, "PNG")
+    files.write_bytes(path, buffer.getvalue())
+    return predict(model, [path], top=3)[0]
+
+
+def report(
+    drawn: dict[str, bytes],
+    result: Evaluation,
+    pictures: tuple[bytes, bytes, bytes],
+    prediction: Prediction,
+) -> str:
+    """The page that tells all of it."""
+    curves, confusion, misread = pictures
+    zoo = [
+        (i.name, f"{i.parameters:,}", f"{i.macs / 1e6:,.1f} M", i.min_size)
+        for i in map(model_info, list_models())
+    ]
+    best = ", ".join(f"{name} {100 * share:.1f} %" for name, share in prediction.top)
+    return html(
+        "cnnzoo demo",
+        f"{NETWORK}, trained here on the package's digits, reads "
+        f"{100 * result.accuracy:.2f} % of MNIST's {result.images:,} test digits.",
+        [
+            Section("Learning", pictures=[(curves, "loss and accuracy by epoch")]),
+            Section(
+                "On the test split",
+                f"{result.error_percent:.2f} % of {result.images:,} digits are misread; "
+                "the mistakes it was surest of stand below.",
+                pictures=[
+                    (confusion, "confusion matrix"),
+                    (misread, "digits that were misread"),
+                ],
+            ),
+            Section("One picture file", f"{prediction.path}: {best}."),
+            Section(
+                "Four networks of the zoo",
+                "A box a stage: its height is the image's, its width the channels'.",
+                pictures=[(data, name) for name, data in drawn.items()],
+            ),
+            Section(
+                "The whole zoo",
+                header=("network", "parameters", "MACs", "smallest image"),
+                rows=zoo,
+            ),
+        ],
+    )
+
+
+def say(text: str) -> None:
+    print(text, flush=True)

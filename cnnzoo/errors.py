@@ -1,0 +1,54 @@
+"""One small tree of exceptions.
+
+Every error of cnnzoo is a `CnnzooError` and also the built-in error that a caller would
+expect, so `except ValueError` keeps working. A message is one sentence that says what,
+where, what was expected, what was found and what to do. `exit_code` is what the command
+line returns: 1 bad input, 2 usage, 3 input/output, 4 unsafe file.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class CnnzooError(Exception):
+    """Base of all errors that cnnzoo raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(CnnzooError, ValueError):
+    """An argument that no data could make right: unknown name, impossible size."""
+
+    exit_code = 2
+
+
+class DatasetError(CnnzooError, ValueError):
+    """A data set whose files, labels or layout cannot be used as they are."""
+
+
+class ImageDecodeError(DatasetError):
+    """A file that should be an image and is not a readable one."""
+
+
+class WeightFileError(CnnzooError, ValueError):
+    """A model or weight file that is damaged or does not fit the model."""
+
+
+class UnsafeFileError(WeightFileError):
+    """A file that asks for something that no honest file asks for."""
+
+    exit_code = 4
+
+
+class SaveError(CnnzooError, OSError):
+    """A file that could not be written; what stood there before is untouched."""
+
+    exit_code = 3
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> UsageError:
+    """The error for a name that is not among the `known`, with the nearest of them."""
+    known = sorted(known)
+    near = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return UsageError(f"unknown {kind} {str(name)[:80]!r}; {hint[:800]}")

@@ -1,0 +1,243 @@
+"""What a built graph tells: layers, MACs, stages, cut points, receptive field.
+
+All of it comes from the graph that Keras keeps, of any functional model on any backend;
+nothing is run and nothing is profiled. One MAC is one multiply-add of a convolution or
+dense layer for one image.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+from keras import KerasTensor, layers
+
+from cnnzoo.errors import unknown
+
+Shape = tuple[int | None, ...]
+
+STAGE = re.compile(r"stage(\d+)_")
+CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
+WHOLE_IMAGE = (
+    layers.GlobalAveragePooling2D,
+    layers.GlobalMaxPooling2D,
+    layers.Flatten,
+    layers.Dense,
+)
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer of a network, as `cnnzoo info NAME --layers` shows it.
+
+    Attributes:
+        name: the layer's name.
+        kind: its class.
+        shape: its output without the batch, as it stands in the model.
+        kernel: height and width of its window; None where it has none.
+        strides: vertical and horizontal step; None likewise.
+        parameters: trainable and not.
+        macs: multiply-adds for one image; 0 where the image size is open.
+        receptive_field: pixels of the image that one output value sees, a side; None
+            where it sees the whole image.
+    """
+
+    name: str
+    kind: str
+    shape: Shape
+    kernel: tuple[int, int] | None
+    strides: tuple[int, int] | None
+    parameters: int
+    macs: int
+    receptive_field: int | None
+
+
+def nodes(model: keras.Model) -> list:
+    """The calls that make up the model's graph, each after those it depends on.
+
+    A node has `operation`, `input_tensors` and `outputs`. Keras keeps them in a private
+    attribute, which is read here and nowhere else.
+    """
+    by_depth = model._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
+def layer_rows(model: keras.Model) -> list[LayerRow]:
+    """One row for each operation of the graph, in order."""
+    fields = _receptive_fields(model)
+    rows = []
+    for node in nodes(model):
+        op = node.operation
+        window = _window(op)
+        rows.append(
+            LayerRow(
+                name=op.name,
+                kind=type(op).__name__,
+                shape=tuple(node.outputs[0].shape[1:]),
+                kernel=window[0] if window else None,
+                strides=window[1] if window else None,
+                parameters=op.count_params() if isinstance(op, keras.Layer) else 0,
+                macs=_macs(op, node.outputs[0].shape),
+                receptive_field=fields[id(node.outputs[0])][0],
+            )
+        )
+    return rows
+
+
+def macs(model: keras.Model) -> int:
+    """Multiply-adds for one image of the model's input size."""
+    return sum(row.macs for row in layer_rows(model))
+
+
+def parameters(model: keras.Model) -> tuple[int, int]:
+    """How many numbers the model holds, and how many of them can train."""
+    trainable = sum(math.prod(w.shape) for w in model.trainable_weights)
+    return model.count_params(), trainable
+
+
+def stages(model: keras.Model) -> dict[str, KerasTensor]:
+    """The last tensor of each stage by its name, "stage1" first."""
+    ends: dict[int, KerasTensor] = {}
+    for node in nodes(model):
+        match = STAGE.match(node.operation.name)
+        if match:
+            ends[int(match[1])] = node.outputs[0]
+    return {f"stage{i}": ends[i] for i in sorted(ends)}
+
+
+def ancestors(model: keras.Model, name: str) -> list[str]:
+    """The operation `name` and all that it depends on, in the graph's order.
+
+    Raises:
+        UsageError: the model has no operation of that name.
+    """
+    order = nodes(model)
+    wanted = {id(t) for n in order if n.operation.name == name for t in n.outputs}
+    if not wanted:
+        raise unknown("layer", name, (node.operation.name for node in order))
+    found = []
+    for node in reversed(order):
+        if wanted.intersection(id(tensor) for tensor in node.outputs):
+            wanted.update(id(tensor) for tensor in node.input_tensors)
+            found.append(node.operation.name)
+    return found[::-1]
+
+
+def cut_points(model: keras.Model) -> list[str]:
+    """The operations that every path from the input to the output goes through.
+
+    The graph can be cut behind each of them, into a front and a tail that share one
+    tensor. The model must have one input and one output.
+    """
+    order = nodes(model)
+    place = {id(t): i for i, node in enumerate(order) for t in node.outputs}
+    reach = list(range(len(order)))  # the last node that uses a node's output
+    for i, node in enumerate(order):
+        for tensor in node.input_tensors:
+            reach[place[id(tensor)]] = i
+    cuts, furthest = [], 0
+    for i, node in enumerate(order):
+        if furthest <= i:  # no edge from before this node leads past it
+            cuts.append(node.operation.name)
+        furthest = max(furthest, reach[i])
+    return cuts
+
+
+def output_shapes(model: keras.Model, image: Shape) -> dict[str, Shape]:
+    """The output shape of every operation for images of another size.
+
+    Args:
+        image: the shape of the one input without the batch.
+
+    Raises:
+        ValueError: a layer would be left with no pixels.
+    """
+    spec: dict[int, KerasTensor] = {}
+    shapes = {}
+    for node in nodes(model):
+        if not node.input_tensors:
+            outputs = KerasTensor((None, *image), node.outputs[0].dtype)
+        else:
+            args, kwargs = node.arguments.fill_in(spec)
+            outputs = node.operation.compute_output_spec(*args, **kwargs)
+        spec[id(node.outputs[0])] = outputs
+        shapes[node.operation.name] = tuple(outputs.shape[1:])
+    return shapes
+
+
+def smallest_side(model: keras.Model) -> int:
+    """The smallest square side from which every larger image passes the graph.
+
+    The side is found by bisection; then the sides above it are tried, since a graph
+    whose branches round differently may take one size and not the next. Rounding
+    repeats with the graph's total stride, so one stretch of that length is enough.
+    """
+    *size, channels = model.input_shape[1:]
+    stretch = max(step for _, step in _receptive_fields(model).values())
+    low, high = 0, max(size)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _passes(model, middle, channels) else (middle, high)
+    side = high
+    while True:
+        failing = [
+            s for s in range(side, side + stretch) if not _passes(model, s, channels)
+        ]
+        if not failing:
+            return side
+        side = failing[-1] + 1
+
+
+def _passes(model: keras.Model, side: int, channels: int) -> bool:
+    try:
+        shapes = output_shapes(model, (side, side, channels))
+    except ValueError:
+        return False
+    return all(dimension != 0 for shape in shapes.values() for dimension in shape)
+
+
+def _window(op: keras.Operation) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if isinstance(op, CONVOLUTIONS):
+        return op.kernel_size, op.strides
+    if isinstance(op, POOLS):
+        return op.pool_size, op.strides
+    return None
+
+
+def _macs(op: keras.Operation, shape: Shape) -> int:
+    """Every kernel value meets every output pixel once; a dense layer has one pixel."""
+    if isinstance(op, layers.Dense):
+        pixels = shape[1:-1]
+    elif isinstance(op, CONVOLUTIONS):
+        pixels = shape[2:] if op.data_format == "channels_first" else shape[1:-1]
+    else:
+        return 0
+    known = [side for side in pixels if side is not None]
+    if len(known) < len(pixels):
+        return 0
+    kernels = (w for w in op.weights if w.name.endswith("kernel"))
+    return sum(math.prod(kernel.shape) for kernel in kernels) * math.prod(known)
+
+
+def _receptive_fields(model: keras.Model) -> dict[int, tuple[int | None, int]]:
+    """(pixels seen, pixels between neighbours) of each tensor, a side, by its id."""
+    fields: dict[int, tuple[int | None, int]] = {}
+    for node in nodes(model):
+        seen = [fields[id(tensor)] for tensor in node.input_tensors]
+        size = 1 if not seen else _widest(size for size, _ in seen)
+        step = max((step for _, step in seen), default=1)
+        if isinstance(node.operation, WHOLE_IMAGE):
+            size = None
+        window = _window(node.operation)
+        if window and size is not None:
+            size += (max(window[0]) - 1) * step
+            step *= max(window[1])
+        fields[id(node.outputs[0])] = (size, step)
+    return fields
+
+
+def _widest(sizes: Iterator[int | None]) -> int | None:
+    known = list(sizes)
+    return None if None in known else max(size for size in known if size is not None)

@@ -1,0 +1,182 @@
+"""What a trained model says: evaluation on labelled images, prediction on files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from cnnzoo.data.decode import decode
+from cnnzoo.data.images import own_errors
+from cnnzoo.data.source import Source, feed
+from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.zoo import described
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """How one class fared: precision, recall and F1 from 0 to 1, images of it."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers on labelled images.
+
+    Attributes:
+        images: how many there were.
+        accuracy: the fraction that got its own class, 0 to 1.
+        classes: a report a class.
+        confusion: (classes, classes) counts; rows are true, columns predicted classes.
+        probabilities: (images, classes) float32, rows sum to 1.
+        labels: (images,) the true classes.
+    """
+
+    images: int
+    accuracy: float
+    classes: tuple[ClassReport, ...]
+    confusion: np.ndarray
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def error_percent(self) -> float:
+        return 100 * (1 - self.accuracy)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The likeliest classes of one image, (name, probability), likeliest first."""
+
+    path: str
+    top: tuple[tuple[str, float], ...]
+
+
+def class_names(model: keras.Model) -> tuple[str, ...]:
+    """The names that the model was trained with, or the numbers of its classes."""
+    built = described(model)
+    if built.class_names:
+        return built.class_names
+    return tuple(str(i) for i in range(_class_count(model)))
+
+
+def probabilities(
+    model: keras.Model, source: Source | np.ndarray, batch_size: int = 128
+) -> np.ndarray:
+    """The model's probabilities, (images, classes); one sigmoid unit becomes two.
+
+    Args:
+        source: a data set, or images (n, h, w, c) of 0 to 255 in the model's size.
+        batch_size: images a step.
+
+    Raises:
+        UsageError: the model has no classifier, or returns logits.
+    """
+    options = described(model).options
+    if not options["include_top"] or options["classifier_activation"] is None:
+        raise UsageError(
+            f"model {model.name!r} gives no probabilities: it was built without its top "
+            "or with classifier_activation=None; build it with a classifier"
+        )
+    inputs, _ = feed(source, model.input_shape[1:], batch_size)
+    with own_errors(inputs):
+        outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
+    return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
+
+
+def evaluate(model: keras.Model, source: Source, batch_size: int = 128) -> Evaluation:
+    """Holds the model's answers against the labels.
+
+    Raises:
+        DatasetError: the images have no labels, or a class that the model lacks.
+    """
+    if source.labels is None:
+        raise DatasetError(
+            "evaluation needs labels and the data have none; use predict for them"
+        )
+    names = class_names(model)
+    labels = _own_labels(source, names)
+    answers = probabilities(model, source, batch_size)
+    predicted = answers.argmax(1)
+    every = np.arange(len(names))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=0
+    )
+    return Evaluation(
+        images=len(labels),
+        accuracy=float(np.mean(labels == predicted)),
+        classes=tuple(
+            ClassReport(name, float(p), float(r), float(f), int(n))
+            for name, p, r, f, n in zip(
+                names, precision, recall, f1, np.asarray(support), strict=True
+            )
+        ),
+        confusion=confusion_matrix(labels, predicted, labels=every),
+        probabilities=answers,
+        labels=labels,
+    )
+
+
+def predict(
+    model: keras.Model, paths: Sequence[str | Path], top: int = 5
+) -> list[Prediction]:
+    """The likeliest classes of image files, read as in training.
+
+    Raises:
+        ImageDecodeError: a file is no readable image.
+    """
+    height, width, channels = model.input_shape[1:]
+    images = np.stack([decode(path, (height, width), channels) for path in paths])
+    answers = probabilities(model, images)
+    decoded = decode_predictions(answers, class_names(model), top)
+    return [
+        Prediction(str(path), best) for path, best in zip(paths, decoded, strict=True)
+    ]
+
+
+def decode_predictions(
+    probabilities: np.ndarray, class_names: Sequence[str], top: int = 5
+) -> list[tuple[tuple[str, float], ...]]:
+    """The `top` likeliest classes of each row of (n, classes), likeliest first.
+
+    Raises:
+        UsageError: the rows have another length than there are names.
+    """
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
+        raise UsageError(
+            f"expected probabilities of shape (n, {len(class_names)}) for "
+            f"{len(class_names)} class names; got {probabilities.shape}"
+        )
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top].tolist()
+    return [
+        tuple((str(class_names[i]), float(row[i])) for i in best)
+        for row, best in zip(probabilities, order, strict=True)
+    ]
+
+
+def _class_count(model: keras.Model) -> int:
+    return 2 if _is_binary(model) else model.output_shape[-1]
+
+
+def _is_binary(model: keras.Model) -> bool:
+    return model.output_shape[-1] == 1 and described(model).options["classes"] == 2
+
+
+def _own_labels(source: Source, names: tuple[str, ...]) -> np.ndarray:
+    """The labels in the model's own numbering, by class name."""
+    place = {name: i for i, name in enumerate(names)}
+    strange = [name for name in source.class_names if name not in place]
+    if strange:
+        raise DatasetError(
+            f"the data have {len(strange)} classes that the model was not trained on, "
+            f"such as {strange[0]!r}; it knows {', '.join(names[:10])}"
+        )
+    numbering = np.array([place[name] for name in source.class_names])
+    return numbering[source.labels]

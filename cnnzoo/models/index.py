@@ -1,0 +1,110 @@
+"""The catalog without a backend: what `models/index.json` says of each network.
+
+`list`, `info`, the README's table and the builders' docstrings read it, so they need no
+Keras. `make index` writes the file from the built networks; a test fails when it is
+stale.
+"""
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+
+from cnnzoo.errors import unknown
+from cnnzoo.spec import Paper
+
+INDEX = Path(__file__).with_name("index.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """What is known of a network of the catalog at its paper's input size.
+
+    Attributes:
+        name: catalog name.
+        family: the file in `cnnzoo/models/` that draws it.
+        parameters: all numbers it holds, moving statistics included.
+        trainable: those that training changes.
+        macs: multiply-adds of convolutions and dense layers for one image.
+        input_shape: height, width and channels, pixels.
+        classes: the paper's number of classes.
+        min_size: the smallest height and width it takes, pixels.
+        preprocessing: the mode of `preprocess_input`, or "custom".
+        paper: the publication; None for a design of our own.
+        published_parameters: what the paper or the public reference states, or None.
+        published_macs: likewise.
+        stages: the output shape of each stage, (name, (h, w, c)).
+        weights: the tags that `weights=` takes.
+        differences: where the graph differs from the paper's.
+    """
+
+    name: str
+    family: str
+    parameters: int
+    trainable: int
+    macs: int
+    input_shape: tuple[int, int, int]
+    classes: int
+    min_size: int
+    preprocessing: str
+    paper: Paper | None
+    published_parameters: int | None
+    published_macs: int | None
+    stages: tuple[tuple[str, tuple[int, ...]], ...]
+    weights: tuple[str, ...]
+    differences: str
+
+
+def list_models(
+    pattern: str = "*", family: str | None = None, weights: str | None = None
+) -> list[str]:
+    """The names of the catalog, filtered, in the catalog's order.
+
+    Args:
+        pattern: a shell pattern, such as "resnet*".
+        family: keeps the networks of one family.
+        weights: keeps the networks that have weights of this tag.
+
+    Raises:
+        UsageError: no network is of that family.
+    """
+    families = {info.family for info in _index().values()}
+    if family is not None and family not in families:
+        raise unknown("family", family, families)
+    return [
+        info.name
+        for info in _index().values()
+        if fnmatchcase(info.name, pattern)
+        and family in (None, info.family)
+        and (weights is None or weights in info.weights)
+    ]
+
+
+def model_info(name: str) -> ModelInfo:
+    """What the catalog knows of one network.
+
+    Raises:
+        UsageError: there is no network of that name; the message has the nearest.
+    """
+    if name not in _index():
+        raise unknown("model", name, _index())
+    return _index()[name]
+
+
+@cache
+def _index() -> dict[str, ModelInfo]:
+    rows = json.loads(INDEX.read_text(encoding="utf-8"))
+    return {row["name"]: _info(row) for row in rows}
+
+
+def _info(row: dict) -> ModelInfo:
+    return ModelInfo(
+        **{
+            **row,
+            "input_shape": tuple(row["input_shape"]),
+            "paper": Paper(**row["paper"]) if row["paper"] else None,
+            "stages": tuple((name, tuple(shape)) for name, shape in row["stages"]),
+            "weights": tuple(row["weights"]),
+        }
+    )

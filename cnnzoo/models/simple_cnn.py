@@ -1,0 +1,87 @@
+"""SimpleCNN: N convolutions, M pools, K dense layers, all of them arguments.
+
+The network that courses and tutorials begin with. No paper. `shapes_cnn` is a row of it
+that tells circles, rectangles and triangles of 24x24 pixels apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from keras import KerasTensor
+
+from cnnzoo.blocks import Conv, conv_bn, conv_relu, max_pool
+from cnnzoo.errors import UsageError
+from cnnzoo.heads import dense_head, pooled_head
+from cnnzoo.spec import Spec
+
+
+def trunk(
+    x: KerasTensor, *, conv: Conv, filters: Sequence[int], pools: int
+) -> KerasTensor:
+    """Images (b, h, w, c) to features (b, ..., filters[-1]).
+
+    The pools are spread over the convolutions as evenly as they go, the last one behind
+    the last convolution; each ends a stage.
+    """
+    stage = 1
+    for i, width in enumerate(filters, start=1):
+        x = conv(x, width, 3, padding="valid", name=f"stage{stage}_conv{i}")
+        if i * pools // len(filters) > (i - 1) * pools // len(filters):
+            x = max_pool(x, 2, name=f"stage{stage}_pool")
+            stage += 1
+    return x
+
+
+def simple_cnn(
+    *,
+    filters: Sequence[int] = (32, 64),
+    pools: int = 1,
+    dense: Sequence[int] = (128,),
+    batch_norm: bool = False,
+    global_pooling: bool = False,
+) -> Spec:
+    """The row `simple_cnn`.
+
+    Args:
+        filters: the filters of each 3x3 convolution, at least one.
+        pools: how many 2x2 max-pools, from 0 to the number of convolutions.
+        dense: the units of each dense layer before the classifier.
+        batch_norm: batch normalisation behind each convolution.
+        global_pooling: averages over the image instead of flattening it.
+
+    Raises:
+        UsageError: no convolution, more pools than convolutions, or a width below 1.
+    """
+    filters, dense = tuple(filters), tuple(dense)
+    if not filters or not 0 <= pools <= len(filters) or min((*filters, *dense)) < 1:
+        raise UsageError(
+            "simple_cnn needs at least one convolution, at most as many pools as "
+            "convolutions, and widths of at least 1; got "
+            f"filters={filters}, pools={pools}, dense={dense}"
+        )
+    head = pooled_head if global_pooling else dense_head
+    return Spec(
+        name="simple_cnn",
+        family="simple_cnn",
+        trunk=partial(trunk, filters=filters, pools=pools),
+        head=partial(head, hidden=dense),
+        conv=conv_bn if batch_norm else conv_relu,
+        input_shape=(28, 28, 1),
+        classes=10,
+        preprocessing="unit",
+        differences="A network of our own for first steps.",
+        variant=simple_cnn,
+    )
+
+
+SHAPES_CNN = replace(
+    simple_cnn(),
+    name="shapes_cnn",
+    input_shape=(24, 24, 3),
+    classes=3,
+    differences="A row of simple_cnn for the example with drawn shapes.",
+    variant=None,
+)
+
+SPECS = [simple_cnn(), SHAPES_CNN]

@@ -1,0 +1,58 @@
+"""SmallResNet: the first three stages of ResNet50, with PReLU, for 28x28 digits.
+
+`resnet.py` of https://github.com/kkweon/mnist-competition. Its PReLU learns a slope for
+each pixel, so a model is tied to its image size; `shared_slope=True` learns one a
+channel. One PReLU more stands before the sum of a block that keeps its shape. Differs:
+the 2x2 average pool before the classifier is a global one, the same at 28x28.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from keras import KerasTensor
+
+from cnnzoo.blocks import Conv, conv_bn, prelu, prelu_per_pixel
+from cnnzoo.heads import pooled_head
+from cnnzoo.models.resnet import WIDE, bottleneck, trunk
+from cnnzoo.spec import Paper, Spec
+
+
+def activated_bottleneck(
+    x: KerasTensor, filters: int, strides: int, *, conv: Conv, name: str
+) -> KerasTensor:
+    """`bottleneck` with an activation at its end, before the sum."""
+    x = bottleneck(x, filters, strides, conv=conv, name=name)
+    return conv.activate(x, name=f"{name}_conv3")
+
+
+def small_resnet(*, shared_slope: bool = False) -> Spec:
+    """The row `small_resnet`; with `shared_slope`, PReLU has one slope a channel."""
+    return Spec(
+        name="small_resnet",
+        family="small_resnet",
+        trunk=partial(
+            trunk,
+            filters=WIDE[:3],
+            repeats=(3, 4, 6),
+            branch=bottleneck,
+            identity_branch=activated_bottleneck,
+            stem_pool_padding="valid",
+        ),
+        head=pooled_head,
+        conv=replace(conv_bn, act=prelu if shared_slope else prelu_per_pixel),
+        input_shape=(28, 28, 1),
+        classes=10,
+        preprocessing="samplewise",
+        paper=Paper(
+            "mnist-competition (software)",
+            2017,
+            "https://github.com/kkweon/mnist-competition",
+        ),
+        parameters=8_764_426,
+        differences="The 2x2 average pool before the classifier is a global one, which "
+        "is the same at 28x28.",
+        variant=small_resnet,
+    )
+
+
+SPECS = [small_resnet()]

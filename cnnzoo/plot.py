@@ -1,0 +1,51 @@
+"""A picture of a network's graph."""
+
+from pathlib import Path
+from typing import Literal
+
+import keras
+
+from cnnzoo import figures, files
+from cnnzoo.errors import UsageError
+
+FORMATS = (".png", ".svg")
+
+
+def plot(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    shapes: bool = False,
+    names: bool = False,
+    rankdir: Literal["TB", "LR"] = "TB",
+) -> bool:
+    """Draws every layer with Graphviz, or the stages where Graphviz is missing.
+
+    Args:
+        path: the picture to write, .png or .svg.
+        shapes: shows the shapes between the layers.
+        names: shows the layers' names beside their classes.
+        rankdir: "TB" draws from top to bottom, "LR" from left to right.
+
+    Returns:
+        True for every layer; False where only the stages could be drawn.
+
+    Raises:
+        UsageError: the path has another ending.
+        SaveError: the picture cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise UsageError(
+            f"a plot is a .png or .svg file; got {path}, so choose one of these endings"
+        )
+    dot = keras.utils.model_to_dot(
+        model, show_shapes=shapes, show_layer_names=names, rankdir=rankdir
+    )
+    try:
+        picture = dot.create(format=path.suffix[1:])
+    except FileNotFoundError:  # pydot does not find Graphviz's program `dot`
+        files.write_bytes(path, figures.stages(model, path.suffix[1:]))
+        return False
+    files.write_bytes(path, picture)
+    return True

@@ -1,0 +1,271 @@
+"""build(): a Spec becomes a keras.Model here and nowhere else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from inspect import signature
+from pathlib import Path
+from typing import Literal
+
+import keras
+from keras import KerasTensor, layers
+
+from cnnzoo import checks, graph
+from cnnzoo.blocks import Conv, activation_block, channel_axis
+from cnnzoo.data import preprocess
+from cnnzoo.errors import UsageError, unknown
+from cnnzoo.fast import accelerate
+from cnnzoo.models import catalog, index
+from cnnzoo.spec import Activation, Preprocess, Spec
+from cnnzoo.weights.load import load_archive
+
+FEATURES = "features"  # the seam: in every model, the layer between trunk and head
+LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
+GRAPH_OPTIONS = (  # the arguments of `build` that decide what is drawn
+    "include_top",
+    "input_shape",
+    "pooling",
+    "classes",
+    "classifier_activation",
+    "name",
+    "include_preprocessing",
+    "dropout",
+    "activation",
+    "weight_decay",
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `model.cnnzoo` tells of a model that `build` made.
+
+    Attributes:
+        spec: the network.
+        catalog_name: its name in the catalog; None for a spec of the caller's.
+        options: the arguments of `build` that make the same graph again.
+        preprocessing: what the pixels must go through before the model, or inside it
+            where `options["include_preprocessing"]`.
+        class_names: one a class, in the order of the outputs; None until they are known.
+    """
+
+    spec: Spec
+    catalog_name: str | None
+    options: Mapping[str, object]
+    preprocessing: Preprocess
+    class_names: tuple[str, ...] | None = None
+
+
+def find(name: str) -> Spec:
+    """The catalog's spec of that name.
+
+    Raises:
+        UsageError: there is none; the message has the nearest.
+    """
+    if name not in catalog.SPECS:
+        raise unknown("model", name, catalog.SPECS)
+    return catalog.SPECS[name]
+
+
+def build(
+    model: str | Spec,
+    *,
+    include_top: bool = True,
+    weights: str | Path | None = None,
+    input_tensor: KerasTensor | None = None,
+    input_shape: tuple[int | None, ...] | None = None,
+    pooling: Literal["avg", "max"] | None = None,
+    classes: int | None = None,
+    classifier_activation: Activation = "softmax",
+    name: str | None = None,
+    include_preprocessing: bool = False,
+    preprocessing: str | Preprocess | None = None,
+    dropout: float | None = None,
+    activation: Activation = None,
+    kernel_initializer: str | keras.Initializer | None = None,
+    weight_decay: float | None = None,
+    **options: object,
+) -> keras.Model:
+    """Builds a network of the catalog, or one of your own.
+
+    Args:
+        model: a catalog name, or a `Spec`.
+        include_top: whether the classifier is drawn.
+        weights: None for random ones, or the path of a `.keras` file of the same
+            graph. Nothing is ever downloaded.
+        input_tensor: draws the network on this tensor instead of an input of its own.
+        input_shape: height, width and channels in pixels (channels first where
+            `keras.config.image_data_format()` says so); None for the paper's. Height
+            and width may be None where the head does not flatten.
+        pooling: without the top, "avg" or "max" over the image; None for feature maps.
+        classes: of the classifier; None for the paper's. Two classes with a "sigmoid"
+            make one output, the probability of the second.
+        classifier_activation: of the classifier; None returns logits.
+        name: of the model; None for the spec's.
+        include_preprocessing: puts the preprocessing into the model, which then takes
+            pixels of 0 to 255.
+        preprocessing: a mode of `preprocess_input` other than the network's own.
+        dropout: rate in place of the paper's, 0 to below 1.
+        activation: in place of the paper's, a Keras name, "prelu", or a function.
+        kernel_initializer: in place of the paper's.
+        weight_decay: L2 penalty on every convolution and dense kernel, as
+            `keras.regularizers.L2` takes it: half of what papers call weight decay.
+        **options: the family's own, such as LeNet5's `subsampling`.
+
+    Returns:
+        A model in float32, images (b, h, w, c) to probabilities (b, classes), or to
+        features. `model.cnnzoo` is a `Built`.
+
+    Raises:
+        UsageError: an unknown name, an option the network does not have, an image below
+            the network's minimum, or a number out of range.
+        WeightFileError: `weights` does not fit.
+    """
+    spec = _choose(model, options)
+    checks.arguments(
+        spec,
+        include_top=include_top,
+        pooling=pooling,
+        classes=classes,
+        classifier_activation=classifier_activation,
+        activation=activation,
+        dropout=dropout,
+        weight_decay=weight_decay,
+    )
+    conv = _conv(spec.conv, activation, kernel_initializer, weight_decay, dropout)
+    images = _images(spec, input_shape, input_tensor)
+    _check_size(spec, images)
+    classes = spec.classes if classes is None else classes
+    mode = preprocess.resolve(preprocessing or spec.preprocessing)
+
+    x = images
+    if include_preprocessing:
+        x = preprocess.draw(x, mode, axis=channel_axis())
+    x = layers.Identity(name=FEATURES)(spec.trunk(x, conv=conv))
+    if include_top:
+        units = 1 if (classes, classifier_activation) == (2, "sigmoid") else classes
+        x = spec.head(x, units, classifier_activation, conv=conv)
+    elif pooling:
+        checks.maps(spec, x)
+        x = checks.POOLINGS[pooling](name="head_pool")(x)
+    inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
+    built = keras.Model(inputs, x, name=name or spec.name)
+    from_catalog = isinstance(model, str) or catalog.SPECS.get(model.name) is model
+    built.cnnzoo = Built(
+        spec=spec,
+        catalog_name=spec.name if from_catalog else None,
+        options={
+            "include_top": include_top,
+            "input_shape": tuple(images.shape[1:]),
+            "pooling": pooling,
+            "classes": classes,
+            "classifier_activation": classifier_activation,
+            "name": name,
+            "include_preprocessing": include_preprocessing,
+            "dropout": dropout,
+            "activation": activation,
+            "weight_decay": weight_decay,
+            **options,
+        },
+        preprocessing=mode,
+    )
+    accelerate(built)
+    if weights is not None:
+        load_archive(built, weights)
+    return built
+
+
+def smallest_side(spec: Spec) -> int:
+    """The smallest height and width that the network takes, computed from its graph."""
+    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
+        images = keras.Input(_layout((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2])))
+        trunk = keras.Model(images, spec.trunk(images, conv=spec.conv))
+    return max(spec.floor, graph.smallest_side(trunk))
+
+
+def described(model: keras.Model) -> Built:
+    """What `build` noted on the model.
+
+    Raises:
+        UsageError: the model was not made by `build` or `load`.
+    """
+    if not isinstance(getattr(model, "cnnzoo", None), Built):
+        raise UsageError(
+            f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so "
+            "its classes and preprocessing are unknown; build it there, or load it with "
+            "cnnzoo.load"
+        )
+    return model.cnnzoo
+
+
+def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
+    """The spec with the family's own options applied."""
+    spec = find(model) if isinstance(model, str) else model
+    known = signature(spec.variant).parameters if spec.variant else {}
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {spec.name}", option, known or ["none"])
+    return spec.variant(**options) if spec.variant and options else spec
+
+
+def _conv(
+    conv: Conv,
+    activation: Activation,
+    kernel_initializer: str | keras.Initializer | None,
+    weight_decay: float | None,
+    dropout: float | None,
+) -> Conv:
+    """The spec's way to draw convolutions, with the caller's wishes."""
+    if activation is not None:
+        conv = replace(conv, act=activation_block(activation))
+    if kernel_initializer is not None:
+        conv = replace(conv, kernel_initializer=kernel_initializer)
+    if weight_decay is not None:
+        conv = replace(conv, kernel_regularizer=keras.regularizers.L2(weight_decay))
+    if dropout is not None:
+        conv = replace(conv, dropout=dropout)
+    return conv
+
+
+def _images(
+    spec: Spec,
+    input_shape: tuple[int | None, ...] | None,
+    input_tensor: KerasTensor | None,
+) -> KerasTensor:
+    if input_tensor is not None:
+        shape = tuple(input_tensor.shape[1:])
+        if input_shape is not None and tuple(input_shape) != shape:
+            raise UsageError(
+                f"{spec.name} got an input_tensor of shape {shape} and another "
+                f"input_shape={tuple(input_shape)}; leave input_shape out"
+            )
+        checks.rank(spec, shape, _layout(spec.input_shape))
+        return input_tensor
+    shape = _layout(spec.input_shape) if input_shape is None else tuple(input_shape)
+    checks.rank(spec, shape, _layout(spec.input_shape))
+    return keras.Input(shape, name="images")
+
+
+def _check_size(spec: Spec, images: KerasTensor) -> None:
+    """Images below the paper's size are held against the computed minimum."""
+    height, width, _ = _rows_first(tuple(images.shape[1:]))
+    side = min((side for side in (height, width) if side is not None), default=None)
+    if side is None or side >= min(spec.input_shape[:2]):
+        return
+    known = catalog.SPECS.get(spec.name) is spec
+    smallest = index.model_info(spec.name).min_size if known else smallest_side(spec)
+    if side < smallest:
+        raise UsageError(
+            f"{spec.name} needs images of at least {smallest}x{smallest} pixels; got "
+            f"{height}x{width}, so enlarge the images or choose a network with a smaller "
+            "minimum"
+        )
+
+
+def _layout(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(h, w, c) as Keras wants it: (c, h, w) where channels come first."""
+    height, width, channels = shape
+    return (channels, height, width) if channel_axis() == 1 else shape
+
+
+def _rows_first(shape: tuple) -> tuple:
+    """The reverse of `_layout`."""
+    return (*shape[1:], shape[0]) if channel_axis() == 1 else shape

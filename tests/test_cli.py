@@ -1,0 +1,288 @@
+"""The command line, as a user types it; the slow verbs share one trained network."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnzoo
+from cnnzoo.cli import main
+from cnnzoo.data.mnist import load_embedded
+
+
+def cli(*arguments: str, cwd: Path | None = None, **environment: str):
+    """A fresh process, as from a shell."""
+    return subprocess.run(
+        [sys.executable, "-m", "cnnzoo.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A folder with 300 digits as CSV, and a network trained on them by the CLI."""
+    folder = tmp_path_factory.mktemp("cli")
+    digits = load_embedded("train").split(0.05, seed=0)[1]
+    rows = np.column_stack([np.asarray(digits.labels), digits.images.reshape(300, -1)])
+    np.savetxt(folder / "train.csv", rows, "%d", ",")
+    np.savetxt(
+        folder / "test.csv", rows[:20, 1:], "%d", ",", header=header(), comments=""
+    )
+    Image.fromarray(digits.images[0].squeeze()).save(folder / "digit.png")
+    result = cli(
+        *("train", "train.csv", "--model", "lenet_gap", "--out", "out", "--epochs", "8"),
+        *("--batch-size", "16", "--lr", "0.003", "--seed", "1", "--validation", "0.2"),
+        cwd=folder,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "lenet_gap at 28x28x1: 240 images to learn from, 60 held out" in result.stdout
+    assert "Epoch 8/8" in result.stdout
+    return folder
+
+
+def width(picture: Path) -> int:
+    with Image.open(picture) as image:
+        return image.size[0]
+
+
+def header() -> str:
+    return ",".join(f"pixel{i}" for i in range(784))
+
+
+def test_train_writes_its_files(run):
+    assert {p.name for p in (run / "out").iterdir()} == {
+        "model.keras",
+        "history.json",
+        "curves.png",
+    }
+    assert width(run / "out" / "curves.png") > 500
+    assert len(json.loads((run / "out" / "history.json").read_text())["loss"]) == 8
+    model = cnnzoo.load(run / "out" / "model.keras")
+    assert model.cnnzoo.options["include_preprocessing"] is True
+
+
+def test_evaluate(run, capsys):
+    data, out = str(run / "train.csv"), str(run / "out")
+    assert main(["evaluate", data, "--model", out, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["images"] == 300
+    assert figures["accuracy"] > 0.5
+    assert np.sum(figures["confusion"]) == 300
+    assert (run / "out" / "confusion.png").exists()
+    assert main(["evaluate", data, "--model", f"{out}/model.keras"]) == 0
+    text = capsys.readouterr().out
+    assert f"accuracy {100 * figures['accuracy']:.2f} %, error" in text
+    assert re.search(r"class +precision +recall +F1 +images\n0 ", text)
+
+
+def test_predict(run, capsys):
+    digit, out = str(run / "digit.png"), str(run / "out")
+    assert main(["predict", digit, digit, "--model", out, "--top", "2", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == second
+    assert first["path"] == digit
+    assert len(first["top"]) == 2
+    assert main(["predict", digit, "--model", out]) == 0
+    name, share = first["top"][0]
+    assert capsys.readouterr().out.startswith(f"{digit}: {name} {100 * share:.1f} %, ")
+
+
+def test_submission(run, capsys):
+    target = run / "answers.csv"
+    arguments = ["predict", str(run / "test.csv"), "--model", str(run / "out")]
+    assert main([*arguments, "--out", str(target)]) == 0
+    lines = target.read_text().splitlines()
+    assert lines[0] == "ImageId,Label"
+    assert [line.split(",")[0] for line in lines[1:]] == [str(i) for i in range(1, 21)]
+    assert {line.split(",")[1] for line in lines[1:]} <= set("0123456789")
+    assert capsys.readouterr().out.strip() == str(target)
+
+
+def test_list(capsys):
+    assert main(["list", "resnet*_paper"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "network",
+        "resnet50_paper",
+        "resnet101_paper",
+        "resnet152_paper",
+    ]
+    assert "25,610,152" in lines[1]
+    assert main(["list", "--family", "lenet", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["lenet5", "lenet_gap"]
+    assert main(["list", "--weights", "imagenet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_info(capsys):
+    assert main(["info", "inception_v1"]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "Going Deeper",
+        "6,998,552",
+        "1,582,671,872",
+        "stage3 7x7x1024",
+        "k = 1",
+    ):
+        assert part in text
+    assert main(["info", "mlp", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 669_706
+
+
+def test_info_layers(capsys):
+    assert main(["info", "vgg16", "--layers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line.split() for line in lines if line.startswith("stage5_conv3 "))
+    assert row == [
+        *("stage5_conv3", "Conv2D", "14x14x512", "3x3", "1x1"),
+        *("2,359,808", f"{14 * 14 * 3 * 3 * 512 * 512:,}", "196"),
+    ]
+    assert main(["info", "lenet_gap", "--layers", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[-1]["name"] == "predictions"
+    assert rows[-1]["receptive_field"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["info", "resnet5O"], 2, "unknown model 'resnet5O'; did you mean 'resnet50'?"),
+        (["plot", "vggg16"], 2, "did you mean 'vgg16'?"),
+        (
+            ["plot", "mlp", "--out", "x.jpg"],
+            2,
+            "a plot is a .png or .svg file; got x.jpg",
+        ),
+        (["list", "--family", "vgq"], 2, "unknown family 'vgq'; did you mean 'vgg'?"),
+        (
+            ["train", "nowhere", "--model", "mlp", "--out", "o"],
+            1,
+            "nowhere is no data set",
+        ),
+        (["predict", "a.png", "--model", "nowhere"], 3, "there is no file nowhere"),
+        (["predict", "a.csv", "b.png", "--model", "x"], 2, "image files or one .csv"),
+    ],
+)
+def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("cnnzoo: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: VERB"),
+        (["train", "mnist", "--model", "mlp"], "required: --out"),
+        (["train", "mnist", "--model", "mlp", "--out", "o", "--epochs", "0"], "above 0"),
+        (["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "nan"], "above 0"),
+        (
+            ["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "x"],
+            "invalid float",
+        ),
+    ],
+)
+def test_usage(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_debug_shows_where(tmp_path):
+    result = cli("--debug", "info", "nothing")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_a_bad_picture_and_a_cut_model(run, tmp_path, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    assert main(["predict", str(bad), "--model", str(run / "out")]) == 1
+    assert str(bad) in capsys.readouterr().err
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes((run / "out" / "model.keras").read_bytes()[:999])
+    assert main(["evaluate", "mnist", "--model", str(cut)]) == 1
+    assert "exists but is no readable .keras archive" in capsys.readouterr().err
+
+
+WITHOUT_BACKEND = """
+import sys
+from cnnzoo.cli import main
+for arguments in (["list"], ["info", "vgg16"], ["info", "nope"]):
+    main(arguments)
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+heavy = {"keras", "tensorflow", "numpy", "matplotlib", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_help_list_and_info_need_no_backend():
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BACKEND], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_reader_that_has_seen_enough():
+    command = f"{sys.executable} -m cnnzoo.cli list | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stderr == ""
+    assert result.stdout.startswith("network")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_in_training(number, code, tmp_path):
+    """The run stops with the signal's exit code and one line; its files are whole."""
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-u", "-m", "cnnzoo.cli", "train", "mnist"),
+            *("--model", "mlp", "--out", "out", "--epochs", "1000"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "CNNZOO_DATA": ""},
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "out" / "history.json").exists():
+        assert time.monotonic() < deadline, "training did not begin"
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+    assert cnnzoo.load(tmp_path / "out" / "model.keras").count_params() == 669_706
+
+
+def test_without_graphviz_the_stages_are_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for ending in ("png", "svg"):
+        target = tmp_path / f"vgg.{ending}"
+        assert main(["plot", "vgg11", "--out", str(target)]) == 0
+        assert "Graphviz's program `dot` was not found" in capsys.readouterr().out
+    assert width(tmp_path / "vgg.png") > 500
+    text = (tmp_path / "vgg.svg").read_text()
+    assert text.count("stage") >= 5

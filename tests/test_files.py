@@ -1,0 +1,106 @@
+"""Atomic writes: whoever kills the writer, the old bytes or the new ones stand there."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cnnzoo import files
+from cnnzoo.errors import SaveError
+
+WRITER = """
+import sys
+from pathlib import Path
+from cnnzoo import files
+path = Path(sys.argv[1])
+print("ready", flush=True)
+number = 0
+while True:
+    number = (number + 1) % 256
+    files.write_bytes(path, bytes([number]) * 300_000)
+"""
+
+
+def temporaries(folder):
+    return [p for p in folder.iterdir() if p.name.startswith(files.TEMPORARY_PREFIX)]
+
+
+def test_writes_and_replaces(tmp_path):
+    path = tmp_path / "new" / "a.bin"
+    assert files.write_bytes(path, b"one") == path
+    files.write_bytes(path, b"two")
+    assert path.read_bytes() == b"two"
+    files.write_json(tmp_path / "a.json", {"é": 1})
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == '{\n  "\\u00e9": 1\n}\n'
+    assert temporaries(tmp_path) == temporaries(tmp_path / "new") == []
+
+
+def test_a_failing_block_leaves_the_old_file(tmp_path):
+    path = files.write_text(tmp_path / "a.txt", "old")
+
+    def half():
+        with files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert path.read_text() == "old"
+    assert temporaries(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, step):
+    path = files.write_text(tmp_path / "a.txt", "old")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(
+        SaveError, match=r"a\.txt: No space left .* untouched, so make room"
+    ):
+        files.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert temporaries(tmp_path) == []
+
+
+def test_a_folder_in_the_way(tmp_path):
+    with pytest.raises(SaveError, match="is a folder"):
+        files.write_text(tmp_path, "x")
+    assert issubclass(SaveError, OSError)
+
+
+def test_a_file_in_the_way_of_the_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SaveError, match="cannot write"):
+        files.write_text(tmp_path / "file" / "a.txt", "x")
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", [float("nan")])
+
+
+def test_killed_while_writing(tmp_path):
+    """Ten times killed at some moment: the file is always whole."""
+    path = tmp_path / "a.bin"
+    for trial in range(10):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.02 + 0.013 * trial)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        if path.exists():
+            content = path.read_bytes()
+            assert len(content) == 300_000
+            assert len(set(content)) == 1
+    assert path.exists()

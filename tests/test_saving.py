@@ -1,0 +1,333 @@
+"""save() and load(): what is kept, what is refused, and that nothing is half done."""
+
+import io
+import json
+import shutil
+import zipfile
+from dataclasses import replace
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo.errors import UnsafeFileError
+from cnnzoo.weights.formats import CARD_MEMBER, WEIGHTS_MEMBER
+from cnnzoo.weights.load import load_archive
+from cnnzoo.zoo import build, find
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small network's file and its model."""
+    keras.utils.set_random_seed(7)
+    model = build("lenet5", classes=3, include_preprocessing=True)
+    model.cnnzoo = replace(model.cnnzoo, class_names=("a", "b", "ü"))
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    return cnnzoo.save(model, path), model
+
+
+def members(path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def written(path, content: dict[str, bytes]):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    return path
+
+
+def with_card(saved, tmp_path, **changes):
+    content = members(saved[0])
+    card = {**json.loads(content[CARD_MEMBER]), **changes}
+    return written(
+        tmp_path / "other.keras", {**content, CARD_MEMBER: json.dumps(card).encode()}
+    )
+
+
+def with_weights(saved, tmp_path, change):
+    """The file with its HDF5 member changed by `change(h5py.File)`."""
+    content = members(saved[0])
+    buffer = io.BytesIO(content[WEIGHTS_MEMBER])
+    with h5py.File(buffer, "r+") as file:
+        change(file)
+    return written(
+        tmp_path / "other.keras", {**content, WEIGHTS_MEMBER: buffer.getvalue()}
+    )
+
+
+def test_everything_is_kept(saved):
+    path, model = saved
+    again = cnnzoo.load(path)
+    assert again.cnnzoo == model.cnnzoo
+    assert again.cnnzoo.class_names == ("a", "b", "ü")
+    for old, new in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vgg11", {"include_top": False, "pooling": "max", "input_shape": (40, 33, 2)}),
+        ("resnet18", {"include_top": False, "input_shape": (None, None, 3)}),
+        ("mlp", {"depth": 1, "width": 9, "activation": "tanh", "dropout": 0.5}),
+        (
+            "simple_cnn",
+            {"filters": (4, 4), "dense": (), "batch_norm": True, "name": "me"},
+        ),
+        ("lenet5", {"subsampling": "trainable", "classifier_activation": None}),
+        ("lenet_gap", {"classes": 2, "classifier_activation": "sigmoid"}),
+        ("lenet_gap", {"preprocessing": "samplewise", "include_preprocessing": True}),
+        ("lenet_gap", {"weight_decay": 1e-3, "activation": "prelu"}),
+    ],
+)
+def test_options_are_kept(name, options, tmp_path):
+    model = build(name, **options)
+    again = cnnzoo.load(cnnzoo.save(model, tmp_path / "m.keras"))
+    assert again.cnnzoo.options == model.cnnzoo.options
+    assert again.cnnzoo.preprocessing == model.cnnzoo.preprocessing
+    assert again.name == model.name
+    assert [layer.get_config() for layer in again.layers if "act" in layer.name] == [
+        layer.get_config() for layer in model.layers if "act" in layer.name
+    ]
+    for old, new in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_weights_of_a_file(saved):
+    path, model = saved
+    again = build("lenet5", classes=3, weights=path)
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+def test_weights_of_another_graph_change_nothing(saved):
+    path, _ = saved
+    model = build("lenet5", classes=4)
+    before = model.get_weights()
+    with pytest.raises(
+        cnnzoo.WeightFileError,
+        match=r"does not fit the model, which is unchanged: predictions/0 has shape "
+        r"\(84, 3\), not \(84, 4\); predictions/1 .* \(2 differences\)",
+    ):
+        load_archive(model, path)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_spec_of_ones_own_is_saved_and_its_weights_load(tmp_path):
+    spec = replace(find("lenet_gap"), name="mine")
+    model = build(spec)
+    path = cnnzoo.save(model, tmp_path / "mine.keras")
+    with pytest.raises(
+        cnnzoo.WeightFileError, match=r"not in the catalog .* as weights="
+    ):
+        cnnzoo.load(path)
+    again = build(spec, weights=path)
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+def test_save_refuses(tmp_path):
+    model = build("lenet_gap")
+    with pytest.raises(
+        cnnzoo.UsageError, match=r"ends in \.keras; got .*name it m\.keras"
+    ):
+        cnnzoo.save(model, tmp_path / "m.h5")
+    images = keras.Input((4,))
+    stranger = keras.Model(images, keras.layers.Dense(1)(images), name="stranger")
+    with pytest.raises(cnnzoo.UsageError, match="'stranger' does not come from cnnzoo"):
+        cnnzoo.save(stranger, tmp_path / "m.keras")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_keeps_the_old_file(saved, tmp_path, monkeypatch):
+    path = shutil.copy(saved[0], tmp_path / "m.keras")
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "writestr", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        cnnzoo.save(saved[1], path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.keras"):
+        cnnzoo.load(tmp_path / "none.keras")
+
+
+@pytest.mark.parametrize("keep", [0, 100, 0.5, -1])
+def test_a_cut_file(saved, tmp_path, keep):
+    content = saved[0].read_bytes()
+    size = int(keep * len(content)) if isinstance(keep, float) else keep
+    path = tmp_path / "cut.keras"
+    path.write_bytes(content[:size])
+    with pytest.raises(cnnzoo.WeightFileError, match="exists but is no readable"):
+        cnnzoo.load(path)
+
+
+def test_a_flipped_bit(saved, tmp_path):
+    content = bytearray(saved[0].read_bytes())
+    content[len(content) // 2] ^= 4
+    path = tmp_path / "flipped.keras"
+    path.write_bytes(content)
+    with pytest.raises(cnnzoo.WeightFileError, match="Bad CRC-32"):
+        cnnzoo.load(path)
+
+
+def test_a_file_of_plain_keras(saved, tmp_path):
+    content = members(saved[0])
+    del content[CARD_MEMBER]
+    path = written(tmp_path / "plain.keras", content)
+    with pytest.raises(cnnzoo.WeightFileError, match=r"cnnzoo\.save did not write it"):
+        cnnzoo.load(path)
+    assert build("lenet5", classes=3, weights=path).count_params() > 0
+
+
+@pytest.mark.parametrize(
+    ("card", "message"),
+    [
+        (b"", "is not JSON"),
+        (b"[1]", "not a JSON object but a list"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"null", "not a JSON object but a NoneType"),
+    ],
+)
+def test_a_bad_card(saved, tmp_path, card, message):
+    path = written(tmp_path / "c.keras", {**members(saved[0]), CARD_MEMBER: card})
+    with pytest.raises(cnnzoo.WeightFileError, match=message):
+        cnnzoo.load(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"name": "vgg99"}, cnnzoo.WeightFileError, "'vgg99', which this version"),
+        ({"name": ["vgg16"]}, cnnzoo.WeightFileError, "which this version does not have"),
+        ({"options": []}, cnnzoo.WeightFileError, "which this version does not have"),
+        (
+            {"options": {"weights": "/etc/passwd"}},
+            UnsafeFileError,
+            "the option 'weights'",
+        ),
+        ({"options": {"input_tensor": 1}}, UnsafeFileError, "the option 'input_tensor'"),
+        (
+            {"options": {"classes": 10**8}},
+            cnnzoo.WeightFileError,
+            "it was damaged or alt",
+        ),
+        (
+            {"options": {"classes": -1}},
+            cnnzoo.WeightFileError,
+            "does not build .*classes",
+        ),
+        ({"options": {"classes": 4}}, cnnzoo.WeightFileError, "does not fit|altered"),
+        (
+            {"preprocessing": {"order": "rgb", "x": 1}},
+            cnnzoo.WeightFileError,
+            "not build",
+        ),
+        ({"preprocessing": "caffe"}, cnnzoo.WeightFileError, "does not build"),
+        ({"class_names": ["a"]}, cnnzoo.WeightFileError, "1 class names for 3 classes"),
+        ({"class_names": 5}, cnnzoo.WeightFileError, "class names"),
+    ],
+)
+def test_an_altered_card(saved, tmp_path, changes, error, message):
+    if "options" in changes and isinstance(changes["options"], dict):
+        own = json.loads(members(saved[0])[CARD_MEMBER])["options"]
+        changes = {"options": {**own, **changes["options"]}}
+    path = with_card(saved, tmp_path, **changes)
+    with pytest.raises(error, match=message) as caught:
+        cnnzoo.load(path)
+    assert len(str(caught.value)) <= 1000
+
+
+def test_two_members_of_one_name(saved, tmp_path):
+    path = shutil.copy(saved[0], tmp_path / "two.keras")
+    with (
+        pytest.warns(UserWarning, match="Duplicate name"),
+        zipfile.ZipFile(path, "a") as archive,
+    ):
+        archive.writestr(CARD_MEMBER, b"{}")
+    with pytest.raises(UnsafeFileError, match="two members of one name"):
+        cnnzoo.load(path)
+
+
+def test_a_member_far_too_large(saved, tmp_path):
+    content = members(saved[0])
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in {**content, CARD_MEMBER: b" " * (2 << 20)}.items():
+            archive.writestr(name, data)
+    with pytest.raises(UnsafeFileError, match="of 2,097,152 bytes; expected at most"):
+        cnnzoo.load(path)
+
+
+KERNEL = "layers/conv2d/vars"
+
+
+def drop(file):
+    del file[KERNEL]["0"]
+
+
+def add(file):
+    file[KERNEL]["7"] = np.zeros(3, "float32")
+
+
+def integers(file):
+    shape = file[KERNEL]["0"].shape
+    del file[KERNEL]["0"]
+    file[KERNEL]["0"] = np.zeros(shape, "int8")
+
+
+def external(file):
+    del file[KERNEL]["0"]
+    file[KERNEL]["0"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def soft(file):
+    file["layers/other"] = file["layers/conv2d"]
+    del file["layers/conv2d"]
+    file["layers/conv2d"] = h5py.SoftLink("/layers/other")
+
+
+def renamed(file):
+    file[KERNEL].attrs["name"] = "stage9_conv"
+
+
+def unstored(file):
+    del file[KERNEL]["0"]
+    file[KERNEL].create_dataset("0", (5, 5, 1, 6), "float32")  # declared, never written
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (drop, cnnzoo.WeightFileError, "stage1_conv/0 is missing"),
+        (add, cnnzoo.WeightFileError, "stage1_conv/7 is not in the model"),
+        (integers, cnnzoo.WeightFileError, "stage1_conv/0 has type int8, not a float"),
+        (external, UnsafeFileError, "data outside itself for 'stage1_conv/0'"),
+        (soft, UnsafeFileError, "data outside itself for 'conv2d'"),
+        (renamed, cnnzoo.WeightFileError, "stage1_conv/0 is missing"),
+        (unstored, cnnzoo.WeightFileError, "stores fewer bytes"),
+    ],
+)
+def test_altered_weights(saved, tmp_path, change, error, message):
+    path = with_weights(saved, tmp_path, change)
+    with pytest.raises(error, match=message):
+        cnnzoo.load(path)
+
+
+def test_float64_is_cast(saved, tmp_path):
+    def widen(file):
+        values = file[KERNEL]["0"][()].astype("float64")
+        del file[KERNEL]["0"]
+        file[KERNEL]["0"] = values
+
+    again = cnnzoo.load(with_weights(saved, tmp_path, widen))
+    np.testing.assert_array_equal(again.get_weights()[0], saved[1].get_weights()[0])

@@ -1,0 +1,272 @@
+"""Training, evaluation and prediction on small real data, end to end."""
+
+import json
+import math
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnzoo
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import shifted
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.data.source import feed, fitted, open_source
+from cnnzoo.errors import ImageDecodeError
+from cnnzoo.inference import probabilities
+from cnnzoo.train.run import BestCheckpoint, Settings, fit
+from cnnzoo.zoo import build
+
+
+@pytest.fixture(scope="module")
+def digits() -> Images:
+    """Six hundred digits of the package, sixty of each."""
+    return load_embedded("train").split(0.1, seed=0)[1]
+
+
+@pytest.fixture(scope="module")
+def trained(digits, tmp_path_factory):
+    """A network that has seen the 600 digits, its folder and its history."""
+    keras.utils.set_random_seed(0)
+    out = tmp_path_factory.mktemp("run")
+    model = build("simple_cnn", filters=(8, 16), pools=2, include_preprocessing=True)
+    train, validation = digits.split(0.2, seed=0)
+    settings = Settings(epochs=6, batch_size=32, learning_rate=3e-3)
+    return model, out, fit(model, train, validation, out, settings)
+
+
+def test_it_learns_and_keeps_the_best(trained, digits):
+    model, out, history = trained
+    assert len(history["loss"]) == 6
+    assert history["loss"][-1] < history["loss"][0] / 2
+    assert max(history["val_accuracy"]) > 0.75
+    assert json.loads((out / "history.json").read_text()) == history
+    best = cnnzoo.load(out / "model.keras")
+    np.testing.assert_array_equal(best.get_weights()[0], model.get_weights()[0])
+    assert best.cnnzoo.class_names == tuple("0123456789")
+    validation = digits.split(0.2, seed=0)[1]
+    accuracy = history["val_accuracy"][int(np.argmin(history["val_loss"]))]
+    assert cnnzoo.evaluate(best, validation).accuracy == pytest.approx(accuracy)
+
+
+def test_evaluation_counts(trained, digits):
+    model, _, _ = trained
+    result = cnnzoo.evaluate(model, digits)
+    predicted = result.probabilities.argmax(1)
+    assert result.images == 600
+    assert result.accuracy == np.mean(predicted == digits.labels)
+    assert result.error_percent == pytest.approx(100 - 100 * result.accuracy)
+    assert result.confusion.sum() == 600
+    assert result.confusion.trace() == round(600 * result.accuracy)
+    assert result.confusion[3, 5] == np.sum((digits.labels == 3) & (predicted == 5))
+    row = result.classes[3]
+    assert (row.name, row.images) == ("3", 60)
+    assert row.recall == pytest.approx(result.confusion[3, 3] / 60)
+    assert row.precision == pytest.approx(
+        result.confusion[3, 3] / result.confusion[:, 3].sum()
+    )
+
+
+def test_classes_are_matched_by_name(trained, digits):
+    """Data that number their classes otherwise get the same answers."""
+    model, _, _ = trained
+    turned = replace(
+        digits, class_names=tuple("9876543210"), labels=9 - np.asarray(digits.labels)
+    )
+    assert (
+        cnnzoo.evaluate(model, turned).accuracy == cnnzoo.evaluate(model, digits).accuracy
+    )
+    strange = replace(digits, class_names=(*"012345678", "x"))
+    with pytest.raises(cnnzoo.DatasetError, match="not trained on, such as 'x'"):
+        cnnzoo.evaluate(model, strange)
+
+
+def test_predict_files(trained, digits, tmp_path):
+    model, _, _ = trained
+    paths = []
+    for i in range(5):
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(digits.images[i].squeeze()).save(paths[-1])
+    answers = probabilities(model, digits.images[:5])
+    for prediction, row, path in zip(
+        cnnzoo.predict(model, paths, top=2), answers, paths, strict=True
+    ):
+        assert prediction.path == str(path)
+        assert [name for name, _ in prediction.top] == [
+            str(i) for i in np.argsort(-row)[:2]
+        ]
+        assert prediction.top[0][1] == pytest.approx(row.max(), abs=1e-6)
+
+
+def test_decode_predictions():
+    rows = np.array([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]])
+    assert cnnzoo.decode_predictions(rows, ("a", "b", "c"), top=2) == [
+        (("b", 0.7), ("c", 0.2)),
+        (("a", 0.5), ("b", 0.25)),
+    ]
+    with pytest.raises(cnnzoo.UsageError, match=r"shape \(n, 2\) .* got \(2, 3\)"):
+        cnnzoo.decode_predictions(rows, ("a", "b"))
+
+
+def test_two_classes_with_one_unit(digits, tmp_path):
+    """Zeros and ones: one sigmoid unit, and the two probabilities of a report."""
+    keras.utils.set_random_seed(1)
+    rows = np.flatnonzero(np.asarray(digits.labels) < 2)
+    pair = replace(digits.take(rows), class_names=("0", "1"))
+    model = build(
+        "lenet_gap",
+        classes=2,
+        classifier_activation="sigmoid",
+        include_preprocessing=True,
+    )
+    fit(
+        model, pair, pair, tmp_path, Settings(epochs=5, batch_size=16, learning_rate=3e-3)
+    )
+    result = cnnzoo.evaluate(model, pair)
+    assert result.accuracy > 0.9
+    assert result.confusion.shape == (2, 2)
+    np.testing.assert_allclose(result.probabilities.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "mean_squared_error"])
+def test_losses_that_want_rows(digits, tmp_path, loss):
+    model = build("mlp", depth=1, width=16, include_preprocessing=True)
+    settings = Settings(epochs=2, loss=loss, optimizer="sgd", learning_rate=0.1)
+    history = fit(model, digits, digits, tmp_path, settings)
+    assert history["loss"][-1] < history["loss"][0]
+    assert set(history) == {
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+    }
+
+
+def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
+    model = build("mlp", depth=1, width=16)
+    (tmp_path / "model.keras").write_bytes(b"of another run")
+    settings = Settings(epochs=2, optimizer="sgd", learning_rate=1e30)
+    history = fit(model, digits, digits, tmp_path, settings)
+    assert history["val_loss"] == [None, None]
+    assert (tmp_path / "model.keras").read_bytes() == b"of another run"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.5])
+def test_only_a_lower_loss_is_kept(value, tmp_path):
+    best = BestCheckpoint(tmp_path / "m.keras")
+    best.set_model(build("mlp", depth=1, width=1))
+    best.on_epoch_end(0, {"val_loss": 0.4})
+    before = (tmp_path / "m.keras").stat().st_mtime_ns
+    best.on_epoch_end(1, {"val_loss": value})
+    assert (tmp_path / "m.keras").stat().st_mtime_ns == before
+    assert best.best == 0.4
+    best.on_epoch_end(2, {"val_loss": 0.3})
+    assert (tmp_path / "m.keras").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "message"),
+    [
+        ({"labels": None}, {}, "training needs labelled images"),
+        ({"class_names": ("a", "b")}, {}, "the data have 2 classes and 'mlp' 10"),
+        ({}, {"optimizer": "adamm"}, "Keras has no optimiser 'adamm'"),
+        ({}, {"loss": "crossentropy"}, "Keras has no loss 'crossentropy'"),
+    ],
+)
+def test_bad_settings(digits, tmp_path, change, settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(
+            build("mlp"),
+            replace(digits, **change),
+            digits,
+            tmp_path,
+            Settings(**settings),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_probabilities(digits):
+    for options in ({"include_top": False}, {"classifier_activation": None}):
+        with pytest.raises(cnnzoo.UsageError, match="gives no probabilities"):
+            cnnzoo.evaluate(build("mlp", **options), digits)
+    with pytest.raises(cnnzoo.DatasetError, match="evaluation needs labels"):
+        cnnzoo.evaluate(build("mlp"), replace(digits, labels=None))
+
+
+@pytest.fixture
+def photos(digits, tmp_path):
+    """Three digits as a folder of class folders of RGB pictures."""
+    for name in "147":
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    for i, label in enumerate(np.asarray(digits.labels)):
+        if str(label) in "147":
+            picture = Image.fromarray(digits.images[i].squeeze()).convert("RGB")
+            picture.save(tmp_path / "photos" / str(label) / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def test_a_folder_of_photos(photos, tmp_path):
+    keras.utils.set_random_seed(2)
+    folder = open_source(str(photos))
+    train, validation = folder.split(0.2, seed=0)
+    model = build(
+        "lenet_gap", classes=3, input_shape=(20, 20, 3), include_preprocessing=True
+    )
+    settings = Settings(epochs=8, batch_size=16, learning_rate=5e-3)
+    history = fit(model, train, validation, tmp_path / "run", settings)
+    assert max(history["val_accuracy"]) > 0.8
+    assert cnnzoo.load(tmp_path / "run" / "model.keras").cnnzoo.class_names == tuple(
+        "147"
+    )
+    result = cnnzoo.evaluate(model, folder)
+    assert result.confusion.sum(1).tolist() == [60, 60, 60]
+    assert result.accuracy > 0.8
+
+
+def test_a_bad_photo_is_named_from_inside_fit(photos, tmp_path):
+    bad = photos / "4" / "bad.png"
+    bad.write_bytes(b"no picture")
+    folder = open_source(str(photos))
+    model = build("lenet_gap", classes=3, input_shape=(16, 16, 1))
+    with pytest.raises(ImageDecodeError, match=r"4/bad\.png"):
+        fit(model, folder, folder, tmp_path / "run", Settings(epochs=1))
+    with pytest.raises(ImageDecodeError, match=r"4/bad\.png"):
+        cnnzoo.evaluate(model, folder)
+
+
+def test_shifted_copies():
+    pixels = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
+    all_of_them = shifted(Images(pixels, np.array([3]), tuple("0123")), 1)
+    up, left, right, down = all_of_them.images[1:, ..., 0]
+    np.testing.assert_array_equal(all_of_them.images[0], pixels[0])
+    assert up[0].tolist() == [4, 5, 6, 7]
+    assert up[3].tolist() == [0, 0, 0, 0]
+    assert down[0].tolist() == [0, 0, 0, 0]
+    assert left[0].tolist() == [1, 2, 3, 0]
+    assert right[0].tolist() == [0, 0, 1, 2]
+    assert all_of_them.labels.tolist() == [3] * 5
+
+
+def test_fitted_to_a_network():
+    grey = Images(np.full((2, 8, 8, 1), 90, np.uint8), np.array([0, 1]), ("a", "b"))
+    colour = fitted(grey, (4, 6, 3))
+    assert colour.images.shape == (2, 4, 6, 3)
+    assert np.all(colour.images == 90)
+    assert fitted(grey, (8, 8, 1)) is grey
+    with pytest.raises(cnnzoo.DatasetError, match="of 1 channels into 4"):
+        fitted(grey, (8, 8, 4))
+
+
+def test_open_source(tmp_path):
+    assert len(open_source("mnist", "test")) == 10_000
+    with pytest.raises(cnnzoo.DatasetError, match="is no data set: expected mnist"):
+        open_source(str(tmp_path / "nothing"))
+    (tmp_path / "t.csv").write_text("label,a,b,c,d\n1,0,0,0,9\n0,1,2,3,4\n")
+    table = open_source(str(tmp_path / "t.csv"))
+    assert table.images[0, ..., 0].tolist() == [[0, 0], [0, 9]]
+    images, labels = feed(table, (2, 2, 1), 8)
+    assert images.shape == (2, 2, 2, 1)
+    assert labels.tolist() == [1, 0]

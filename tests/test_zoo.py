@@ -1,0 +1,246 @@
+"""build(): its arguments, its errors, and what users of keras.applications rely on."""
+
+from dataclasses import replace
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo.heads import pooled_head
+from cnnzoo.models import vgg
+from cnnzoo.zoo import build, find
+
+SMALL = (32, 32, 3)
+
+
+def sketch(model, **options) -> keras.Model:
+    """The network without memory for its weights."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build(model, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": "vgg15"}, r"unknown model 'vgg15'; did you mean 'vgg1\d'"),
+        ({"model": "zzzz"}, r"unknown model 'zzzz'; known: inception_v1, "),
+        ({"input_shape": (16, 16, 3)}, r"vgg16 needs .* at least 32x32 .* got 16x16"),
+        ({"input_shape": (16, 16)}, r"input_shape of three numbers such as \(224"),
+        ({"input_shape": (16, 16, 3, 1)}, "input_shape of three numbers"),
+        ({"input_shape": (64, 64, None)}, "only height and width may be None"),
+        ({"input_shape": (None, None, 3)}, "a head that flattens needs images of one"),
+        ({"classes": 0}, "at least 1; got classes=0"),
+        ({"classes": 2.5}, "whole number of classes"),
+        ({"pooling": "mean", "include_top": False}, "unknown pooling 'mean'"),
+        ({"dropout": 1.0}, "from 0 to below 1; got dropout=1.0"),
+        ({"weight_decay": -1}, "weight_decay of at least 0; got -1"),
+        ({"subsampling": "max"}, "unknown option of vgg16 'subsampling'"),
+        (
+            {"include_top": False, "classifier_activation": None},
+            "no classifier to activate; got classifier_activation=None",
+        ),
+        ({"preprocessing": "cafe"}, "did you mean 'caffe'"),
+        ({"activation": "rellu"}, "Keras has no activation 'rellu'"),
+        ({"model": "lenet5", "subsampling": "min"}, "expected one of max, average"),
+        (
+            {"model": "mlp", "depth": 0},
+            "at least one hidden layer of one unit; got depth=0",
+        ),
+        ({"model": "mlp", "input_shape": (None, 28, 1)}, "mlp needs images of one size"),
+        (
+            {"model": "mlp", "include_top": False, "pooling": "avg"},
+            "mlp has no feature maps to pool",
+        ),
+        ({"model": "simple_cnn", "pools": 3}, "at most as many pools as .* pools=3"),
+        ({"model": "simple_cnn", "filters": ()}, "at least one convolution"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(cnnzoo.UsageError, match=message) as caught:
+        build(**{"model": "vgg16", **arguments})
+    assert len(str(caught.value)) <= 1000
+    assert isinstance(caught.value, ValueError)
+
+
+def test_the_message_names_the_computed_minimum_of_an_option():
+    with pytest.raises(cnnzoo.UsageError, match=r"simple_cnn needs .* at least 24x24"):
+        sketch("simple_cnn", filters=(8,) * 4, pools=3, input_shape=(20, 20, 1))
+
+
+def test_input_tensor_draws_on_the_users_layers():
+    images = keras.Input((40, 40, 3), name="mine")
+    scaled = keras.layers.Rescaling(1 / 255, name="scaled")(images)
+    model = sketch("resnet18", input_tensor=scaled, include_top=False)
+    assert [layer.name for layer in model.layers][:3] == [
+        "mine",
+        "scaled",
+        "stem_conv_pad",
+    ]
+    assert model.inputs[0].name == "mine"
+    with pytest.raises(cnnzoo.UsageError, match="leave input_shape out"):
+        build("resnet18", input_tensor=scaled, input_shape=(50, 50, 3))
+
+
+@pytest.mark.parametrize(
+    ("pooling", "shape"),
+    [(None, (None, 2, 2, 512)), ("avg", (None, 512)), ("max", (None, 512))],
+)
+def test_without_top(pooling, shape):
+    model = sketch("vgg11", include_top=False, pooling=pooling, input_shape=(64, 64, 3))
+    assert model.output_shape == shape
+    assert model.layers[-1].name == ("head_pool" if pooling else "features")
+
+
+def test_open_sizes():
+    model = build("resnet18", include_top=False, input_shape=(None, None, 3))
+    assert model(np.zeros((1, 70, 45, 3), "float32")).shape == (1, 3, 2, 512)
+
+
+def test_logits_and_softmax():
+    keras.utils.set_random_seed(1)
+    model = build("lenet_gap")
+    logits = build("lenet_gap", classifier_activation=None)
+    logits.set_weights(model.get_weights())
+    images = np.random.default_rng(0).uniform(0, 255, (2, 28, 28, 1))
+    expected = keras.ops.softmax(logits(images))
+    np.testing.assert_allclose(model(images), expected, atol=1e-6)
+
+
+def test_two_classes():
+    assert sketch("vgg11", classes=2, input_shape=SMALL).output_shape == (None, 2)
+    one = sketch("vgg11", classes=2, classifier_activation="sigmoid", input_shape=SMALL)
+    assert one.output_shape == (None, 1)
+
+
+def test_name_and_defaults():
+    model = sketch("resnet50")
+    assert model.name == "resnet50"
+    assert sketch("resnet50", name="mine").name == "mine"
+    assert model.input_shape == (None, 224, 224, 3)
+    assert model.output_shape == (None, 1000)
+
+
+def test_options_reach_every_convolution():
+    model = sketch(
+        "vgg11",
+        activation="tanh",
+        kernel_initializer="he_uniform",
+        weight_decay=1e-3,
+        dropout=0.25,
+        input_shape=SMALL,
+    )
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel_initializer")]
+    assert len(kernels) == 8 + 3
+    for layer in kernels:
+        assert isinstance(layer.kernel_initializer, keras.initializers.HeUniform)
+        assert layer.kernel_regularizer.l2 == pytest.approx(1e-3)
+    acts = [layer for layer in model.layers if layer.name.endswith("_act")]
+    assert {layer.activation for layer in acts} == {keras.activations.tanh}
+    rates = [x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)]
+    assert rates == [0.25, 0.25]
+
+
+def test_kernels_of_one_shape_start_differently():
+    model = build(
+        "vgg16", include_top=False, input_shape=SMALL, kernel_initializer="he_normal"
+    )
+    first, second = (model.get_layer(f"stage3_conv{i}").kernel for i in (2, 3))
+    assert float(keras.ops.max(keras.ops.abs(first - second))) > 0.01
+
+
+def test_no_dropout_at_all():
+    model = sketch("vgg11", dropout=0.0, input_shape=SMALL)
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+
+
+def test_prelu_shares_its_slope_over_the_image():
+    model = sketch("vgg11", activation="prelu", include_top=False, input_shape=SMALL)
+    assert model.get_layer("stage2_conv1_act").alpha.shape == (1, 1, 128)
+    own = sketch("small_resnet")
+    assert own.get_layer("stage1_block1_act").alpha.shape == (6, 6, 256)
+    shared = sketch("small_resnet", shared_slope=True)
+    assert shared.count_params() == 8_613_834
+    assert shared.get_layer("stage1_block1_act").alpha.shape == (1, 1, 256)
+
+
+def test_lenets_of_1998():
+    model = sketch("lenet5", subsampling="trainable", activation="tanh")
+    assert model.count_params() == 61_706 + 2 * 6 + 2 * 16
+    assert model.get_layer("stage1_pool_act").activation is keras.activations.tanh
+    average = sketch("lenet5", subsampling="average")
+    assert isinstance(average.get_layer("stage1_pool"), keras.layers.AveragePooling2D)
+    assert average.count_params() == 61_706
+
+
+def test_mlp_by_its_arguments():
+    model = sketch("mlp", depth=3, width=100, dropout=0.0)
+    assert model.count_params() == 785 * 100 + 2 * 101 * 100 + 101 * 10
+    assert build("mlp", include_top=False).output_shape == (None, 512)
+
+
+def test_simple_cnn_by_its_arguments():
+    model = sketch(
+        "simple_cnn", filters=(8, 8, 16, 16), pools=2, dense=(), batch_norm=True
+    )
+    names = [
+        layer.name
+        for layer in model.layers
+        if "conv" in layer.name or "pool" in layer.name
+    ]
+    assert [n for n in names if n.count("_") == 1] == [
+        "stage1_conv1",
+        "stage1_conv2",
+        "stage1_pool",
+        "stage2_conv3",
+        "stage2_conv4",
+        "stage2_pool",
+    ]
+    assert "stage2_conv4_bn" in names
+    pooled = sketch(
+        "simple_cnn", pools=0, global_pooling=True, input_shape=(None, None, 1)
+    )
+    assert pooled.output_shape == (None, 10)
+    assert pooled.get_layer("head_pool").name == "head_pool"
+
+
+def test_shapes_cnn_by_hand():
+    first, second = 3 * 3 * 3 * 32 + 32, 3 * 3 * 32 * 64 + 64
+    dense = 10 * 10 * 64 * 128 + 128
+    assert cnnzoo.model_info("shapes_cnn").parameters == first + second + dense + 129 * 3
+
+
+def test_a_spec_of_ones_own():
+    tiny = replace(
+        find("vgg16"),
+        name="tiny",
+        trunk=partial(vgg.trunk, filters=(4, 8), repeats=(1, 1)),
+        head=pooled_head,
+        floor=1,
+    )
+    model = build(tiny, input_shape=(9, 9, 3), classes=3)
+    assert model.output_shape == (None, 3)
+    assert model.cnnzoo.catalog_name is None
+    with pytest.raises(cnnzoo.UsageError, match="tiny needs images of at least 4x4"):
+        build(tiny, input_shape=(3, 3, 3))
+
+
+def test_preprocessing_inside_equals_outside():
+    keras.utils.set_random_seed(3)
+    outside = build("resnet50", input_shape=SMALL, classes=5)
+    inside = build("resnet50", input_shape=SMALL, classes=5, include_preprocessing=True)
+    inside.set_weights(outside.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, *SMALL)).astype("float32")
+    prepared = cnnzoo.preprocess_input(images, outside.cnnzoo.preprocessing)
+    np.testing.assert_allclose(inside(images), outside(prepared), rtol=1e-4)
+
+
+def test_building_leaves_the_callers_state_alone():
+    keras.utils.set_random_seed(5)
+    before = np.random.get_state()[1].copy()
+    policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
+    sketch("lenet5")
+    assert (np.random.get_state()[1] == before).all()
+    assert keras.config.dtype_policy() == policy
+    assert keras.config.image_data_format() == layout
