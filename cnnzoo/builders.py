@@ -13,10 +13,11 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack
 import keras
 from keras import KerasTensor
 
+from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.index import ModelInfo, model_info
 from cnnzoo.models.lenet import Subsampling
 from cnnzoo.spec import Activation
-from cnnzoo.zoo import build, find
+from cnnzoo.zoo import build
 
 Weights = str | Path | None
 Shape = tuple[int | None, ...] | None
@@ -111,19 +112,20 @@ class SmallResNetBuilder(Protocol):
     ) -> keras.Model: ...
 
 
-def _builder(model: str) -> Any:
-    """`build` of one network, with the shared signature and the family's options."""
-    spec = find(model)
+def _builder(name: str) -> Any:
+    """`build` of the network that bears this name in the catalog's spelling."""
+    spec = next(s for s in SPECS.values() if s.name.replace("_", "") == name.lower())
     signature = inspect.signature(Builder.__call__)
     _, *shared = signature.parameters.values()
     own = inspect.signature(spec.variant).parameters.values() if spec.variant else ()
     signature = signature.replace(parameters=[*shared, *own])
 
     def builder(*args: Any, **kwargs: Any) -> keras.Model:
-        return build(model, **signature.bind(*args, **kwargs).arguments)
+        return build(spec.name, **signature.bind(*args, **kwargs).arguments)
 
+    builder.__name__ = builder.__qualname__ = name
     builder.__signature__ = signature
-    builder.__doc__ = _docstring(model_info(model), (option.name for option in own))
+    builder.__doc__ = _docstring(model_info(spec.name), (option.name for option in own))
     return builder
 
 
@@ -147,26 +149,26 @@ def _docstring(info: ModelInfo, own: Any) -> str:
     return "\n".join(lines)
 
 
-LeNet5: LeNetBuilder = _builder("lenet5")
-LeNetGAP: Builder = _builder("lenet_gap")
-MLP: MLPBuilder = _builder("mlp")
-SimpleCNN: SimpleCNNBuilder = _builder("simple_cnn")
-ShapesCNN: Builder = _builder("shapes_cnn")
-SmallVGG: Builder = _builder("small_vgg")
-VerySmallVGG: Builder = _builder("very_small_vgg")
-SmallResNet: SmallResNetBuilder = _builder("small_resnet")
-VGG11: Builder = _builder("vgg11")
-VGG13: Builder = _builder("vgg13")
-VGG16: Builder = _builder("vgg16")
-VGG19: Builder = _builder("vgg19")
-VGG11BN: Builder = _builder("vgg11_bn")
-VGG13BN: Builder = _builder("vgg13_bn")
-VGG16BN: Builder = _builder("vgg16_bn")
-VGG19BN: Builder = _builder("vgg19_bn")
-InceptionV1: Builder = _builder("inception_v1")
+LeNet5: LeNetBuilder = _builder("LeNet5")
+LeNetGAP: Builder = _builder("LeNetGAP")
+MLP: MLPBuilder = _builder("MLP")
+SimpleCNN: SimpleCNNBuilder = _builder("SimpleCNN")
+ShapesCNN: Builder = _builder("ShapesCNN")
+SmallVGG: Builder = _builder("SmallVGG")
+VerySmallVGG: Builder = _builder("VerySmallVGG")
+SmallResNet: SmallResNetBuilder = _builder("SmallResNet")
+VGG11: Builder = _builder("VGG11")
+VGG13: Builder = _builder("VGG13")
+VGG16: Builder = _builder("VGG16")
+VGG19: Builder = _builder("VGG19")
+VGG11BN: Builder = _builder("VGG11BN")
+VGG13BN: Builder = _builder("VGG13BN")
+VGG16BN: Builder = _builder("VGG16BN")
+VGG19BN: Builder = _builder("VGG19BN")
+InceptionV1: Builder = _builder("InceptionV1")
 GoogLeNet: Builder = InceptionV1
-ResNet18: Builder = _builder("resnet18")
-ResNet34: Builder = _builder("resnet34")
-ResNet50: Builder = _builder("resnet50")
-ResNet101: Builder = _builder("resnet101")
-ResNet152: Builder = _builder("resnet152")
+ResNet18: Builder = _builder("ResNet18")
+ResNet34: Builder = _builder("ResNet34")
+ResNet50: Builder = _builder("ResNet50")
+ResNet101: Builder = _builder("ResNet101")
+ResNet152: Builder = _builder("ResNet152")

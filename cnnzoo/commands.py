@@ -3,6 +3,7 @@
 Everything that needs a backend is imported inside the verb that needs it.
 """
 
+import math
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -160,16 +161,16 @@ def train(args: Namespace) -> None:
     out = Path(args.out)
     history = fit(model, learned, held_out, out, settings, verbose=verbosity())
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
-    losses = [loss for loss in history["val_loss"] if loss is not None]
-    if not losses:
+    finite = [loss for loss in history["val_loss"] if math.isfinite(loss)]
+    if not finite:
         raise DatasetError(
             f"the validation loss of {args.model} was never finite, so no model was "
             "kept; try a lower --lr"
         )
-    best = history["val_loss"].index(min(losses))
+    best = history["val_loss"].index(min(finite))
     print(
         f"best epoch {best + 1} of {len(history['val_loss'])}: validation accuracy "
-        f"{100 * (history['val_accuracy'][best] or 0):.2f} %"
+        f"{100 * history['val_accuracy'][best]:.2f} %"
     )
     for path in (out / "model.keras", out / "history.json", curves):
         print(path)

@@ -10,6 +10,8 @@ from types import MethodType
 import keras
 from keras import layers
 
+KERNEL_TYPES = ("float16", "bfloat16", "float32")
+
 
 def accelerate(model: keras.Model) -> keras.Model:
     """Gives the layers of any Keras model their fast paths, in place; returns it.
@@ -35,12 +37,20 @@ def _fusible(layer: layers.BatchNormalization) -> bool:
 def _fused_batch_norm(self, inputs, training=None, mask=None):
     """Keras's BatchNormalization.call for (b, h, w, c), as one kernel.
 
+    The kernel has float16, bfloat16 and float32 images, and float32 statistics as Keras
+    has; another type, or a mask, takes Keras's own path.
+
     Args:
-        inputs: float16, bfloat16 or float32; statistics are float32 as in Keras.
+        inputs: images in the layer's compute type.
         training: as in Keras; statistics move only if the layer is trainable too.
-        mask: one that is given needs Keras's own path.
+        mask: as in Keras.
     """
-    if mask is not None:
+    if (
+        mask is not None
+        or self.variable_dtype != "float32"
+        or inputs.dtype != self.compute_dtype
+        or inputs.dtype not in KERNEL_TYPES
+    ):
         return type(self).call(self, inputs, training=training, mask=mask)
     import tensorflow as tf
 

@@ -44,7 +44,7 @@ def stages(model: keras.Model, form: str = "png") -> bytes:
     return _bytes(figure, form)
 
 
-def learning_curves(history: Mapping[str, Sequence[float | None]]) -> bytes:
+def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
     """Loss and accuracy by epoch, training and validation, as a PNG."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for place, quantity in enumerate(("loss", "accuracy"), start=1):
@@ -53,7 +53,7 @@ def learning_curves(history: Mapping[str, Sequence[float | None]]) -> bytes:
             (quantity, "training", GREY),
             (f"val_{quantity}", "validation", BLUE),
         ):
-            values = [math.nan if v is None else v for v in history.get(name, ())]
+            values = history.get(name, ())
             epochs = range(1, len(values) + 1)
             axes.plot(epochs, values, "o-", ms=3, color=color, label=label)
         axes.set(xlabel="epoch", title=quantity)

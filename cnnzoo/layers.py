@@ -58,7 +58,9 @@ class LocalResponseNormalization(keras.layers.Layer):
         margins = [
             (reach, reach) if i == axis else (0, 0) for i in range(len(inputs.shape))
         ]
-        squares = ops.pad(ops.square(inputs), margins)
+        # Squares of float16 values overflow from 256 on.
+        values = ops.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+        squares = ops.pad(ops.square(values), margins)
 
         def shifted(offset: int):
             index = [slice(None)] * len(inputs.shape)
@@ -66,7 +68,8 @@ class LocalResponseNormalization(keras.layers.Layer):
             return squares[tuple(index)]
 
         energy = sum((shifted(i) for i in range(1, self.size)), start=shifted(0))
-        return inputs * ops.power(self.k + self.alpha / self.size * energy, -self.beta)
+        scale = ops.power(self.k + self.alpha / self.size * energy, -self.beta)
+        return ops.cast(values * scale, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -68,9 +68,7 @@ def test_layer_names_keep_the_contract(name):
     stages = list(graph.stages(model))
     assert stages == [f"stage{i}" for i in range(1, len(stages) + 1)]
     cuts = graph.cut_points(model)
-    last_of_stage = {
-        re.match(r"stage\d+", n)[0]: n for n in names if n.startswith("stage")
-    }
+    last_of_stage = {n.split("_")[0]: n for n in names if n.startswith("stage")}
     assert set(last_of_stage.values()) <= set(cuts)
     assert "features" in cuts
 
@@ -117,7 +115,7 @@ def test_every_trainable_weight_learns(name):
     silent = {
         weight.path.split(f"{model.name}/")[-1]
         for weight, gradient in zip(model.trainable_weights, gradients, strict=True)
-        if gradient is None or float(np.abs(gradient).max()) == 0
+        if gradient is None or not np.asarray(gradient).any()
     }
     layers = {layer.name for layer in model.layers}
     before_bn = {f"{n}/bias" for n in layers if f"{n}_bn" in layers}

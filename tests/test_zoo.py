@@ -238,9 +238,10 @@ def test_preprocessing_inside_equals_outside():
 
 def test_building_leaves_the_callers_state_alone():
     keras.utils.set_random_seed(5)
-    before = np.random.get_state()[1].copy()
+    before = np.random.get_state(legacy=False)["state"]["key"].copy()
     policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
     sketch("lenet5")
-    assert (np.random.get_state()[1] == before).all()
+    after = np.random.get_state(legacy=False)["state"]["key"]
+    assert (after == before).all()
     assert keras.config.dtype_policy() == policy
     assert keras.config.image_data_format() == layout

@@ -65,13 +65,16 @@ class HistoryFile(keras.callbacks.Callback):
     def __init__(self, path: Path):
         super().__init__()
         self.path = path
-        self.history: dict[str, list[float | None]] = {}
+        self.history: dict[str, list[float]] = {}
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in (logs or {}).items():
-            number = float(value) if isfinite(value) else None  # JSON has no NaN
-            self.history.setdefault(name, []).append(number)
-        files.write_json(self.path, self.history)
+            self.history.setdefault(name, []).append(float(value))
+        json = {  # which has no NaN
+            name: [value if isfinite(value) else None for value in values]
+            for name, values in self.history.items()
+        }
+        files.write_json(self.path, json)
 
 
 def fit(
@@ -82,7 +85,7 @@ def fit(
     settings: Settings | None = None,
     *,
     verbose: int = 0,
-) -> dict[str, list[float | None]]:
+) -> dict[str, list[float]]:
     """Trains a model and leaves it with the weights of its best epoch.
 
     Writes `model.keras` (the best so far) and `history.json` into `out` after each epoch.

@@ -1,0 +1,154 @@
+"""Pictures and reports: valid files that show what they should."""
+
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnzoo
+from cnnzoo import demo, figures
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.inference import ClassReport, Evaluation
+from cnnzoo.plot import plot
+from cnnzoo.report import Section, html
+from cnnzoo.train.run import Settings
+from cnnzoo.zoo import build
+
+
+def size(picture: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(picture)) as image:
+        image.load()
+        return image.size
+
+
+def sketch(name: str, **options) -> keras.Model:
+    with keras.StatelessScope(initialize_variables=False):
+        return build(name, **options)
+
+
+@pytest.mark.parametrize("name", cnnzoo.list_models())
+def test_stages_of_every_network(name):
+    text = figures.stages(sketch(name), "svg").decode()
+    for label, shape in cnnzoo.model_info(name).stages:
+        assert f"<!-- {label} -->" in text
+        assert f"<!-- {'x'.join(map(str, shape))} -->" in text
+    assert f"{cnnzoo.model_info(name).parameters:,} parameters" in text
+
+
+def test_more_stages_make_a_wider_picture():
+    five, three = (
+        size(figures.stages(sketch("vgg16"))),
+        size(figures.stages(sketch("mlp"))),
+    )
+    assert five[0] > three[0] > 300
+    assert figures.stages(
+        sketch("resnet18", include_top=False, input_shape=(None, None, 3))
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 30])
+def test_confusion_and_curves(classes):
+    counts = np.arange(classes * classes).reshape(classes, classes)
+    rows = tuple(ClassReport(f"class {i}", 0.5, 0.5, 0.5, 3) for i in range(classes))
+    result = Evaluation(7, 0.5, rows, counts, np.zeros((0, classes)), np.zeros(0, int))
+    assert min(size(figures.confusion(result))) > 300
+    history = {
+        "loss": [1.0, float("nan")],
+        "accuracy": [0.1, 0.2],
+        "val_loss": [2.0, 1.0],
+    }
+    assert size(figures.learning_curves(history))[0] > 800
+
+
+def test_gallery():
+    pictures = np.zeros((9, 6, 6, 1), np.uint8)
+    one, two = (size(figures.gallery(pictures[:n], ["x"] * n)) for n in (8, 9))
+    assert one[0] == two[0]
+    assert two[1] == 2 * one[1]
+
+
+FAKE_DOT = '#!/bin/sh\nfor last; do :; done\nexec /bin/cat "$last"\n'
+
+
+@pytest.fixture
+def fake_dot(tmp_path, monkeypatch):
+    """A program `dot` that gives back the graph's source instead of a picture."""
+    program = tmp_path / "bin" / "dot"
+    program.parent.mkdir()
+    program.write_text(FAKE_DOT)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+
+
+def test_plot_gives_graphviz_every_layer(tmp_path, fake_dot):
+    model = sketch("inception_v1")
+    assert plot(model, tmp_path / "a.svg", names=True, shapes=True, rankdir="LR") is True
+    source = (tmp_path / "a.svg").read_text()
+    assert all(operation.name in source for operation in model.operations)
+    assert "rankdir=LR" in source
+    assert "(None, 14, 14, 480)" in source
+    edges = sum(len(node.input_tensors) for node in figures.graph.nodes(model))
+    assert source.count(" -> ") == edges
+    plot(model, tmp_path / "b.svg")
+    assert "stage1_block1_3x3" not in (tmp_path / "b.svg").read_text()
+
+
+class Page(HTMLParser):
+    """Counts tags and checks that they close."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_report_is_one_file_and_escapes():
+    rows = [("<b>", 1), ("y", 2)]
+    picture = figures.gallery(np.zeros((1, 4, 4, 1)), ["x"])
+    sections = [
+        Section("A & B", "text <i>", ("h", "k"), rows, [(picture, 'a "picture"')]),
+        Section("empty"),
+    ]
+    text = html("<title>", "lead", sections)
+    page = Page(text)
+    assert page.open == []
+    assert (page.seen.count("tr"), page.seen.count("img")) == (3, 1)
+    assert "<b>" not in text
+    assert "&lt;title&gt;" in text
+    assert re.findall(r'(?:src|href)="(?!data:)', text) == []
+
+
+def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
+    """One epoch on few digits: every file is there, and the report tells the figures."""
+    few = {split: load_embedded(split).split(0.05, 0)[1] for split in ("train", "test")}
+    monkeypatch.setattr(demo, "load_embedded", few.__getitem__)
+    monkeypatch.setattr(demo, "SETTINGS", replace(demo.SETTINGS, epochs=1))
+    assert isinstance(demo.SETTINGS, Settings)
+    result = demo.run(tmp_path)
+    text = capsys.readouterr().out
+    assert f"{100 * result.accuracy:.2f} % of 500 digits right" in text
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        *("model.keras", "history.json", "curves.png", "confusion.png", "misread.png"),
+        *("digit.png", "report.html", *(f"{name}.png" for name in demo.DRAWN)),
+    }
+    for name in names:
+        assert str(tmp_path / name) in text
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"reads {100 * result.accuracy:.2f} %" in page
+    assert Page(page).seen.count("img") == 7
+    assert page.count("<tr>") == 1 + len(cnnzoo.list_models())

@@ -1,0 +1,39 @@
+"""What is computed from the networks and kept in files: none of it may be stale."""
+
+import json
+from dataclasses import fields
+
+import generate
+import pytest
+
+from cnnzoo.models.catalog import SPECS
+from cnnzoo.models.index import INDEX, ModelInfo
+
+STALE = "is stale: run `make index` and look at the difference"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_golden_structure(name):
+    golden = (generate.GOLDEN / f"{name}.txt").read_text()
+    assert generate.golden(generate.draw(SPECS[name])) == golden, f"{name} {STALE}"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_index(name):
+    rows = {row["name"]: row for row in json.loads(INDEX.read_text())}
+    computed = generate.index_row(SPECS[name], generate.draw(SPECS[name]))
+    assert json.loads(json.dumps(computed)) == rows[name], f"index.json {STALE}"
+
+
+def test_index_holds_the_catalog_and_nothing_else():
+    rows = json.loads(INDEX.read_text())
+    assert [row["name"] for row in rows] == list(SPECS)
+    assert {path.stem for path in generate.GOLDEN.iterdir()} == set(SPECS)
+    assert all(set(row) == {field.name for field in fields(ModelInfo)} for row in rows)
+
+
+def test_readme_table():
+    text = generate.README.read_text(encoding="utf-8")
+    assert generate.readme(text) == text, f"README.md {STALE}"
+    table = text.split(generate.BEGIN)[1].split(generate.END)[0]
+    assert table.count("\n| `") == len(SPECS)

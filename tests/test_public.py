@@ -1,0 +1,136 @@
+"""What a user sees first: the names, the signatures, the import, the README."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+import cnnzoo
+from cnnzoo import builders
+from cnnzoo.models.catalog import SPECS
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = [n for n in cnnzoo.__all__ if hasattr(getattr(cnnzoo, n), "__signature__")]
+
+
+def catalog_name(builder: str) -> str:
+    return next(
+        name
+        for name in SPECS
+        if name.replace("_", "") == builder.lower().replace("_", "")
+    )
+
+
+def test_every_name_is_there():
+    for name in cnnzoo.__all__:
+        assert getattr(cnnzoo, name) is not None
+    assert set(cnnzoo.__all__) <= set(dir(cnnzoo))
+    with pytest.raises(AttributeError, match="has no attribute 'VGG15'"):
+        getattr(cnnzoo, "VGG15")  # noqa: B009
+
+
+def test_every_common_network_has_a_builder():
+    spoken_for = {catalog_name(n) for n in NAMES if n != "GoogLeNet"}
+    only_by_name = {n for n in SPECS if n.endswith(("_paper", "_two_dense"))}
+    assert spoken_for | only_by_name == set(SPECS)
+    assert cnnzoo.GoogLeNet is cnnzoo.InceptionV1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signature_and_docstring(name):
+    builder = getattr(cnnzoo, name)
+    parameters = inspect.signature(builder).parameters
+    shared = list(inspect.signature(builders.Builder.__call__).parameters)[1:]
+    assert list(parameters)[: len(shared)] == shared
+    keras_own = list(inspect.signature(keras.applications.VGG16).parameters)
+    assert shared[: len(keras_own)] == keras_own
+    assert parameters["weights"].default is None
+    info = cnnzoo.model_info(
+        "inception_v1" if name == "GoogLeNet" else catalog_name(name)
+    )
+    doc = inspect.getdoc(builder)
+    assert doc is not None
+    assert builder.__name__ == ("InceptionV1" if name == "GoogLeNet" else name)
+    assert f"{info.parameters:,} parameters" in doc
+    assert info.paper is None or info.paper.url in doc
+    assert info.differences in doc
+
+
+def test_own_options_are_those_of_the_family():
+    protocols = {
+        "lenet5": builders.LeNetBuilder,
+        "mlp": builders.MLPBuilder,
+        "simple_cnn": builders.SimpleCNNBuilder,
+        "small_resnet": builders.SmallResNetBuilder,
+    }
+    assert set(protocols) == {name for name, spec in SPECS.items() if spec.variant}
+    for name, protocol in protocols.items():
+        variant = SPECS[name].variant
+        assert variant is not None
+        own = inspect.signature(variant).parameters
+        typed = inspect.signature(protocol.__call__).parameters
+        options = [
+            n for n in typed if n not in ("self", "include_top", "weights", "common")
+        ]
+        assert options == list(own)
+        assert [typed[n].default for n in options] == [p.default for p in own.values()]
+        assert [typed[n].annotation for n in options] == [
+            p.annotation for p in own.values()
+        ]
+    shared = list(inspect.signature(builders.Builder.__call__).parameters)[3:]
+    assert list(builders.Common.__annotations__) == shared
+
+
+def test_builders_build():
+    with keras.StatelessScope(initialize_variables=False):
+        # by place, as with keras.applications
+        model = cnnzoo.LeNetGAP(True, None, None, (28, 28, 3), None, 4)
+        assert model.output_shape == (None, 4)
+        assert model.count_params() == 61_706 + 2 * 5 * 5 * 6 - 6 * 85
+        old = cnnzoo.LeNet5(subsampling="trainable", activation="tanh")
+        assert old.count_params() == 61_706 + 2 * 6 + 2 * 16
+        assert cnnzoo.VGG13(include_top=False).count_params() == 9_404_992
+    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
+        cnnzoo.VGG13(depth=3)  # pyright: ignore
+
+
+QUIET_IMPORT = """
+import sys
+before = set(sys.modules)
+import cnnzoo
+assert cnnzoo.__version__
+new = {name.split(".")[0] for name in set(sys.modules) - before}
+assert new - sys.stdlib_module_names == {"cnnzoo"}, new
+cnnzoo.list_models, cnnzoo.UsageError
+assert "keras" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("flags", [["-I"], ["-O"], ["-W", "error"]])
+def test_importing_brings_nothing_else(flags, tmp_path):
+    result = subprocess.run(
+        [sys.executable, *flags, "-c", QUIET_IMPORT],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path / "none")},
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readmes_example_works_when_pasted(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNZOO_DATA", raising=False)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(code.strip().splitlines()) <= 15
+    exec(compile(code, "README.md", "exec"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert float(lines[-2]) > 0.8
+    assert lines[-1].startswith("3857973248 ['resnet18', 'resnet34', ")
+    assert (tmp_path / "digits.keras").exists()
