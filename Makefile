@@ -11,13 +11,13 @@ export CNNZOO_DATA ?= $(abspath ../shared/data)
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint types proofs index golden clean
+.PHONY: demo test lint types proofs index clean
 
 demo: $(VENV)/.cnnzoo
 	$(BIN)/cnnzoo demo
 
 test: lint types
-	$(BIN)/pytest -m "not proof"
+	$(BIN)/pytest -n 2 -m "not proof"
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -27,7 +27,7 @@ types: $(VENV)/.test
 	$(BIN)/pyright
 
 proofs: $(VENV)/.test
-	$(BIN)/pytest --write-proofs
+	$(BIN)/pytest -n 2 --write-proofs
 
 index: $(VENV)/.test
 	$(BIN)/python docs/generate.py

@@ -23,7 +23,8 @@ def pytest_addoption(parser):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    if session.config.getoption("--write-proofs") and exitstatus == 0:
+    is_worker = hasattr(session.config, "workerinput")  # one process writes the page
+    if session.config.getoption("--write-proofs") and exitstatus == 0 and not is_worker:
         PROOFS.write_text(proofs_page(ROWS), encoding="utf-8")
 
 
