@@ -64,7 +64,8 @@ def run(out: Path) -> Evaluation:
     name, share = prediction.top[0]
     say(f"\n5. {prediction.path} shows a {name} ({100 * share:.1f} % sure)")
 
-    page = report(pictures, result, (curves, confusion, misread), prediction)
+    digit = figures.gallery(test.images[:1], [f"read as {name}"])
+    page = report(pictures, result, (curves, confusion, misread, digit), prediction)
     files.write_text(out / "report.html", page)
     say(f"\nDone in {time.monotonic() - started:.0f} s. Written, for you to look at:")
     for path in sorted(out.iterdir()):
@@ -100,11 +101,11 @@ def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Predicti
 def report(
     drawn: dict[str, bytes],
     result: Evaluation,
-    pictures: tuple[bytes, bytes, bytes],
+    pictures: tuple[bytes, bytes, bytes, bytes],
     prediction: Prediction,
 ) -> str:
     """The page that tells all of it."""
-    curves, confusion, misread = pictures
+    curves, confusion, misread, digit = pictures
     zoo = [
         (i.name, f"{i.parameters:,}", f"{i.macs / 1e6:,.1f} M", i.min_size)
         for i in map(model_info, list_models())
@@ -125,7 +126,11 @@ def report(
                     (misread, "digits that were misread"),
                 ],
             ),
-            Section("One picture file", f"{prediction.path}: {best}."),
+            Section(
+                "One picture file",
+                f"{prediction.path}: {best}.",
+                pictures=[(digit, "the digit in the file")],
+            ),
             Section(
                 "Four networks of the zoo",
                 "A box a stage: its height is the image's, its width the channels'.",

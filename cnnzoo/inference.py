@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from cnnzoo.data.batches import own_errors
 from cnnzoo.data.decode import decode
-from cnnzoo.data.images import own_errors
 from cnnzoo.data.source import Source, feed
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.zoo import described

@@ -17,7 +17,6 @@ from cnnzoo.errors import ImageDecodeError, UsageError
 RNG = np.random.default_rng(11)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
 COLOUR = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
-QUIET: dict[str, Any] = {"verbose": 0}
 LUMA = np.asarray(Image.fromarray(COLOUR).convert("L"))
 
 

@@ -150,5 +150,5 @@ def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
         assert str(tmp_path / name) in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"reads {100 * result.accuracy:.2f} %" in page
-    assert Page(page).seen.count("img") == 7
+    assert Page(page).seen.count("img") == 8
     assert page.count("<tr>") == 1 + len(cnnzoo.list_models())

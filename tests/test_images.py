@@ -9,24 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnnzoo.data.images import Batches, load, scan
+from cnnzoo.data.batches import Batches, load
+from cnnzoo.data.images import scan
 from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
 
-RNG = np.random.default_rng(11)
-GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
-COLOUR = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
+GREY = np.arange(54, dtype=np.uint8).reshape(6, 9)
 QUIET: dict[str, Any] = {"verbose": 0}
-LUMA = np.asarray(Image.fromarray(COLOUR).convert("L"))
 
 
-def stacked(grey: np.ndarray) -> np.ndarray:
-    return np.repeat(grey[..., np.newaxis], 3, axis=-1)
-
-
-def saved(path: Path, image: Image.Image | np.ndarray, **options: Any) -> Path:
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    image.save(path, **options)
+def saved(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels).save(path)
     return path
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.images import Batches, Folder, scan
+from cnnzoo.data.batches import Batches
+from cnnzoo.data.images import Folder, scan
 from cnnzoo.data.mnist import is_mnist_folder, load_mnist
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from cnnzoo import files
-from cnnzoo.data.images import own_errors
+from cnnzoo.data.batches import own_errors
 from cnnzoo.data.source import Source, feed
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.saving import save
