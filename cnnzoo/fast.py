@@ -47,7 +47,7 @@ def _fused_batch_norm(self, inputs, training=None, mask=None):
     """
     if (
         mask is not None
-        or self.variable_dtype != "float32"
+        or self.moving_mean.dtype != "float32"
         or inputs.dtype != self.compute_dtype
         or inputs.dtype not in KERNEL_TYPES
     ):
@@ -67,7 +67,8 @@ def _fused_batch_norm(self, inputs, training=None, mask=None):
     )
     if learns:
         # The kernel divides by n - 1 and Keras by n; they must keep one statistic.
-        count = tf.cast(tf.size(inputs) / tf.shape(inputs)[-1], variance.dtype)
+        pixels = tf.reduce_prod(tf.shape(inputs, out_type=tf.int64)[:-1])
+        count = tf.cast(pixels, variance.dtype)
         variance *= (count - 1) / count
         for moving, batch in (
             (self.moving_mean, mean),

@@ -1,0 +1,104 @@
+"""GoogLeNet in NumPy, as Caffe's `bvlc_googlenet` defines it, with Caffe's names.
+
+Szegedy et al. 2014, table 1. Written apart from cnnzoo, which it does not import:
+`logits` is Caffe's network, `two_dense_logits` the widespread Keras form of it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy_layers import (
+    Array,
+    Weights,
+    caffe_max_pool,
+    lrn,
+    relu,
+    same_max_pool,
+)
+
+MODULES = {  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
+    "3a": (64, 96, 128, 16, 32, 32),
+    "3b": (128, 128, 192, 32, 96, 64),
+    "4a": (192, 96, 208, 16, 48, 64),
+    "4b": (160, 112, 224, 24, 64, 64),
+    "4c": (128, 128, 256, 24, 64, 64),
+    "4d": (112, 144, 288, 32, 64, 64),
+    "4e": (256, 160, 320, 32, 128, 128),
+    "5a": (256, 160, 320, 32, 128, 128),
+    "5b": (384, 192, 384, 48, 128, 128),
+}
+POOL_BEFORE = ("4a", "5a")  # the modules that a pool of stride 2 stands before
+
+Step = Callable[[Array], Array]
+
+
+def shapes(classes: int, two_dense: bool = False) -> dict[str, tuple[int, ...]]:
+    """The kernel's shape of each layer with weights, by Caffe's name."""
+    found: dict[str, tuple[int, ...]] = {
+        "conv1/7x7_s2": (7, 7, 3, 64),
+        "conv2/3x3_reduce": (1, 1, 64, 64),
+        "conv2/3x3": (3, 3, 64, 192),
+    }
+    channels = 192
+    for module, (one, reduce3, three, reduce5, five, projection) in MODULES.items():
+        found |= {
+            f"inception_{module}/1x1": (1, 1, channels, one),
+            f"inception_{module}/3x3_reduce": (1, 1, channels, reduce3),
+            f"inception_{module}/3x3": (3, 3, reduce3, three),
+            f"inception_{module}/5x5_reduce": (1, 1, channels, reduce5),
+            f"inception_{module}/5x5": (5, 5, reduce5, five),
+            f"inception_{module}/pool_proj": (1, 1, channels, projection),
+        }
+        channels = one + three + five + projection
+    if two_dense:
+        found["dense"], channels = (channels, 1000), 1000
+    return {**found, "loss3/classifier": (channels, classes)}
+
+
+def features(
+    x: Array, w: Weights, *, normalise: Step, pool: Step, stem_pad: int | str
+) -> Array:
+    """Everything before the average pool, (b, h, w, c) to (b, h / 32, w / 32, 1024)."""
+    x = relu(w.conv(x, "conv1/7x7_s2", stride=2, pad=stem_pad))
+    x = normalise(pool(x))
+    x = relu(w.conv(x, "conv2/3x3_reduce", pad=0))
+    x = relu(w.conv(x, "conv2/3x3", pad=1))
+    x = pool(normalise(x))
+    for module in MODULES:
+        if module in POOL_BEFORE:
+            x = pool(x)
+        x = inception(x, w, f"inception_{module}")
+    return x
+
+
+def inception(x: Array, w: Weights, module: str) -> Array:
+    three = relu(w.conv(x, f"{module}/3x3_reduce", pad=0))
+    five = relu(w.conv(x, f"{module}/5x5_reduce", pad=0))
+    pooled = caffe_max_pool(x, 3, 1, pad=1)
+    branches = [
+        relu(w.conv(x, f"{module}/1x1", pad=0)),
+        relu(w.conv(three, f"{module}/3x3", pad=1)),
+        relu(w.conv(five, f"{module}/5x5", pad=2)),
+        relu(w.conv(pooled, f"{module}/pool_proj", pad=0)),
+    ]
+    return np.concatenate(branches, axis=-1)
+
+
+def logits(x: Array, w: Weights, normalise: Step = lrn) -> Array:
+    """Caffe's network, without dropout, which does nothing when it predicts."""
+    x = features(
+        x, w, normalise=normalise, pool=lambda x: caffe_max_pool(x, 3, 2), stem_pad=3
+    )
+    return w.dense(x.mean(axis=(1, 2)), "loss3/classifier")
+
+
+def two_dense_logits(x: Array, w: Weights, normalise: Step = lrn) -> Array:
+    """The form with TensorFlow's SAME and a linear layer before the classifier."""
+    x = features(
+        x,
+        w,
+        normalise=normalise,
+        pool=lambda x: same_max_pool(x, 3, 2),
+        stem_pad="same",
+    )
+    return w.dense(w.dense(x.mean(axis=(1, 2)), "dense"), "loss3/classifier")

@@ -1,0 +1,139 @@
+"""LeNet, VGG and ResNet in NumPy, written from the papers.
+
+They are apart from cnnzoo, which they do not import; only the names by which they ask
+for weights are cnnzoo's. Each takes images (b, h, w, c) and returns logits.
+"""
+
+from collections.abc import Callable, Sequence
+
+from numpy_layers import Array, Weights, average_pool, max_pool, relu
+
+Step = Callable[[Array], Array]
+
+
+def lenet5(
+    x: Array, w: Weights, *, subsampling: str = "max", squash: Step = relu
+) -> Array:
+    """LeCun et al. 1998, figure 2, on 28x28 pixels: C1 pads, C3 sees all maps."""
+
+    def subsample(x: Array, layer: str) -> Array:
+        if subsampling == "max":
+            return max_pool(x, 2, 2)
+        x = average_pool(x, 2)
+        if subsampling == "average":
+            return x
+        scale = w[f"{layer}_scale"]
+        return squash(x * scale["kernel"].reshape(-1) + scale["bias"])
+
+    x = subsample(squash(w.conv(x, "stage1_conv", pad=2)), "stage1_pool")
+    x = subsample(squash(w.conv(x, "stage2_conv", pad=0)), "stage2_pool")
+    x = x.reshape(len(x), -1)
+    for layer in ("head_dense1", "head_dense2"):
+        x = squash(w.dense(x, layer))
+    return w.dense(x, "predictions")
+
+
+def lenet_gap(x: Array, w: Weights) -> Array:
+    """Convolutions of 6, 16 and 120 filters, the mean of the image, 84 units."""
+    x = max_pool(relu(w.conv(x, "stage1_conv", pad=2)), 2, 2)
+    x = max_pool(relu(w.conv(x, "stage2_conv", pad=0)), 2, 2)
+    x = relu(w.conv(x, "stage3_conv", pad=2))
+    x = relu(w.dense(x.mean(axis=(1, 2)), "head_dense1"))
+    return w.dense(x, "predictions")
+
+
+def vgg(
+    x: Array,
+    w: Weights,
+    *,
+    convolutions: Sequence[int],
+    dense: int,
+    epsilon: float | None,
+) -> Array:
+    """Simonyan & Zisserman 2014, table 1.
+
+    Args:
+        convolutions: of each stage.
+        dense: how many dense layers stand before the classifier.
+        epsilon: of the BN between convolution and ReLU; None for no BN.
+    """
+    for stage, count in enumerate(convolutions, start=1):
+        for i in range(1, count + 1):
+            layer = f"stage{stage}_conv{i}"
+            x = w.conv(x, layer, pad=1)
+            if epsilon is not None:
+                x = w.batch_norm(x, f"{layer}_bn", epsilon)
+            x = relu(x)
+        x = max_pool(x, 2, 2)
+    x = x.reshape(len(x), -1)
+    for i in range(1, dense + 1):
+        x = relu(w.dense(x, f"head_dense{i}"))
+    return w.dense(x, "predictions")
+
+
+class ResNet:
+    """He et al. 2015, table 1: the paper's form, and what small_resnet makes of it."""
+
+    def __init__(self, w: Weights, epsilon: float, per_pixel: bool = False):
+        self.w = w
+        self.epsilon = epsilon
+        self.per_pixel = per_pixel
+
+    def conv(self, x: Array, layer: str, *, stride: int = 1, pad: int = 0) -> Array:
+        x = self.w.conv(x, layer, stride=stride, pad=pad)
+        return self.w.batch_norm(x, f"{layer}_bn", self.epsilon)
+
+    def act(self, x: Array, name: str) -> Array:
+        return self.w.prelu(x, f"{name}_act") if self.per_pixel else relu(x)
+
+    def stem(self, x: Array) -> Array:
+        return self.act(self.conv(x, "stem_conv", stride=2, pad=3), "stem_conv")
+
+    def basic(self, x: Array, name: str, stride: int) -> Array:
+        """3x3, 3x3; the first one has the stride."""
+        x = self.conv(x, f"{name}_conv1", stride=stride, pad=1)
+        return self.conv(self.act(x, f"{name}_conv1"), f"{name}_conv2", pad=1)
+
+    def bottleneck(self, x: Array, name: str, stride: int) -> Array:
+        """1x1, 3x3, 1x1; the first one has the stride."""
+        x = self.act(self.conv(x, f"{name}_conv1", stride=stride), f"{name}_conv1")
+        x = self.act(self.conv(x, f"{name}_conv2", pad=1), f"{name}_conv2")
+        return self.conv(x, f"{name}_conv3")
+
+    def projected_block(self, x: Array, name: str, stride: int, branch) -> Array:
+        shortcut = self.conv(x, f"{name}_shortcut", stride=stride)
+        return self.act(shortcut + branch(x, name, stride), name)
+
+    def identity_block(self, x: Array, name: str, branch) -> Array:
+        added = branch(x, name, 1)
+        if self.per_pixel:  # small_resnet's one PReLU more
+            added = self.act(added, f"{name}_conv3")
+        return self.act(x + added, name)
+
+    def stages(self, x: Array, repeats: Sequence[int], branch, projected: int) -> Array:
+        """All stages; the first blocks from stage `projected` on have a projection."""
+        for stage, count in enumerate(repeats, start=1):
+            for i in range(1, count + 1):
+                name = f"stage{stage}_block{i}"
+                if i > 1 or stage < projected:
+                    x = self.identity_block(x, name, branch)
+                else:
+                    x = self.projected_block(x, name, 1 if stage == 1 else 2, branch)
+        return x
+
+
+def resnet(x: Array, w: Weights, *, repeats: Sequence[int], bottleneck: bool) -> Array:
+    """The paper's ResNet: BN epsilon 1e-5, projections where the shape changes."""
+    net = ResNet(w, epsilon=1e-5)
+    branch = net.bottleneck if bottleneck else net.basic
+    x = max_pool(net.stem(x), 3, 2, pad=1)
+    x = net.stages(x, repeats, branch, projected=1 if bottleneck else 2)
+    return w.dense(x.mean(axis=(1, 2)), "predictions")
+
+
+def small_resnet(x: Array, w: Weights) -> Array:
+    """kkweon's: three stages of ResNet50 with PReLU, and a 2x2 mean at the end."""
+    net = ResNet(w, epsilon=1e-3, per_pixel=True)
+    x = net.stages(max_pool(net.stem(x), 3, 2), (3, 4, 6), net.bottleneck, projected=1)
+    x = average_pool(x, 2)
+    return w.dense(x.reshape(len(x), -1), "predictions")

@@ -1,0 +1,286 @@
+"""Networks give the numbers of their references, with the same random weights.
+
+The references are keras.applications, and definitions in NumPy that stand apart from
+cnnzoo: `reference_googlenet` and `reference_nets`. Weights go over by name.
+"""
+
+import re
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+import reference_googlenet
+import reference_nets
+from numpy_layers import Weights, softmax
+from parity import BOUND, Record, compare, draw, images, randomise, relative
+
+import cnnzoo
+
+proof = pytest.mark.proof
+
+# keras.applications ----------------------------------------------------------------
+
+APPLICATIONS = {
+    "vgg16": keras.applications.VGG16,
+    "vgg19": keras.applications.VGG19,
+    "resnet50": keras.applications.ResNet50,
+    "resnet101": keras.applications.ResNet101,
+    "resnet152": keras.applications.ResNet152,
+}
+LOGITS = {"classifier_activation": None}
+HEADLESS = {"include_top": False}
+
+
+def name_in_applications(layer: str) -> str:
+    """What keras.applications calls the layer that is `layer` here."""
+    fixed = {
+        "head_dense1": "fc1",
+        "head_dense2": "fc2",
+        "predictions": "predictions",
+        "stem_conv": "conv1_conv",
+        "stem_conv_bn": "conv1_bn",
+    }
+    if layer in fixed:
+        return fixed[layer]
+    vgg = re.fullmatch(r"stage(\d)_conv(\d)", layer)
+    if vgg:
+        return f"block{vgg[1]}_conv{vgg[2]}"
+    resnet = re.fullmatch(r"stage(\d)_block(\d+)_(?:conv(\d)|shortcut)(_bn)?", layer)
+    assert resnet, f"no name for {layer}"
+    stage, block, number, norm = resnet.groups()
+    return f"conv{int(stage) + 1}_block{block}_{number or 0}_{'bn' if norm else 'conv'}"
+
+
+def weighted(model: keras.Model) -> dict[str, keras.Layer]:
+    return {layer.name: layer for layer in model.layers if layer.weights}
+
+
+def copied(theirs: keras.Model, ours: keras.Model) -> None:
+    """Gives ours their weights, layer by layer, and checks that none is left over."""
+    sources = weighted(theirs)
+    names = {layer: name_in_applications(layer) for layer in weighted(ours)}
+    assert sorted(names.values()) == sorted(sources)
+    for layer, name in names.items():
+        target = ours.get_layer(layer)
+        assert type(target) is type(sources[name])
+        if isinstance(target, keras.layers.BatchNormalization):
+            # The last digits of 1.001e-5 are lost in the outputs' rounding.
+            assert target.epsilon == sources[name].epsilon
+        target.set_weights(sources[name].get_weights())
+
+
+def same_as_applications(record: Record, name: str, side: int, options: dict) -> None:
+    options = {**options, "input_shape": (side, side, 3)}
+    theirs = APPLICATIONS[name](weights=None, **options)
+    ours = cnnzoo.build(name, **options)
+    randomise(theirs)
+    copied(theirs, ours)
+    assert ours.count_params() == theirs.count_params()
+    x = images(side)
+    part = {"include_top": "features", "classifier_activation": "logits"}
+    what = next((part[key] for key in options if key in part), "probabilities")
+    compare(
+        record,
+        f"{name}, {what}, {side} px",
+        "keras.applications",
+        ours(x, training=False),
+        theirs(x, training=False),
+    )
+
+
+@pytest.mark.parametrize(("name", "side"), [("vgg16", 64), ("resnet50", 64)])
+def test_applications_features(record: Record, name: str, side: int):
+    same_as_applications(record, name, side, HEADLESS)
+
+
+def test_applications_features_at_an_odd_size(record: Record):
+    same_as_applications(record, "resnet50", 75, HEADLESS)
+
+
+@proof
+@pytest.mark.parametrize("name", APPLICATIONS)
+@pytest.mark.parametrize(
+    ("side", "options"),
+    [(224, {}), (224, LOGITS), (224, HEADLESS), (197, HEADLESS)],
+    ids=["probabilities", "logits", "features", "odd"],
+)
+def test_applications(record: Record, name: str, side: int, options: dict):
+    same_as_applications(record, name, side, options)
+
+
+# GoogLeNet, Caffe's and the one with two dense layers --------------------------------
+
+GOOGLENETS = {
+    "inception_v1": reference_googlenet.logits,
+    "inception_v1_two_dense": reference_googlenet.two_dense_logits,
+}
+CLASSES = 50
+NUMPY = "NumPy definition"
+PIXELS = 60.0  # deviation of Caffe's input; LRN's constants are made for that size
+
+
+def name_in_caffe(layer: str) -> str:
+    """What Caffe calls the layer that is `layer` here."""
+    fixed = {
+        "stem_conv1": "conv1/7x7_s2",
+        "stem_reduce": "conv2/3x3_reduce",
+        "stem_conv2": "conv2/3x3",
+        "head_dense": "dense",
+        "predictions": "loss3/classifier",
+    }
+    if layer in fixed:
+        return fixed[layer]
+    module = re.fullmatch(r"stage(\d)_block(\d)_(.+)", layer)
+    assert module, f"no name for {layer}"
+    letter = "abcde"[int(module[2]) - 1]
+    return f"inception_{int(module[1]) + 2}{letter}/{module[3]}"
+
+
+def googlenet_weights(two_dense: bool) -> Weights:
+    rng = np.random.default_rng(1)
+    values = {}
+    for layer, shape in reference_googlenet.shapes(CLASSES, two_dense).items():
+        kernel = draw(rng, "kernel", shape)
+        if len(shape) == 2:
+            kernel *= 0.1  # or else all probabilities would be 0 or 1
+        bias = draw(rng, "bias", shape[-1:])
+        values[layer] = {"kernel": kernel, "bias": 10 * bias}
+    return Weights(values)
+
+
+def googlenet(name: str, side: int, **options) -> tuple[keras.Model, Weights]:
+    """Ours, and the weights that it and the reference have."""
+    weights = googlenet_weights(two_dense=name.endswith("two_dense"))
+    ours = cnnzoo.build(name, input_shape=(side, side, 3), classes=CLASSES, **options)
+    names = {layer: name_in_caffe(layer) for layer in weighted(ours)}
+    assert sorted(names.values()) == sorted(weights.values)
+    for layer, name in names.items():
+        values = weights.values[name]
+        ours.get_layer(layer).set_weights([values["kernel"], values["bias"]])
+    return ours, weights
+
+
+@pytest.mark.parametrize("name", GOOGLENETS)
+# 85 px make odd and even sides before the pools, 64 px even ones only.
+@pytest.mark.parametrize(
+    ("side", "options"),
+    [
+        (64, {}),
+        (85, LOGITS),
+        pytest.param(224, LOGITS, marks=proof),
+        pytest.param(231, {}, marks=proof),
+    ],
+)
+def test_googlenet(record: Record, name: str, side: int, options: dict):
+    ours, weights = googlenet(name, side, **options)
+    x = images(side, scale=PIXELS)
+    expected = GOOGLENETS[name](x.astype(np.float64), weights)
+    assert weights.used == set(weights.values)
+    if not options:
+        expected = softmax(expected)
+    what = f"{name}, {'logits' if options else 'probabilities'}, {side} px"
+    compare(record, what, NUMPY, ours(x, training=False), expected)
+
+
+@pytest.mark.parametrize("name", GOOGLENETS)
+def test_googlenet_needs_its_lrn(name: str):
+    weights = googlenet_weights(two_dense=name.endswith("two_dense"))
+    x = images(64, scale=PIXELS).astype(np.float64)
+    reference = GOOGLENETS[name]
+    without = reference(x, weights, normalise=lambda x: x)
+    assert relative(without, reference(x, weights)) > 1000 * BOUND
+
+
+def test_two_dense_penalises_its_stem():
+    ours, weights = googlenet("inception_v1_two_dense", 64)
+    stem = ("conv1/7x7_s2", "conv2/3x3_reduce", "conv2/3x3")
+    squares = sum((w.astype(float) ** 2).sum() for n in stem for w in weights[n].values())
+    assert float(sum(ours.losses)) == pytest.approx(5e-4 * squares, rel=1e-5)
+
+
+# The other networks in NumPy ---------------------------------------------------------
+
+
+def case(name: str, reference, side: int, channels: int = 3, *, marks=(), **options):
+    words = [name, *(f"{key}={value}" for key, value in options.items())]
+    label = f"{' '.join(words)}, logits, {side} px"
+    shape = (side, side, channels)
+    return pytest.param(name, reference, shape, options, label, marks=marks, id=label)
+
+
+def vgg_case(name: str, convolutions: tuple[int, ...], side: int, **options):
+    epsilon = 1e-5 if name.endswith("bn") else None
+    reference = partial(
+        reference_nets.vgg, convolutions=convolutions, dense=2, epsilon=epsilon
+    )
+    return case(name, reference, side, **options)
+
+
+def kkweon_case(name: str, dense: int):
+    """A VGG of kkweon's, with Keras's own BN epsilon."""
+    reference = partial(
+        reference_nets.vgg, convolutions=(2, 2, 3, 3), dense=dense, epsilon=1e-3
+    )
+    return case(name, reference, 28, 1)
+
+
+def resnet_case(name: str, repeats: tuple[int, ...], side: int, **options):
+    reference = partial(
+        reference_nets.resnet, repeats=repeats, bottleneck=name.endswith("paper")
+    )
+    return case(name, reference, side, **options)
+
+
+SUBSAMPLING = ("max", "average", "trainable")
+LENETS = {how: partial(reference_nets.lenet5, subsampling=how) for how in SUBSAMPLING}
+LENET_1998 = partial(LENETS["trainable"], squash=np.tanh)
+RESNETS = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50_paper": (3, 4, 6, 3),
+    "resnet101_paper": (3, 4, 23, 3),
+    "resnet152_paper": (3, 8, 36, 3),
+}
+VGGS = {
+    "vgg11": (1, 1, 2, 2, 2),
+    "vgg13": (2, 2, 2, 2, 2),
+    "vgg11_bn": (1, 1, 2, 2, 2),
+    "vgg13_bn": (2, 2, 2, 2, 2),
+    "vgg16_bn": (2, 2, 3, 3, 3),
+    "vgg19_bn": (2, 2, 4, 4, 4),
+}
+CASES = [
+    *(case("lenet5", LENETS[how], 28, 1, subsampling=how) for how in SUBSAMPLING),
+    case("lenet5", LENET_1998, 28, 1, subsampling="trainable", activation="tanh"),
+    case("lenet_gap", reference_nets.lenet_gap, 28, 1),
+    case("lenet_gap", reference_nets.lenet_gap, 33, 1),
+    kkweon_case("small_vgg", dense=1),
+    kkweon_case("very_small_vgg", dense=2),
+    case("small_resnet", reference_nets.small_resnet, 28, 1),
+    case("small_resnet", reference_nets.small_resnet, 28, 1, shared_slope=True),
+    vgg_case("vgg11_bn", VGGS["vgg11_bn"], 64),
+    resnet_case("resnet18", RESNETS["resnet18"], 64),
+    *(vgg_case(name, VGGS[name], 75, marks=proof) for name in VGGS),
+    *(
+        resnet_case(name, RESNETS[name], side, marks=proof)
+        for name in RESNETS
+        for side in (75, 224)
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "reference", "shape", "options", "label"), CASES)
+def test_numpy(record: Record, name: str, reference, shape, options, label: str):
+    ours = cnnzoo.build(name, input_shape=shape, **LOGITS, **options)
+    randomise(ours)
+    weights = Weights(
+        {
+            layer: {weight.name: weight.numpy() for weight in drawn.weights}
+            for layer, drawn in weighted(ours).items()
+        }
+    )
+    x = images(shape[0], shape[2])
+    expected = reference(x.astype(np.float64), weights)
+    assert weights.used == set(weights.values)
+    compare(record, label, NUMPY, ours(x, training=False), expected)
