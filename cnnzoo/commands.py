@@ -131,7 +131,7 @@ def train(args: Namespace) -> None:
 
     from cnnzoo import figures, files
     from cnnzoo.data.source import open_source
-    from cnnzoo.train.run import Settings, fit
+    from cnnzoo.train.run import fit
     from cnnzoo.zoo import build
 
     keras.utils.set_random_seed(args.seed)
@@ -149,17 +149,8 @@ def train(args: Namespace) -> None:
         f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
         f"from, {len(held_out):,} held out, {len(source.class_names)} classes"
     )
-    settings = Settings(
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        optimizer=args.optimizer,
-        learning_rate=args.lr,
-        loss=args.loss,
-        patience=args.patience,
-        seed=args.seed,
-    )
     out = Path(args.out)
-    history = fit(model, learned, held_out, out, settings, verbose=verbosity())
+    history = fit(model, learned, held_out, out, _settings(args), verbose=verbosity())
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     finite = [loss for loss in history["val_loss"] if math.isfinite(loss)]
     if not finite:
@@ -174,6 +165,20 @@ def train(args: Namespace) -> None:
     )
     for path in (out / "model.keras", out / "history.json", curves):
         print(path)
+
+
+def _settings(args: Namespace):
+    from cnnzoo.train.run import Settings
+
+    return Settings(
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        optimizer=args.optimizer,
+        learning_rate=args.lr,
+        loss=args.loss,
+        patience=args.patience,
+        seed=args.seed,
+    )
 
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:

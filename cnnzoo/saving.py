@@ -20,6 +20,7 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.weights.formats import (
     CARD_MEMBER,
     WEIGHTS_MEMBER,
+    member_size,
     open_archive,
     read_card,
 )
@@ -63,7 +64,7 @@ def load(path: str | Path) -> keras.Model:
     """
     with open_archive(path) as archive:
         card = read_card(archive)
-        stored = archive.getinfo(WEIGHTS_MEMBER).file_size
+        stored = member_size(archive, WEIGHTS_MEMBER)
     name, options = _recipe(card, path)
     try:
         preprocessing = Preprocess(**_tuples(dict(card["preprocessing"])))

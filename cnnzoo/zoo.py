@@ -141,8 +141,7 @@ def build(
         x = preprocess.draw(x, mode, axis=channel_axis())
     x = layers.Identity(name=FEATURES)(spec.trunk(x, conv=conv))
     if include_top:
-        units = 1 if (classes, classifier_activation) == (2, "sigmoid") else classes
-        x = spec.head(x, units, classifier_activation, conv=conv)
+        x = _top(x, spec, conv, classes, classifier_activation)
     elif pooling:
         checks.maps(spec, x)
         x = checks.POOLINGS[pooling](name="head_pool")(x)
@@ -204,6 +203,19 @@ def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
         if option not in known:
             raise unknown(f"option of {spec.name}", option, known or ["none"])
     return spec.variant(**options) if spec.variant and options else spec
+
+
+def _top(
+    features: KerasTensor,
+    spec: Spec,
+    conv: Conv,
+    classes: int,
+    classifier_activation: Activation,
+) -> KerasTensor:
+    """The head; two classes with a sigmoid need one unit."""
+    one_unit = classes == 2 and classifier_activation == "sigmoid"
+    units = 1 if one_unit else classes
+    return spec.head(features, units, classifier_activation, conv=conv)
 
 
 def _conv(

@@ -189,6 +189,26 @@ def test_a_file_of_plain_keras(saved, tmp_path):
     assert build("lenet5", classes=3, weights=path).count_params() > 0
 
 
+def test_a_file_without_weights(saved, tmp_path):
+    content = members(saved[0])
+    del content[WEIGHTS_MEMBER]
+    path = written(tmp_path / "empty.keras", content)
+    with pytest.raises(cnnzoo.WeightFileError, match=r"no member model\.weights\.h5"):
+        cnnzoo.load(path)
+    with pytest.raises(cnnzoo.WeightFileError, match=r"no member model\.weights\.h5"):
+        build("lenet5", classes=3, weights=path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no HDF5 at all"])
+def test_weights_that_are_no_hdf5(saved, tmp_path, content):
+    path = written(
+        tmp_path / "bad.keras",
+        {**members(saved[0]), WEIGHTS_MEMBER: content.ljust(300_000, b"x")},
+    )
+    with pytest.raises(cnnzoo.WeightFileError, match="that is no readable HDF5 file"):
+        cnnzoo.load(path)
+
+
 @pytest.mark.parametrize(
     ("card", "message"),
     [

@@ -94,8 +94,6 @@ def read_arrays(
             elsewhere.
     """
     path = archive.filename
-    if WEIGHTS_MEMBER not in archive.namelist():
-        raise WeightFileError(f"{path} has no member {WEIGHTS_MEMBER}; save it again")
     # An optimiser keeps up to three more numbers a weight.
     limit = 4 * 8 * sum(int(np.prod(shape)) for shape in expected.values()) + HEADERS
     content = _read_member(archive, WEIGHTS_MEMBER, limit)
@@ -111,8 +109,21 @@ def read_arrays(
         ) from error
 
 
+def member_size(archive: zipfile.ZipFile, name: str) -> int:
+    """The bytes of one member.
+
+    Raises:
+        WeightFileError: there is no member of that name.
+    """
+    if name not in archive.namelist():
+        raise WeightFileError(
+            f"{archive.filename} has no member {name}; save the model again"
+        )
+    return archive.getinfo(name).file_size
+
+
 def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
-    size = archive.getinfo(name).file_size
+    size = member_size(archive, name)
     if size > limit:
         raise UnsafeFileError(
             f"{archive.filename} has a member {name} of {size:,} bytes; expected at most "

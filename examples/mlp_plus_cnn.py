@@ -1,0 +1,110 @@
+"""Two inputs, one answer: an MLP on hand-made features beside a CNN on the image.
+
+The features are the ink in each row and column of a digit. The merged network is held
+against each branch alone on held-out digits; the test split is only for the report.
+
+    python examples/mlp_plus_cnn.py
+
+Measured so, on two busy cores in 55 s: on the test split the MLP reads 79.71 %, the CNN
+93.99 % and both 95.77 %. Global pooling loses where things are; the ink tells.
+"""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+import cnnzoo
+from cnnzoo import figures, files
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.mnist import load_embedded
+
+BRANCHES = {  # each from its own input to a vector
+    "cnn": partial(cnnzoo.LeNetGAP, pooling="avg", include_preprocessing=True),
+    "mlp": partial(cnnzoo.MLP, input_shape=(2, 28, 1), depth=1, width=64),
+}
+NETWORKS = {"mlp alone": ("mlp",), "cnn alone": ("cnn",), "merged": ("mlp", "cnn")}
+
+
+def ink(images: np.ndarray) -> np.ndarray:
+    """The mean ink of each row, then of each column: (n, 28, 28, 1) to (n, 2, 28, 1).
+
+    It has the shape of a small picture, as a cnnzoo network takes pictures only.
+    """
+    shares = images.astype("float32") / 255
+    return np.stack([shares.mean(axis=2), shares.mean(axis=1)], axis=1)
+
+
+def network(names: tuple[str, ...]) -> keras.Model:
+    """One head on the branches of these names: a tensor a branch to (b, 10)."""
+    # Every cnnzoo network has layers `images`, `features` and so on, and a graph takes a
+    # name once: two branches drawn on one graph with `input_tensor` clash. As models of
+    # their own, called like layers, each needs but one name here, that of `name=`.
+    branches = [BRANCHES[name](include_top=False, name=name) for name in names]
+    inputs = [keras.Input(b.input_shape[1:], name=f"{b.name}_input") for b in branches]
+    vectors = [b(tensor) for b, tensor in zip(branches, inputs, strict=True)]
+    x = layers.Concatenate(name="merge")(vectors)
+    x = layers.Dense(84, "relu", name="head_dense1")(x)
+    outputs = layers.Dense(10, "softmax", name="predictions")(x)
+    return keras.Model(inputs, outputs, name="_and_".join(names))
+
+
+def inputs_of(names: tuple[str, ...], digits: Images) -> list[np.ndarray]:
+    """What the branches of these names see of the digits."""
+    seen = {"cnn": digits.images, "mlp": ink(digits.images)}
+    return [seen[name] for name in names]
+
+
+def train(
+    names: tuple[str, ...], learned: Images, held_out: Images, epochs: int, out: Path
+) -> keras.Model:
+    """A network trained on `learned`; the curves, of both parts, go into `out`."""
+    model = network(names)
+    # cnnzoo's own `fit` takes what `cnnzoo.build` made; this is an ordinary Keras model.
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    history = model.fit(
+        inputs_of(names, learned),
+        learned.labels,
+        batch_size=64,
+        epochs=epochs,
+        validation_data=(inputs_of(names, held_out), held_out.labels),
+        verbose=0,
+    )
+    files.write_bytes(out / f"{model.name}.png", figures.learning_curves(history.history))
+    return model
+
+
+def main(
+    out: Path, digits: int = 6000, epochs: int = 10, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Trains the three networks on so many digits; returns their accuracies, 0 to 1."""
+    learned, held_out = load_embedded("train").take(np.arange(digits)).split(0.2, seed)
+    models = {}
+    for title, names in NETWORKS.items():
+        print(f"training {title}", flush=True)
+        keras.utils.set_random_seed(seed)  # each network starts from the same seed
+        models[title] = train(names, learned, held_out, epochs, out)
+    with files.replacing(out / "merged.keras") as temporary:
+        models["merged"].save(temporary)
+
+    accuracies = {}
+    for title, model in models.items():
+        row = accuracies[title] = {}
+        for split, part in (("held out", held_out), ("test", load_embedded("test"))):
+            inputs = inputs_of(NETWORKS[title], part)
+            _, share = model.evaluate(inputs, part.labels, verbose=0)
+            row[split] = round(share, 4)
+        print(f"{title}: {model.count_params():,} parameters, accuracy {row}")
+    files.write_json(out / "accuracy.json", accuracies)
+    return accuracies
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/mlp_plus_cnn"))
+    parser.add_argument("--epochs", type=int, default=10)
+    args = parser.parse_args()
+    main(args.out, epochs=args.epochs)

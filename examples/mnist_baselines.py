@@ -1,0 +1,109 @@
+"""Baselines on MNIST side by side: what a dense network and four small CNNs reach.
+
+All of them see the same 5,400 digits with the same seed and number of epochs; 600 digits
+held out choose each network's best epoch. The test split chooses nothing: it is opened
+after the last training. Prints a table, writes `results.json` and learning curves. The
+last row is a network with one sigmoid unit that tells even digits from odd ones.
+
+    python examples/mnist_baselines.py
+
+Measured so, on two busy cores in 201 s, on the test split: mlp 95.68 %, simple_cnn
+97.06 %, simple_cnn_bn_gap 97.63 %, lenet5 97.21 %, lenet_gap 93.37 % (the demo trains it
+for longer), even_or_odd 98.14 %.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import cnnzoo
+from cnnzoo import figures, files, graph
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.train.run import Settings, fit
+
+EVEN_OR_ODD = "even_or_odd"
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
+    "mlp": cnnzoo.MLP,
+    "simple_cnn": cnnzoo.SimpleCNN,
+    "simple_cnn_bn_gap": partial(
+        cnnzoo.SimpleCNN,
+        filters=(32, 64, 128),
+        pools=3,
+        dense=(),
+        batch_norm=True,
+        global_pooling=True,
+    ),
+    "lenet5": cnnzoo.LeNet5,
+    "lenet_gap": cnnzoo.LeNetGAP,
+    EVEN_OR_ODD: partial(cnnzoo.LeNet5, classes=2, classifier_activation="sigmoid"),
+}
+
+
+def task(name: str, digits: Images) -> Images:
+    """The digits as a network wants them: in ten classes, or in two, even and odd."""
+    if name != EVEN_OR_ODD:
+        return digits
+    return replace(
+        digits, labels=np.asarray(digits.labels) % 2, class_names=("even", "odd")
+    )
+
+
+def train(
+    name: str, learned: Images, held_out: Images, out: Path, epochs: int, seed: int
+) -> keras.Model:
+    """A network trained on `learned`, its best epoch chosen by `held_out`."""
+    keras.utils.set_random_seed(seed)  # every network starts from the same seed
+    model = NETWORKS[name](include_preprocessing=True)
+    settings = Settings(epochs, batch_size=64, seed=seed)
+    history = fit(model, task(name, learned), task(name, held_out), out, settings)
+    files.write_bytes(out / "curves.png", figures.learning_curves(history))
+    return model
+
+
+def main(
+    out: Path, digits: int = 6000, epochs: int = 10, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Trains all networks on so many digits; all files go into `out`."""
+    every = load_embedded("train").take(np.arange(digits))
+    learned, held_out = every.split(0.1, seed)
+    models, seconds = {}, {}
+    for name in NETWORKS:
+        print(f"training {name}", flush=True)
+        started = time.perf_counter()
+        models[name] = train(name, learned, held_out, out / name, epochs, seed)
+        seconds[name] = time.perf_counter() - started
+
+    test = load_embedded("test")
+    results = {
+        name: {
+            "parameters": graph.parameters(model)[0],
+            "MACs": graph.macs(model),
+            "seconds": round(seconds[name], 1),
+            "validation": round(cnnzoo.evaluate(model, task(name, held_out)).accuracy, 4),
+            "test": round(cnnzoo.evaluate(model, task(name, test)).accuracy, 4),
+        }
+        for name, model in models.items()
+    }
+    table = Table("network", *results["mlp"])
+    for name, row in results.items():
+        table.add_row(name, *(f"{value:,}" for value in row.values()))
+    Console().print(table)
+    files.write_json(out / "results.json", results)
+    return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/mnist_baselines"))
+    parser.add_argument("--epochs", type=int, default=10)
+    args = parser.parse_args()
+    main(args.out, epochs=args.epochs)
