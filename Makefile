@@ -32,18 +32,21 @@ proofs: $(VENV)/.test
 index: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
-$(VENV)/bin/python:
+$(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "cnnzoo needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null || \
+	  { echo "Python's venv did not work; on Debian and Ubuntu, install python3-venv"; exit 1; }
+	@touch $@
 
-$(VENV)/.cnnzoo: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.cnnzoo: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
+	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.test: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	touch $@ $(VENV)/.cnnzoo
+	@touch $@ $(VENV)/.cnnzoo
 
 clean:
-	rm -rf $(VENV) build dist demo .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo runs .pytest_cache .ruff_cache

@@ -19,7 +19,9 @@ __all__ = [
     "VGG19BN",
     "CnnzooError",
     "DatasetError",
+    "Evaluation",
     "GoogLeNet",
+    "ImageDecodeError",
     "InceptionV1",
     "LeNet5",
     "LeNetGAP",
@@ -31,11 +33,14 @@ __all__ = [
     "ResNet50",
     "ResNet101",
     "ResNet152",
+    "SaveError",
     "ShapesCNN",
     "SimpleCNN",
     "SmallResNet",
     "SmallVGG",
     "Spec",
+    "TrainingError",
+    "UnsafeFileError",
     "UsageError",
     "VerySmallVGG",
     "WeightFileError",
@@ -84,9 +89,18 @@ if TYPE_CHECKING:
     from cnnzoo.data.images import scan
     from cnnzoo.data.mnist import load_mnist
     from cnnzoo.data.preprocess import preprocess_input
-    from cnnzoo.errors import CnnzooError, DatasetError, UsageError, WeightFileError
+    from cnnzoo.errors import (
+        CnnzooError,
+        DatasetError,
+        ImageDecodeError,
+        SaveError,
+        TrainingError,
+        UnsafeFileError,
+        UsageError,
+        WeightFileError,
+    )
     from cnnzoo.fast import accelerate
-    from cnnzoo.inference import decode_predictions, evaluate, predict
+    from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
     from cnnzoo.models.index import ModelInfo, list_models, model_info
     from cnnzoo.saving import load, save
     from cnnzoo.spec import Paper, Preprocess, Spec
@@ -101,6 +115,11 @@ else:
         "decode": "data.decode",
         "decode_predictions": "inference",
         "evaluate": "inference",
+        "Evaluation": "inference",
+        "ImageDecodeError": "errors",
+        "SaveError": "errors",
+        "TrainingError": "errors",
+        "UnsafeFileError": "errors",
         "list_models": "models.index",
         "load": "saving",
         "load_mnist": "data.mnist",

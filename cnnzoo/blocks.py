@@ -13,6 +13,7 @@ from typing import Literal
 import keras
 from keras import KerasTensor, layers
 
+from cnnzoo.errors import UsageError
 from cnnzoo.layers import LocalResponseNormalization
 
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
@@ -43,7 +44,17 @@ def prelu(x: KerasTensor, *, name: str) -> KerasTensor:
 
 
 def prelu_per_pixel(x: KerasTensor, *, name: str) -> KerasTensor:
-    """PReLU with a slope for each pixel and channel, which ties it to one image size."""
+    """PReLU with a slope for each pixel and channel, which ties it to one image size.
+
+    Raises:
+        UsageError: the image size is open.
+    """
+    if None in x.shape[1:]:
+        raise UsageError(
+            "PReLU with a slope for each pixel needs images of one size: expected a "
+            "height and a width in input_shape, got None; give both, or use "
+            "shared_slope=True"
+        )
     return layers.PReLU(name=name)(x)
 
 
@@ -125,7 +136,7 @@ class Conv:
             strides,
             padding,
             use_bias=self.use_bias,
-            kernel_initializer=self.kernel_initializer,
+            kernel_initializer=_fresh(self.kernel_initializer),
             bias_initializer=self.bias_initializer,
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
@@ -143,7 +154,7 @@ class Conv:
         return layers.Dense(
             units,
             activation,
-            kernel_initializer=self.kernel_initializer,
+            kernel_initializer=_fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
             name=name,
         )(x)
@@ -214,6 +225,11 @@ def ceil_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
 def same_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
     """TensorFlow's 3x3 max-pool of stride 2 with "same" padding."""
     return layers.MaxPooling2D(3, 2, "same", name=name)(x)
+
+
+def _fresh(initializer: str | keras.Initializer) -> str | keras.Initializer:
+    """Keras draws the same numbers twice from one instance without a seed."""
+    return initializer if isinstance(initializer, str) else initializer.clone()
 
 
 def _pad(

@@ -44,6 +44,7 @@ class Builder(Protocol):
         activation: Activation = None,
         kernel_initializer: Initializer = None,
         weight_decay: float | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> keras.Model: ...
 
 
@@ -61,6 +62,7 @@ class Common(TypedDict, total=False):
     activation: Activation
     kernel_initializer: Initializer
     weight_decay: float | None
+    class_names: Sequence[str] | None
 
 
 class LeNetBuilder(Protocol):
@@ -125,25 +127,31 @@ def _builder(name: str) -> Any:
 
     builder.__name__ = builder.__qualname__ = name
     builder.__signature__ = signature
-    builder.__doc__ = _docstring(model_info(spec.name), (option.name for option in own))
+    builder.__doc__ = _docstring(model_info(spec.name), spec.variant)
     return builder
 
 
-def _docstring(info: ModelInfo, own: Any) -> str:
+def _docstring(info: ModelInfo, variant: Any) -> str:
+    """What the catalog knows of the network, and what `build` says of its arguments."""
     height, width, channels = info.input_shape
     source = info.paper and f"{info.paper.title}, {info.paper.year}, {info.paper.url}"
+    build_says = inspect.getdoc(build) or ""
+    _, _, arguments = build_says.partition("    model: a catalog name, or a `Spec`.\n")
+    arguments, _, _ = arguments.partition("    **options:")
     lines = [
         f"Builds `{info.name}`: {info.parameters:,} parameters at "
         f"{height}x{width}x{channels}, {info.classes} classes.",
         "",
         f"Images (b, h, w, c) of at least {info.min_size}x{info.min_size} pixels and any "
-        "number of channels",
-        "to probabilities (b, classes), float32, rows sum to 1. The arguments are those "
-        "of `cnnzoo.build`.",
+        "number of channels.",
+        *(["", "Own options: " + (inspect.getdoc(variant) or "")] if variant else []),
         "",
-        *(f"Own option: {option}, see cnnzoo/models/{info.family}.py." for option in own),
-        f"Differs: {info.differences}" if info.differences else "",
+        "Args:",
+        arguments.rstrip(),
+        "",
+        "Returns: probabilities (b, classes), rows sum to 1, or what the arguments ask.",
         "Raises: cnnzoo.UsageError for an argument that cannot be right.",
+        f"Differs: {info.differences or 'in nothing known.'}",
         f"Source: {source or 'our own design'}.",
     ]
     return "\n".join(lines)

@@ -1,5 +1,9 @@
 """What the arguments of build() may be: one sentence for each that cannot be right."""
 
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+
 import keras
 from keras import KerasTensor, layers
 
@@ -7,6 +11,8 @@ from cnnzoo.blocks import channel_axis
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.spec import Activation, Spec
 
+ACTIVATIONS = "relu, tanh or prelu, or a function"
+INITIALIZERS = "he_normal or glorot_uniform"
 POOLINGS = {
     "avg": layers.GlobalAveragePooling2D,
     "max": layers.GlobalMaxPooling2D,
@@ -16,6 +22,9 @@ POOLINGS = {
 def arguments(
     spec: Spec,
     *,
+    weights: str | Path | None,
+    class_names: Sequence[str] | None,
+    kernel_initializer: str | keras.Initializer | None,
     include_top: bool,
     pooling: str | None,
     classes: int | None,
@@ -26,7 +35,13 @@ def arguments(
 ) -> None:
     if pooling is not None and pooling not in POOLINGS:
         raise unknown("pooling", pooling, POOLINGS)
-    if classes is not None and (not isinstance(classes, int) or classes < 1):
+    if weights is not None and Path(weights).suffix != ".keras":
+        raise UsageError(
+            f"{spec.name} has no weights {str(weights)!r}; expected None or the path of "
+            "a .keras file of the same network"
+        )
+    whole = isinstance(classes, Integral) and not isinstance(classes, bool)
+    if classes is not None and not (whole and classes >= 1):
         raise UsageError(
             f"{spec.name} needs a whole number of classes, at least 1; got "
             f"classes={classes!r}"
@@ -37,16 +52,22 @@ def arguments(
             f"classifier_activation={classifier_activation!r} with include_top=False, so "
             "leave one of them out"
         )
-    if dropout is not None and not 0 <= dropout < 1:
+    if class_names is not None and classes not in (None, len(class_names)):
         raise UsageError(
-            f"{spec.name} needs a dropout rate from 0 to below 1; got dropout={dropout}"
+            f"{spec.name} got {len(class_names)} class_names and classes={classes}; give "
+            "one of them, or as many names as classes"
+        )
+    if dropout is not None and not (isinstance(dropout, Real) and 0 <= dropout < 1):
+        raise UsageError(
+            f"{spec.name} needs a dropout rate from 0 to below 1; got dropout={dropout!r}"
         )
     if weight_decay is not None and not weight_decay >= 0:
         raise UsageError(
             f"{spec.name} needs a weight_decay of at least 0; got {weight_decay}"
         )
     for function in (classifier_activation, activation):
-        _activation(function)
+        _known("activation", function, keras.activations.get, ACTIVATIONS)
+    _known("initialiser", kernel_initializer, keras.initializers.get, INITIALIZERS)
 
 
 def maps(spec: Spec, features: KerasTensor) -> None:
@@ -57,23 +78,31 @@ def maps(spec: Spec, features: KerasTensor) -> None:
         )
 
 
-def _activation(function: Activation) -> None:
+def _known(kind: str, value: object, get: Callable, examples: str) -> None:
     try:
-        keras.activations.get(None if function == "prelu" else function)
+        get(None if value == "prelu" else value)
     except ValueError as error:
         raise UsageError(
-            f"Keras has no activation {str(function)[:80]!r}; expected a name such as "
-            "relu, tanh or prelu, or a function"
+            f"Keras has no {kind} {str(value)[:80]!r}; expected a name such as {examples}"
         ) from error
+
+
+def too_small(spec: Spec, height: object, width: object, smallest: int) -> UsageError:
+    return UsageError(
+        f"{spec.name} needs images of at least {smallest}x{smallest} pixels; got "
+        f"{height}x{width}, so enlarge the images or choose a network with a smaller "
+        "minimum"
+    )
 
 
 def rank(
     spec: Spec, shape: tuple[int | None, ...], example: tuple[int, int, int]
 ) -> None:
-    """Three numbers, of which the channels are known."""
-    if len(shape) != 3 or not isinstance(shape[channel_axis() % 4 - 1], int):
+    """Three numbers above 0, of which the channels are known."""
+    channels = 0 if channel_axis() == 1 else 2
+    fits = len(shape) == 3 and shape[channels] is not None
+    if not fits or any(n is not None and (n != int(n) or n < 1) for n in shape):
         raise UsageError(
-            f"{spec.name} needs an input_shape of three numbers such as "
-            f"{example}, of which only height and width may be None; "
-            f"got {shape}"
+            f"{spec.name} needs an input_shape of three whole numbers above 0 such as "
+            f"{example}, of which only height and width may be None; got {shape}"
         )

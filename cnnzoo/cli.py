@@ -62,16 +62,35 @@ def _add_train(verbs) -> None:
     train.add_argument("data", metavar="DATA", help=DATA_HELP)
     train.add_argument("--model", required=True, metavar="NAME")
     train.add_argument("--out", required=True, metavar="DIR")
-    train.add_argument("--epochs", type=_positive(int), default=10)
-    train.add_argument("--batch-size", type=_positive(int), default=128)
-    train.add_argument("--optimizer", default="adam")
+    train.add_argument(
+        "--epochs", type=_positive(int), default=10, help="at most; default: 10"
+    )
+    train.add_argument(
+        "--batch-size",
+        type=_positive(int),
+        default=128,
+        help="images a step; default: 128",
+    )
+    train.add_argument("--optimizer", default="adam", help="a Keras name; default: adam")
     train.add_argument("--lr", type=_positive(float), help="default: the optimizer's")
     train.add_argument("--loss", help="default: cross-entropy")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--patience", type=_positive(int), default=9, metavar="EPOCHS")
-    train.add_argument("--validation", type=float, default=0.1, metavar="SHARE")
+    train.add_argument("--seed", type=_seed, default=0, help="of every random choice")
+    train.add_argument(
+        "--patience",
+        type=_positive(int),
+        default=9,
+        metavar="EPOCHS",
+        help="stop after so many without a better validation loss; default: 9",
+    )
+    train.add_argument(
+        "--validation",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="of the images, held out; default: 0.1",
+    )
     train.add_argument("--size", type=_positive(int), help="image side, pixels")
-    train.add_argument("--grey", action="store_true", help="one channel")
+    train.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
     train.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
     train.add_argument("--download", action="store_true", help="fetch all of MNIST")
     train.set_defaults(run=commands.train)
@@ -103,6 +122,13 @@ def _positive(kind: type):
 
     number.__name__ = kind.__name__  # argparse names it where `text` is no number
     return number
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f"expected 0 to {2**32 - 1}, got {text}")
+    return seed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,13 +3,13 @@
 Everything that needs a backend is imported inside the verb that needs it.
 """
 
-import math
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
 from cnnzoo.console import print_json, print_pairs, print_table, quiet_start, verbosity
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.errors import UsageError
 from cnnzoo.models.index import ModelInfo, list_models, model_info
 
 
@@ -88,7 +88,7 @@ def _layers(args: Namespace) -> None:
                 "x".join(map(str, row.strides or ())),
                 f"{row.parameters:,}",
                 f"{row.macs:,}",
-                row.receptive_field or "all",
+                "x".join(map(str, row.receptive_field or ("all",))),
             )
             for row in rows
         ),
@@ -119,8 +119,8 @@ def plot(args: Namespace) -> None:
         rankdir=args.rankdir,
     )
     if not complete:
-        print("Graphviz's program `dot` was not found, so the stages are drawn instead;")
-        print("install Graphviz to have every layer.")
+        print("Graphviz's program `dot` was not found or failed, so the stages are drawn")
+        print("instead; install Graphviz to have every layer.")
     print(path)
 
 
@@ -128,6 +128,7 @@ def train(args: Namespace) -> None:
     network = model_info(args.model)
     quiet_start()
     import keras
+    import numpy as np
 
     from cnnzoo import figures, files
     from cnnzoo.data.source import open_source
@@ -136,6 +137,7 @@ def train(args: Namespace) -> None:
 
     keras.utils.set_random_seed(args.seed)
     source = open_source(args.data, "train", download=args.download)
+    _tell_ignored(source)
     learned, held_out = source.split(args.validation, args.seed)
     shape = _image_shape(source, network, args)
     model = build(
@@ -152,19 +154,22 @@ def train(args: Namespace) -> None:
     out = Path(args.out)
     history = fit(model, learned, held_out, out, _settings(args), verbose=verbosity())
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
-    finite = [loss for loss in history["val_loss"] if math.isfinite(loss)]
-    if not finite:
-        raise DatasetError(
-            f"the validation loss of {args.model} was never finite, so no model was "
-            "kept; try a lower --lr"
-        )
-    best = history["val_loss"].index(min(finite))
+    best = int(np.nanargmin(history["val_loss"]))
     print(
         f"best epoch {best + 1} of {len(history['val_loss'])}: validation accuracy "
         f"{100 * history['val_accuracy'][best]:.2f} %"
     )
     for path in (out / "model.keras", out / "history.json", curves):
         print(path)
+
+
+def _tell_ignored(source) -> None:
+    ignored = getattr(source, "ignored", {})
+    if ignored:
+        counts = ", ".join(
+            f"{ending or 'no ending'} {n}" for ending, n in ignored.items()
+        )
+        print(f"left out, since they are no images: {counts}", file=sys.stderr)
 
 
 def _settings(args: Namespace):
@@ -189,7 +194,7 @@ def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int,
     if isinstance(source, Images):
         height, width, channels = source.images.shape[1:]
         height, width = max(height, network.min_size), max(width, network.min_size)
-    return (args.size or height, args.size or width, 1 if args.grey else channels)
+    return (args.size or height, args.size or width, args.channels or channels)
 
 
 def _preprocessing(mode: str | None, learned):
@@ -214,19 +219,21 @@ def evaluate(args: Namespace) -> None:
     from cnnzoo.inference import evaluate as judge
 
     model, folder = _load(args.model)
-    result = judge(model, open_source(args.data, "test"))
+    source = open_source(args.data, "test")
+    _tell_ignored(source)
+    result = judge(model, source)
     picture = Path(args.out or folder) / "confusion.png"
     files.write_bytes(picture, figures.confusion(result))
-    figures_of = {
+    told = {
         "images": result.images,
         "accuracy": result.accuracy,
         "error_percent": result.error_percent,
         "classes": [asdict(row) for row in result.classes],
         "confusion": result.confusion.tolist(),
     }
-    files.write_json(picture.with_name("evaluation.json"), figures_of)
+    numbers = files.write_json(picture.with_name("evaluation.json"), told)
     if args.json:
-        print_json(figures_of)
+        print_json(told)
         return
     print_table(
         ("class", "precision", "recall", "F1", "images"),
@@ -243,6 +250,7 @@ def evaluate(args: Namespace) -> None:
         f"accuracy {100 * result.accuracy:.2f} %, error {result.error_percent:.2f} % of "
         f"{result.images:,} images"
     )
+    print(numbers)
     print(picture)
 
 

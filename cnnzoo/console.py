@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 from rich.console import Console
 from rich.table import Table
 
-FILE_WIDTH = 200  # columns, where the output is a file and nothing should be cut
+WIDE = 200  # columns: a figure is never cut, a narrow terminal wraps the line
 
 
 def quiet_start() -> None:
@@ -42,7 +42,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*map(str, row))
-    console().print(table)
+    Console(highlight=False, markup=False, width=WIDE).print(table)
 
 
 def print_pairs(pairs: dict[str, object]) -> None:
@@ -51,14 +51,9 @@ def print_pairs(pairs: dict[str, object]) -> None:
     table.add_column()
     for name, value in pairs.items():
         table.add_row(name, str(value))
-    console().print(table)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(highlight=False, markup=False, width=width).print(table)
 
 
 def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
-
-
-def console() -> Console:
-    return Console(
-        highlight=False, markup=False, width=None if sys.stdout.isatty() else FILE_WIDTH
-    )

@@ -30,6 +30,10 @@ class ImageDecodeError(DatasetError):
     """A file that should be an image and is not a readable one."""
 
 
+class TrainingError(CnnzooError, ArithmeticError):
+    """A training that came to nothing."""
+
+
 class WeightFileError(CnnzooError, ValueError):
     """A model or weight file that is damaged or does not fit the model."""
 
@@ -49,6 +53,6 @@ class SaveError(CnnzooError, OSError):
 def unknown(kind: str, name: object, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among the `known`, with the nearest of them."""
     known = sorted(known)
-    near = get_close_matches(str(name), known, n=1)
+    near = get_close_matches(str(name).lower(), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return UsageError(f"unknown {kind} {str(name)[:80]!r}; {hint[:800]}")

@@ -115,7 +115,9 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
 
 def _title(model: keras.Model) -> str:
     total, _ = graph.parameters(model)
-    return f"{model.name}: {total:,} parameters, {graph.macs(model) / 1e6:,.1f} M MACs"
+    macs = graph.macs(model)
+    cost = "" if macs is None else f", {macs / 1e6:,.1f} M MACs"
+    return f"{model.name}: {total:,} parameters{cost}"
 
 
 def _bytes(figure: Figure, form: str = "png") -> bytes:

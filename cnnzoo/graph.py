@@ -1,19 +1,19 @@
 """What a built graph tells: layers, MACs, stages, cut points, receptive field.
 
-All of it comes from the graph that Keras keeps, of any functional model on any backend;
+All of it comes from the graph that Keras keeps of a functional model, on any backend;
 nothing is run and nothing is profiled. One MAC is one multiply-add of a convolution or
-dense layer for one image.
+dense layer for one image. Layers that classifiers do not have, such as transposed
+convolutions, count nothing and see what their input sees.
 """
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
 from keras import KerasTensor, layers
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import UsageError, unknown
 
 Shape = tuple[int | None, ...]
 
@@ -39,9 +39,9 @@ class LayerRow:
         kernel: height and width of its window; None where it has none.
         strides: vertical and horizontal step; None likewise.
         parameters: trainable and not.
-        macs: multiply-adds for one image; 0 where the image size is open.
-        receptive_field: pixels of the image that one output value sees, a side; None
-            where it sees the whole image.
+        macs: multiply-adds for one image; None where the image size is open.
+        receptive_field: the height and width in pixels of what one output value sees of
+            the image; None where it sees all of it.
     """
 
     name: str
@@ -50,8 +50,8 @@ class LayerRow:
     kernel: tuple[int, int] | None
     strides: tuple[int, int] | None
     parameters: int
-    macs: int
-    receptive_field: int | None
+    macs: int | None
+    receptive_field: tuple[int, int] | None
 
 
 def nodes(model: keras.Model) -> list:
@@ -59,8 +59,17 @@ def nodes(model: keras.Model) -> list:
 
     A node has `operation`, `input_tensors` and `outputs`. Keras keeps them in a private
     attribute, which is read here and nowhere else.
+
+    Raises:
+        UsageError: the model keeps no graph.
     """
-    by_depth = model._nodes_by_depth
+    functional = getattr(model, "_functional", None) or model  # a Sequential's own
+    by_depth = getattr(functional, "_nodes_by_depth", None)
+    if by_depth is None:
+        raise UsageError(
+            f"model {model.name!r} has no graph to read; expected a functional or a "
+            f"built sequential model, got a {type(model).__name__}"
+        )
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
@@ -80,15 +89,17 @@ def layer_rows(model: keras.Model) -> list[LayerRow]:
                 strides=window[1] if window else None,
                 parameters=op.count_params() if isinstance(op, keras.Layer) else 0,
                 macs=_macs(op, node.outputs[0].shape),
-                receptive_field=fields[id(node.outputs[0])][0],
+                receptive_field=fields[id(node.outputs[0])].size,
             )
         )
     return rows
 
 
-def macs(model: keras.Model) -> int:
-    """Multiply-adds for one image of the model's input size."""
-    return sum(row.macs for row in layer_rows(model))
+def macs(model: keras.Model) -> int | None:
+    """Multiply-adds for one image of the model's input size; None where it is open."""
+    counts = [_macs(node.operation, node.outputs[0].shape) for node in nodes(model)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def parameters(model: keras.Model) -> tuple[int, int]:
@@ -129,8 +140,16 @@ def cut_points(model: keras.Model) -> list[str]:
     """The operations that every path from the input to the output goes through.
 
     The graph can be cut behind each of them, into a front and a tail that share one
-    tensor. The model must have one input and one output.
+    tensor.
+
+    Raises:
+        UsageError: the model has more than one input or output.
     """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UsageError(
+            f"cut points need a model of one input and one output; {model.name!r} has "
+            f"{len(model.inputs)} and {len(model.outputs)}"
+        )
     order = nodes(model)
     place = {id(t): i for i, node in enumerate(order) for t in node.outputs}
     reach = list(range(len(order)))  # the last node that uses a node's output
@@ -162,8 +181,10 @@ def output_shapes(model: keras.Model, image: Shape) -> dict[str, Shape]:
         else:
             args, kwargs = node.arguments.fill_in(spec)
             outputs = node.operation.compute_output_spec(*args, **kwargs)
-        spec[id(node.outputs[0])] = outputs
-        shapes[node.operation.name] = tuple(outputs.shape[1:])
+        tensors = outputs if isinstance(outputs, list | tuple) else [outputs]
+        for old, new in zip(node.outputs, tensors, strict=True):
+            spec[id(old)] = new
+        shapes[node.operation.name] = tuple(tensors[0].shape[1:])
     return shapes
 
 
@@ -175,7 +196,7 @@ def smallest_side(model: keras.Model) -> int:
     repeats with the graph's total stride, so one stretch of that length is enough.
     """
     *size, channels = model.input_shape[1:]
-    stretch = max(step for _, step in _receptive_fields(model).values())
+    stretch = max(max(field.step) for field in _receptive_fields(model).values())
     low, high = 0, max(size)
     while high - low > 1:
         middle = (low + high) // 2
@@ -206,8 +227,10 @@ def _window(op: keras.Operation) -> tuple[tuple[int, int], tuple[int, int]] | No
     return None
 
 
-def _macs(op: keras.Operation, shape: Shape) -> int:
+def _macs(op: keras.Operation, shape: Shape) -> int | None:
     """Every kernel value meets every output pixel once; a dense layer has one pixel."""
+    if isinstance(op, keras.Model):
+        return macs(op)
     if isinstance(op, layers.Dense):
         pixels = shape[1:-1]
     elif isinstance(op, CONVOLUTIONS):
@@ -216,28 +239,61 @@ def _macs(op: keras.Operation, shape: Shape) -> int:
         return 0
     known = [side for side in pixels if side is not None]
     if len(known) < len(pixels):
-        return 0
+        return None
     kernels = (w for w in op.weights if w.name.endswith("kernel"))
     return sum(math.prod(kernel.shape) for kernel in kernels) * math.prod(known)
 
 
-def _receptive_fields(model: keras.Model) -> dict[int, tuple[int | None, int]]:
-    """(pixels seen, pixels between neighbours) of each tensor, a side, by its id."""
-    fields: dict[int, tuple[int | None, int]] = {}
+@dataclass(frozen=True)
+class _Field:
+    """What one value sees of the image, and how far its neighbour's view is shifted."""
+
+    size: tuple[int, int] | None = (1, 1)  # None: the whole image
+    step: tuple[int, int] = (1, 1)
+
+    def through(self, size: tuple[int, int] | None, step: tuple[int, int]) -> "_Field":
+        """The view behind a window of this size and stride."""
+        whole = self.size is None or size is None
+        seen = (
+            None
+            if whole
+            else _pairs(self.size, size, self.step, rule=lambda a, b, s: a + (b - 1) * s)
+        )
+        return _Field(seen, _pairs(self.step, step, rule=lambda a, b: a * b))
+
+
+def _pairs(*pairs, rule) -> tuple[int, int]:
+    """A rule for numbers, applied to heights and to widths."""
+    height, width = (rule(*sides) for sides in zip(*pairs, strict=True))
+    return height, width
+
+
+def _receptive_fields(model: keras.Model) -> dict[int, _Field]:
+    """The field of each tensor, by its id."""
+    fields: dict[int, _Field] = {}
     for node in nodes(model):
-        seen = [fields[id(tensor)] for tensor in node.input_tensors]
-        size = 1 if not seen else _widest(size for size, _ in seen)
-        step = max((step for _, step in seen), default=1)
-        if isinstance(node.operation, WHOLE_IMAGE):
-            size = None
-        window = _window(node.operation)
-        if window and size is not None:
-            size += (max(window[0]) - 1) * step
-            step *= max(window[1])
-        fields[id(node.outputs[0])] = (size, step)
+        field = _joined([fields[id(tensor)] for tensor in node.input_tensors])
+        op = node.operation
+        if isinstance(op, WHOLE_IMAGE):
+            field = field.through(None, (1, 1))
+        elif isinstance(op, keras.Model):
+            inner = _receptive_fields(op)[id(op.outputs[0])]
+            field = field.through(inner.size, inner.step)
+        elif window := _window(op):
+            size, step = window
+            spread = getattr(op, "dilation_rate", (1, 1))
+            size = _pairs(size, spread, rule=lambda k, d: (k - 1) * d + 1)
+            field = field.through(size, step)
+        fields.update({id(tensor): field for tensor in node.outputs})
     return fields
 
 
-def _widest(sizes: Iterator[int | None]) -> int | None:
-    known = list(sizes)
-    return None if None in known else max(size for size in known if size is not None)
+def _joined(fields: list[_Field]) -> _Field:
+    """The field of a value that is made from several."""
+    if not fields:
+        return _Field()
+    sizes = [field.size for field in fields]
+    steps = _pairs(*(field.step for field in fields), rule=lambda *s: max(s))
+    known = [size for size in sizes if size is not None]
+    whole = len(known) < len(sizes)
+    return _Field(None if whole else _pairs(*known, rule=lambda *s: max(s)), steps)

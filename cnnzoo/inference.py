@@ -8,11 +8,12 @@ import keras
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from cnnzoo.built import described
+from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import own_errors
 from cnnzoo.data.decode import decode
-from cnnzoo.data.source import Source, feed
-from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.zoo import described
+from cnnzoo.data.source import Source, feed, renumbered
+from cnnzoo.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Prediction:
 
 
 def class_names(model: keras.Model) -> tuple[str, ...]:
-    """The names that the model was trained with, or the numbers of its classes."""
+    """The names that the model was built or trained with, or the classes' numbers."""
     built = described(model)
     if built.class_names:
         return built.class_names
@@ -73,19 +74,25 @@ def probabilities(
     """The model's probabilities, (images, classes); one sigmoid unit becomes two.
 
     Args:
-        source: a data set, or images (n, h, w, c) of 0 to 255 in the model's size.
+        source: a data set, or images (n, h, w, c) in the model's size; pixels of 0 to
+            255, which are preprocessed here where the model does not do it.
         batch_size: images a step.
 
     Raises:
         UsageError: the model has no classifier, or returns logits.
+        ImageDecodeError: a file of a folder is no readable image.
     """
-    options = described(model).options
+    built = described(model)
+    options = built.options
     if not options["include_top"] or options["classifier_activation"] is None:
         raise UsageError(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
         )
-    inputs, _ = feed(source, model.input_shape[1:], batch_size)
+    if isinstance(source, np.ndarray):
+        source = Images(source, None, ())
+    shape = model.input_shape[1:]
+    inputs, _ = feed(source, shape, batch_size, preprocessing=built.outside)
     with own_errors(inputs):
         outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
@@ -94,18 +101,22 @@ def probabilities(
 def evaluate(model: keras.Model, source: Source, batch_size: int = 128) -> Evaluation:
     """Holds the model's answers against the labels.
 
+    Classes are matched by name where the model knows names, else by their number.
+
     Raises:
         DatasetError: the images have no labels, or a class that the model lacks.
+        ImageDecodeError: a file of a folder is no readable image.
     """
-    if source.labels is None:
-        raise DatasetError(
-            "evaluation needs labels and the data have none; use predict for them"
-        )
-    names = class_names(model)
-    labels = _own_labels(source, names)
+    known = described(model).class_names
+    count = _class_count(model)
+    if known is None and len(source.class_names) == count:
+        known = source.class_names
+    names = known or class_names(model)
+    source = renumbered(source, names)
+    labels = np.asarray(source.labels)
     answers = probabilities(model, source, batch_size)
     predicted = answers.argmax(1)
-    every = np.arange(len(names))
+    every = np.arange(count)
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=0
     )
@@ -167,16 +178,3 @@ def _class_count(model: keras.Model) -> int:
 
 def _is_binary(model: keras.Model) -> bool:
     return model.output_shape[-1] == 1 and described(model).options["classes"] == 2
-
-
-def _own_labels(source: Source, names: tuple[str, ...]) -> np.ndarray:
-    """The labels in the model's own numbering, by class name."""
-    place = {name: i for i, name in enumerate(names)}
-    strange = [name for name in source.class_names if name not in place]
-    if strange:
-        raise DatasetError(
-            f"the data have {len(strange)} classes that the model was not trained on, "
-            f"such as {strange[0]!r}; it knows {', '.join(names[:10])}"
-        )
-    numbering = np.array([place[name] for name in source.class_names])
-    return numbering[source.labels]

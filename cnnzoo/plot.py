@@ -19,7 +19,7 @@ def plot(
     names: bool = False,
     rankdir: Literal["TB", "LR"] = "TB",
 ) -> bool:
-    """Draws every layer with Graphviz, or the stages where Graphviz is missing.
+    """Draws every layer with Graphviz, or the stages where Graphviz cannot.
 
     Args:
         path: the picture to write, .png or .svg.
@@ -42,9 +42,11 @@ def plot(
     dot = keras.utils.model_to_dot(
         model, show_shapes=shapes, show_layer_names=names, rankdir=rankdir
     )
+    # Keras asks for right-angled edges, on which some versions of Graphviz abort.
+    dot.set("splines", "true")
     try:
         picture = dot.create(format=path.suffix[1:])
-    except FileNotFoundError:  # pydot does not find Graphviz's program `dot`
+    except (FileNotFoundError, AssertionError):  # pydot's: no `dot`, or it failed
         files.write_bytes(path, figures.stages(model, path.suffix[1:]))
         return False
     files.write_bytes(path, picture)

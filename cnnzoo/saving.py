@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 
+from cnnzoo.built import GRAPH_OPTIONS, described
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
 from cnnzoo.files import replacing
 from cnnzoo.models import catalog
@@ -24,7 +25,7 @@ from cnnzoo.weights.formats import (
     open_archive,
     read_card,
 )
-from cnnzoo.zoo import GRAPH_OPTIONS, build, described
+from cnnzoo.zoo import build
 
 FORMAT = 1  # of cnnzoo.json
 

@@ -1,7 +1,7 @@
 """build(): a Spec becomes a keras.Model here and nowhere else."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from keras import KerasTensor, layers
 
 from cnnzoo import checks, graph
 from cnnzoo.blocks import Conv, activation_block, channel_axis
+from cnnzoo.built import Built, plain
 from cnnzoo.data import preprocess
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.fast import accelerate
@@ -20,38 +21,6 @@ from cnnzoo.weights.load import load_archive
 
 FEATURES = "features"  # the seam: in every model, the layer between trunk and head
 LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
-GRAPH_OPTIONS = (  # the arguments of `build` that decide what is drawn
-    "include_top",
-    "input_shape",
-    "pooling",
-    "classes",
-    "classifier_activation",
-    "name",
-    "include_preprocessing",
-    "dropout",
-    "activation",
-    "weight_decay",
-)
-
-
-@dataclass(frozen=True)
-class Built:
-    """What `model.cnnzoo` tells of a model that `build` made.
-
-    Attributes:
-        spec: the network.
-        catalog_name: its name in the catalog; None for a spec of the caller's.
-        options: the arguments of `build` that make the same graph again.
-        preprocessing: what the pixels must go through before the model, or inside it
-            where `options["include_preprocessing"]`.
-        class_names: one a class, in the order of the outputs; None until they are known.
-    """
-
-    spec: Spec
-    catalog_name: str | None
-    options: Mapping[str, object]
-    preprocessing: Preprocess
-    class_names: tuple[str, ...] | None = None
 
 
 def find(name: str) -> Spec:
@@ -60,6 +29,7 @@ def find(name: str) -> Spec:
     Raises:
         UsageError: there is none; the message has the nearest.
     """
+    name = index.ALIASES.get(name, name)
     if name not in catalog.SPECS:
         raise unknown("model", name, catalog.SPECS)
     return catalog.SPECS[name]
@@ -82,6 +52,7 @@ def build(
     activation: Activation = None,
     kernel_initializer: str | keras.Initializer | None = None,
     weight_decay: float | None = None,
+    class_names: Sequence[str] | None = None,
     **options: object,
 ) -> keras.Model:
     """Builds a network of the catalog, or one of your own.
@@ -106,12 +77,13 @@ def build(
         dropout: rate in place of the paper's, 0 to below 1.
         activation: in place of the paper's, a Keras name, "prelu", or a function.
         kernel_initializer: in place of the paper's.
+        class_names: one a class, in the order of the outputs; `save` keeps them.
         weight_decay: L2 penalty on every convolution and dense kernel, as
             `keras.regularizers.L2` takes it: half of what papers call weight decay.
         **options: the family's own, such as LeNet5's `subsampling`.
 
     Returns:
-        A model in float32, images (b, h, w, c) to probabilities (b, classes), or to
+        A model, images (b, h, w, c) to probabilities (b, classes), or to
         features. `model.cnnzoo` is a `Built`.
 
     Raises:
@@ -122,6 +94,9 @@ def build(
     spec = _choose(model, options)
     checks.arguments(
         spec,
+        weights=weights,
+        class_names=class_names,
+        kernel_initializer=kernel_initializer,
         include_top=include_top,
         pooling=pooling,
         classes=classes,
@@ -133,13 +108,15 @@ def build(
     conv = _conv(spec.conv, activation, kernel_initializer, weight_decay, dropout)
     images = _images(spec, input_shape, input_tensor)
     _check_size(spec, images)
-    classes = spec.classes if classes is None else classes
+    if classes is None:
+        classes = len(class_names) if class_names else spec.classes
+    classes = int(classes)
     mode = preprocess.resolve(preprocessing or spec.preprocessing)
 
     x = images
     if include_preprocessing:
         x = preprocess.draw(x, mode, axis=channel_axis())
-    x = layers.Identity(name=FEATURES)(spec.trunk(x, conv=conv))
+    x = layers.Identity(name=FEATURES)(_features(x, spec, conv))
     if include_top:
         x = _top(x, spec, conv, classes, classifier_activation)
     elif pooling:
@@ -147,7 +124,10 @@ def build(
         x = checks.POOLINGS[pooling](name="head_pool")(x)
     inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
     built = keras.Model(inputs, x, name=name or spec.name)
-    from_catalog = isinstance(model, str) or catalog.SPECS.get(model.name) is model
+    # A file cannot tell of the layers in front of an input_tensor.
+    from_catalog = input_tensor is None and (
+        isinstance(model, str) or catalog.SPECS.get(model.name) is model
+    )
     built.cnnzoo = Built(
         spec=spec,
         catalog_name=spec.name if from_catalog else None,
@@ -159,12 +139,13 @@ def build(
             "classifier_activation": classifier_activation,
             "name": name,
             "include_preprocessing": include_preprocessing,
-            "dropout": dropout,
+            "dropout": plain(dropout),
             "activation": activation,
-            "weight_decay": weight_decay,
-            **options,
+            "weight_decay": plain(weight_decay),
+            **{option: plain(value) for option, value in options.items()},
         },
         preprocessing=mode,
+        class_names=tuple(class_names) if class_names else None,
     )
     accelerate(built)
     if weights is not None:
@@ -180,28 +161,14 @@ def smallest_side(spec: Spec) -> int:
     return max(spec.floor, graph.smallest_side(trunk))
 
 
-def described(model: keras.Model) -> Built:
-    """What `build` noted on the model.
-
-    Raises:
-        UsageError: the model was not made by `build` or `load`.
-    """
-    if not isinstance(getattr(model, "cnnzoo", None), Built):
-        raise UsageError(
-            f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so "
-            "its classes and preprocessing are unknown; build it there, or load it with "
-            "cnnzoo.load"
-        )
-    return model.cnnzoo
-
-
 def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
     """The spec with the family's own options applied."""
     spec = find(model) if isinstance(model, str) else model
     known = signature(spec.variant).parameters if spec.variant else {}
     for option in options:
         if option not in known:
-            raise unknown(f"option of {spec.name}", option, known or ["none"])
+            shared = [p for p in signature(build).parameters if p != "options"]
+            raise unknown(f"option of {spec.name}", option, [*shared, *known])
     return spec.variant(**options) if spec.variant and options else spec
 
 
@@ -251,7 +218,8 @@ def _images(
             )
         checks.rank(spec, shape, _layout(spec.input_shape))
         return input_tensor
-    shape = _layout(spec.input_shape) if input_shape is None else tuple(input_shape)
+    wanted = _layout(spec.input_shape) if input_shape is None else input_shape
+    shape = tuple(wanted) if isinstance(wanted, tuple | list) else (wanted,)
     checks.rank(spec, shape, _layout(spec.input_shape))
     return keras.Input(shape, name="images")
 
@@ -263,13 +231,25 @@ def _check_size(spec: Spec, images: KerasTensor) -> None:
     if side is None or side >= min(spec.input_shape[:2]):
         return
     known = catalog.SPECS.get(spec.name) is spec
-    smallest = index.model_info(spec.name).min_size if known else smallest_side(spec)
+    smallest = index.model_info(spec.name).min_size if known else spec.floor
     if side < smallest:
-        raise UsageError(
-            f"{spec.name} needs images of at least {smallest}x{smallest} pixels; got "
-            f"{height}x{width}, so enlarge the images or choose a network with a smaller "
-            "minimum"
-        )
+        raise checks.too_small(spec, height, width, smallest)
+
+
+def _features(x: KerasTensor, spec: Spec, conv: Conv) -> KerasTensor:
+    """The trunk; where a layer is left with no pixels, the error says what it needs."""
+    try:
+        return spec.trunk(x, conv=conv)
+    except UsageError:
+        raise
+    except ValueError as error:
+        height, width, _ = _rows_first(tuple(x.shape[1:]))
+        if height is None or width is None:
+            raise
+        smallest = smallest_side(spec)
+        if min(height, width) >= smallest:
+            raise
+        raise checks.too_small(spec, height, width, smallest) from error
 
 
 def _layout(shape: tuple[int, int, int]) -> tuple[int, int, int]:

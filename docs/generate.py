@@ -41,7 +41,7 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
             family=spec.family,
             parameters=parameters,
             trainable=trainable,
-            macs=graph.macs(model),
+            macs=graph.macs(model) or 0,
             input_shape=spec.input_shape,
             classes=spec.classes,
             min_size=smallest_side(spec),

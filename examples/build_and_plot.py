@@ -85,11 +85,13 @@ def main(out: Path, names: Sequence[str] = tuple(NETWORKS)) -> dict[str, keras.M
     table = Table("network", "parameters", "M MACs", "one feature sees", "cut points")
     for name, model in models.items():
         rows = graph.layer_rows(model)
-        side = next(row.receptive_field for row in rows if row.name == FEATURES)
+        field = next(row.receptive_field for row in rows if row.name == FEATURES)
         total, _ = graph.parameters(model)
         cuts = f"{len(graph.cut_points(model))} of {len(rows)}"
-        millions = f"{graph.macs(model) / 1e6:,.1f}"
-        table.add_row(name, f"{total:,}", millions, f"{side}x{side}", cuts)
+        millions = f"{(graph.macs(model) or 0) / 1e6:,.1f}"
+        table.add_row(
+            name, f"{total:,}", millions, "x".join(map(str, field or ("all",))), cuts
+        )
         complete = plot(model, out / f"{name}.png", shapes=True, names=True)
         print(f"{out / name}.png: {'every layer' if complete else 'the stages'}")
     Console().print(table)

@@ -147,7 +147,7 @@ def test_info_layers(capsys):
     row = next(line.split() for line in lines if line.startswith("stage5_conv3 "))
     assert row == [
         *("stage5_conv3", "Conv2D", "14x14x512", "3x3", "1x1"),
-        *("2,359,808", f"{14 * 14 * 3 * 3 * 512 * 512:,}", "196"),
+        *("2,359,808", f"{14 * 14 * 3 * 3 * 512 * 512:,}", "196x196"),
     ]
     assert main(["info", "lenet_gap", "--layers", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -265,9 +265,11 @@ def test_a_signal_in_training(number, code, tmp_path):
         text=True,
         cwd=tmp_path,
         env={**os.environ, "CNNZOO_DATA": ""},
+        # A run in the background may have been started with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
-    while not (tmp_path / "out" / "history.json").exists():
+    while not (tmp_path / "out" / "model.keras").exists():
         assert time.monotonic() < deadline, "training did not begin"
         time.sleep(0.1)
     process.send_signal(number)
@@ -275,6 +277,19 @@ def test_a_signal_in_training(number, code, tmp_path):
     assert process.returncode == code
     assert "Traceback" not in errors
     assert cnnzoo.load(tmp_path / "out" / "model.keras").count_params() == 669_706
+
+
+def test_files_that_are_no_images_are_told(run, tmp_path, capsys):
+    for name in "05":
+        (tmp_path / name).mkdir()
+        Image.open(run / "digit.png").save(tmp_path / name / "1.png")
+    (tmp_path / "0" / "photo.heic").write_bytes(b"x")
+    out = str(tmp_path / "out")
+    code = main(["evaluate", str(tmp_path), "--model", str(run / "out"), "--out", out])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert "left out, since they are no images: .heic 1" in captured.err
+    assert f"{out}/evaluation.json" in captured.out
 
 
 def test_without_graphviz_the_stages_are_drawn(tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -96,6 +97,20 @@ def test_plot_gives_graphviz_every_layer(tmp_path, fake_dot):
     assert source.count(" -> ") == edges
     plot(model, tmp_path / "b.svg")
     assert "stage1_block1_3x3" not in (tmp_path / "b.svg").read_text()
+
+
+def test_plot_draws_the_stages_where_graphviz_fails(tmp_path, fake_dot):
+    (tmp_path / "bin" / "dot").write_text("#!/bin/sh\nexit 6\n")
+    assert plot(sketch("vgg11"), tmp_path / "a.svg") is False
+    assert "stage5" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz's program dot")
+@pytest.mark.parametrize("name", ["vgg16", "resnet18", "inception_v1"])
+def test_plot_with_the_real_graphviz(tmp_path, name):
+    assert plot(sketch(name), tmp_path / "a.svg", shapes=True, names=True) is True
+    text = (tmp_path / "a.svg").read_text()
+    assert text.count('class="node"') == len(sketch(name).operations)
 
 
 class Page(HTMLParser):

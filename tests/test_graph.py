@@ -29,7 +29,7 @@ def test_macs_by_hand():
     assert rows["stage1_c"].macs == 7 * 7 * 3 * 3 * 4
     assert rows["predictions"].macs == 3 * 3 * 4 * 3
     assert rows["stage1_joined"].macs == 0
-    assert graph.macs(diamond()) == sum(row.macs for row in rows.values())
+    assert graph.macs(diamond()) == sum(row.macs or 0 for row in rows.values())
 
 
 def test_grouped_and_separable_macs():
@@ -42,7 +42,56 @@ def test_grouped_and_separable_macs():
 
 def test_open_sizes_have_no_macs():
     images = keras.Input((None, None, 4))
-    assert graph.macs(keras.Model(images, layers.Conv2D(8, 3)(images))) == 0
+    assert graph.macs(keras.Model(images, layers.Conv2D(8, 3)(images))) is None
+
+
+def test_long_and_dilated_windows():
+    images = keras.Input((40, 40, 1))
+    x = layers.Conv2D(1, (1, 7), name="row")(images)
+    x = layers.Conv2D(1, (7, 1), strides=2, name="column")(x)
+    x = layers.Conv2D(1, 3, dilation_rate=4, name="dilated")(x)
+    rows = {r.name: r.receptive_field for r in graph.layer_rows(keras.Model(images, x))}
+    assert rows["row"] == (1, 7)
+    assert rows["column"] == (7, 7)
+    assert rows["dilated"] == (7 + 8 * 2, 7 + 8 * 2)
+
+
+def test_a_model_inside_another():
+    inner = keras.Sequential(
+        [keras.Input((12, 12, 1)), layers.Conv2D(2, 3, strides=2), layers.Conv2D(2, 3)]
+    )
+    images = keras.Input((12, 12, 1))
+    outer = keras.Model(images, layers.MaxPooling2D(2)(inner(images)))
+    assert graph.macs(inner) == 5 * 5 * 9 * 2 + 3 * 3 * 9 * 2 * 2
+    assert graph.macs(outer) == graph.macs(inner)
+    assert [row.receptive_field for row in graph.layer_rows(outer)] == [
+        (1, 1),
+        (7, 7),
+        (9, 9),
+    ]
+
+
+def test_what_cannot_be_read():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(cnnzoo.UsageError, match="has no graph to read"):
+        graph.macs(Own())
+    images = keras.Input((4,))
+    two = keras.Model(images, [layers.Dense(1)(images), layers.Dense(2)(images)])
+    with pytest.raises(cnnzoo.UsageError, match=r"one input and one output.* 1 and 2"):
+        graph.cut_points(two)
+
+
+def test_an_operation_with_two_outputs():
+    images = keras.Input((6, 6, 4))
+    left, right = keras.ops.split(images, 2, axis=-1)
+    model = keras.Model(
+        images,
+        layers.Concatenate()([layers.Conv2D(2, 3)(left)[:, :4], right[:, 1:5, 1:5]]),
+    )
+    assert graph.layer_rows(model)[-1].receptive_field == (3, 3)
 
 
 def test_cut_points_of_a_fork():
@@ -84,12 +133,12 @@ def test_ancestors():
 
 def test_receptive_field_by_hand():
     rows = {row.name: row.receptive_field for row in graph.layer_rows(diamond())}
-    assert rows["images"] == 1
-    assert rows["stage1_a"] == 3
-    assert rows["stage1_b"] == 7
-    assert rows["stage1_c"] == rows["stage1_d"] == 5
-    assert rows["stage1_joined"] == 7
-    assert rows["stage2_pool"] == 8
+    assert rows["images"] == (1, 1)
+    assert rows["stage1_a"] == (3, 3)
+    assert rows["stage1_b"] == (7, 7)
+    assert rows["stage1_c"] == rows["stage1_d"] == (5, 5)
+    assert rows["stage1_joined"] == (7, 7)
+    assert rows["stage2_pool"] == (8, 8)
     assert rows["predictions"] is None
 
 
@@ -105,7 +154,7 @@ def test_receptive_field_by_hand():
 def test_published_receptive_fields(name, layer, pixels):
     with keras.StatelessScope(initialize_variables=False):
         rows = graph.layer_rows(build(name))
-    assert {row.name: row.receptive_field for row in rows}[layer] == pixels
+    assert {row.name: row.receptive_field for row in rows}[layer] == (pixels, pixels)
 
 
 def test_stages_end_behind_their_pools():

@@ -102,7 +102,9 @@ def test_unusable_folders(tmp_path: Path):
     with pytest.raises(DatasetError, match=layout):
         scan(tmp_path)
     (tmp_path / "a").mkdir()
-    with pytest.raises(DatasetError, match="at least two classes, found 1 class folders"):
+    with pytest.raises(
+        DatasetError, match="at least two for training, found 1 class folders"
+    ):
         scan(tmp_path)
     (tmp_path / "b" / "deeper").mkdir(parents=True)
     saved(tmp_path / "a" / "1.png", GREY)

@@ -129,6 +129,54 @@ def test_a_spec_of_ones_own_is_saved_and_its_weights_load(tmp_path):
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
 
 
+def test_numpys_numbers_are_kept(tmp_path):
+    labels = np.arange(3)
+    model = build(
+        "simple_cnn",
+        filters=np.array([4, 4]),
+        classes=labels.max() + 1,
+        dropout=np.float32(0.5),  # pyright: ignore
+    )
+    again = cnnzoo.load(cnnzoo.save(model, tmp_path / "m.keras"))
+    assert again.cnnzoo.options == model.cnnzoo.options
+    assert again.output_shape == (None, 3)
+
+
+def test_a_model_on_the_users_layers_is_not_rebuilt_without_them(tmp_path):
+    images = keras.Input((28, 28, 1))
+    scaled = keras.layers.Rescaling(1 / 255)(images)
+    model = build("lenet_gap", input_tensor=scaled)
+    path = cnnzoo.save(model, tmp_path / "m.keras")
+    with pytest.raises(cnnzoo.WeightFileError, match="not in the catalog"):
+        cnnzoo.load(path)
+    again = build("lenet_gap", input_tensor=scaled, weights=path)
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_damaged_archive_is_one_kind_of_error(saved, tmp_path, seed):
+    """Flipped bits in a packed archive: refused with a reason, or harmless."""
+    path = tmp_path / "packed.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members(saved[0]).items():
+            archive.writestr(name, data)
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(seed)
+    start = 0 if seed % 2 else len(content) - 400  # the table of contents is at the end
+    content[rng.integers(start, len(content))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(content)
+    model = build("lenet5", classes=3)
+    before = model.get_weights()
+    try:
+        load_archive(model, path)
+    except cnnzoo.WeightFileError:
+        expected = before
+    else:
+        expected = saved[1].get_weights()
+    for old, new in zip(expected, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
 def test_save_refuses(tmp_path):
     model = build("lenet_gap")
     with pytest.raises(

@@ -14,7 +14,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import shifted
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import feed, fitted, open_source
-from cnnzoo.errors import ImageDecodeError
+from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train.run import BestCheckpoint, Settings, fit
 from cnnzoo.zoo import build
@@ -130,7 +130,14 @@ def test_two_classes_with_one_unit(digits, tmp_path):
     np.testing.assert_allclose(result.probabilities.sum(1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["categorical_crossentropy", "mean_squared_error"])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "categorical_crossentropy",
+        "mean_squared_error",
+        "SparseCategoricalCrossentropy",
+    ],
+)
 def test_losses_that_want_rows(digits, tmp_path, loss):
     model = build("mlp", depth=1, width=16, include_preprocessing=True)
     settings = Settings(epochs=2, loss=loss, optimizer="sgd", learning_rate=0.1)
@@ -148,12 +155,79 @@ def test_losses_that_want_rows(digits, tmp_path, loss):
 def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
     model = build("mlp", depth=1, width=16)
     (tmp_path / "model.keras").write_bytes(b"of another run")
-    settings = Settings(epochs=2, optimizer="sgd", learning_rate=1e30)
-    history = fit(model, digits, digits, tmp_path, settings)
-    assert not np.isfinite(history["val_loss"]).any()
+    settings = Settings(epochs=5, optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(
+        TrainingError, match="never finite in 1 epochs, so nothing was kept"
+    ):
+        fit(model, digits, digits, tmp_path, settings)
     written = json.loads((tmp_path / "history.json").read_text())
-    assert written["val_loss"] == [None, None]
+    assert written["val_loss"] == [None]
     assert (tmp_path / "model.keras").read_bytes() == b"of another run"
+
+
+def test_a_folder_that_cannot_be_written_is_found_at_once(digits, tmp_path):
+    (tmp_path / "file").write_text("x")
+    model = build("mlp", depth=1, width=2)
+    before = model.get_weights()
+    with pytest.raises(SaveError, match="cannot write"):
+        fit(model, digits, digits, tmp_path / "file" / "run")
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_validation_may_number_its_classes_otherwise_and_lack_some(digits, tmp_path):
+    keras.utils.set_random_seed(4)
+    labels = np.asarray(digits.labels)
+    some = digits.take(np.flatnonzero(labels < 9))
+    turned = replace(
+        some, class_names=tuple("876543210"), labels=8 - np.asarray(some.labels)
+    )
+    model = build("mlp", depth=1, width=32, include_preprocessing=True)
+    settings = Settings(epochs=8, batch_size=32)
+    history = fit(model, digits, turned, tmp_path, settings)
+    assert history["val_accuracy"][-1] > 0.7
+    strange = replace(some, class_names=(*"01234567", "x"))
+    with pytest.raises(cnnzoo.DatasetError, match="not trained on, such as 'x'"):
+        fit(model, digits, strange, tmp_path, settings)
+
+
+@pytest.mark.parametrize("kind", ["images", "folder"])
+def test_preprocessing_that_is_not_in_the_model_is_done_for_it(kind, digits, photos):
+    """The same weights give the same answers, preprocessing inside and outside."""
+    source = digits if kind == "images" else open_source(str(photos))
+    options = {"classes": len(source.class_names), "preprocessing": "samplewise"}
+    inside = build("lenet_gap", **options, include_preprocessing=True)
+    outside = build("lenet_gap", **options)
+    outside.set_weights(inside.get_weights())
+    expected = cnnzoo.evaluate(inside, source).probabilities
+    found = cnnzoo.evaluate(outside, source).probabilities
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    if kind == "images":
+        raw = outside.predict(digits.images, verbose=0)
+        assert np.abs(raw - expected).max() > 1e-3
+
+
+def test_a_model_without_class_names_is_judged_by_number(photos):
+    folder = open_source(str(photos))
+    model = build("lenet_gap", classes=3)
+    result = cnnzoo.evaluate(model, folder)
+    assert [row.name for row in result.classes] == list("147")
+
+
+def test_a_test_set_may_lack_classes(trained, digits, tmp_path):
+    model, _, _ = trained
+    for name in "37":
+        (tmp_path / name).mkdir()
+    rows = np.flatnonzero(np.asarray(digits.labels) == 3)[:4]
+    for i in rows:
+        Image.fromarray(digits.images[i].squeeze()).save(tmp_path / "3" / f"{i}.png")
+    result = cnnzoo.evaluate(model, open_source(str(tmp_path), "test"))
+    assert result.confusion.sum(1).tolist() == [0, 0, 0, 4, 0, 0, 0, 0, 0, 0]
+    with pytest.raises(cnnzoo.DatasetError, match="images of a class"):
+        open_source(str(tmp_path), "train")
+    (tmp_path / "t.csv").write_text("label,a\n0,7\n3,8\n")
+    assert len(open_source(str(tmp_path / "t.csv"), "test").class_names) == 4
+    with pytest.raises(cnnzoo.DatasetError, match="found none for 1"):
+        open_source(str(tmp_path / "t.csv"), "train")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.5])
@@ -172,10 +246,11 @@ def test_only_a_lower_loss_is_kept(value, tmp_path):
 @pytest.mark.parametrize(
     ("change", "settings", "message"),
     [
-        ({"labels": None}, {}, "training needs labelled images"),
+        ({"labels": None}, {}, "labelled images are needed"),
         ({"class_names": ("a", "b")}, {}, "the data have 2 classes and 'mlp' 10"),
         ({}, {"optimizer": "adamm"}, "Keras has no optimiser 'adamm'"),
-        ({}, {"loss": "crossentropy"}, "Keras has no loss 'crossentropy'"),
+        ({}, {"loss": "crossentropy"}, "Keras has no loss 'crossentropy' for classes"),
+        ({}, {"loss": "ctc"}, "Keras has no loss 'ctc' for classes"),
     ],
 )
 def test_bad_settings(digits, tmp_path, change, settings, message):
@@ -196,7 +271,7 @@ def test_no_probabilities(digits):
     for model in (features, logits):
         with pytest.raises(cnnzoo.UsageError, match="gives no probabilities"):
             cnnzoo.evaluate(model, digits)
-    with pytest.raises(cnnzoo.DatasetError, match="evaluation needs labels"):
+    with pytest.raises(cnnzoo.DatasetError, match="labelled images are needed"):
         cnnzoo.evaluate(build("mlp"), replace(digits, labels=None))
 
 

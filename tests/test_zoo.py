@@ -27,14 +27,25 @@ def sketch(model, **options) -> keras.Model:
         ({"model": "vgg15"}, r"unknown model 'vgg15'; did you mean 'vgg1\d'"),
         ({"model": "zzzz"}, r"unknown model 'zzzz'; known: inception_v1, "),
         ({"input_shape": (16, 16, 3)}, r"vgg16 needs .* at least 32x32 .* got 16x16"),
-        ({"input_shape": (16, 16)}, r"input_shape of three numbers such as \(224"),
-        ({"input_shape": (16, 16, 3, 1)}, "input_shape of three numbers"),
+        ({"input_shape": (16, 16)}, r"three whole numbers above 0 such as \(224"),
+        ({"input_shape": (16, 16, 3, 1)}, "three whole numbers above 0"),
         ({"input_shape": (64, 64, None)}, "only height and width may be None"),
         ({"input_shape": (None, None, 3)}, "a head that flattens needs images of one"),
         ({"classes": 0}, "at least 1; got classes=0"),
         ({"classes": 2.5}, "whole number of classes"),
         ({"pooling": "mean", "include_top": False}, "unknown pooling 'mean'"),
         ({"dropout": 1.0}, "from 0 to below 1; got dropout=1.0"),
+        ({"dropout": "a"}, "got dropout='a'"),
+        ({"input_shape": 28}, r"three whole numbers .* got \(28,\)"),
+        ({"input_shape": (64, 64, 0)}, "three whole numbers above 0"),
+        ({"input_shape": (64, -64, 3)}, "three whole numbers above 0"),
+        ({"classes": True}, "whole number of classes"),
+        ({"class_names": ("a", "b"), "classes": 3}, "got 2 class_names and classes=3"),
+        ({"weights": "imagenet"}, "vgg16 has no weights 'imagenet'; expected None or"),
+        ({"kernel_initializer": "garb"}, "Keras has no initialiser 'garb'"),
+        ({"clases": 10}, "unknown option of vgg16 'clases'; did you mean 'classes'"),
+        ({"model": "VGG16"}, "unknown model 'VGG16'; did you mean 'vgg16'"),
+        ({"model": "small_resnet", "input_shape": (None, 28, 1)}, "PReLU with a slope"),
         ({"weight_decay": -1}, "weight_decay of at least 0; got -1"),
         ({"subsampling": "max"}, "unknown option of vgg16 'subsampling'"),
         (
@@ -67,6 +78,24 @@ def test_bad_arguments(arguments, message):
 def test_the_message_names_the_computed_minimum_of_an_option():
     with pytest.raises(cnnzoo.UsageError, match=r"simple_cnn needs .* at least 24x24"):
         sketch("simple_cnn", filters=(8,) * 4, pools=3, input_shape=(20, 20, 1))
+
+
+def test_an_option_may_need_more_than_the_papers_size():
+    with pytest.raises(cnnzoo.UsageError, match=r"at least 46x46 pixels; got 28x28"):
+        sketch("simple_cnn", filters=(8,) * 4, pools=4)
+    sketch("simple_cnn", filters=(8,) * 4, pools=4, input_shape=(46, 46, 1))
+
+
+def test_googlenet_is_a_name_too():
+    assert sketch("googlenet", include_top=False).name == "inception_v1"
+    assert cnnzoo.model_info("googlenet").name == "inception_v1"
+
+
+def test_class_names_count_the_classes():
+    model = build("lenet_gap", class_names=["cat", "dog", "eel"])
+    assert model.output_shape == (None, 3)
+    assert model.cnnzoo.class_names == ("cat", "dog", "eel")
+    assert model.cnnzoo.options["classes"] == 3
 
 
 def test_input_tensor_draws_on_the_users_layers():
@@ -142,12 +171,23 @@ def test_options_reach_every_convolution():
     assert rates == [0.25, 0.25]
 
 
-def test_kernels_of_one_shape_start_differently():
+@pytest.mark.parametrize("initializer", ["he_normal", keras.initializers.HeNormal()])
+def test_kernels_of_one_shape_start_differently(initializer):
     model = build(
-        "vgg16", include_top=False, input_shape=SMALL, kernel_initializer="he_normal"
+        "vgg16", include_top=False, input_shape=SMALL, kernel_initializer=initializer
     )
     first, second = (model.get_layer(f"stage3_conv{i}").kernel for i in (2, 3))
     assert float(keras.ops.max(keras.ops.abs(first - second))) > 0.01
+
+
+def test_weight_decay_reaches_the_stem_of_two_dense():
+    def stem(**options):
+        model = sketch("inception_v1_two_dense", include_top=False, **options)
+        return model.get_layer("stem_conv1")
+
+    own = stem()
+    assert own.kernel_regularizer.l2 == own.bias_regularizer.l2 == pytest.approx(5e-4)
+    assert stem(weight_decay=1e-2).kernel_regularizer.l2 == pytest.approx(1e-2)
 
 
 def test_no_dropout_at_all():

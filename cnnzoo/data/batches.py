@@ -12,14 +12,16 @@ import numpy as np
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.decode import check_target, decode
 from cnnzoo.data.images import Folder
+from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import ImageDecodeError, UsageError
+from cnnzoo.spec import Preprocess
 
 
 class Batches(keras.utils.PyDataset):
     """Decodes a folder batch by batch, for `fit`, `evaluate` and `predict`.
 
-    A batch is (b, h, w, c) uint8 images and (b,) int64 labels; the last one may be
-    smaller. The order depends on `seed` and `epoch` alone if `fit` is told
+    A batch is (b, h, w, c) images, uint8 or preprocessed, and (b,) labels; the last one
+    may be smaller. The order depends on `seed` and `epoch` alone if `fit` is told
     `shuffle=False`; without it Keras also shuffles the order of the batches.
 
     Attributes:
@@ -38,6 +40,7 @@ class Batches(keras.utils.PyDataset):
         *,
         shuffle: bool,
         seed: int,
+        preprocessing: Preprocess | None = None,
     ) -> None:
         """Sets up the batches; no file is read yet.
 
@@ -48,6 +51,7 @@ class Batches(keras.utils.PyDataset):
             batch_size: images a batch, at least 1.
             shuffle: a new order each epoch; otherwise the folder's order.
             seed: of the orders, at least 0.
+            preprocessing: what the pixels go through; None leaves them uint8.
 
         Raises:
             UsageError: an argument is out of its range.
@@ -66,6 +70,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
+        self.preprocessing = preprocessing
         self.fault: ImageDecodeError | None = None
         self._under_way = False
         self.epoch = 0
@@ -94,10 +99,13 @@ class Batches(keras.utils.PyDataset):
         start = index * self.batch_size
         batch = self.folder.take(self._order[start : start + self.batch_size])
         try:
-            return _decode_all(batch, self.size, self.channels), batch.labels
+            images = _decode_all(batch, self.size, self.channels)
         except ImageDecodeError as error:
             self.fault = error
             raise
+        if self.preprocessing is not None:
+            images = preprocess_input(images, self.preprocessing)
+        return images, batch.labels
 
     def on_epoch_begin(self) -> None:
         """Notes that a pass is under way; Keras calls it."""

@@ -73,7 +73,7 @@ class Folder:
         return self.take(train), self.take(validation)
 
 
-def scan(folder: str | Path) -> Folder:
+def scan(folder: str | Path, *, complete: bool = True) -> Folder:
     """Finds the images in a folder of class folders, without opening any.
 
     Hidden files and folders (a name with a leading dot) and `__MACOSX` are passed over.
@@ -81,6 +81,8 @@ def scan(folder: str | Path) -> Folder:
     Args:
         folder: the folder; each folder in it is a class, and the images lie directly in
             the class folders.
+        complete: asks for two classes and an image in each, as training needs; False
+            for a test set, in which some may be missing.
 
     Returns:
         The images, their labels, and what was ignored.
@@ -94,27 +96,29 @@ def scan(folder: str | Path) -> Folder:
         found = "a file" if root.exists() else "nothing"
         raise _unusable(root, "a folder", found, "check the path")
     try:
-        return _scan(root)
+        return _scan(root, complete)
     except OSError as error:
         raise _unusable(root, "readable folders", str(error), "allow access") from error
 
 
-def _scan(root: Path) -> Folder:
+def _scan(root: Path, complete: bool) -> Folder:
     ignored: Counter[str] = Counter()
     entries = _visible(root)
     classes = [entry for entry in entries if entry.is_dir()]
     loose = _images([entry for entry in entries if not entry.is_dir()], ignored)
-    if len(classes) < 2:
+    if len(classes) < (2 if complete else 1):
         found = f"{len(classes)} class folders and {len(loose)} images beside them"
         advice = "sort the images into such folders, as in photos/cat/1.jpg"
-        raise _unusable(root, "a folder for each of at least two classes", found, advice)
+        raise _unusable(
+            root, "a folder for each class, at least two for training", found, advice
+        )
     ignored.update(path.suffix.lower() for path in loose)
     paths: list[Path] = []
     counts: list[int] = []
     for entry in classes:
         inside = _visible(Path(entry.path))
         images = _images(inside, ignored)
-        if not images:
+        if complete and not images:
             found = f"none among {len(inside)} entries"
             advice = "add images directly in it or remove the folder"
             raise _unusable(Path(entry.path), "images of a class", found, advice)

@@ -3,6 +3,7 @@
 `mnist`, a folder of class folders, a folder of MNIST's four files, a `.npz`, a `.csv`.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,10 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.images import Folder, scan
 from cnnzoo.data.mnist import is_mnist_folder, load_mnist
+from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError
+from cnnzoo.spec import Preprocess
 
 Source = Images | Folder
 Split = Literal["train", "test"]
@@ -34,9 +37,9 @@ def open_source(data: str, split: Split = "train", *, download: bool = False) ->
     if path.suffix == ".npz" or is_mnist_folder(path):
         return load_mnist(split, path)
     if path.suffix == ".csv":
-        return read_csv(path)
+        return read_csv(path, complete=split == "train")
     if path.is_dir():
-        return scan(path)
+        return scan(path, complete=split == "train")
     raise DatasetError(
         f"{data} is no data set: expected mnist, a folder of class folders, a folder of "
         "MNIST's four files, a .npz or a .csv"
@@ -74,11 +77,33 @@ def fitted(source: Images, shape: tuple[int, ...]) -> Images:
     return replace(source, images=resized)
 
 
+def renumbered(source: Source, names: Sequence[str]) -> Source:
+    """The same images with labels in another order of class names.
+
+    Raises:
+        DatasetError: there are no labels, or classes beyond these names.
+    """
+    if source.labels is None or len(source) == 0:
+        raise DatasetError(
+            "labelled images are needed and the data have none; give a folder of class "
+            "folders or a .csv with a label column"
+        )
+    strange = [name for name in source.class_names if name not in names]
+    if strange:
+        raise DatasetError(
+            f"the data have {len(strange)} classes that the model was not trained on, "
+            f"such as {strange[0]!r}; it knows {', '.join(names[:10])}"
+        )
+    places = np.array([names.index(name) for name in source.class_names])
+    return replace(source, labels=places[source.labels], class_names=tuple(names))
+
+
 def feed(
-    source: Source | np.ndarray,
+    source: Source,
     shape: tuple[int, ...],
     batch_size: int,
     *,
+    preprocessing: Preprocess | None = None,
     shuffle: bool = False,
     seed: int = 0,
 ):
@@ -86,13 +111,22 @@ def feed(
 
     Args:
         shape: the model's height, width and channels.
+        preprocessing: what pixels go through before the model; None for one that takes
+            them as they are.
     """
     if isinstance(source, Folder):
         height, width, channels = shape
-        size = (height, width)
-        return Batches(
-            source, size, channels, batch_size, shuffle=shuffle, seed=seed
-        ), None
-    if isinstance(source, Images):
-        return fitted(source, shape).images, source.labels
-    return source, None
+        batches = Batches(
+            source,
+            (height, width),
+            channels,
+            batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            preprocessing=preprocessing,
+        )
+        return batches, None
+    images = fitted(source, shape).images
+    if preprocessing is not None:
+        images = preprocess_input(images, preprocessing)
+    return images, source.labels

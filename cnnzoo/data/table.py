@@ -40,7 +40,7 @@ class _Layout:
     shape: tuple[int, int, int]
 
 
-def read_csv(path: str | Path) -> Images:
+def read_csv(path: str | Path, *, complete: bool = True) -> Images:
     """Reads images and, where the file has them, labels.
 
     A header is a first line that names a label or id column, or that holds no integer.
@@ -79,7 +79,7 @@ def read_csv(path: str | Path) -> Images:
     if layout.label is None:
         ids = None if layout.row_id is None else tuple(map(str, table["id"]))
         return Images(images, None, (), ids)
-    return Images(images, table["label"], _class_names(path, table["label"]))
+    return Images(images, table["label"], _class_names(path, table["label"], complete))
 
 
 def write_submission(
@@ -241,13 +241,13 @@ def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
     )
 
 
-def _class_names(path: Path, labels: np.ndarray) -> tuple[str, ...]:
-    """Returns "0" to the largest label, each of which must have a row."""
+def _class_names(path: Path, labels: np.ndarray, complete: bool) -> tuple[str, ...]:
+    """Returns "0" to the largest label, each of which must have a row if `complete`."""
     present = np.unique(labels)
-    if present[-1] != len(present) - 1:
+    if complete and present[-1] != len(present) - 1:
         gap = int(np.argmax(present != np.arange(len(present))))
         raise DatasetError(
             f"cannot read {path}: expected a row for every label of 0 to "
             f"{present[-1]}, found none for {gap}, so number the classes without a gap"
         )
-    return tuple(map(str, range(len(present))))
+    return tuple(map(str, range(present[-1] + 1)))

@@ -84,9 +84,9 @@ def trunk(
     stem_penalty: float = 0.0,
 ) -> KerasTensor:
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 1024)."""
-    penalty = keras.regularizers.L2(stem_penalty) if stem_penalty else None
     stem_conv = conv
-    if penalty:
+    if stem_penalty and conv.kernel_regularizer is None:
+        penalty = keras.regularizers.L2(stem_penalty)
         stem_conv = replace(conv, kernel_regularizer=penalty, bias_regularizer=penalty)
     x = stem(x, conv=stem_conv, pool=pool, padding=padding)
     for stage, modules in enumerate(MODULES, start=1):
@@ -111,7 +111,10 @@ INCEPTION_V1 = Spec(
     trunk=trunk,
     head=pooled_head,
     conv=replace(
-        conv_relu, dropout=0.4, bias_initializer=keras.initializers.Constant(0.2)
+        conv_relu,
+        dropout=0.4,
+        kernel_initializer="lecun_uniform",  # what Caffe calls xavier
+        bias_initializer=keras.initializers.Constant(0.2),
     ),
     input_shape=(224, 224, 3),
     classes=1000,

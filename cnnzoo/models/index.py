@@ -14,6 +14,7 @@ from pathlib import Path
 from cnnzoo.errors import unknown
 from cnnzoo.spec import Paper
 
+ALIASES = {"googlenet": "inception_v1"}  # other names that people know
 INDEX = Path(__file__).with_name("index.json")
 
 
@@ -87,6 +88,7 @@ def model_info(name: str) -> ModelInfo:
     Raises:
         UsageError: there is no network of that name; the message has the nearest.
     """
+    name = ALIASES.get(name, name)
     if name not in _index():
         raise unknown("model", name, _index())
     return _index()[name]

@@ -11,7 +11,7 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, prelu, prelu_per_pixel
+from cnnzoo.blocks import Conv, conv_bn, conv_bn_prelu, prelu_per_pixel
 from cnnzoo.heads import pooled_head
 from cnnzoo.models.resnet import WIDE, bottleneck, trunk
 from cnnzoo.spec import Paper, Spec
@@ -39,7 +39,7 @@ def small_resnet(*, shared_slope: bool = False) -> Spec:
             stem_pool_padding="valid",
         ),
         head=pooled_head,
-        conv=replace(conv_bn, act=prelu if shared_slope else prelu_per_pixel),
+        conv=conv_bn_prelu if shared_slope else replace(conv_bn, act=prelu_per_pixel),
         input_shape=(28, 28, 1),
         classes=10,
         preprocessing="samplewise",

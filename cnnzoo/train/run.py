@@ -8,12 +8,12 @@ import keras
 import numpy as np
 
 from cnnzoo import files
+from cnnzoo.built import described
 from cnnzoo.data.batches import own_errors
-from cnnzoo.data.source import Source, feed
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.data.source import Source, feed, renumbered
+from cnnzoo.errors import DatasetError, TrainingError, UsageError
 from cnnzoo.saving import save
 from cnnzoo.weights.load import load_archive
-from cnnzoo.zoo import described
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
@@ -67,9 +67,15 @@ class HistoryFile(keras.callbacks.Callback):
         self.path = path
         self.history: dict[str, list[float]] = {}
 
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.write()  # a folder that cannot be written is found before the first epoch
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        self.write()
+
+    def write(self) -> None:
         json = {  # which has no NaN
             name: [value if isfinite(value) else None for value in values]
             for name, values in self.history.items()
@@ -104,61 +110,71 @@ def fit(
         UsageError: Keras has no such optimiser or loss.
         DatasetError: the labels do not fit the classifier.
         ImageDecodeError: a file of a folder is no readable image.
+        TrainingError: no epoch had a finite validation loss.
         SaveError: `out` cannot be written.
     """
     settings = settings or Settings()
     out = Path(out)
-    _check_labels(model, train, validation)
-    model.cnnzoo = replace(described(model), class_names=tuple(train.class_names))
+    _check_classes(model, train)
+    names = tuple(train.class_names)
+    model.cnnzoo = replace(described(model), class_names=names)
     loss = _loss(model, settings.loss)
     model.compile(_optimizer(settings), loss, metrics=["accuracy"])
 
-    *_, units = model.output_shape
-    shape, batch_size = model.input_shape[1:], settings.batch_size
-    learned = _targets(train, loss, units)
-    held_out = _targets(validation, loss, units)
-    images, labels = feed(learned, shape, batch_size, shuffle=True, seed=settings.seed)
-    checked = _pair(*feed(held_out, shape, batch_size))
+    def fed(source: Source, shuffle: bool):
+        return feed(
+            _targets(renumbered(source, names), loss, model.output_shape[-1]),
+            model.input_shape[1:],
+            settings.batch_size,
+            preprocessing=model.cnnzoo.outside,
+            shuffle=shuffle,
+            seed=settings.seed,
+        )
+
+    images, labels = fed(train, shuffle=True)
+    held_out, held_out_labels = fed(validation, shuffle=False)
     best = BestCheckpoint(out / MODEL_FILE)
     history = HistoryFile(out / HISTORY_FILE)
-    halving = keras.callbacks.ReduceLROnPlateau(
-        factor=0.5, patience=max(1, settings.patience // 3)
-    )
-    stopping = keras.callbacks.EarlyStopping(patience=settings.patience)
-    with own_errors(images, checked):
+    with own_errors(images, held_out):
         model.fit(
             images,
             labels,
-            batch_size=None if labels is None else batch_size,
+            batch_size=None if labels is None else settings.batch_size,
             epochs=settings.epochs,
-            validation_data=checked,
-            callbacks=[best, halving, stopping, history],
+            # batches hold their labels
+            validation_data=held_out if labels is None else (held_out, held_out_labels),
+            callbacks=[best, *_patience(settings), history],
             shuffle=labels is not None,  # batches of a folder keep their own order
             verbose=verbose,
         )
-    if isfinite(best.best):
-        load_archive(model, out / MODEL_FILE)
+    if not isfinite(best.best):
+        raise TrainingError(
+            f"the validation loss of {model.name!r} was never finite in "
+            f"{len(history.history['loss'])} epochs, so nothing was kept in {out}; try a "
+            "lower learning rate"
+        )
+    load_archive(model, out / MODEL_FILE)
     return history.history
 
 
-def _pair(images, labels):
-    """`validation_data`: batches that hold their labels go alone."""
-    return images if labels is None else (images, labels)
+def _patience(settings: Settings) -> list[keras.callbacks.Callback]:
+    """What ends or slows a training that does not get better."""
+    return [
+        keras.callbacks.ReduceLROnPlateau(
+            factor=0.5, patience=max(1, settings.patience // 3)
+        ),
+        keras.callbacks.EarlyStopping(patience=settings.patience),
+        keras.callbacks.TerminateOnNaN(),
+    ]
 
 
-def _check_labels(model: keras.Model, *sources: Source) -> None:
+def _check_classes(model: keras.Model, train: Source) -> None:
     classes = described(model).options["classes"]
-    for source in sources:
-        if source.labels is None or len(source) == 0:
-            raise DatasetError(
-                "training needs labelled images; the data have none, so give a folder "
-                "of class folders or a CSV with a label column"
-            )
-        if len(source.class_names) != classes:
-            raise DatasetError(
-                f"the data have {len(source.class_names)} classes and {model.name!r} "
-                f"{classes}; build it with classes={len(source.class_names)}"
-            )
+    if len(train.class_names) != classes and train.labels is not None:
+        raise DatasetError(
+            f"the data have {len(train.class_names)} classes and {model.name!r} "
+            f"{classes}; build it with classes={len(train.class_names)}"
+        )
 
 
 def _optimizer(settings: Settings) -> keras.Optimizer:
@@ -182,18 +198,29 @@ def _loss(model: keras.Model, name: str | None) -> keras.Loss | str:
             return keras.losses.BinaryCrossentropy(from_logits=logits)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
     try:
-        keras.losses.get(name)
-    except ValueError as error:
+        loss = keras.losses.get(name)
+        rows = _one_hot(np.zeros(2, int), 2)
+        loss(np.zeros(2) if _is_sparse(name) else rows, rows)
+    except Exception as error:  # each loss refuses in its own way
         raise UsageError(
-            f"Keras has no loss {name!r}; expected a name such as "
+            f"Keras has no loss {name!r} for classes; expected a name such as "
             "sparse_categorical_crossentropy, categorical_crossentropy or "
             "mean_squared_error"
         ) from error
     return name
 
 
+def _is_sparse(loss: str) -> bool:
+    """Whether the loss takes class numbers, by either of Keras's spellings."""
+    return loss.lower().startswith("sparse")
+
+
+def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.eye(classes, dtype="float32")[labels]
+
+
 def _targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
     """The labels in the form that the loss wants: numbers, or rows with a single 1."""
-    if units == 1 or not isinstance(loss, str) or loss.startswith("sparse_"):
+    if units == 1 or not isinstance(loss, str) or _is_sparse(loss):
         return source
-    return replace(source, labels=np.eye(units, dtype="float32")[source.labels])
+    return replace(source, labels=_one_hot(np.asarray(source.labels), units))

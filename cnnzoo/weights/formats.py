@@ -7,6 +7,7 @@ names of layers. Headers are checked before data is read.
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,15 @@ from cnnzoo.errors import UnsafeFileError, WeightFileError
 WEIGHTS_MEMBER = "model.weights.h5"
 CARD_MEMBER = "cnnzoo.json"
 LARGEST_CARD = 1 << 20  # bytes; a thousand class names take some ten thousand
+# What zipfile raises on an archive whose bytes are not what they were.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 HEADERS = 64 << 20  # bytes allowed for HDF5's own structures and an optimiser's state
 
 
@@ -43,7 +53,7 @@ def open_archive(path: str | Path) -> Iterator[zipfile.ZipFile]:
                     "not use it and get it again from where it was made"
                 )
             yield archive
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+    except DAMAGE as error:
         raise WeightFileError(
             f"{path} exists but is no readable .keras archive ({error}); it was cut or "
             "damaged, so get it again or save the model again"

@@ -1,0 +1,70 @@
+"""What `build` notes on a model: `model.cnnzoo`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from cnnzoo.errors import UsageError
+from cnnzoo.spec import Preprocess, Spec
+
+GRAPH_OPTIONS = (  # the arguments of `build` that decide what is drawn
+    "include_top",
+    "input_shape",
+    "pooling",
+    "classes",
+    "classifier_activation",
+    "name",
+    "include_preprocessing",
+    "dropout",
+    "activation",
+    "weight_decay",
+)
+
+
+@dataclass(frozen=True)
+class Built:
+    """What `model.cnnzoo` tells of a model that `build` made.
+
+    Attributes:
+        spec: the network.
+        catalog_name: its name in the catalog; None for a spec of the caller's.
+        options: the arguments of `build` that make the same graph again.
+        preprocessing: what the pixels must go through before the model, or inside it
+            where `options["include_preprocessing"]`.
+        class_names: one a class, in the order of the outputs; None until they are known.
+    """
+
+    spec: Spec
+    catalog_name: str | None
+    options: Mapping[str, object]
+    preprocessing: Preprocess
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def outside(self) -> Preprocess | None:
+        """The preprocessing that the caller owes the model; None where it has its own."""
+        return None if self.options["include_preprocessing"] else self.preprocessing
+
+
+def described(model: keras.Model) -> Built:
+    """What `build` noted on the model.
+
+    Raises:
+        UsageError: the model was not made by `build` or `load`.
+    """
+    if not isinstance(getattr(model, "cnnzoo", None), Built):
+        raise UsageError(
+            f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so "
+            "its classes and preprocessing are unknown; build it there, or load it with "
+            "cnnzoo.load"
+        )
+    return model.cnnzoo
+
+
+def plain(value: object) -> object:
+    """NumPy's numbers and arrays as Python's, which a file can hold."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return tuple(plain(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
