@@ -229,7 +229,10 @@ def same_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
 
 def _fresh(initializer: str | keras.Initializer) -> str | keras.Initializer:
     """Keras draws the same numbers twice from one instance without a seed."""
-    return initializer if isinstance(initializer, str) else initializer.clone()
+    if isinstance(initializer, str):
+        return initializer
+    config = initializer.get_config() if hasattr(initializer, "clone") else {}
+    return initializer.clone() if config.get("seed", 0) is None else initializer
 
 
 def _pad(

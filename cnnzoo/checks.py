@@ -11,7 +11,6 @@ from cnnzoo.blocks import channel_axis
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.spec import Activation, Spec
 
-ACTIVATIONS = "relu, tanh or prelu, or a function"
 INITIALIZERS = "he_normal or glorot_uniform"
 POOLINGS = {
     "avg": layers.GlobalAveragePooling2D,
@@ -35,13 +34,12 @@ def arguments(
 ) -> None:
     if pooling is not None and pooling not in POOLINGS:
         raise unknown("pooling", pooling, POOLINGS)
-    if weights is not None and Path(weights).suffix != ".keras":
+    if weights is not None and not str(weights).endswith(".keras"):
         raise UsageError(
             f"{spec.name} has no weights {str(weights)!r}; expected None or the path of "
             "a .keras file of the same network"
         )
-    whole = isinstance(classes, Integral) and not isinstance(classes, bool)
-    if classes is not None and not (whole and classes >= 1):
+    if classes is not None and not _whole(classes):
         raise UsageError(
             f"{spec.name} needs a whole number of classes, at least 1; got "
             f"classes={classes!r}"
@@ -61,13 +59,21 @@ def arguments(
         raise UsageError(
             f"{spec.name} needs a dropout rate from 0 to below 1; got dropout={dropout!r}"
         )
-    if weight_decay is not None and not weight_decay >= 0:
+    decays = isinstance(weight_decay, Real) and weight_decay >= 0
+    if weight_decay is not None and not decays:
         raise UsageError(
-            f"{spec.name} needs a weight_decay of at least 0; got {weight_decay}"
+            f"{spec.name} needs a weight_decay of at least 0; got {weight_decay!r}"
         )
-    for function in (classifier_activation, activation):
-        _known("activation", function, keras.activations.get, ACTIVATIONS)
+    if activation != "prelu":  # a layer in Keras
+        _known("activation", activation, keras.activations.get, "relu, tanh or prelu")
+    known = keras.activations.get
+    _known("classifier activation", classifier_activation, known, "softmax or sigmoid")
     _known("initialiser", kernel_initializer, keras.initializers.get, INITIALIZERS)
+
+
+def _whole(number: object) -> bool:
+    """Whether it is a whole number above 0, of Python or NumPy."""
+    return isinstance(number, Integral) and number is not True and int(number) >= 1
 
 
 def maps(spec: Spec, features: KerasTensor) -> None:
@@ -80,7 +86,7 @@ def maps(spec: Spec, features: KerasTensor) -> None:
 
 def _known(kind: str, value: object, get: Callable, examples: str) -> None:
     try:
-        get(None if value == "prelu" else value)
+        get(value)
     except ValueError as error:
         raise UsageError(
             f"Keras has no {kind} {str(value)[:80]!r}; expected a name such as {examples}"
@@ -101,7 +107,7 @@ def rank(
     """Three numbers above 0, of which the channels are known."""
     channels = 0 if channel_axis() == 1 else 2
     fits = len(shape) == 3 and shape[channels] is not None
-    if not fits or any(n is not None and (n != int(n) or n < 1) for n in shape):
+    if not fits or not all(n is None or _whole(n) for n in shape):
         raise UsageError(
             f"{spec.name} needs an input_shape of three whole numbers above 0 such as "
             f"{example}, of which only height and width may be None; got {shape}"

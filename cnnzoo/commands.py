@@ -20,6 +20,11 @@ def list_networks(args: Namespace) -> None:
     if args.json:
         print_json([asdict(row) for row in rows])
         return
+    if not rows:
+        raise UsageError(
+            f"no network is called {args.pattern!r} and fits the other filters; run "
+            "`cnnzoo list` to see all"
+        )
     print_table(
         ("network", "parameters", "MACs", "input", "smallest", "year"),
         (
@@ -72,8 +77,9 @@ def _number(value: int | None) -> str:
 def _layers(args: Namespace) -> None:
     quiet_start()
     from cnnzoo import graph
+    from cnnzoo.zoo import sketch
 
-    rows = graph.layer_rows(_sketch(args.model))
+    rows = graph.layer_rows(sketch(args.model))
     if args.json:
         print_json([asdict(row) for row in rows])
         return
@@ -95,24 +101,15 @@ def _layers(args: Namespace) -> None:
     )
 
 
-def _sketch(name: str):
-    """The network without memory for its weights."""
-    import keras
-
-    from cnnzoo.zoo import build
-
-    with keras.StatelessScope(initialize_variables=False):
-        return build(name)
-
-
 def plot(args: Namespace) -> None:
     model_info(args.model)  # an unknown name is told before Keras is loaded
     quiet_start()
     from cnnzoo.plot import plot as draw
+    from cnnzoo.zoo import sketch
 
     path = Path(args.out or f"{args.model}.png")
     complete = draw(
-        _sketch(args.model),
+        sketch(args.model),
         path,
         shapes=args.shapes,
         names=args.names,
@@ -278,7 +275,7 @@ def _submit(model, table: str, out: str | None) -> None:
     from cnnzoo.data.table import read_csv, write_submission
     from cnnzoo.inference import class_names, probabilities
 
-    source = read_csv(table)
+    source = read_csv(table, complete=False)
     names = class_names(model)
     answers = probabilities(model, source).argmax(1)
     path = Path(out or Path(table).with_name("submission.csv"))

@@ -21,7 +21,7 @@ from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.report import Section, html
 from cnnzoo.train.run import Settings, fit
-from cnnzoo.zoo import build
+from cnnzoo.zoo import build, sketch
 
 NETWORK = "lenet_gap"
 DRAWN = ("lenet_gap", "vgg16", "inception_v1", "resnet18")
@@ -75,8 +75,7 @@ def run(out: Path) -> Evaluation:
 
 def draw(name: str, path: Path) -> bytes:
     """The network's stages as a picture, in `path` and returned."""
-    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
-        picture = figures.stages(build(name))
+    picture = figures.stages(sketch(name))
     files.write_bytes(path, picture)
     return picture
 

@@ -277,8 +277,11 @@ def _receptive_fields(model: keras.Model) -> dict[int, _Field]:
         if isinstance(op, WHOLE_IMAGE):
             field = field.through(None, (1, 1))
         elif isinstance(op, keras.Model):
-            inner = _receptive_fields(op)[id(op.outputs[0])]
-            field = field.through(inner.size, inner.step)
+            inside = _receptive_fields(op)
+            for tensor, inner in zip(node.outputs, op.outputs, strict=True):
+                seen = inside[id(inner)]
+                fields[id(tensor)] = field.through(seen.size, seen.step)
+            continue
         elif window := _window(op):
             size, step = window
             spread = getattr(op, "dilation_rate", (1, 1))

@@ -12,7 +12,7 @@ from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import own_errors
 from cnnzoo.data.decode import decode
-from cnnzoo.data.source import Source, feed, renumbered
+from cnnzoo.data.source import Source, closed, feed, renumbered
 from cnnzoo.errors import UsageError
 
 
@@ -142,8 +142,11 @@ def predict(
 
     Raises:
         ImageDecodeError: a file is no readable image.
+        UsageError: the model's image size is open.
     """
-    height, width, channels = model.input_shape[1:]
+    if not paths:
+        return []
+    height, width, channels = closed(model.input_shape[1:])
     images = np.stack([decode(path, (height, width), channels) for path in paths])
     answers = probabilities(model, images)
     decoded = decode_predictions(answers, class_names(model), top)

@@ -25,7 +25,7 @@ from cnnzoo.weights.formats import (
     open_archive,
     read_card,
 )
-from cnnzoo.zoo import build
+from cnnzoo.zoo import build, sketch
 
 FORMAT = 1  # of cnnzoo.json
 
@@ -69,8 +69,7 @@ def load(path: str | Path) -> keras.Model:
     name, options = _recipe(card, path)
     try:
         preprocessing = Preprocess(**_tuples(dict(card["preprocessing"])))
-        with keras.StatelessScope(initialize_variables=False):  # allocates no weights
-            needed = 4 * build(name, **options).count_params()
+        needed = 4 * sketch(name, **options).count_params()
         if needed > stored:
             raise WeightFileError(
                 f"{path} holds {stored:,} bytes of weights, and the network it describes "

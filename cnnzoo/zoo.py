@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import KerasTensor, layers
@@ -145,12 +145,18 @@ def build(
             **{option: plain(value) for option, value in options.items()},
         },
         preprocessing=mode,
-        class_names=tuple(class_names) if class_names else None,
+        class_names=tuple(map(str, class_names)) if class_names else None,
     )
     accelerate(built)
     if weights is not None:
         load_archive(built, weights)
     return built
+
+
+def sketch(model: str | Spec, **arguments: Any) -> keras.Model:
+    """`build` without memory for weights: the graph alone, to count, draw and measure."""
+    with keras.StatelessScope(initialize_variables=False):
+        return build(model, **arguments)
 
 
 def smallest_side(spec: Spec) -> int:

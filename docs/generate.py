@@ -17,18 +17,12 @@ from cnnzoo import files, graph
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, list_models, model_info
 from cnnzoo.spec import Spec
-from cnnzoo.zoo import build, smallest_side
+from cnnzoo.zoo import sketch, smallest_side
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- networks: begin (make index) -->", "<!-- networks: end -->"
-
-
-def draw(spec: Spec) -> keras.Model:
-    """The network at its paper's size, without memory for its weights."""
-    with keras.StatelessScope(initialize_variables=False):
-        return build(spec)
 
 
 def index_row(spec: Spec, model: keras.Model) -> dict:
@@ -99,7 +93,7 @@ def readme(text: str) -> str:
 
 
 def main() -> None:
-    models = {name: draw(spec) for name, spec in catalog.SPECS.items()}
+    models = {name: sketch(spec) for name, spec in catalog.SPECS.items()}
     rows = [index_row(spec, models[name]) for name, spec in catalog.SPECS.items()]
     lines = ",\n".join(json.dumps(row) for row in rows)
     files.write_text(INDEX, f"[\n{lines}\n]\n")

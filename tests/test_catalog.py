@@ -13,7 +13,7 @@ import pytest
 import cnnzoo
 from cnnzoo import graph
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.zoo import build
+from cnnzoo.zoo import build, sketch
 
 COUNTS = json.loads((Path(__file__).parent / "counts.json").read_text())
 NAMES = re.compile(
@@ -40,12 +40,6 @@ def smallest(name: str, more: int = 0, **options) -> keras.Model:
 def noise(model: keras.Model, count: int = 3, seed: int = 0) -> np.ndarray:
     shape = (count, *model.input_shape[1:])
     return np.random.default_rng(seed).uniform(0, 255, shape).astype("float32")
-
-
-def sketch(name: str, **options) -> keras.Model:
-    """The network without memory for its weights."""
-    with keras.StatelessScope(initialize_variables=False):
-        return build(name, **options)
 
 
 @pytest.mark.parametrize("name", SOME)

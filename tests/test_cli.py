@@ -165,6 +165,7 @@ def test_info_layers(capsys):
             2,
             "a plot is a .png or .svg file; got x.jpg",
         ),
+        (["list", "vgg99*"], 2, "no network is called 'vgg99*'"),
         (["list", "--family", "vgq"], 2, "unknown family 'vgq'; did you mean 'vgg'?"),
         (
             ["train", "nowhere", "--model", "mlp", "--out", "o"],

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,18 +17,13 @@ from cnnzoo.inference import ClassReport, Evaluation
 from cnnzoo.plot import plot
 from cnnzoo.report import Section, html
 from cnnzoo.train.run import Settings
-from cnnzoo.zoo import build
+from cnnzoo.zoo import sketch
 
 
 def size(picture: bytes) -> tuple[int, int]:
     with Image.open(io.BytesIO(picture)) as image:
         image.load()
         return image.size
-
-
-def sketch(name: str, **options) -> keras.Model:
-    with keras.StatelessScope(initialize_variables=False):
-        return build(name, **options)
 
 
 @pytest.mark.parametrize("name", cnnzoo.list_models())

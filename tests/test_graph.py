@@ -6,7 +6,7 @@ from keras import layers
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.zoo import LARGEST_SIDE, build, find, smallest_side
+from cnnzoo.zoo import LARGEST_SIDE, build, find, sketch, smallest_side
 
 
 def diamond() -> keras.Model:
@@ -69,6 +69,16 @@ def test_a_model_inside_another():
         (7, 7),
         (9, 9),
     ]
+
+
+def test_a_model_of_two_outputs_inside_another():
+    a = keras.Input((12, 12, 1))
+    inner = keras.Model(a, [layers.Conv2D(1, 3)(a), layers.Conv2D(1, 5)(a)])
+    images = keras.Input((12, 12, 1))
+    small, large = inner(images)
+    for tensor, side in ((small, 3), (large, 5)):
+        model = keras.Model(images, layers.MaxPooling2D(2)(tensor))
+        assert graph.layer_rows(model)[-1].receptive_field == (side + 1, side + 1)
 
 
 def test_what_cannot_be_read():
@@ -152,14 +162,12 @@ def test_receptive_field_by_hand():
     ],
 )
 def test_published_receptive_fields(name, layer, pixels):
-    with keras.StatelessScope(initialize_variables=False):
-        rows = graph.layer_rows(build(name))
+    rows = graph.layer_rows(sketch(name))
     assert {row.name: row.receptive_field for row in rows}[layer] == (pixels, pixels)
 
 
 def test_stages_end_behind_their_pools():
-    with keras.StatelessScope(initialize_variables=False):
-        stages = graph.stages(build("vgg16"))
+    stages = graph.stages(sketch("vgg16"))
     assert [tuple(tensor.shape[1:]) for tensor in stages.values()] == [
         (112, 112, 64),
         (56, 56, 128),

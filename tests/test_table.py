@@ -114,6 +114,8 @@ def test_submission(tmp_path: Path):
     assert path.read_bytes() == b"ImageId,Label\n1,3\n2,0\n"
     write_submission(path, [7], ids=['a,"b'], columns=("id", "class"))
     assert path.read_bytes() == b'id,class\n"a,""b",7\n'
+    write_submission(path.with_name("b.csv"), ["cat", "dog"])
+    assert path.with_name("b.csv").read_bytes() == b"ImageId,Label\n1,cat\n2,dog\n"
     with pytest.raises(UsageError, match=r"a\.csv: expected one id for each of 2 labels"):
         write_submission(path, [1, 2], ids=["x"])
     assert path.read_bytes() == b'id,class\n"a,""b",7\n'

@@ -13,7 +13,7 @@ import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import shifted
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.data.source import feed, fitted, open_source
+from cnnzoo.data.source import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train.run import BestCheckpoint, Settings, fit
@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"of another run")
     settings = Settings(epochs=5, optimizer="sgd", learning_rate=1e30)
     with pytest.raises(
-        TrainingError, match="never finite in 1 epochs, so nothing was kept"
+        TrainingError, match="never finite in 1 epochs, so this run left no model"
     ):
         fit(model, digits, digits, tmp_path, settings)
     written = json.loads((tmp_path / "history.json").read_text())
@@ -263,6 +263,66 @@ def test_bad_settings(digits, tmp_path, change, settings, message):
             Settings(**settings),
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
+    named = Settings(loss="sparse_categorical_crossentropy")
+    logits = build("mlp", classifier_activation=None)
+    with pytest.raises(cnnzoo.UsageError, match="'mlp' gives logits; leave the loss out"):
+        fit(logits, digits, digits, tmp_path, named)
+    one = build("mlp", classes=2, classifier_activation="sigmoid")
+    pair = replace(digits.take(np.flatnonzero(np.asarray(digits.labels) < 2)))
+    pair = replace(pair, class_names=("0", "1"))
+    with pytest.raises(cnnzoo.UsageError, match="gives one probability"):
+        fit(one, pair, pair, tmp_path, named)
+    with pytest.raises(cnnzoo.UsageError, match="has no classifier to train"):
+        fit(build("mlp", include_top=False), digits, digits, tmp_path)
+    assert logits.cnnzoo.class_names is None
+
+
+def test_logits_learn_too(digits, tmp_path):
+    keras.utils.set_random_seed(6)
+    model = build("mlp", classifier_activation=None, depth=1, width=32)
+    history = fit(model, digits, digits, tmp_path, Settings(epochs=4, batch_size=32))
+    assert history["val_accuracy"][-1] > 0.7
+
+
+def test_the_models_own_class_names_and_their_order_stay(digits, tmp_path):
+    keras.utils.set_random_seed(6)
+    model = build(
+        "mlp", class_names="9876543210", depth=1, width=32, include_preprocessing=True
+    )
+    fit(model, digits, digits, tmp_path, Settings(epochs=6, batch_size=32))
+    assert model.cnnzoo.class_names == tuple("9876543210")
+    result = cnnzoo.evaluate(model, digits)
+    assert result.accuracy > 0.7
+    nines = np.flatnonzero(np.asarray(digits.labels) == 9)
+    assert np.mean(result.probabilities[nines].argmax(1) == 0) > 0.5
+
+
+def test_images_and_folders_may_be_mixed(digits, photos, tmp_path):
+    folder = open_source(str(photos))
+    rows = np.flatnonzero(np.isin(np.asarray(digits.labels), (1, 4, 7)))
+    some = renumbered(digits.take(rows), digits.class_names)
+    places = np.searchsorted([1, 4, 7], np.asarray(some.labels))
+    some = replace(some, labels=places, class_names=tuple("147"))
+    for i, (train, validation) in enumerate(((folder, some), (some, folder))):
+        model = build("mlp", classes=3, depth=1, width=8, include_preprocessing=True)
+        history = fit(model, train, validation, tmp_path / str(i), Settings(epochs=1))
+        assert np.isfinite(history["val_loss"]).all()
+
+
+def test_a_model_of_open_size(digits, photos):
+    model = build("lenet_gap", input_shape=(None, None, 1))
+    assert cnnzoo.evaluate(model, digits).images == 600
+    assert cnnzoo.predict(model, []) == []
+    with pytest.raises(cnnzoo.UsageError, match="the model's is open; build it with a"):
+        cnnzoo.predict(model, [next(photos.rglob("*.png"))])
+
+
+def test_labels_without_names(digits):
+    with pytest.raises(cnnzoo.DatasetError, match="the label 9 and 0 class names"):
+        cnnzoo.evaluate(build("mlp"), replace(digits, class_names=()))
 
 
 def test_no_probabilities(digits):

@@ -10,15 +10,9 @@ import pytest
 import cnnzoo
 from cnnzoo.heads import pooled_head
 from cnnzoo.models import vgg
-from cnnzoo.zoo import build, find
+from cnnzoo.zoo import build, find, sketch
 
 SMALL = (32, 32, 3)
-
-
-def sketch(model, **options) -> keras.Model:
-    """The network without memory for its weights."""
-    with keras.StatelessScope(initialize_variables=False):
-        return build(model, **options)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +30,10 @@ def sketch(model, **options) -> keras.Model:
         ({"pooling": "mean", "include_top": False}, "unknown pooling 'mean'"),
         ({"dropout": 1.0}, "from 0 to below 1; got dropout=1.0"),
         ({"dropout": "a"}, "got dropout='a'"),
+        ({"input_shape": (28.0, 28.0, 1)}, "three whole numbers above 0"),
+        ({"input_shape": ("a", 28, 1)}, "three whole numbers above 0"),
+        ({"weight_decay": "x"}, "weight_decay of at least 0; got 'x'"),
+        ({"weights": 3}, "vgg16 has no weights '3'"),
         ({"input_shape": 28}, r"three whole numbers .* got \(28,\)"),
         ({"input_shape": (64, 64, 0)}, "three whole numbers above 0"),
         ({"input_shape": (64, -64, 3)}, "three whole numbers above 0"),
@@ -53,6 +51,7 @@ def sketch(model, **options) -> keras.Model:
             "no classifier to activate; got classifier_activation=None",
         ),
         ({"preprocessing": "cafe"}, "did you mean 'caffe'"),
+        ({"classifier_activation": "prelu"}, "no classifier activation 'prelu'"),
         ({"activation": "rellu"}, "Keras has no activation 'rellu'"),
         ({"model": "lenet5", "subsampling": "min"}, "expected one of max, average"),
         (
@@ -171,7 +170,15 @@ def test_options_reach_every_convolution():
     assert rates == [0.25, 0.25]
 
 
-@pytest.mark.parametrize("initializer", ["he_normal", keras.initializers.HeNormal()])
+@pytest.mark.parametrize(
+    "initializer",
+    [
+        "he_normal",
+        keras.initializers.HeNormal(),
+        keras.initializers.HeNormal(seed=keras.random.SeedGenerator(1)),
+        {"class_name": "HeNormal", "config": {}},
+    ],
+)
 def test_kernels_of_one_shape_start_differently(initializer):
     model = build(
         "vgg16", include_top=False, input_shape=SMALL, kernel_initializer=initializer

@@ -17,7 +17,7 @@ from cnnzoo.data.images import Folder, scan
 from cnnzoo.data.mnist import is_mnist_folder, load_mnist
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.table import read_csv
-from cnnzoo.errors import DatasetError
+from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
 
 Source = Images | Folder
@@ -46,11 +46,12 @@ def open_source(data: str, split: Split = "train", *, download: bool = False) ->
     )
 
 
-def fitted(source: Images, shape: tuple[int, ...]) -> Images:
+def fitted(source: Images, shape: tuple[int | None, ...]) -> Images:
     """Images in another size, and as grey or RGB, as a network wants them.
 
     Args:
-        shape: height, width and channels; 1 and 3 channels become each other.
+        shape: height, width and channels; 1 and 3 channels become each other, and None
+            leaves a side as it is.
 
     Returns:
         The set itself where it has the shape already, else a resized copy (bilinear,
@@ -59,22 +60,40 @@ def fitted(source: Images, shape: tuple[int, ...]) -> Images:
     Raises:
         DatasetError: the channels are neither equal nor 1 and 3.
     """
-    if source.images.shape[1:] == tuple(shape):
+    own = source.images.shape[1:]
+    height, width, channels = (
+        here if side is None else side for side, here in zip(shape, own, strict=True)
+    )
+    if own == (height, width, channels):
         return source
-    height, width, channels = shape
     found = source.images.shape[-1]
     if not {found, channels} <= PILLOW_MODES.keys():
         raise DatasetError(
             f"cannot turn images of {found} channels into {channels}: expected 1 or 3, "
             "so build the network for the channels of the data"
         )
-    resized = np.empty((len(source), *shape), np.uint8)
+    resized = np.empty((len(source), height, width, channels), np.uint8)
     for i, pixels in enumerate(source.images):
         image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
         image = image.convert(PILLOW_MODES[channels])
         image = image.resize((width, height), Image.Resampling.BILINEAR)
-        resized[i] = np.asarray(image).reshape(shape)
+        resized[i] = np.asarray(image).reshape(height, width, channels)
     return replace(source, images=resized)
+
+
+def closed(shape: tuple[int | None, ...]) -> tuple[int, int, int]:
+    """The size at which files are read for a model.
+
+    Raises:
+        UsageError: the model's image size is open.
+    """
+    height, width, channels = shape
+    if height is None or width is None or channels is None:
+        raise UsageError(
+            "image files are read in one size, and the model's is open; build it with a "
+            "height and a width in input_shape"
+        )
+    return height, width, channels
 
 
 def renumbered(source: Source, names: Sequence[str]) -> Source:
@@ -94,13 +113,19 @@ def renumbered(source: Source, names: Sequence[str]) -> Source:
             f"the data have {len(strange)} classes that the model was not trained on, "
             f"such as {strange[0]!r}; it knows {', '.join(names[:10])}"
         )
+    last = int(np.max(source.labels))
+    if last >= len(source.class_names):
+        raise DatasetError(
+            f"the data have the label {last} and {len(source.class_names)} class names; "
+            "give a name for every label"
+        )
     places = np.array([names.index(name) for name in source.class_names])
     return replace(source, labels=places[source.labels], class_names=tuple(names))
 
 
 def feed(
     source: Source,
-    shape: tuple[int, ...],
+    shape: tuple[int | None, ...],
     batch_size: int,
     *,
     preprocessing: Preprocess | None = None,
@@ -115,7 +140,7 @@ def feed(
             them as they are.
     """
     if isinstance(source, Folder):
-        height, width, channels = shape
+        height, width, channels = closed(shape)
         batches = Batches(
             source,
             (height, width),

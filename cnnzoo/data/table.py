@@ -84,7 +84,7 @@ def read_csv(path: str | Path, *, complete: bool = True) -> Images:
 
 def write_submission(
     path: str | Path,
-    labels: Sequence[int] | np.ndarray,
+    labels: Sequence[int | str] | np.ndarray,
     ids: Sequence[str] | None = None,
     columns: tuple[str, str] = ("ImageId", "Label"),
 ) -> Path:
@@ -92,7 +92,7 @@ def write_submission(
 
     Args:
         path: the file to write; it is replaced if it is there.
-        labels: (n,) integers.
+        labels: n class numbers or names.
         ids: n row names; None numbers the rows from 1.
         columns: the header.
 
@@ -113,7 +113,7 @@ def write_submission(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     rows = zip(names, labels, strict=True)
-    writer.writerows((name, int(label)) for name, label in rows)
+    writer.writerows(rows)
     return write_text(path, text.getvalue())
 
 

@@ -115,9 +115,9 @@ def fit(
     """
     settings = settings or Settings()
     out = Path(out)
+    built = described(model)
+    names = built.class_names or tuple(train.class_names)
     _check_classes(model, train)
-    names = tuple(train.class_names)
-    model.cnnzoo = replace(described(model), class_names=names)
     loss = _loss(model, settings.loss)
     model.compile(_optimizer(settings), loss, metrics=["accuracy"])
 
@@ -126,7 +126,7 @@ def fit(
             _targets(renumbered(source, names), loss, model.output_shape[-1]),
             model.input_shape[1:],
             settings.batch_size,
-            preprocessing=model.cnnzoo.outside,
+            preprocessing=built.outside,
             shuffle=shuffle,
             seed=settings.seed,
         )
@@ -135,14 +135,16 @@ def fit(
     held_out, held_out_labels = fed(validation, shuffle=False)
     best = BestCheckpoint(out / MODEL_FILE)
     history = HistoryFile(out / HISTORY_FILE)
+    model.cnnzoo = replace(built, class_names=names)
     with own_errors(images, held_out):
         model.fit(
             images,
             labels,
             batch_size=None if labels is None else settings.batch_size,
             epochs=settings.epochs,
-            # batches hold their labels
-            validation_data=held_out if labels is None else (held_out, held_out_labels),
+            validation_data=held_out  # batches hold their labels
+            if held_out_labels is None
+            else (held_out, held_out_labels),
             callbacks=[best, *_patience(settings), history],
             shuffle=labels is not None,  # batches of a folder keep their own order
             verbose=verbose,
@@ -150,8 +152,8 @@ def fit(
     if not isfinite(best.best):
         raise TrainingError(
             f"the validation loss of {model.name!r} was never finite in "
-            f"{len(history.history['loss'])} epochs, so nothing was kept in {out}; try a "
-            "lower learning rate"
+            f"{len(history.history['loss'])} epochs, so this run left no model in {out}; "
+            "try a lower learning rate"
         )
     load_archive(model, out / MODEL_FILE)
     return history.history
@@ -169,11 +171,16 @@ def _patience(settings: Settings) -> list[keras.callbacks.Callback]:
 
 
 def _check_classes(model: keras.Model, train: Source) -> None:
-    classes = described(model).options["classes"]
-    if len(train.class_names) != classes and train.labels is not None:
+    options = described(model).options
+    if not options["include_top"]:
+        raise UsageError(
+            f"model {model.name!r} has no classifier to train; build it with its top"
+        )
+    classes, found = options["classes"], len(train.class_names)
+    if found != classes and train.labels is not None:
         raise DatasetError(
-            f"the data have {len(train.class_names)} classes and {model.name!r} "
-            f"{classes}; build it with classes={len(train.class_names)}"
+            f"the data have {found} classes and {model.name!r} {classes}; build it with "
+            f"classes={found}"
         )
 
 
@@ -192,11 +199,18 @@ def _optimizer(settings: Settings) -> keras.Optimizer:
 
 def _loss(model: keras.Model, name: str | None) -> keras.Loss | str:
     """The loss of that name, or the cross-entropy that fits the classifier."""
+    logits = described(model).options["classifier_activation"] is None
+    one_unit = model.output_shape[-1] == 1
     if name is None:
-        logits = described(model).options["classifier_activation"] is None
-        if model.output_shape[-1] == 1:
+        if one_unit:
             return keras.losses.BinaryCrossentropy(from_logits=logits)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+    if logits or (one_unit and "categorical" in name.lower()):
+        gives = "logits" if logits else "one probability"
+        raise UsageError(
+            f"the loss {name!r} takes a probability for each class, and {model.name!r} "
+            f"gives {gives}; leave the loss out"
+        )
     try:
         loss = keras.losses.get(name)
         rows = _one_hot(np.zeros(2, int), 2)
