@@ -75,7 +75,9 @@ def build(
             pixels of 0 to 255.
         preprocessing: a mode of `preprocess_input` other than the network's own.
         dropout: rate in place of the paper's, 0 to below 1.
-        activation: in place of the paper's, a Keras name, "prelu", or a function.
+        activation: in place of the paper's, a Keras name, "prelu", or a function. The
+            stems of ResNet and GoogLeNet pool over a border of zeros, which an
+            activation with negative values can see.
         kernel_initializer: in place of the paper's.
         class_names: one a class, in the order of the outputs; `save` keeps them.
         weight_decay: L2 penalty on every convolution and dense kernel, as
