@@ -253,12 +253,10 @@ class _Field:
 
     def through(self, size: tuple[int, int] | None, step: tuple[int, int]) -> "_Field":
         """The view behind a window of this size and stride."""
-        whole = self.size is None or size is None
-        seen = (
-            None
-            if whole
-            else _pairs(self.size, size, self.step, rule=lambda a, b, s: a + (b - 1) * s)
-        )
+        seen = None
+        if self.size is not None and size is not None:
+            added = _pairs(size, self.step, rule=lambda window, step: (window - 1) * step)
+            seen = _pairs(self.size, added, rule=lambda field, more: field + more)
         return _Field(seen, _pairs(self.step, step, rule=lambda a, b: a * b))
 
 

@@ -98,6 +98,23 @@ def test_predict(run, capsys):
     assert capsys.readouterr().out.startswith(f"{digit}: {name} {100 * share:.1f} %, ")
 
 
+def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
+    arguments = ["--model", "mlp", "--epochs", "1", "--preprocessing", "featurewise"]
+    data, out = str(run / "train.csv"), tmp_path / "out"
+    assert main(["train", data, *arguments, "--out", str(out)]) == 0
+    pixels = np.loadtxt(data, delimiter=",")[:, 1:]
+    (mean,) = cnnzoo.load(out / "model.keras").cnnzoo.preprocessing.mean
+    assert mean == pytest.approx(pixels.mean(), rel=0.05)  # of nine tenths of them
+    for name in "ab":
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(4):
+            with Image.open(run / "digit.png") as digit:
+                digit.save(tmp_path / "photos" / name / f"{i}.png")
+    photos = [str(tmp_path / "photos"), "--validation", "0.5"]
+    assert main(["train", *photos, *arguments, "--out", str(tmp_path / "no")]) == 2
+    assert "measured on images in memory, and a folder is" in capsys.readouterr().err
+
+
 def test_submission(run, capsys):
     target = run / "answers.csv"
     arguments = ["predict", str(run / "test.csv"), "--model", str(run / "out")]
