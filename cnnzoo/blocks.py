@@ -6,7 +6,7 @@ a prefix ("stem_conv_pad", "stem_conv", "stem_conv_bn", "stem_conv_act"). Layers
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -107,13 +107,16 @@ class Conv:
         name: str,
         strides: int = 1,
         padding: Padding = "same",
+        groups: int = 1,
     ) -> KerasTensor:
         """Convolution, normalisation, activation: (b, h, w, c) to (b, h', w', filters).
 
         An integer `padding` is symmetric, as in Caffe and PyTorch; TensorFlow's "same"
         pads even sizes unevenly where the stride is 2.
         """
-        x = self.linear(x, filters, size, name=name, strides=strides, padding=padding)
+        x = self.linear(
+            x, filters, size, name=name, strides=strides, padding=padding, groups=groups
+        )
         return self.activate(x, name=name)
 
     def linear(
@@ -125,6 +128,7 @@ class Conv:
         name: str,
         strides: int = 1,
         padding: Padding = "same",
+        groups: int = 1,
     ) -> KerasTensor:
         """The same without the activation."""
         if strides == 1 and isinstance(size, int) and padding == size // 2:
@@ -135,6 +139,7 @@ class Conv:
             size,
             strides,
             padding,
+            groups=groups,
             use_bias=self.use_bias,
             kernel_initializer=_fresh(self.kernel_initializer),
             bias_initializer=self.bias_initializer,
@@ -142,6 +147,45 @@ class Conv:
             bias_regularizer=self.bias_regularizer,
             name=name,
         )(x)
+        return self.normalise(x, name=name)
+
+    def separable(
+        self,
+        x: KerasTensor,
+        filters: int,
+        size: int,
+        *,
+        name: str,
+        strides: int = 1,
+        depth_multiplier: int = 1,
+    ) -> KerasTensor:
+        """Depthwise, then pointwise convolution, padded "same", then normalisation.
+
+        Nothing stands between the two: (b, h, w, c) to (b, h / strides, w / strides,
+        filters).
+        """
+        x = layers.SeparableConv2D(
+            filters,
+            size,
+            strides,
+            "same",
+            depth_multiplier=depth_multiplier,
+            use_bias=self.use_bias,
+            depthwise_initializer=_fresh(self.kernel_initializer),
+            pointwise_initializer=_fresh(self.kernel_initializer),
+            bias_initializer=self.bias_initializer,
+            depthwise_regularizer=self.kernel_regularizer,
+            pointwise_regularizer=self.kernel_regularizer,
+            bias_regularizer=self.bias_regularizer,
+            name=name,
+        )(x)
+        return self.normalise(x, name=name)
+
+    def without_norm(self, *, use_bias: bool) -> "Conv":
+        """The same way to draw, but with no normalisation."""
+        return replace(self, norm=None, use_bias=use_bias)
+
+    def normalise(self, x: KerasTensor, *, name: str) -> KerasTensor:
         return self.norm(x, name=f"{name}_bn") if self.norm else x
 
     def activate(self, x: KerasTensor, *, name: str) -> KerasTensor:
@@ -190,7 +234,11 @@ def residual(
     x: KerasTensor, branch: KerasTensor, *, conv: Conv, name: str
 ) -> KerasTensor:
     """The sum of a shortcut and its branch, activated."""
-    return conv.activate(layers.Add(name=f"{name}_add")([x, branch]), name=name)
+    return conv.activate(add(x, branch, name=name), name=name)
+
+
+def add(x: KerasTensor, branch: KerasTensor, *, name: str) -> KerasTensor:
+    return layers.Add(name=f"{name}_add")([x, branch])
 
 
 def lrn(x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0) -> KerasTensor:
@@ -225,6 +273,35 @@ def ceil_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
 def same_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
     """TensorFlow's 3x3 max-pool of stride 2 with "same" padding."""
     return layers.MaxPooling2D(3, 2, "same", name=name)(x)
+
+
+def symmetric_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
+    """PyTorch's 3x3 max-pool of stride 2 with padding 1, for values of any sign.
+
+    Zeros as padding would hide negative values, and "same" pads even sizes on one side
+    only. At stride 1 "same" is symmetric, and every other window of it is wanted.
+    """
+    x = layers.MaxPooling2D(3, 1, "same", name=f"{name}_dense")(x)
+    return layers.MaxPooling2D(1, 2, name=name)(x)
+
+
+def no_pool(x: KerasTensor, *, name: str) -> KerasTensor:
+    """In place of a pool where the image is small already."""
+    return x
+
+
+def avg_pool(
+    x: KerasTensor,
+    size: int,
+    *,
+    name: str,
+    strides: int | None = None,
+    padding: Padding = "valid",
+) -> KerasTensor:
+    """Average-pooling. Zeros of an integer `padding` count, as in PyTorch; "same" leaves
+    out what it pads, as in TensorFlow."""
+    x, padding = _pad(x, padding, name=name)
+    return layers.AveragePooling2D(size, strides, padding, name=name)(x)
 
 
 def _fresh(initializer: str | keras.Initializer) -> str | keras.Initializer:

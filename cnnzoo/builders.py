@@ -119,8 +119,7 @@ def _builder(name: str) -> Any:
     spec = next(s for s in SPECS.values() if s.name.replace("_", "") == name.lower())
     signature = inspect.signature(Builder.__call__)
     _, *shared = signature.parameters.values()
-    own = inspect.signature(spec.variant).parameters.values() if spec.variant else ()
-    signature = signature.replace(parameters=[*shared, *own])
+    signature = signature.replace(parameters=[*shared, *spec.own_options.values()])
 
     def builder(*args: Any, **kwargs: Any) -> keras.Model:
         return build(spec.name, **signature.bind(*args, **kwargs).arguments)

@@ -1,13 +1,15 @@
 """Heads: features to probabilities, (b, h, w, c) to (b, units).
 
-Every head ends in the layer `predictions`; what stands before it is named `head_*`.
+Every head ends in the layer `predictions`; what stands before it is named `head_*`. The
+two `aux_*` functions draw what stands before an auxiliary classifier.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv
+from cnnzoo.blocks import Conv, avg_pool
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Activation
 
@@ -35,12 +37,7 @@ def dense_head(
     Raises:
         UsageError: the image size is open, so the classifier's size is unknown.
     """
-    if None in x.shape[1:]:
-        raise UsageError(
-            "a head that flattens needs images of one size: expected a height and a "
-            "width in input_shape, got None; give both, or use include_top=False"
-        )
-    x = layers.Flatten(name="head_flatten")(x)
+    x = _flat(x, name="head_flatten")
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
 
 
@@ -57,6 +54,42 @@ def pooled_head(
     if not hidden:
         x = conv.drop(x, name="head_dropout")
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
+
+
+def aux_dense(
+    x: KerasTensor, *, conv: Conv, name: str, dropout: float = 0.7
+) -> KerasTensor:
+    """GoogLeNet's: pool, 1x1 convolution, 1024 units; (b, h, w, c) to (b, 1024).
+
+    Section 5 of Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
+
+    Raises:
+        UsageError: the image size is open.
+    """
+    x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
+    x = conv(x, 128, 1, name=f"{name}_conv")
+    x = _flat(x, name=f"{name}_flatten")
+    return replace(conv, dropout=dropout).hidden(x, 1024, name=f"{name}_dense")
+
+
+def aux_conv(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
+    """Inception V3's, as released: pool, 1x1, 5x5, mean; (b, h, w, c) to (b, 768).
+
+    Szegedy et al. 2015, https://arxiv.org/abs/1512.00567, figure 8.
+    """
+    x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
+    x = conv(x, 128, 1, name=f"{name}_conv1")
+    x = conv(x, 768, 5, padding="valid", name=f"{name}_conv2")
+    return layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
+
+
+def _flat(x: KerasTensor, *, name: str) -> KerasTensor:
+    if None in x.shape[1:]:
+        raise UsageError(
+            "a head that flattens needs images of one size: expected a height and a "
+            "width in input_shape, got None; give both, or use include_top=False"
+        )
+    return layers.Flatten(name=name)(x)
 
 
 def _hidden(

@@ -8,7 +8,6 @@ the catalog and takes only numbers from the file.
 import json
 import zipfile
 from dataclasses import asdict, replace
-from inspect import signature
 from pathlib import Path
 
 import keras
@@ -113,9 +112,8 @@ def _recipe(card: dict, path: str | Path) -> tuple[str, dict]:
             f"{path} describes the network {str(name)[:80]!r}, which this version does "
             "not have; update cnnzoo"
         )
-    own = signature(known.variant).parameters if known.variant else ()
     for option in options:
-        if option not in GRAPH_OPTIONS and option not in own:
+        if option not in GRAPH_OPTIONS and option not in known.own_options:
             raise UnsafeFileError(
                 f"{path} asks for the option {str(option)[:80]!r}, which no model file "
                 "has; do not use it"

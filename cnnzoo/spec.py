@@ -6,9 +6,13 @@ A family file makes one `Spec` a row of its table; `cnnzoo.build` turns it into 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from cnnzoo.errors import unknown
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -55,7 +59,29 @@ class Head(Protocol):
     ) -> KerasTensor: ...
 
 
+class AuxTrunk(Protocol):
+    """A stage's maps to what a classifier takes; layers start with `name`."""
+
+    def __call__(self, x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor: ...
+
+
 Activation = str | Callable[..., object] | None
+Stem = Literal["paper", "small"]
+
+
+@dataclass(frozen=True)
+class AuxHead:
+    """A second classifier on the way, which gives early layers a gradient of their own.
+
+    Attributes:
+        after: the layer whose output it sees.
+        trunk: what stands between that layer and the classifier.
+        loss_weight: of its loss in the sum that training minimises.
+    """
+
+    after: str
+    trunk: AuxTrunk
+    loss_weight: float = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +103,9 @@ class Spec:
         macs: the published multiply-adds for one image; None likewise.
         differences: where the graph differs from the paper's, in a sentence.
         floor: a smallest side that is set rather than computed, pixels.
-        variant: makes this row again with the family's own keyword options.
+        aux_heads: auxiliary classifiers that are drawn, in the order of the outputs.
+        variant: takes a row and the family's own keyword options, and returns the row
+            with these; None for a family that has none.
     """
 
     name: str
@@ -93,4 +121,30 @@ class Spec:
     macs: int | None = None
     differences: str = ""
     floor: int = 1
+    aux_heads: tuple[AuxHead, ...] = ()
     variant: Callable[..., Spec] | None = None
+
+    @property
+    def own_options(self) -> dict[str, inspect.Parameter]:
+        """The keyword options that only this family has, with their defaults."""
+        if self.variant is None:
+            return {}
+        _, *own = inspect.signature(self.variant).parameters.values()
+        return {parameter.name: parameter for parameter in own}
+
+
+def with_stem(spec: Spec, stem: Stem, **small: object) -> Spec:
+    """The row as it is, or for images of 28 to 64 pixels.
+
+    Args:
+        stem: "paper", or "small" for one that keeps the image's size.
+        small: the trunk's arguments that make it so.
+
+    Raises:
+        UsageError: another stem.
+    """
+    if stem not in ("paper", "small"):
+        raise unknown("stem", stem, ("paper", "small"))
+    if stem == "paper":
+        return spec
+    return replace(spec, trunk=partial(spec.trunk, **small), floor=1)

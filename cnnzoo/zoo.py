@@ -1,6 +1,7 @@
 """build(): a Spec becomes a keras.Model here and nowhere else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
@@ -118,13 +119,16 @@ def build(
     x = images
     if include_preprocessing:
         x = preprocess.draw(x, mode, axis=channel_axis())
-    x = layers.Identity(name=FEATURES)(_features(x, spec, conv))
+    inputs = [images] if input_tensor is None else keras.utils.get_source_inputs(images)
+    with _large_enough(spec, images):
+        x = layers.Identity(name=FEATURES)(spec.trunk(x, conv=conv))
+        aux = _aux_heads(x, inputs, spec, conv) if include_top else []
     if include_top:
-        x = _top(x, spec, conv, classes, classifier_activation)
+        x = _top(x, aux, spec, conv, classes, classifier_activation)
     elif pooling:
         checks.maps(spec, x)
         x = checks.POOLINGS[pooling](name="head_pool")(x)
-    inputs = images if input_tensor is None else keras.utils.get_source_inputs(images)
+    inputs = inputs[0] if len(inputs) == 1 else inputs
     built = keras.Model(inputs, x, name=name or spec.name)
     # A file cannot tell of the layers in front of an input_tensor.
     from_catalog = input_tensor is None and (
@@ -165,32 +169,61 @@ def smallest_side(spec: Spec) -> int:
     """The smallest height and width that the network takes, computed from its graph."""
     with keras.StatelessScope(initialize_variables=False):  # allocates no weights
         images = keras.Input(_layout((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2])))
-        trunk = keras.Model(images, spec.trunk(images, conv=spec.conv))
+        features = spec.trunk(images, conv=spec.conv)
+        aux = _aux_heads(features, [images], spec, spec.conv)
+        trunk = keras.Model(images, [features, *aux])
     return max(spec.floor, graph.smallest_side(trunk))
 
 
 def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
     """The spec with the family's own options applied."""
     spec = find(model) if isinstance(model, str) else model
-    known = signature(spec.variant).parameters if spec.variant else {}
     for option in options:
-        if option not in known:
+        if option not in spec.own_options:
             shared = [p for p in signature(build).parameters if p != "options"]
-            raise unknown(f"option of {spec.name}", option, [*shared, *known])
-    return spec.variant(**options) if spec.variant and options else spec
+            raise unknown(f"option of {spec.name}", option, [*shared, *spec.own_options])
+    return spec.variant(spec, **options) if spec.variant and options else spec
 
 
 def _top(
     features: KerasTensor,
+    aux: list[KerasTensor],
     spec: Spec,
     conv: Conv,
     classes: int,
     classifier_activation: Activation,
-) -> KerasTensor:
-    """The head; two classes with a sigmoid need one unit."""
+) -> KerasTensor | list[KerasTensor]:
+    """The head's output, or a list of it and the auxiliary classifiers' outputs.
+
+    Two classes with a sigmoid need one unit.
+    """
     one_unit = classes == 2 and classifier_activation == "sigmoid"
     units = 1 if one_unit else classes
-    return spec.head(features, units, classifier_activation, conv=conv)
+    predictions = spec.head(features, units, classifier_activation, conv=conv)
+    if not aux:
+        return predictions
+    return [
+        predictions,
+        *(
+            conv.dense(
+                x, units, activation=classifier_activation, name=f"aux{i}_predictions"
+            )
+            for i, x in enumerate(aux, start=1)
+        ),
+    ]
+
+
+def _aux_heads(
+    features: KerasTensor, inputs: list[KerasTensor], spec: Spec, conv: Conv
+) -> list[KerasTensor]:
+    """What each auxiliary classifier of the row sees, (b, n)."""
+    if not spec.aux_heads:
+        return []
+    layers_so_far = keras.Model(inputs, features)
+    return [
+        aux.trunk(layers_so_far.get_layer(aux.after).output, conv=conv, name=f"aux{i}")
+        for i, aux in enumerate(spec.aux_heads, start=1)
+    ]
 
 
 def _conv(
@@ -244,14 +277,15 @@ def _check_size(spec: Spec, images: KerasTensor) -> None:
         raise checks.too_small(spec, height, width, smallest)
 
 
-def _features(x: KerasTensor, spec: Spec, conv: Conv) -> KerasTensor:
-    """The trunk; where a layer is left with no pixels, the error says what it needs."""
+@contextmanager
+def _large_enough(spec: Spec, images: KerasTensor) -> Iterator[None]:
+    """Where a layer is left with no pixels, the error says what the network needs."""
     try:
-        return spec.trunk(x, conv=conv)
+        yield
     except UsageError:
         raise
     except ValueError as error:
-        height, width, _ = _rows_first(tuple(x.shape[1:]))
+        height, width, _ = _rows_first(tuple(images.shape[1:]))
         if height is None or width is None:
             raise
         smallest = smallest_side(spec)

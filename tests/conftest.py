@@ -13,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).resolve().parent.parent
 PROOFS = ROOT / "docs" / "proofs.md"
-ROWS: list[tuple[str, str, float, float]] = []  # of this session, for the page
+ROWS: list[tuple[str, str, str, float, float]] = []  # of this session, for the page
 
 
 def pytest_addoption(parser):
@@ -37,12 +37,12 @@ def proofs_page(rows) -> str:
         "definition that has the same random weights, BN statistics included, on random "
         "images. The difference is the largest one, divided by the largest output.",
         "",
-        "| what | against | difference | bound |",
-        "|---|---|---:|---:|",
+        "| network | what | against | difference | bound |",
+        "|---|---|---|---:|---:|",
     ]
     lines += [
-        f"| {what} | {against} | {difference:.1e} | {bound:.0e} |"
-        for what, against, difference, bound in sorted(rows)
+        f"| {network} | {what} | {against} | {difference:.1e} | {bound:.0e} |"
+        for network, what, against, difference, bound in sorted(rows)
     ]
     return "\n".join(lines) + "\n"
 
@@ -54,10 +54,12 @@ def pytest_runtest_logreport(report):
 
 @pytest.fixture
 def record(request):
-    """Notes a comparison for the page: record(what, against, difference, bound)."""
+    """Notes a comparison for the page: record(network, what, against, difference, bound)."""
 
-    def note(what: str, against: str, difference: float, bound: float) -> None:
-        row = (what, against, float(difference), bound)
+    def note(
+        network: str, what: str, against: str, difference: float, bound: float
+    ) -> None:
+        row = (network, what, against, float(difference), bound)
         request.node.user_properties.append(("proof", row))
 
     return note

@@ -9,7 +9,7 @@ import numpy as np
 BOUND = 1e-5  # of the largest output: float32 rounding through a deep network
 SPREAD = 1e-2  # how far two images' outputs are apart at least, likewise
 
-Record = Callable[[str, str, float, float], None]
+Record = Callable[[str, str, str, float, float], None]
 
 
 def images(side: int, channels: int = 3, scale: float = 1.0) -> np.ndarray:
@@ -64,9 +64,20 @@ def relative(found, expected: np.ndarray) -> float:
 
 
 def compare(
-    record: Record, what: str, against: str, found, expected, bound: float = BOUND
+    record: Record,
+    network: str,
+    what: str,
+    against: str,
+    found,
+    expected,
+    bound: float = BOUND,
 ) -> None:
     """Asserts that the outputs for two images are those expected, and notes it.
+
+    Args:
+        network: the catalog name.
+        what: which outputs, under which options, at which size.
+        against: the reference.
 
     Outputs that hardly depend on the image, or that sit in one class, would make any two
     networks agree, so they are an error of the test.
@@ -76,5 +87,5 @@ def compare(
     assert (sizes.max(1) < 0.5 * sizes.sum(1)).all()
     assert relative(expected[0], expected[1]) > SPREAD
     difference = relative(found, expected)
-    record(what, against, difference, bound)
+    record(network, what, against, difference, bound)
     assert difference <= bound

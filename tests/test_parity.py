@@ -82,7 +82,8 @@ def same_as_applications(record: Record, name: str, side: int, options: dict) ->
     what = next((part[key] for key in options if key in part), "probabilities")
     compare(
         record,
-        f"{name}, {what}, {side} px",
+        name,
+        f"{what}, {side} px",
         "keras.applications",
         ours(x, training=False),
         theirs(x, training=False),
@@ -179,8 +180,8 @@ def test_googlenet(record: Record, name: str, side: int, options: dict):
     assert weights.used == set(weights.values)
     if not options:
         expected = softmax(expected)
-    what = f"{name}, {'logits' if options else 'probabilities'}, {side} px"
-    compare(record, what, NUMPY, ours(x, training=False), expected)
+    what = f"{'logits' if options else 'probabilities'}, {side} px"
+    compare(record, name, what, NUMPY, ours(x, training=False), expected)
 
 
 @pytest.mark.parametrize("name", GOOGLENETS)
@@ -203,10 +204,10 @@ def test_two_dense_penalises_its_stem():
 
 
 def case(name: str, reference, side: int, channels: int = 3, *, marks=(), **options):
-    words = [name, *(f"{key}={value}" for key, value in options.items())]
-    label = f"{' '.join(words)}, logits, {side} px"
-    shape = (side, side, channels)
-    return pytest.param(name, reference, shape, options, label, marks=marks, id=label)
+    words = [*(f"{key}={value}" for key, value in options.items()), "logits"]
+    label = f"{', '.join(words)}, {side} px"
+    shape, id = (side, side, channels), f"{name}, {label}"
+    return pytest.param(name, reference, shape, options, label, marks=marks, id=id)
 
 
 def vgg_case(name: str, convolutions: tuple[int, ...], side: int, **options):
@@ -283,4 +284,4 @@ def test_numpy(record: Record, name: str, reference, shape, options, label: str)
     x = images(shape[0], shape[2])
     expected = reference(x.astype(np.float64), weights)
     assert weights.used == set(weights.values)
-    compare(record, label, NUMPY, ours(x, training=False), expected)
+    compare(record, name, label, NUMPY, ours(x, training=False), expected)

@@ -78,32 +78,34 @@ def trunk(
     return conv(x, last, 5, name="stage3_conv") if last else x
 
 
-def lenet5(*, subsampling: Subsampling = "max") -> Spec:
-    """The row `lenet5`, with the subsampling of today or of 1998."""
+def variant(spec: Spec, *, subsampling: Subsampling = "max") -> Spec:
+    """`subsampling`: of today, or of 1998."""
     if subsampling not in SUBSAMPLING:
         raise UsageError(
             f"lenet5 has no subsampling {subsampling!r}; expected one of "
             f"{', '.join(get_args(Subsampling))}"
         )
-    return Spec(
-        name="lenet5",
-        family="lenet",
-        trunk=partial(trunk, subsample=SUBSAMPLING[subsampling]),
-        head=partial(dense_head, hidden=(120, 84)),
-        conv=conv_relu,
-        input_shape=(28, 28, 1),
-        classes=10,
-        preprocessing="unit",
-        paper=PAPER,
-        parameters=61_706,
-        differences="Full second convolution, softmax output, 28x28 images, ReLU and "
-        "max-pooling; tanh and trainable subsampling are arguments.",
-        variant=lenet5,
-    )
+    return replace(spec, trunk=partial(spec.trunk, subsample=SUBSAMPLING[subsampling]))
 
+
+LENET5 = Spec(
+    name="lenet5",
+    family="lenet",
+    trunk=trunk,
+    head=partial(dense_head, hidden=(120, 84)),
+    conv=conv_relu,
+    input_shape=(28, 28, 1),
+    classes=10,
+    preprocessing="unit",
+    paper=PAPER,
+    parameters=61_706,
+    differences="Full second convolution, softmax output, 28x28 images, ReLU and "
+    "max-pooling; tanh and trainable subsampling are arguments.",
+    variant=variant,
+)
 
 LENET_GAP = replace(
-    lenet5(),
+    LENET5,
     name="lenet_gap",
     trunk=partial(trunk, last=120),
     head=partial(pooled_head, hidden=(84,)),
@@ -111,4 +113,4 @@ LENET_GAP = replace(
     variant=None,
 )
 
-SPECS = [lenet5(), LENET_GAP]
+SPECS = [LENET5, LENET_GAP]

@@ -29,25 +29,27 @@ def trunk(x: KerasTensor, *, conv: Conv, depth: int, width: int) -> KerasTensor:
     return x
 
 
-def mlp(*, depth: int = 2, width: int = 512) -> Spec:
-    """The row `mlp`, with `depth` hidden layers of `width` units each."""
+def variant(spec: Spec, *, depth: int = 2, width: int = 512) -> Spec:
+    """`depth` hidden layers of `width` units each."""
     if depth < 1 or width < 1:
         raise UsageError(
             f"mlp needs at least one hidden layer of one unit; got depth={depth}, "
             f"width={width}"
         )
-    return Spec(
-        name="mlp",
-        family="mlp",
-        trunk=partial(trunk, depth=depth, width=width),
-        head=classify,
-        conv=replace(conv_relu, dropout=0.2),
-        input_shape=(28, 28, 1),
-        classes=10,
-        preprocessing="unit",
-        differences="A baseline of our own choice of depth, width and dropout.",
-        variant=mlp,
-    )
+    return replace(spec, trunk=partial(spec.trunk, depth=depth, width=width))
 
 
-SPECS = [mlp()]
+MLP = Spec(
+    name="mlp",
+    family="mlp",
+    trunk=partial(trunk, depth=2, width=512),
+    head=classify,
+    conv=replace(conv_relu, dropout=0.2),
+    input_shape=(28, 28, 1),
+    classes=10,
+    preprocessing="unit",
+    differences="A baseline of our own choice of depth, width and dropout.",
+    variant=variant,
+)
+
+SPECS = [MLP]

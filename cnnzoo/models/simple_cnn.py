@@ -33,7 +33,8 @@ def trunk(
     return x
 
 
-def simple_cnn(
+def variant(
+    spec: Spec,
     *,
     filters: Sequence[int] = (32, 64),
     pools: int = 1,
@@ -41,7 +42,7 @@ def simple_cnn(
     batch_norm: bool = False,
     global_pooling: bool = False,
 ) -> Spec:
-    """The row `simple_cnn`.
+    """Convolutions, pools and dense layers in any number.
 
     Args:
         filters: the filters of each 3x3 convolution, at least one.
@@ -61,22 +62,29 @@ def simple_cnn(
             f"filters={filters}, pools={pools}, dense={dense}"
         )
     head = pooled_head if global_pooling else dense_head
-    return Spec(
-        name="simple_cnn",
-        family="simple_cnn",
-        trunk=partial(trunk, filters=filters, pools=pools),
+    return replace(
+        spec,
+        trunk=partial(spec.trunk, filters=filters, pools=pools),
         head=partial(head, hidden=dense),
         conv=conv_bn if batch_norm else conv_relu,
-        input_shape=(28, 28, 1),
-        classes=10,
-        preprocessing="unit",
-        differences="A network of our own for first steps.",
-        variant=simple_cnn,
     )
 
 
+SIMPLE_CNN = Spec(
+    name="simple_cnn",
+    family="simple_cnn",
+    trunk=partial(trunk, filters=(32, 64), pools=1),
+    head=partial(dense_head, hidden=(128,)),
+    conv=conv_relu,
+    input_shape=(28, 28, 1),
+    classes=10,
+    preprocessing="unit",
+    differences="A network of our own for first steps.",
+    variant=variant,
+)
+
 SHAPES_CNN = replace(
-    simple_cnn(),
+    SIMPLE_CNN,
     name="shapes_cnn",
     input_shape=(24, 24, 3),
     classes=3,
@@ -84,4 +92,4 @@ SHAPES_CNN = replace(
     variant=None,
 )
 
-SPECS = [simple_cnn(), SHAPES_CNN]
+SPECS = [SIMPLE_CNN, SHAPES_CNN]

@@ -11,7 +11,7 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, conv_bn_prelu, prelu_per_pixel
+from cnnzoo.blocks import Conv, conv_bn, prelu, prelu_per_pixel
 from cnnzoo.heads import pooled_head
 from cnnzoo.models.resnet import WIDE, bottleneck, trunk
 from cnnzoo.spec import Paper, Spec
@@ -25,34 +25,36 @@ def activated_bottleneck(
     return conv.activate(x, name=f"{name}_conv3")
 
 
-def small_resnet(*, shared_slope: bool = False) -> Spec:
-    """The row `small_resnet`; with `shared_slope`, PReLU has one slope a channel."""
-    return Spec(
-        name="small_resnet",
-        family="small_resnet",
-        trunk=partial(
-            trunk,
-            filters=WIDE[:3],
-            repeats=(3, 4, 6),
-            branch=bottleneck,
-            identity_branch=activated_bottleneck,
-            stem_pool_padding="valid",
-        ),
-        head=pooled_head,
-        conv=conv_bn_prelu if shared_slope else replace(conv_bn, act=prelu_per_pixel),
-        input_shape=(28, 28, 1),
-        classes=10,
-        preprocessing="samplewise",
-        paper=Paper(
-            "mnist-competition (software)",
-            2017,
-            "https://github.com/kkweon/mnist-competition",
-        ),
-        parameters=8_764_426,
-        differences="The 2x2 average pool before the classifier is a global one, which "
-        "is the same at 28x28.",
-        variant=small_resnet,
-    )
+def variant(spec: Spec, *, shared_slope: bool = False) -> Spec:
+    """`shared_slope`: whether PReLU has one slope a channel."""
+    return replace(spec, conv=replace(spec.conv, act=prelu)) if shared_slope else spec
 
 
-SPECS = [small_resnet()]
+SMALL_RESNET = Spec(
+    name="small_resnet",
+    family="small_resnet",
+    trunk=partial(
+        trunk,
+        filters=WIDE[:3],
+        repeats=(3, 4, 6),
+        branch=bottleneck,
+        identity_branch=activated_bottleneck,
+        stem_pool_padding="valid",
+    ),
+    head=pooled_head,
+    conv=replace(conv_bn, act=prelu_per_pixel),
+    input_shape=(28, 28, 1),
+    classes=10,
+    preprocessing="samplewise",
+    paper=Paper(
+        "mnist-competition (software)",
+        2017,
+        "https://github.com/kkweon/mnist-competition",
+    ),
+    parameters=8_764_426,
+    differences="The 2x2 average pool before the classifier is a global one, which "
+    "is the same at 28x28.",
+    variant=variant,
+)
+
+SPECS = [SMALL_RESNET]

@@ -1,0 +1,5 @@
+"""AlexNet."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

@@ -1,0 +1,5 @@
+"""Inception-ResNet."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

@@ -1,0 +1,5 @@
+"""Inception V2."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

@@ -1,0 +1,5 @@
+"""Inception V3."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

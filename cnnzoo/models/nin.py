@@ -1,0 +1,5 @@
+"""Network in Network."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

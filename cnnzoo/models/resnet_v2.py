@@ -1,0 +1,5 @@
+"""ResNet v2."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

@@ -1,0 +1,5 @@
+"""Xception."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []

@@ -1,0 +1,5 @@
+"""ZFNet."""
+
+from cnnzoo.spec import Spec
+
+SPECS: list[Spec] = []
