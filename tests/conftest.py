@@ -54,7 +54,7 @@ def pytest_runtest_logreport(report):
 
 @pytest.fixture
 def record(request):
-    """Notes a comparison for the page: record(network, what, against, difference, bound)."""
+    """Notes a comparison: record(network, what, against, difference, bound)."""
 
     def note(
         network: str, what: str, against: str, difference: float, bound: float
