@@ -1,9 +1,11 @@
 # Two commands for everybody: `make demo` and `make test`. Each makes the environment in
-# .venv from this project's files, once; later runs need no network.
+# .venv from this project's files, once; later runs need no network. `make test-backends`
+# does so with .venv-backends, since TensorFlow alone must be enough for the others.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BACKENDS := .venv-backends
 
 # Tests find the full data sets here; without the folder, those that need them are skipped.
 ifneq ($(wildcard ../shared/data),)
@@ -11,13 +13,19 @@ export CNNZOO_DATA ?= $(abspath ../shared/data)
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test lint types proofs index clean
+.PHONY: demo test test-backends lint types proofs index clean
 
 demo: $(VENV)/.cnnzoo
 	$(BIN)/cnnzoo demo
 
 test: lint types
 	$(BIN)/pytest -n 2 -m "not proof"
+
+# TensorFlow goes first: it writes what JAX and PyTorch are held against.
+test-backends: $(BACKENDS)/.backends
+	@rm -rf build/backends
+	@for backend in tensorflow jax torch; do echo "$$backend:"; \
+	  KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -q -n 2 tests/backends || exit 1; done
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -32,11 +40,11 @@ proofs: $(VENV)/.test
 index: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
-$(VENV)/.made:
+%/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "cnnzoo needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip --version >/dev/null || \
+	@rm -rf $*
+	@$(PYTHON) -m venv $* && $*/bin/python -m pip --version >/dev/null || \
 	  { echo "Python's venv did not work; on Debian and Ubuntu, install python3-venv"; exit 1; }
 	@touch $@
 
@@ -48,5 +56,9 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.made
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/.cnnzoo
 
+$(BACKENDS)/.backends: pyproject.toml | $(BACKENDS)/.made
+	$(BACKENDS)/bin/python -m pip install --quiet --editable '.[backends]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist demo runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BACKENDS) build dist demo runs .pytest_cache .ruff_cache

@@ -5,7 +5,7 @@ a prefix ("stem_conv_pad", "stem_conv", "stem_conv_bn", "stem_conv_act"). Layers
 `keras.config.image_data_format()` as it stands when they are drawn.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -18,6 +18,7 @@ from cnnzoo.layers import LocalResponseNormalization
 
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
 Padding = Literal["same", "valid"] | int  # an int: so many zero pixels on each side
+Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
 
 
 def channel_axis() -> int:
@@ -29,10 +30,15 @@ def spatial_axes() -> tuple[int, int]:
 
 
 def batch_norm(
-    x: KerasTensor, *, name: str, epsilon: float = 1e-3, momentum: float = 0.99
+    x: KerasTensor,
+    *,
+    name: str,
+    epsilon: float = 1e-3,
+    momentum: float = 0.99,
+    scale: bool = True,
 ) -> KerasTensor:
     layer = layers.BatchNormalization(
-        axis=channel_axis(), epsilon=epsilon, momentum=momentum, name=name
+        axis=channel_axis(), momentum=momentum, epsilon=epsilon, scale=scale, name=name
     )
     return layer(x)
 
@@ -218,7 +224,10 @@ conv_bn_prelu = Conv(norm=batch_norm, act=prelu)
 
 
 def chain(
-    x: KerasTensor, *steps: tuple[str, int, int], conv: Conv, name: str
+    x: KerasTensor,
+    *steps: tuple[str, int, int | tuple[int, int]],
+    conv: Conv,
+    name: str,
 ) -> KerasTensor:
     """One convolution after another, a (part of the name, filters, size) each."""
     for part, filters, size in steps:
@@ -226,8 +235,31 @@ def chain(
     return x
 
 
+def branch(x: KerasTensor, steps: Steps, *, conv: Conv, name: str) -> KerasTensor:
+    """The same with numbers for names."""
+    parts = [(f"conv{i}", *step) for i, step in enumerate(steps, start=1)]
+    return chain(x, *parts, conv=conv, name=name)
+
+
 def concat(branches: list[KerasTensor], *, name: str) -> KerasTensor:
     return layers.Concatenate(axis=channel_axis(), name=f"{name}_concat")(branches)
+
+
+def halve(
+    x: KerasTensor, branches: Sequence[Steps], *, conv: Conv, name: str
+) -> KerasTensor:
+    """Branches whose last step has stride 2, and a pool, joined by channel.
+
+    Nothing is padded there: (b, h, w, c) to (b, (h - 1) / 2, (w - 1) / 2, c').
+    Szegedy et al. 2015, https://arxiv.org/abs/1512.00567, figure 10.
+    """
+    ends = []
+    for i, (*steps, (filters, size)) in enumerate(branches, start=1):
+        part = f"{name}_branch{i}"
+        end = branch(x, steps, conv=conv, name=part)
+        part = f"{part}_conv{len(steps) + 1}"
+        ends.append(conv(end, filters, size, strides=2, padding="valid", name=part))
+    return concat([*ends, max_pool(x, 3, strides=2, name=f"{name}_pool")], name=name)
 
 
 def residual(

@@ -14,9 +14,10 @@ import keras
 from keras import KerasTensor
 
 from cnnzoo.models.catalog import SPECS
+from cnnzoo.models.cifar_resnet import Shortcut
 from cnnzoo.models.index import ModelInfo, model_info
 from cnnzoo.models.lenet import Subsampling
-from cnnzoo.spec import Activation
+from cnnzoo.spec import Activation, Stem
 from cnnzoo.zoo import build
 
 Weights = str | Path | None
@@ -103,6 +104,40 @@ class SimpleCNNBuilder(Protocol):
     ) -> keras.Model: ...
 
 
+class StemBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        stem: Stem = "paper",
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
+class InceptionBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        stem: Stem = "paper",
+        aux_heads: bool = False,
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
+class CifarResNetBuilder(Protocol):
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: Weights = None,
+        *,
+        shortcut: Shortcut = "A",
+        **common: Unpack[Common],
+    ) -> keras.Model: ...
+
+
 class SmallResNetBuilder(Protocol):
     def __call__(
         self,
@@ -161,21 +196,42 @@ LeNetGAP: Builder = _builder("LeNetGAP")
 MLP: MLPBuilder = _builder("MLP")
 SimpleCNN: SimpleCNNBuilder = _builder("SimpleCNN")
 ShapesCNN: Builder = _builder("ShapesCNN")
+AlexNet: StemBuilder = _builder("AlexNet")
+CaffeNet: StemBuilder = _builder("CaffeNet")
+ZFNet: StemBuilder = _builder("ZFNet")
+ZFNet512: StemBuilder = _builder("ZFNet512")
+NiN: StemBuilder = _builder("NiN")
+VGG11: StemBuilder = _builder("VGG11")
+VGG13: StemBuilder = _builder("VGG13")
+VGG16: StemBuilder = _builder("VGG16")
+VGG19: StemBuilder = _builder("VGG19")
+VGG11BN: StemBuilder = _builder("VGG11BN")
+VGG13BN: StemBuilder = _builder("VGG13BN")
+VGG16BN: StemBuilder = _builder("VGG16BN")
+VGG19BN: StemBuilder = _builder("VGG19BN")
 SmallVGG: Builder = _builder("SmallVGG")
 VerySmallVGG: Builder = _builder("VerySmallVGG")
+InceptionV1: InceptionBuilder = _builder("InceptionV1")
+GoogLeNet: InceptionBuilder = InceptionV1
+InceptionV2: InceptionBuilder = _builder("InceptionV2")
+InceptionV3: InceptionBuilder = _builder("InceptionV3")
+InceptionV4: InceptionBuilder = _builder("InceptionV4")
+InceptionResNetV1: InceptionBuilder = _builder("InceptionResNetV1")
+InceptionResNetV2: InceptionBuilder = _builder("InceptionResNetV2")
+Xception: StemBuilder = _builder("Xception")
+ResNet18: StemBuilder = _builder("ResNet18")
+ResNet34: StemBuilder = _builder("ResNet34")
+ResNet50: StemBuilder = _builder("ResNet50")
+ResNet101: StemBuilder = _builder("ResNet101")
+ResNet152: StemBuilder = _builder("ResNet152")
+ResNet18V2: StemBuilder = _builder("ResNet18V2")
+ResNet34V2: StemBuilder = _builder("ResNet34V2")
+ResNet50V2: StemBuilder = _builder("ResNet50V2")
+ResNet101V2: StemBuilder = _builder("ResNet101V2")
+ResNet152V2: StemBuilder = _builder("ResNet152V2")
+ResNet20: CifarResNetBuilder = _builder("ResNet20")
+ResNet32: CifarResNetBuilder = _builder("ResNet32")
+ResNet44: CifarResNetBuilder = _builder("ResNet44")
+ResNet56: CifarResNetBuilder = _builder("ResNet56")
+ResNet110: CifarResNetBuilder = _builder("ResNet110")
 SmallResNet: SmallResNetBuilder = _builder("SmallResNet")
-VGG11: Builder = _builder("VGG11")
-VGG13: Builder = _builder("VGG13")
-VGG16: Builder = _builder("VGG16")
-VGG19: Builder = _builder("VGG19")
-VGG11BN: Builder = _builder("VGG11BN")
-VGG13BN: Builder = _builder("VGG13BN")
-VGG16BN: Builder = _builder("VGG16BN")
-VGG19BN: Builder = _builder("VGG19BN")
-InceptionV1: Builder = _builder("InceptionV1")
-GoogLeNet: Builder = InceptionV1
-ResNet18: Builder = _builder("ResNet18")
-ResNet34: Builder = _builder("ResNet34")
-ResNet50: Builder = _builder("ResNet50")
-ResNet101: Builder = _builder("ResNet101")
-ResNet152: Builder = _builder("ResNet152")

@@ -10,6 +10,7 @@ from keras import KerasTensor, layers
 from cnnzoo.blocks import channel_axis
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.spec import Activation, Spec
+from cnnzoo.weights.load import check_source
 
 INITIALIZERS = "he_normal or glorot_uniform"
 POOLINGS = {
@@ -34,11 +35,8 @@ def arguments(
 ) -> None:
     if pooling is not None and pooling not in POOLINGS:
         raise unknown("pooling", pooling, POOLINGS)
-    if weights is not None and not str(weights).endswith(".keras"):
-        raise UsageError(
-            f"{spec.name} has no weights {str(weights)!r}; expected None or the path of "
-            "a .keras file of the same network"
-        )
+    if weights is not None:
+        check_source(spec.name, weights)
     if classes is not None and not _whole(classes):
         raise UsageError(
             f"{spec.name} needs a whole number of classes, at least 1; got "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cnnzoo.console import print_json, print_pairs, print_table, quiet_start, verbosity
 from cnnzoo.errors import UsageError
+from cnnzoo.models.certificate import certificate, summary
 from cnnzoo.models.index import ModelInfo, list_models, model_info
 
 
@@ -46,7 +47,8 @@ def info(args: Namespace) -> None:
     if args.layers:
         _layers(args)
     elif args.json:
-        print_json(asdict(row))
+        proofs = [asdict(proof) for proof in certificate().of(row.name)]
+        print_json({**asdict(row), "proofs": proofs})
     else:
         paper = row.paper and f"{row.paper.title} ({row.paper.year}), {row.paper.url}"
         print_pairs(
@@ -65,6 +67,7 @@ def info(args: Namespace) -> None:
                     f"{name} {'x'.join(map(str, shape))}" for name, shape in row.stages
                 ),
                 "weights": ", ".join(row.weights) or "none",
+                "compared with": summary(row.name),
                 "differs": row.differences or "in nothing known",
             }
         )

@@ -50,6 +50,12 @@ class SaveError(CnnzooError, OSError):
     exit_code = 3
 
 
+class DownloadError(CnnzooError, OSError):
+    """A file that could not be fetched."""
+
+    exit_code = 3
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among the `known`, with the nearest of them."""
     known = sorted(known)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cnnzoo import graph
 from cnnzoo.inference import Evaluation
+from cnnzoo.nodes import rows_first
 
 BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
@@ -25,6 +26,7 @@ def stages(model: keras.Model, form: str = "png") -> bytes:
     ends = {"images": model.inputs[0], **graph.stages(model)}
     ends["output"] = model.outputs[0]
     sizes = [tuple(tensor.shape[1:]) for tensor in ends.values()]
+    sizes = [rows_first(model, size) if len(size) == 3 else size for size in sizes]
     tallest = max(size[0] or 1 for size in sizes if len(size) == 3)
     figure = Figure(figsize=(1.6 * len(ends) + 0.6, 3.6), layout="constrained")
     axes = figure.add_subplot()

@@ -28,8 +28,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
         SaveError: the folder or the file cannot be written; the cause is chained.
     """
     path = Path(path)
+    ending = "".join(path.suffixes[-2:])  # .weights.h5 is one
     temporary = path.with_name(
-        f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
+        f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{ending}"
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

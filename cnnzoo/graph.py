@@ -14,18 +14,12 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.nodes import CONVOLUTIONS, channels_first, nodes, rows_first, window
+from cnnzoo.receptive import receptive_fields
 
 Shape = tuple[int | None, ...]
 
 STAGE = re.compile(r"stage(\d+)_")
-CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
-POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
-WHOLE_IMAGE = (
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling2D,
-    layers.Flatten,
-    layers.Dense,
-)
 
 
 @dataclass(frozen=True)
@@ -54,39 +48,20 @@ class LayerRow:
     receptive_field: tuple[int, int] | None
 
 
-def nodes(model: keras.Model) -> list:
-    """The calls that make up the model's graph, each after those it depends on.
-
-    A node has `operation`, `input_tensors` and `outputs`. Keras keeps them in a private
-    attribute, which is read here and nowhere else.
-
-    Raises:
-        UsageError: the model keeps no graph.
-    """
-    functional = getattr(model, "_functional", None) or model  # a Sequential's own
-    by_depth = getattr(functional, "_nodes_by_depth", None)
-    if by_depth is None:
-        raise UsageError(
-            f"model {model.name!r} has no graph to read; expected a functional or a "
-            f"built sequential model, got a {type(model).__name__}"
-        )
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
 def layer_rows(model: keras.Model) -> list[LayerRow]:
     """One row for each operation of the graph, in order."""
-    fields = _receptive_fields(model)
+    fields = receptive_fields(model)
     rows = []
     for node in nodes(model):
         op = node.operation
-        window = _window(op)
+        frame = window(op)
         rows.append(
             LayerRow(
                 name=op.name,
                 kind=type(op).__name__,
                 shape=tuple(node.outputs[0].shape[1:]),
-                kernel=window[0] if window else None,
-                strides=window[1] if window else None,
+                kernel=frame[0] if frame else None,
+                strides=frame[1] if frame else None,
                 parameters=op.count_params() if isinstance(op, keras.Layer) else 0,
                 macs=_macs(op, node.outputs[0].shape),
                 receptive_field=fields[id(node.outputs[0])].size,
@@ -195,9 +170,9 @@ def smallest_side(model: keras.Model) -> int:
     whose branches round differently may take one size and not the next. Rounding
     repeats with the graph's total stride, so one stretch of that length is enough.
     """
-    *size, channels = model.input_shape[1:]
-    stretch = max(max(field.step) for field in _receptive_fields(model).values())
-    low, high = 0, max(size)
+    height, width, channels = rows_first(model, model.input_shape[1:])
+    stretch = max(max(field.step) for field in receptive_fields(model).values())
+    low, high = 0, max(height, width)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if _passes(model, middle, channels) else (middle, high)
@@ -212,19 +187,13 @@ def smallest_side(model: keras.Model) -> int:
 
 
 def _passes(model: keras.Model, side: int, channels: int) -> bool:
+    square = (side, side)
+    image = (channels, *square) if channels_first(model) else (*square, channels)
     try:
-        shapes = output_shapes(model, (side, side, channels))
+        shapes = output_shapes(model, image)
     except ValueError:
         return False
     return all(dimension != 0 for shape in shapes.values() for dimension in shape)
-
-
-def _window(op: keras.Operation) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    if isinstance(op, CONVOLUTIONS):
-        return op.kernel_size, op.strides
-    if isinstance(op, POOLS):
-        return op.pool_size, op.strides
-    return None
 
 
 def _macs(op: keras.Operation, shape: Shape) -> int | None:
@@ -242,59 +211,3 @@ def _macs(op: keras.Operation, shape: Shape) -> int | None:
         return None
     kernels = (w for w in op.weights if w.name.endswith("kernel"))
     return sum(math.prod(kernel.shape) for kernel in kernels) * math.prod(known)
-
-
-@dataclass(frozen=True)
-class _Field:
-    """What one value sees of the image, and how far its neighbour's view is shifted."""
-
-    size: tuple[int, int] | None = (1, 1)  # None: the whole image
-    step: tuple[int, int] = (1, 1)
-
-    def through(self, size: tuple[int, int] | None, step: tuple[int, int]) -> "_Field":
-        """The view behind a window of this size and stride."""
-        seen = None
-        if self.size is not None and size is not None:
-            added = _pairs(size, self.step, rule=lambda window, step: (window - 1) * step)
-            seen = _pairs(self.size, added, rule=lambda field, more: field + more)
-        return _Field(seen, _pairs(self.step, step, rule=lambda a, b: a * b))
-
-
-def _pairs(*pairs, rule) -> tuple[int, int]:
-    """A rule for numbers, applied to heights and to widths."""
-    height, width = (rule(*sides) for sides in zip(*pairs, strict=True))
-    return height, width
-
-
-def _receptive_fields(model: keras.Model) -> dict[int, _Field]:
-    """The field of each tensor, by its id."""
-    fields: dict[int, _Field] = {}
-    for node in nodes(model):
-        field = _joined([fields[id(tensor)] for tensor in node.input_tensors])
-        op = node.operation
-        if isinstance(op, WHOLE_IMAGE):
-            field = field.through(None, (1, 1))
-        elif isinstance(op, keras.Model):
-            inside = _receptive_fields(op)
-            for tensor, inner in zip(node.outputs, op.outputs, strict=True):
-                seen = inside[id(inner)]
-                fields[id(tensor)] = field.through(seen.size, seen.step)
-            continue
-        elif window := _window(op):
-            size, step = window
-            spread = getattr(op, "dilation_rate", (1, 1))
-            size = _pairs(size, spread, rule=lambda k, d: (k - 1) * d + 1)
-            field = field.through(size, step)
-        fields.update({id(tensor): field for tensor in node.outputs})
-    return fields
-
-
-def _joined(fields: list[_Field]) -> _Field:
-    """The field of a value that is made from several."""
-    if not fields:
-        return _Field()
-    sizes = [field.size for field in fields]
-    steps = _pairs(*(field.step for field in fields), rule=lambda *s: max(s))
-    known = [size for size in sizes if size is not None]
-    whole = len(known) < len(sizes)
-    return _Field(None if whole else _pairs(*known, rule=lambda *s: max(s)), steps)

@@ -37,7 +37,7 @@ def dense_head(
     Raises:
         UsageError: the image size is open, so the classifier's size is unknown.
     """
-    x = _flat(x, name="head_flatten")
+    x = flatten(x, name="head_flatten")
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
 
 
@@ -68,7 +68,7 @@ def aux_dense(
     """
     x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
     x = conv(x, 128, 1, name=f"{name}_conv")
-    x = _flat(x, name=f"{name}_flatten")
+    x = flatten(x, name=f"{name}_flatten")
     return replace(conv, dropout=dropout).hidden(x, 1024, name=f"{name}_dense")
 
 
@@ -83,7 +83,12 @@ def aux_conv(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
     return layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
 
 
-def _flat(x: KerasTensor, *, name: str) -> KerasTensor:
+def flatten(x: KerasTensor, *, name: str) -> KerasTensor:
+    """Feature maps to one vector, (b, h, w, c) to (b, h * w * c).
+
+    Raises:
+        UsageError: the image size is open.
+    """
     if None in x.shape[1:]:
         raise UsageError(
             "a head that flattens needs images of one size: expected a height and a "

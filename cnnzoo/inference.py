@@ -14,6 +14,7 @@ from cnnzoo.data.batches import own_errors
 from cnnzoo.data.decode import decode
 from cnnzoo.data.source import Source, closed, feed, renumbered
 from cnnzoo.errors import UsageError
+from cnnzoo.nodes import channels_first, rows_first
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,12 @@ def probabilities(
 ) -> np.ndarray:
     """The model's probabilities, (images, classes); one sigmoid unit becomes two.
 
+    Auxiliary classifiers are not asked.
+
     Args:
         source: a data set, or images (n, h, w, c) in the model's size; pixels of 0 to
-            255, which are preprocessed here where the model does not do it.
+            255, which are preprocessed here where the model does not do it, and turned
+            where it wants the channels first.
         batch_size: images a step.
 
     Raises:
@@ -91,10 +95,17 @@ def probabilities(
         )
     if isinstance(source, np.ndarray):
         source = Images(source, None, ())
-    shape = model.input_shape[1:]
-    inputs, _ = feed(source, shape, batch_size, preprocessing=built.outside)
+    inputs, _ = feed(
+        source,
+        rows_first(model, model.input_shape[1:]),
+        batch_size,
+        preprocessing=built.outside,
+        channels_first=channels_first(model),
+    )
     with own_errors(inputs):
         outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
+    if len(model.outputs) > 1:
+        outputs = outputs[0]
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
 
 
@@ -146,7 +157,7 @@ def predict(
     """
     if not paths:
         return []
-    height, width, channels = closed(model.input_shape[1:])
+    height, width, channels = closed(rows_first(model, model.input_shape[1:]))
     images = np.stack([decode(path, (height, width), channels) for path in paths])
     answers = probabilities(model, images)
     decoded = decode_predictions(answers, class_names(model), top)
@@ -176,8 +187,9 @@ def decode_predictions(
 
 
 def _class_count(model: keras.Model) -> int:
-    return 2 if _is_binary(model) else model.output_shape[-1]
+    return 2 if _is_binary(model) else model.outputs[0].shape[-1]
 
 
 def _is_binary(model: keras.Model) -> bool:
-    return model.output_shape[-1] == 1 and described(model).options["classes"] == 2
+    one_unit = model.outputs[0].shape[-1] == 1
+    return one_unit and described(model).options["classes"] == 2

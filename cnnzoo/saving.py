@@ -7,15 +7,18 @@ the catalog and takes only numbers from the file.
 
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
 
+from cnnzoo.blocks import channel_axis
 from cnnzoo.built import GRAPH_OPTIONS, described
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
 from cnnzoo.files import replacing
 from cnnzoo.models import catalog
+from cnnzoo.nodes import rows_first
 from cnnzoo.spec import Preprocess
 from cnnzoo.weights.formats import (
     CARD_MEMBER,
@@ -92,7 +95,7 @@ def _card(model: keras.Model) -> dict:
     return {
         "format": FORMAT,
         "name": built.catalog_name if plain else None,
-        "options": dict(built.options) if plain else {},
+        "options": _rows_first(model, built.options) if plain else {},
         "preprocessing": asdict(built.preprocessing),
         "class_names": built.class_names,
     }
@@ -118,7 +121,7 @@ def _recipe(card: dict, path: str | Path) -> tuple[str, dict]:
                 f"{path} asks for the option {str(option)[:80]!r}, which no model file "
                 "has; do not use it"
             )
-    return name, _tuples(options)
+    return name, _in_layout(_tuples(options))
 
 
 def _class_names(
@@ -134,6 +137,19 @@ def _class_names(
             "get it again"
         )
     return tuple(map(str, names))
+
+
+def _rows_first(model: keras.Model, options: Mapping) -> dict:
+    """A file has the image's shape as height, width and channels, so it fits layouts."""
+    return {**options, "input_shape": rows_first(model, options["input_shape"])}
+
+
+def _in_layout(options: dict) -> dict:
+    """The same in the layout that Keras is set to."""
+    shape = options.get("input_shape")
+    if channel_axis() != 1 or not isinstance(shape, tuple):
+        return options
+    return {**options, "input_shape": (*shape[-1:], *shape[:-1])}
 
 
 def _is_plain(value: object) -> bool:

@@ -18,7 +18,7 @@ from cnnzoo.errors import UsageError, unknown
 from cnnzoo.fast import accelerate
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Activation, Preprocess, Spec
-from cnnzoo.weights.load import load_archive
+from cnnzoo.weights.load import load_weights
 
 FEATURES = "features"  # the seam: in every model, the layer between trunk and head
 LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
@@ -61,8 +61,9 @@ def build(
     Args:
         model: a catalog name, or a `Spec`.
         include_top: whether the classifier is drawn.
-        weights: None for random ones, or the path of a `.keras` file of the same
-            graph. Nothing is ever downloaded.
+        weights: None for random ones; the path of a file that `load_weights` takes;
+            or "imagenet", for which keras.applications fetches its file, the one thing
+            that is ever downloaded.
         input_tensor: draws the network on this tensor instead of an input of its own.
         input_shape: height, width and channels in pixels (channels first where
             `keras.config.image_data_format()` says so); None for the paper's. Height
@@ -93,6 +94,7 @@ def build(
         UsageError: an unknown name, an option the network does not have, an image below
             the network's minimum, or a number out of range.
         WeightFileError: `weights` does not fit.
+        DownloadError: keras.applications could not fetch its file.
     """
     spec = _choose(model, options)
     checks.arguments(
@@ -155,7 +157,7 @@ def build(
     )
     accelerate(built)
     if weights is not None:
-        load_archive(built, weights)
+        load_weights(built, weights)
     return built
 
 

@@ -2,26 +2,47 @@
 
 - `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
 - `tests/golden/NAME.txt`: the structure of each network, a line a layer;
-- the table of networks in `README.md`, between its two marks.
+- the table of networks in `README.md`, between its two marks;
+- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` noted.
 
 The tests compute the same again and fail where a file is stale.
 """
 
 import json
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import keras
+import pages
 
 from cnnzoo import files, graph
 from cnnzoo.models import catalog
-from cnnzoo.models.index import INDEX, ModelInfo, list_models, model_info
+from cnnzoo.models.index import INDEX, ModelInfo, every_model
 from cnnzoo.spec import Spec
+from cnnzoo.weights.applications import tags
 from cnnzoo.zoo import sketch, smallest_side
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 README = ROOT / "README.md"
+NETWORKS = ROOT / "docs" / "networks.md"
+PROOFS = ROOT / "docs" / "proofs.md"
+FACTS = (  # of a layer's configuration, in the golden files
+    "kernel_size",
+    "pool_size",
+    "strides",
+    "padding",
+    "groups",
+    "activation",
+    "rate",
+    "epsilon",
+    "scale",
+    "size",
+    "alpha",
+    "beta",
+    "k",
+)
 BEGIN, END = "<!-- networks: begin (make index) -->", "<!-- networks: end -->"
 
 
@@ -47,49 +68,56 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
                 (name, tuple(tensor.shape[1:]))
                 for name, tensor in graph.stages(model).items()
             ),
-            weights=(),
+            weights=tags(spec.name),
             differences=spec.differences,
         )
     )
 
 
 def golden(model: keras.Model) -> str:
-    """A line a layer: name, class, output shape, parameters."""
-    rows = graph.layer_rows(model)
-    lines = [
-        f"{row.name} {row.kind} {'x'.join(map(str, row.shape))} {row.parameters}"
-        for row in rows
-    ]
+    """A line a layer: name, class, output shape, parameters, and all else that decides
+    its numbers, its inputs too where these are not the line above."""
+    lines, above = [], ""
+    for row, node in zip(graph.layer_rows(model), graph.nodes(model), strict=True):
+        config = node.operation.get_config()
+        facts = [f"{key}={_short(config[key])}" for key in FACTS if key in config]
+        sources = [tensor._keras_history.operation.name for tensor in node.input_tensors]
+        if sources not in ([], [above]):
+            facts.append(f"from={','.join(sources)}")
+        lines.append(
+            " ".join((row.name, row.kind, _short(row.shape), str(row.parameters), *facts))
+        )
+        above = row.name
     return "\n".join(lines) + "\n"
 
 
-def networks_table() -> str:
-    """The README's table, from the index."""
-    lines = [
-        "| network | parameters | MACs | input | smallest | paper |",
-        "|---|---:|---:|---|---:|---|",
-    ]
-    for info in map(model_info, list_models()):
-        size = "x".join(map(str, info.input_shape))
-        paper = f"[{info.paper.year}]({info.paper.url})" if info.paper else "our own"
-        macs = f"{info.macs / 1e6:,.1f} M"
-        cells = (
-            f"`{info.name}`",
-            f"{info.parameters:,}",
-            macs,
-            size,
-            info.min_size,
-            paper,
-        )
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
+def _short(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "x".join(_short(item) for item in value)
+    return str(value)
+
+
+def graph_digests() -> dict[str, str]:
+    """A digest of each network's structure, to tell proofs of another graph."""
+    return {
+        path.stem: sha256(path.read_bytes()).hexdigest()[:16]
+        for path in GOLDEN.glob("*.txt")
+    }
 
 
 def readme(text: str) -> str:
     """The README with the table of today between its marks."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{networks_table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{pages.readme_table()}\n{END}{after}"
+
+
+def write_pages() -> None:
+    """What is made from the index and the certificate alone."""
+    if README.exists():
+        files.write_text(README, readme(README.read_text(encoding="utf-8")))
+    files.write_text(NETWORKS, pages.networks_page())
+    files.write_text(PROOFS, pages.proofs_page())
 
 
 def main() -> None:
@@ -99,8 +127,8 @@ def main() -> None:
     files.write_text(INDEX, f"[\n{lines}\n]\n")
     for name, model in models.items():
         files.write_text(GOLDEN / f"{name}.txt", golden(model))
-    if README.exists():
-        files.write_text(README, readme(README.read_text(encoding="utf-8")))
+    every_model.cache_clear()  # the pages show the new one
+    write_pages()
 
 
 if __name__ == "__main__":

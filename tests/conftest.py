@@ -1,4 +1,4 @@
-"""Fixtures of all tests, and the page that `make proofs` writes.
+"""Fixtures of all tests, and the certificate that `make proofs` writes.
 
 The tests need no network: a connection anywhere but to this machine is an error.
 """
@@ -9,42 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from cnnzoo.models import certificate
+from cnnzoo.models.certificate import Proof
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-ROOT = Path(__file__).resolve().parent.parent
-PROOFS = ROOT / "docs" / "proofs.md"
-ROWS: list[tuple[str, str, str, float, float]] = []  # of this session, for the page
+ROWS: list[tuple[str, str, str, float, float]] = []  # Proofs of this session
 
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--write-proofs", action="store_true", help=f"write {PROOFS.name} at the end"
+        "--write-proofs", action="store_true", help="write the certificate at the end"
     )
 
 
 def pytest_sessionfinish(session, exitstatus):
-    is_worker = hasattr(session.config, "workerinput")  # one process writes the page
+    is_worker = hasattr(session.config, "workerinput")  # one process writes the pages
     if session.config.getoption("--write-proofs") and exitstatus == 0 and not is_worker:
-        PROOFS.write_text(proofs_page(ROWS), encoding="utf-8")
+        import generate
 
-
-def proofs_page(rows) -> str:
-    """The page: a row a comparison, in the order of names."""
-    lines = [
-        "# What is proven",
-        "",
-        "Written by `make proofs`. Each row compares a network with an independent "
-        "definition that has the same random weights, BN statistics included, on random "
-        "images. The difference is the largest one, divided by the largest output.",
-        "",
-        "| network | what | against | difference | bound |",
-        "|---|---|---|---:|---:|",
-    ]
-    lines += [
-        f"| {network} | {what} | {against} | {difference:.1e} | {bound:.0e} |"
-        for network, what, against, difference, bound in sorted(rows)
-    ]
-    return "\n".join(lines) + "\n"
+        certificate.write(map(Proof, *zip(*ROWS, strict=True)), generate.graph_digests())
+        certificate.certificate.cache_clear()
+        generate.write_pages()
 
 
 def pytest_runtest_logreport(report):
@@ -59,7 +45,7 @@ def record(request):
     def note(
         network: str, what: str, against: str, difference: float, bound: float
     ) -> None:
-        row = (network, what, against, float(difference), bound)
+        row = (network, against, what, float(difference), bound)
         request.node.user_properties.append(("proof", row))
 
     return note

@@ -42,8 +42,8 @@ def randomise(model: keras.Model, seed: int = 0) -> None:
 
 def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
     """Random values for a weight, by what Keras calls its kind."""
-    if kind == "kernel":
-        inputs = prod(shape[:-1])
+    if kind.endswith("kernel"):
+        inputs = prod(shape[:2] if kind == "depthwise_kernel" else shape[:-1])
         return rng.standard_normal(shape, np.float32) * np.float32((2 / inputs) ** 0.5)
     low, high = {
         "bias": (-0.2, 0.2),

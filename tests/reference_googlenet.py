@@ -1,7 +1,8 @@
 """GoogLeNet in NumPy, as Caffe's `bvlc_googlenet` defines it, with Caffe's names.
 
 Szegedy et al. 2014, table 1. Written apart from cnnzoo, which it does not import:
-`logits` is Caffe's network, `two_dense_logits` the widespread Keras form of it.
+`logits` is Caffe's network, `two_dense_logits` the widespread Keras form of it;
+`with_aux` adds the logits of the auxiliary classifiers, for either.
 """
 
 from collections.abc import Callable
@@ -29,11 +30,18 @@ MODULES = {  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
 }
 POOL_BEFORE = ("4a", "5a")  # the modules that a pool of stride 2 stands before
 
+AUX = {"loss1": "4a", "loss2": "4d"}  # the auxiliary classifiers and what they see
+
 Step = Callable[[Array], Array]
 
 
-def shapes(classes: int, two_dense: bool = False) -> dict[str, tuple[int, ...]]:
-    """The kernel's shape of each layer with weights, by Caffe's name."""
+def shapes(
+    classes: int, two_dense: bool = False, aux_side: int = 0
+) -> dict[str, tuple[int, ...]]:
+    """The kernel's shape of each layer with weights, by Caffe's name.
+
+    `aux_side` is that of the pooled maps in the auxiliary classifiers; 0 for none.
+    """
     found: dict[str, tuple[int, ...]] = {
         "conv1/7x7_s2": (7, 7, 3, 64),
         "conv2/3x3_reduce": (1, 1, 64, 64),
@@ -50,6 +58,11 @@ def shapes(classes: int, two_dense: bool = False) -> dict[str, tuple[int, ...]]:
             f"inception_{module}/pool_proj": (1, 1, channels, projection),
         }
         channels = one + three + five + projection
+        for aux, seen in AUX.items():
+            if aux_side and seen == module:
+                found[f"{aux}/conv"] = (1, 1, channels, 128)
+                found[f"{aux}/fc"] = (aux_side * aux_side * 128, 1024)
+                found[f"{aux}/classifier"] = (1024, classes)
     if two_dense:
         found["dense"], channels = (channels, 1000), 1000
     return {**found, "loss3/classifier": (channels, classes)}
@@ -57,18 +70,19 @@ def shapes(classes: int, two_dense: bool = False) -> dict[str, tuple[int, ...]]:
 
 def features(
     x: Array, w: Weights, *, normalise: Step, pool: Step, stem_pad: int | str
-) -> Array:
-    """Everything before the average pool, (b, h, w, c) to (b, h / 32, w / 32, 1024)."""
+) -> dict[str, Array]:
+    """What each module gives; the last (b, h / 32, w / 32, 1024) for (b, h, w, c)."""
     x = relu(w.conv(x, "conv1/7x7_s2", stride=2, pad=stem_pad))
     x = normalise(pool(x))
     x = relu(w.conv(x, "conv2/3x3_reduce", pad=0))
     x = relu(w.conv(x, "conv2/3x3", pad=1))
     x = pool(normalise(x))
+    found = {}
     for module in MODULES:
         if module in POOL_BEFORE:
             x = pool(x)
-        x = inception(x, w, f"inception_{module}")
-    return x
+        found[module] = x = inception(x, w, f"inception_{module}")
+    return found
 
 
 def inception(x: Array, w: Weights, module: str) -> Array:
@@ -84,21 +98,47 @@ def inception(x: Array, w: Weights, module: str) -> Array:
     return np.concatenate(branches, axis=-1)
 
 
+def aux_logits(maps: dict[str, Array], w: Weights, aux: str) -> Array:
+    """Caffe flattens channels first, (b, 128, h, w)."""
+    windows = np.lib.stride_tricks.sliding_window_view(maps[AUX[aux]], (5, 5), (1, 2))
+    x = windows[:, ::3, ::3].mean(axis=(-2, -1))
+    x = relu(w.conv(x, f"{aux}/conv", pad=0))
+    x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+    return w.dense(relu(w.dense(x, f"{aux}/fc")), f"{aux}/classifier")
+
+
+def caffe_features(x: Array, w: Weights, normalise: Step = lrn) -> dict[str, Array]:
+    def pool(x: Array) -> Array:
+        return caffe_max_pool(x, 3, 2)
+
+    return features(x, w, normalise=normalise, pool=pool, stem_pad=3)
+
+
+def same_features(x: Array, w: Weights, normalise: Step = lrn) -> dict[str, Array]:
+    """With TensorFlow's SAME."""
+
+    def pool(x: Array) -> Array:
+        return same_max_pool(x, 3, 2)
+
+    return features(x, w, normalise=normalise, pool=pool, stem_pad="same")
+
+
 def logits(x: Array, w: Weights, normalise: Step = lrn) -> Array:
     """Caffe's network, without dropout, which does nothing when it predicts."""
-    x = features(
-        x, w, normalise=normalise, pool=lambda x: caffe_max_pool(x, 3, 2), stem_pad=3
-    )
-    return w.dense(x.mean(axis=(1, 2)), "loss3/classifier")
+    return classified(caffe_features(x, w, normalise), w)
 
 
 def two_dense_logits(x: Array, w: Weights, normalise: Step = lrn) -> Array:
     """The form with TensorFlow's SAME and a linear layer before the classifier."""
-    x = features(
-        x,
-        w,
-        normalise=normalise,
-        pool=lambda x: same_max_pool(x, 3, 2),
-        stem_pad="same",
-    )
-    return w.dense(w.dense(x.mean(axis=(1, 2)), "dense"), "loss3/classifier")
+    return classified(same_features(x, w, normalise), w, two_dense=True)
+
+
+def with_aux(x: Array, w: Weights, two_dense: bool = False) -> list[Array]:
+    """The logits, then those of the auxiliary classifiers."""
+    maps = same_features(x, w) if two_dense else caffe_features(x, w)
+    return [classified(maps, w, two_dense), *(aux_logits(maps, w, aux) for aux in AUX)]
+
+
+def classified(maps: dict[str, Array], w: Weights, two_dense: bool = False) -> Array:
+    x = maps["5b"].mean(axis=(1, 2))
+    return w.dense(w.dense(x, "dense") if two_dense else x, "loss3/classifier")

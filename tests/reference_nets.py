@@ -1,7 +1,7 @@
-"""LeNet, VGG and ResNet in NumPy, written from the papers.
+"""LeNet, VGG, ResNet and the first networks of a course in NumPy.
 
-They are apart from cnnzoo, which they do not import; only the names by which they ask
-for weights are cnnzoo's. Each takes images (b, h, w, c) and returns logits.
+Those of a paper are written from it. They are apart from cnnzoo, which they do not
+import; only the names by which they ask for weights are cnnzoo's. Each takes images (b, h, w, c) and returns logits.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +40,22 @@ def lenet_gap(x: Array, w: Weights) -> Array:
     x = relu(w.conv(x, "stage3_conv", pad=2))
     x = relu(w.dense(x.mean(axis=(1, 2)), "head_dense1"))
     return w.dense(x, "predictions")
+
+
+def mlp(x: Array, w: Weights) -> Array:
+    """Two hidden layers on the pixels."""
+    x = x.reshape(len(x), -1)
+    for layer in ("stage1_dense", "stage2_dense"):
+        x = relu(w.dense(x, layer))
+    return w.dense(x, "predictions")
+
+
+def simple_cnn(x: Array, w: Weights) -> Array:
+    """Two 3x3 convolutions without padding, a pool, 128 units."""
+    for layer in ("stage1_conv1", "stage1_conv2"):
+        x = relu(w.conv(x, layer, pad=0))
+    x = max_pool(x, 2, 2).reshape(len(x), -1)
+    return w.dense(relu(w.dense(x, "head_dense1")), "predictions")
 
 
 def vgg(

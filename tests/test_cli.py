@@ -152,10 +152,15 @@ def test_info(capsys):
         "1,582,671,872",
         "stage3 7x7x1024",
         "k = 1",
+        "NumPy definition: ",
     ):
         assert part in text
     assert main(["info", "mlp", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] == 669_706
+    assert main(["info", "lenet5", "--json"]) == 0
+    proofs = json.loads(capsys.readouterr().out)["proofs"]
+    assert {proof["against"] for proof in proofs} == {"NumPy definition"}
+    assert 0 < max(proof["difference"] for proof in proofs) <= 1e-5
 
 
 def test_info_layers(capsys):

@@ -4,9 +4,11 @@ import json
 from dataclasses import fields
 
 import generate
+import pages
 import pytest
 
 from cnnzoo.models.catalog import SPECS
+from cnnzoo.models.certificate import certificate
 from cnnzoo.models.index import INDEX, ModelInfo
 from cnnzoo.zoo import sketch
 
@@ -38,3 +40,33 @@ def test_readme_table():
     assert generate.readme(text) == text, f"README.md {STALE}"
     table = text.split(generate.BEGIN)[1].split(generate.END)[0]
     assert table.count("\n| `") == len(SPECS)
+
+
+def test_pages():
+    networks = generate.NETWORKS.read_text(encoding="utf-8")
+    assert networks == pages.networks_page(), f"networks.md {STALE}"
+    assert networks.count("\n| `") == len(SPECS) >= 45
+    assert generate.PROOFS.read_text(encoding="utf-8") == pages.proofs_page(), STALE
+
+
+WITHOUT_REFERENCE = {
+    "mlp",
+    "simple_cnn",
+    "shapes_cnn",
+    "lenet_gap",
+    "inception_resnet_v1",
+}
+
+
+def test_every_network_has_a_proof_of_its_graph_as_it_is():
+    proven = {proof.network for proof in certificate().proofs}
+    assert set(SPECS) - proven <= WITHOUT_REFERENCE
+    assert proven <= set(SPECS)
+    digests = generate.graph_digests()
+    changed = [name for name in SPECS if certificate().graphs.get(name) != digests[name]]
+    assert not changed, f"run `make proofs`: the graphs of {changed} have changed since"
+
+
+def test_every_proof_is_within_its_bound():
+    for proof in certificate().proofs:
+        assert 0 <= proof.difference <= proof.bound <= 1e-4, proof

@@ -132,16 +132,20 @@ def name_in_caffe(layer: str) -> str:
     }
     if layer in fixed:
         return fixed[layer]
+    if layer.startswith("aux"):
+        part = {"conv": "conv", "dense": "fc", "predictions": "classifier"}
+        return f"loss{layer[3]}/{part[layer[5:]]}"
     module = re.fullmatch(r"stage(\d)_block(\d)_(.+)", layer)
     assert module, f"no name for {layer}"
     letter = "abcde"[int(module[2]) - 1]
     return f"inception_{int(module[1]) + 2}{letter}/{module[3]}"
 
 
-def googlenet_weights(two_dense: bool) -> Weights:
+def googlenet_weights(two_dense: bool, aux_side: int = 0) -> Weights:
     rng = np.random.default_rng(1)
     values = {}
-    for layer, shape in reference_googlenet.shapes(CLASSES, two_dense).items():
+    shapes = reference_googlenet.shapes(CLASSES, two_dense, aux_side)
+    for layer, shape in shapes.items():
         kernel = draw(rng, "kernel", shape)
         if len(shape) == 2:
             kernel *= 0.1  # or else all probabilities would be 0 or 1
@@ -150,15 +154,20 @@ def googlenet_weights(two_dense: bool) -> Weights:
     return Weights(values)
 
 
-def googlenet(name: str, side: int, **options) -> tuple[keras.Model, Weights]:
+def googlenet(
+    name: str, side: int, aux_side: int = 0, **options
+) -> tuple[keras.Model, Weights]:
     """Ours, and the weights that it and the reference have."""
-    weights = googlenet_weights(two_dense=name.endswith("two_dense"))
+    weights = googlenet_weights(name.endswith("two_dense"), aux_side)
     ours = cnnzoo.build(name, input_shape=(side, side, 3), classes=CLASSES, **options)
     names = {layer: name_in_caffe(layer) for layer in weighted(ours)}
     assert sorted(names.values()) == sorted(weights.values)
     for layer, name in names.items():
-        values = weights.values[name]
-        ours.get_layer(layer).set_weights([values["kernel"], values["bias"]])
+        kernel, bias = weights.values[name].values()
+        if name.endswith("/fc"):  # Caffe flattens channels first
+            maps = kernel.reshape(128, aux_side, aux_side, -1)
+            kernel = maps.transpose(1, 2, 0, 3).reshape(kernel.shape)
+        ours.get_layer(layer).set_weights([kernel, bias])
     return ours, weights
 
 
@@ -182,6 +191,21 @@ def test_googlenet(record: Record, name: str, side: int, options: dict):
         expected = softmax(expected)
     what = f"{'logits' if options else 'probabilities'}, {side} px"
     compare(record, name, what, NUMPY, ours(x, training=False), expected)
+
+
+@pytest.mark.parametrize("name", GOOGLENETS)
+@pytest.mark.parametrize(
+    ("side", "aux_side"), [(133, 2), pytest.param(224, 4, marks=proof)]
+)
+def test_googlenet_aux_heads(record: Record, name: str, side: int, aux_side: int):
+    ours, weights = googlenet(name, side, aux_side, aux_heads=True, **LOGITS)
+    x = images(side, scale=PIXELS)
+    two_dense = name.endswith("two_dense")
+    expected = reference_googlenet.with_aux(x.astype(np.float64), weights, two_dense)
+    assert weights.used == set(weights.values)
+    heads = ("logits", "aux1 logits", "aux2 logits")
+    for head, found, logits in zip(heads, ours(x, training=False), expected, strict=True):
+        compare(record, name, f"{head}, {side} px", NUMPY, found, logits)
 
 
 @pytest.mark.parametrize("name", GOOGLENETS)
@@ -256,6 +280,9 @@ CASES = [
     case("lenet5", LENET_1998, 28, 1, subsampling="trainable", activation="tanh"),
     case("lenet_gap", reference_nets.lenet_gap, 28, 1),
     case("lenet_gap", reference_nets.lenet_gap, 33, 1),
+    case("mlp", reference_nets.mlp, 28, 1),
+    case("simple_cnn", reference_nets.simple_cnn, 28, 1),
+    case("shapes_cnn", reference_nets.simple_cnn, 24, classes=10),
     kkweon_case("small_vgg", dense=1),
     kkweon_case("very_small_vgg", dense=2),
     case("small_resnet", reference_nets.small_resnet, 28, 1),

@@ -40,14 +40,18 @@ def import_torchvision():
     return torchvision
 
 
-def random_state(module: torch.nn.Module, seed: int = 0) -> dict[str, np.ndarray]:
+def random_state(
+    module: torch.nn.Module, seed: int = 0, *, adds: bool | None = None
+) -> dict[str, np.ndarray]:
     """Draws every tensor, statistics included, gives it to the module, and returns all.
 
     The values keep signals at their size: kernels by their fan-in, scales near 1 (near
-    0.6 where the network adds branches up, or else fifty blocks would overflow).
+    0.6 where the network `adds` branches up, or else fifty blocks would overflow; None
+    goes by the number of modules).
     """
     rng = np.random.default_rng(seed)
-    adds = sum(name.count(".") > 0 for name, _ in module.named_modules()) > 60
+    if adds is None:
+        adds = sum(name.count(".") > 0 for name, _ in module.named_modules()) > 60
     state = {}
     for name, tensor in module.state_dict().items():
         kind, shape = name.rsplit(".", 1)[-1], tuple(tensor.shape)
@@ -86,10 +90,7 @@ def convert(model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf
         used.add(name)
         return state[name]
 
-    before_flatten = None
     for layer in model.layers:
-        if isinstance(layer, layers.Flatten):
-            before_flatten = layer.input.shape[1:]
         if not layer.weights:
             continue
         name = name_of(layer.name)
@@ -107,12 +108,20 @@ def convert(model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf
         else:
             assert isinstance(layer, layers.Dense), layer
             kernel = take(f"{name}.weight")
-            if before_flatten is not None:
-                kernel = from_channels_first(kernel, before_flatten)
-                before_flatten = None
+            if maps := flattened(layer):
+                kernel = from_channels_first(kernel, maps)
             values = [kernel.T, take(f"{name}.bias")]
         layer.set_weights(values)
     assert set(state) == used, sorted(set(state) - used)[:5]
+
+
+def flattened(layer: keras.Layer) -> tuple[int, int, int] | None:
+    """The shape of the maps whose flat form the dense layer takes, if it does."""
+    while layer := layer.input._keras_history.operation:
+        if isinstance(layer, layers.Flatten):
+            return layer.input.shape[1:]
+        if not isinstance(layer, layers.Dropout):
+            return None
 
 
 def from_channels_first(kernel: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

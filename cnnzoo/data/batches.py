@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import keras
@@ -20,9 +20,10 @@ from cnnzoo.spec import Preprocess
 class Batches(keras.utils.PyDataset):
     """Decodes a folder batch by batch, for `fit`, `evaluate` and `predict`.
 
-    A batch is (b, h, w, c) images, uint8 or preprocessed, and (b,) labels; the last one
-    may be smaller. The order depends on `seed` and `epoch` alone if `fit` is told
-    `shuffle=False`; without it Keras also shuffles the order of the batches.
+    A batch is (b, h, w, c) images, uint8 or preprocessed, and (b,) labels, or what
+    `adapt` makes of these; the last one may be smaller. The order depends on `seed` and
+    `epoch` alone if `fit` is told `shuffle=False`; without it Keras also shuffles the
+    order of the batches.
 
     Attributes:
         epoch: the number of the pass to come or under way, from 0. It grows by one when
@@ -41,6 +42,7 @@ class Batches(keras.utils.PyDataset):
         shuffle: bool,
         seed: int,
         preprocessing: Preprocess | None = None,
+        adapt: Callable[..., tuple] | None = None,
     ) -> None:
         """Sets up the batches; no file is read yet.
 
@@ -52,6 +54,8 @@ class Batches(keras.utils.PyDataset):
             shuffle: a new order each epoch; otherwise the folder's order.
             seed: of the orders, at least 0.
             preprocessing: what the pixels go through; None leaves them uint8.
+            adapt: takes the images and labels of a batch and returns what a model
+                takes.
 
         Raises:
             UsageError: an argument is out of its range.
@@ -71,6 +75,7 @@ class Batches(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.seed = seed
         self.preprocessing = preprocessing
+        self.adapt = adapt
         self.fault: ImageDecodeError | None = None
         self._under_way = False
         self.epoch = 0
@@ -90,7 +95,7 @@ class Batches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return math.ceil(len(self.folder) / self.batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple:
         """Decodes batch `index` of the epoch.
 
         Raises:
@@ -105,6 +110,8 @@ class Batches(keras.utils.PyDataset):
             raise
         if self.preprocessing is not None:
             images = preprocess_input(images, self.preprocessing)
+        if self.adapt is not None:
+            return self.adapt(images, batch.labels)
         return images, batch.labels
 
     def on_epoch_begin(self) -> None:

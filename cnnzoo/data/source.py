@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -129,16 +130,22 @@ def feed(
     batch_size: int,
     *,
     preprocessing: Preprocess | None = None,
+    channels_first: bool = False,
+    outputs: int = 1,
     shuffle: bool = False,
     seed: int = 0,
 ):
     """What `fit` and `predict` take: (images, labels), or (batches, None) for a folder.
 
     Args:
-        shape: the model's height, width and channels.
+        shape: the model's height, width and channels, in this order.
         preprocessing: what pixels go through before the model; None for one that takes
             them as they are.
+        channels_first: whether the model takes (b, c, h, w). Sources have the channels
+            last.
+        outputs: how many classifiers the model has; each gets the same labels.
     """
+    adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
     if isinstance(source, Folder):
         height, width, channels = closed(shape)
         batches = Batches(
@@ -149,9 +156,24 @@ def feed(
             shuffle=shuffle,
             seed=seed,
             preprocessing=preprocessing,
+            adapt=adapt,
         )
         return batches, None
     images = fitted(source, shape).images
     if preprocessing is not None:
         images = preprocess_input(images, preprocessing)
-    return images, source.labels
+    return adapt(images, source.labels)
+
+
+def _adapted(
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    channels_first: bool,
+    outputs: int,
+) -> tuple:
+    if channels_first:
+        images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
+    if labels is not None and outputs > 1:
+        return images, (labels,) * outputs
+    return images, labels

@@ -3,6 +3,7 @@
 from cnnzoo.models import (
     alexnet,
     cifar_resnet,
+    googlenet_bn,
     inception_resnet,
     inception_v1,
     inception_v2,
@@ -30,6 +31,7 @@ FAMILIES = (
     nin,
     vgg,
     inception_v1,
+    googlenet_bn,
     inception_v2,
     inception_v3,
     inception_v4,

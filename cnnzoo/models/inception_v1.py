@@ -5,12 +5,11 @@ Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, table 1, as Caffe's
 round up, dropout 0.4. Differs from the paper: Caffe's constants for the normalisation
 (k = 1, alpha / size; the paper names none).
 
-`inception_v1_two_dense` is a widespread Keras form of the same network: TensorFlow's
-"same" padding, an L2 penalty of 5e-4 on the stem's kernels and biases, and a linear
-dense layer of 1000 units before the classifier.
+`inception_v1_two_dense` is a widespread Keras form: TensorFlow's "same" padding, an L2
+penalty of 5e-4 on the stem, and a linear dense layer of 1000 units before the classifier.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +17,7 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.blocks import (
+    Block,
     Conv,
     Padding,
     ceil_max_pool,
@@ -26,10 +26,11 @@ from cnnzoo.blocks import (
     conv_relu,
     lrn,
     max_pool,
+    no_pool,
     same_max_pool,
 )
-from cnnzoo.heads import classify, pooled_head
-from cnnzoo.spec import Activation, Paper, Preprocess, Spec
+from cnnzoo.heads import aux_dense, classify, pooled_head
+from cnnzoo.spec import Activation, AuxHead, Paper, Preprocess, Spec, Stem, with_stem
 
 MODULES = (  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; by stage
     (  # 28x28 at 224 pixels: the paper's 3a, 3b
@@ -48,20 +49,11 @@ MODULES = (  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; by stage
         (384, 192, 384, 48, 128, 128),
     ),
 )
-
-
-def stem(
-    x: KerasTensor, *, conv: Conv, pool: Callable[..., KerasTensor], padding: Padding
-) -> KerasTensor:
-    """Images (b, h, w, c) to about (b, h / 8, w / 8, 192)."""
-    x = conv(x, 64, 7, strides=2, padding=padding, name="stem_conv1")
-    x = lrn(pool(x, name="stem_pool1"), name="stem_lrn1")
-    x = chain(x, ("reduce", 64, 1), ("conv2", 192, 3), conv=conv, name="stem")
-    return pool(lrn(x, name="stem_lrn2"), name="stem_pool2")
+AUX_HEADS = tuple(AuxHead(f"stage2_block{i}_concat", aux_dense) for i in (1, 4))  # 4a, 4d
 
 
 def module(
-    x: KerasTensor, widths: tuple[int, ...], *, conv: Conv, name: str
+    x: KerasTensor, widths: tuple[int, ...], *, conv: Conv, size: int, name: str
 ) -> KerasTensor:
     """Four branches over the same pixels, joined by channel (figure 2b)."""
     one, reduce3, three, reduce5, five, projection = widths
@@ -69,7 +61,7 @@ def module(
     branches = [
         chain(x, ("1x1", one, 1), conv=conv, name=name),
         chain(x, ("3x3_reduce", reduce3, 1), ("3x3", three, 3), conv=conv, name=name),
-        chain(x, ("5x5_reduce", reduce5, 1), ("5x5", five, 5), conv=conv, name=name),
+        chain(x, ("5x5_reduce", reduce5, 1), ("5x5", five, size), conv=conv, name=name),
         chain(pooled, ("pool_proj", projection, 1), conv=conv, name=name),
     ]
     return concat(branches, name=name)
@@ -79,21 +71,29 @@ def trunk(
     x: KerasTensor,
     *,
     conv: Conv,
-    pool: Callable[..., KerasTensor] = ceil_max_pool,
-    padding: Padding = 3,
+    stem_strides: int = 2,
+    stem_pool: Block = ceil_max_pool,
     stem_penalty: float = 0.0,
+    normalise: Block = lrn,
+    padding: Padding = 3,
+    size: int = 5,  # of the paper's 5x5
+    pools: Sequence[Block] = (ceil_max_pool, ceil_max_pool),  # of stages 1 and 2
 ) -> KerasTensor:
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 1024)."""
-    stem_conv = conv
+    stem = conv
     if stem_penalty and conv.kernel_regularizer is None:
         penalty = keras.regularizers.L2(stem_penalty)
-        stem_conv = replace(conv, kernel_regularizer=penalty, bias_regularizer=penalty)
-    x = stem(x, conv=stem_conv, pool=pool, padding=padding)
-    for stage, modules in enumerate(MODULES, start=1):
+        stem = replace(conv, kernel_regularizer=penalty, bias_regularizer=penalty)
+    x = stem(x, 64, 7, strides=stem_strides, padding=padding, name="stem_conv1")
+    x = normalise(stem_pool(x, name="stem_pool1"), name="stem_lrn1")
+    x = chain(x, ("reduce", 64, 1), ("conv2", 192, 3), conv=stem, name="stem")
+    x = stem_pool(normalise(x, name="stem_lrn2"), name="stem_pool2")
+    after = (*pools, no_pool)
+    for stage, (modules, pool) in enumerate(zip(MODULES, after, strict=True), start=1):
         for i, widths in enumerate(modules, start=1):
-            x = module(x, widths, conv=conv, name=f"stage{stage}_block{i}")
-        if stage < len(MODULES):
-            x = pool(x, name=f"stage{stage}_pool")
+            name = f"stage{stage}_block{i}"
+            x = module(x, widths, conv=conv, size=size, name=name)
+        x = pool(x, name=f"stage{stage}_pool")
     return x
 
 
@@ -103,6 +103,13 @@ def two_dense_head(
     x = layers.GlobalAveragePooling2D(name="head_pool")(x)
     x = conv.dense(conv.drop(x, name="head_dropout"), 1000, name="head_dense")
     return classify(x, units, activation, conv=conv)
+
+
+def variant(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
+    """`stem`: "small" for images of 28 to 64 pixels has no stride and no pools.
+    `aux_heads`: also draws the two auxiliary classifiers."""
+    spec = with_stem(spec, stem, stem_strides=1, stem_pool=no_pool)
+    return replace(spec, aux_heads=AUX_HEADS) if aux_heads else spec
 
 
 INCEPTION_V1 = Spec(
@@ -124,19 +131,20 @@ INCEPTION_V1 = Spec(
     ),
     parameters=6_998_552,
     macs=1_582_671_872,
-    differences="Local response normalisation with Caffe's constants (k = 1, alpha "
-    "1e-4 / 5); the two auxiliary classifiers are not drawn.",
+    differences="Caffe's constants for the normalisation (k = 1, alpha 1e-4 / 5).",
+    variant=variant,
 )
 
+SAME = partial(trunk, stem_pool=same_max_pool, padding="same", pools=(same_max_pool,) * 2)
 TWO_DENSE = replace(
     INCEPTION_V1,
     name="inception_v1_two_dense",
-    trunk=partial(trunk, pool=same_max_pool, padding="same", stem_penalty=5e-4),
+    trunk=partial(SAME, stem_penalty=5e-4),
     head=two_dense_head,
     parameters=7_999_552,
     macs=None,
     differences='TensorFlow\'s "same" padding, an L2 penalty of 5e-4 on the stem, and a '
-    "linear dense layer of 1000 units before the classifier; no auxiliary classifiers.",
+    "linear dense layer of 1000 units before the classifier.",
 )
 
 SPECS = [INCEPTION_V1, TWO_DENSE]

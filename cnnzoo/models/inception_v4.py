@@ -1,5 +1,100 @@
-"""Inception V4."""
+"""Inception V4: Inception without history, one recipe for every module of a stage.
 
-from cnnzoo.spec import Spec
+Szegedy, Ioffe, Vanhoucke & Alemi 2016, https://arxiv.org/abs/1602.07261, figures 3 to 9.
+Differs: the order of row and column convolutions is that of the released network
+(TF-slim's, and timm's port of it), as the figures do not agree with it everywhere. BN has
+a scale, as timm's; TF-slim's is 1 throughout. Average pools leave the border out. The
+auxiliary head is TF-slim's, which the paper does not show.
+"""
 
-SPECS: list[Spec] = []
+from dataclasses import replace
+from functools import partial
+
+from keras import KerasTensor
+
+from cnnzoo.blocks import Conv, avg_pool, branch, concat, conv_bn, halve, max_pool
+from cnnzoo.heads import aux_conv, pooled_head
+from cnnzoo.models.inception_v3 import module
+from cnnzoo.spec import AuxHead, Paper, Spec, Stem, with_stem
+
+ROW, COLUMN = (1, 7), (7, 1)
+SMALL_ROW, SMALL_COLUMN = (1, 3), (3, 1)
+
+A = ((96, 1),), ((64, 1), (96, 3)), ((64, 1), (96, 3), (96, 3))
+B = (
+    ((384, 1),),
+    ((192, 1), (224, ROW), (256, COLUMN)),
+    ((192, 1), (192, COLUMN), (224, ROW), (224, COLUMN), (256, ROW)),
+)
+C = ((256, 1),), ((384, 1),), ((384, 1), (448, SMALL_COLUMN), (512, SMALL_ROW))
+TO_17 = ((384, 3),), ((192, 1), (224, 3), (256, 3))  # 35x35 pixels to 17x17
+TO_8 = ((192, 1), (192, 3)), ((256, 1), (256, ROW), (320, COLUMN), (320, 3))
+# What halves the image; modules, their branches, filters behind the pool, of the forks
+STAGES = (((), 4, A, 96, 0), (TO_17, 7, B, 128, 0), (TO_8, 3, C, 256, 256))
+
+
+def stem(x: KerasTensor, *, conv: Conv, strides: int) -> KerasTensor:
+    """Images (b, h, w, c) to about (b, h / 8, w / 8, 384); figure 3."""
+    pool = partial(max_pool, size=3, strides=strides)
+    valid = partial(conv, size=3, padding="valid")
+    x = valid(x, 32, strides=strides, name="stem_conv1")
+    x = valid(x, 32, name="stem_conv2")
+    x = conv(x, 64, 3, name="stem_conv3")
+    wide = valid(x, 96, strides=strides, name="stem_split1_conv")
+    x = concat([pool(x, name="stem_split1_pool"), wide], name="stem_split1")
+    ends = []
+    for i, steps in enumerate((((64, 1),), ((64, 1), (64, ROW), (64, COLUMN))), start=1):
+        part = f"stem_split2_branch{i}"
+        end = branch(x, steps, conv=conv, name=part)
+        ends += [valid(end, 96, name=f"{part}_conv{len(steps) + 1}")]
+    x = concat(ends, name="stem_split2")
+    wide = valid(x, 192, strides=strides, name="stem_split3_conv")
+    return concat([wide, pool(x, name="stem_split3_pool")], name="stem_split3")
+
+
+def trunk(x: KerasTensor, *, conv: Conv, strides: int = 2) -> KerasTensor:
+    """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 1536).
+
+    `strides` are those of the stem.
+    """
+    average = partial(avg_pool, size=3, strides=1, padding="same")
+    draw = partial(module, conv=conv, average=average)
+    x = stem(x, conv=conv, strides=strides)
+    for stage, (narrow, count, branches, width, fork) in enumerate(STAGES, start=1):
+        if narrow:
+            x = halve(x, narrow, conv=conv, name=f"stage{stage}_reduction")
+        for i in range(1, count + 1):
+            x = draw(x, branches, width, fork, name=f"stage{stage}_block{i}")
+    return x
+
+
+def variant(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
+    """`stem`: "small" for images of 28 to 64 pixels has no strides; `aux_heads`: a second
+    classifier behind stage 2."""
+    spec = with_stem(spec, stem, strides=1)
+    aux = (AuxHead("stage2_block7_concat", aux_conv),)
+    return replace(spec, aux_heads=aux) if aux_heads else spec
+
+
+SPECS = [
+    Spec(
+        name="inception_v4",
+        family="inception_v4",
+        trunk=trunk,
+        head=pooled_head,
+        conv=replace(conv_bn, use_bias=False, dropout=0.2),
+        input_shape=(299, 299, 3),
+        classes=1000,
+        preprocessing="tf",
+        paper=Paper(
+            "Inception-v4, Inception-ResNet and the Impact of Residual Connections on "
+            "Learning",
+            2016,
+            "https://arxiv.org/abs/1602.07261",
+        ),
+        parameters=42_679_816,
+        differences="The order of row and column convolutions is the released network's; "
+        "BN has a scale, as timm's.",
+        variant=variant,
+    )
+]

@@ -70,12 +70,12 @@ def list_models(
     Raises:
         UsageError: no network is of that family.
     """
-    families = {info.family for info in _index().values()}
+    families = {info.family for info in every_model().values()}
     if family is not None and family not in families:
         raise unknown("family", family, families)
     return [
         info.name
-        for info in _index().values()
+        for info in every_model().values()
         if fnmatchcase(info.name, pattern)
         and family in (None, info.family)
         and (weights is None or weights in info.weights)
@@ -89,13 +89,14 @@ def model_info(name: str) -> ModelInfo:
         UsageError: there is no network of that name; the message has the nearest.
     """
     name = ALIASES.get(name, name)
-    if name not in _index():
-        raise unknown("model", name, _index())
-    return _index()[name]
+    if name not in every_model():
+        raise unknown("model", name, every_model())
+    return every_model()[name]
 
 
 @cache
-def _index() -> dict[str, ModelInfo]:
+def every_model() -> dict[str, ModelInfo]:
+    """What is known of each network by name, in the catalog's order."""
     rows = json.loads(INDEX.read_text(encoding="utf-8"))
     return {row["name"]: _info(row) for row in rows}
 

@@ -1,40 +1,30 @@
 """ResNet v1: blocks that learn what to add to their input.
 
 He, Zhang, Ren & Sun 2015, https://arxiv.org/abs/1512.03385, table 1. The first block of
-stages 2 to 4 halves the image with its first convolution, and shortcuts are projected
-where the shape changes (option B).
+stages 2 to 4 halves the image, and shortcuts are projected where the shape changes
+(option B). `resnet18`, `resnet34` and `resnet{50,101,152}_paper` are the paper's.
 
-`resnet18`, `resnet34` and `resnet{50,101,152}_paper` have no convolution biases and BN
-epsilon 1e-5. `resnet50`, `resnet101` and `resnet152` are keras.applications' graphs:
-biases on every convolution, epsilon 1.001e-5.
+Differs: `resnet{50,101,152}_v1_5` have the stride in the 3x3 convolution and not in the
+1x1 before it, as torchvision and its weights. `resnet50`, `resnet101` and `resnet152`
+are keras.applications' graphs: biases on every convolution, BN epsilon 1.001e-5.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from keras import KerasTensor
 
 from cnnzoo.blocks import (
+    Block,
     Conv,
-    Padding,
     batch_norm,
-    channel_axis,
     conv_bn,
     max_pool,
+    no_pool,
     residual,
 )
 from cnnzoo.heads import pooled_head
-from cnnzoo.spec import Paper, Spec
-
-PAPER = Paper(
-    "Deep Residual Learning for Image Recognition",
-    2015,
-    "https://arxiv.org/abs/1512.03385",
-)
-
-# How one branch is drawn: (x, filters, strides, conv=, name=) -> tensor
-Branch = Callable[..., KerasTensor]
+from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 
 def basic(
@@ -46,111 +36,114 @@ def basic(
 
 
 def bottleneck(
-    x: KerasTensor, filters: int, strides: int, *, conv: Conv, name: str
+    x: KerasTensor, filters: int, strides: int, *, conv: Conv, name: str, strided: int = 1
 ) -> KerasTensor:
-    """1x1, 3x3 and 1x1 convolutions; the stride stands in the first, as in the paper."""
-    x = conv(x, filters // 4, 1, strides=strides, name=f"{name}_conv1")
-    x = conv(x, filters // 4, 3, name=f"{name}_conv2")
+    """1x1, 3x3 and 1x1 convolutions; `strided`, 1 or 2, is the one with the stride."""
+    first, second = (strides, 1) if strided == 1 else (1, strides)
+    x = conv(x, filters // 4, 1, strides=first, name=f"{name}_conv1")
+    x = conv(x, filters // 4, 3, strides=second, padding=1, name=f"{name}_conv2")
     return conv.linear(x, filters, 1, name=f"{name}_conv3")
+
+
+POOL = partial(max_pool, size=3, strides=2, padding=1)
 
 
 def trunk(
     x: KerasTensor,
     *,
     conv: Conv,
-    filters: Sequence[int],
-    repeats: Sequence[int],
-    branch: Branch,
-    identity_branch: Branch | None = None,
-    stem_pool_padding: Padding = 1,
+    width: int,
+    branch: Block,
+    repeats: tuple[int, ...] = (3, 4, 6, 3),
+    project: Block = Conv.linear,
+    stem_conv: tuple[int, int, int] = (64, 7, 2),
+    stem_pool: Block = POOL,
 ) -> KerasTensor:
-    """Images (b, h, w, c) to features of about (b, h / 32, w / 32, filters[-1]).
+    """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 8 * width).
 
     Args:
-        filters: the channels that each stage ends with.
-        repeats: the blocks of each stage.
+        width: the channels that the first stage ends with; each stage doubles them.
         branch: draws what a block adds to its shortcut.
-        identity_branch: the same for blocks that do not change the shape, where these
-            differ.
-        stem_pool_padding: zero pixels on each side of the stem's pool.
+        repeats: the blocks of each stage.
+        project: draws the shortcut of a block that changes the shape.
+        stem_conv: filters, size and stride of the first convolution.
+        stem_pool: draws the pool behind it.
     """
-    x = conv(x, 64, 7, strides=2, padding=3, name="stem_conv")
-    x = max_pool(x, 3, strides=2, padding=stem_pool_padding, name="stem_pool")
-    for stage, (width, count) in enumerate(zip(filters, repeats, strict=True), start=1):
+    filters, size, strides = stem_conv
+    x = conv(x, filters, size, strides=strides, padding=size // 2, name="stem_conv")
+    x = stem_pool(x, name="stem_pool")
+    for stage, count in enumerate(repeats, start=1):
+        filters = width * 2 ** (stage - 1)
         for i in range(1, count + 1):
-            strides = 2 if i == 1 and stage > 1 else 1
+            stride = 2 if i == 1 and stage > 1 else 1
             name = f"stage{stage}_block{i}"
-            shortcut, draw = x, identity_branch or branch
-            if strides > 1 or x.shape[channel_axis()] != width:
-                shortcut = conv.linear(
-                    x, width, 1, strides=strides, name=f"{name}_shortcut"
-                )
-                draw = branch
-            added = draw(x, width, strides, conv=conv, name=name)
-            x = residual(shortcut, added, conv=conv, name=name)
+            added = branch(x, filters, stride, conv=conv, name=name)
+            if added.shape != x.shape:
+                x = project(conv, x, filters, 1, strides=stride, name=f"{name}_shortcut")
+            x = residual(x, added, conv=conv, name=name)
     return x
 
 
-NARROW, WIDE = (64, 128, 256, 512), (256, 512, 1024, 2048)
-
-# name: blocks by stage, published parameters, MACs
-BASIC = {
-    "resnet18": ((2, 2, 2, 2), 11_689_512, None),
-    "resnet34": ((3, 4, 6, 3), 21_797_672, None),
-}
-BOTTLENECK = {
-    "resnet50_paper": ((3, 4, 6, 3), 25_557_032, None),
-    "resnet101_paper": ((3, 4, 23, 3), 44_549_160, None),
-    "resnet152_paper": ((3, 8, 36, 3), 60_192_808, None),
-}
-KERAS = {
-    "resnet50": ((3, 4, 6, 3), 25_636_712, 3_857_973_248),
-    "resnet101": ((3, 4, 23, 3), 44_707_176, 7_570_194_432),
-    "resnet152": ((3, 8, 36, 3), 60_419_944, 11_282_415_616),
-}
-
-PLAIN = replace(
-    conv_bn,
-    norm=partial(batch_norm, epsilon=1e-5, momentum=0.9),
-    use_bias=False,
-    kernel_initializer="he_normal",
-)
-KERAS_CONV = replace(conv_bn, norm=partial(batch_norm, epsilon=1.001e-5))
+def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+    """`stem`: "small" is for images of 28 to 64 px; it has stride 1 and no pool."""
+    return with_stem(spec, stem, stem_conv=(64, 7, 1), stem_pool=no_pool)
 
 
-def imagenet(
-    rows: dict, filters: Sequence[int], branch: Branch, conv: Conv, **facts
-) -> list[Spec]:
-    """The specs of one table; `facts` are further fields of `Spec`."""
-    return [
-        Spec(
-            name=name,
-            family="resnet",
-            trunk=partial(trunk, filters=filters, repeats=repeats, branch=branch),
-            head=pooled_head,
-            conv=conv,
-            input_shape=(224, 224, 3),
-            classes=1000,
-            paper=PAPER,
-            parameters=parameters,
-            macs=macs,
-            **facts,
-        )
-        for name, (repeats, parameters, macs) in rows.items()
-    ]
-
-
-SPECS = [
-    *imagenet(BASIC, NARROW, basic, PLAIN, preprocessing="torch"),
-    *imagenet(BOTTLENECK, WIDE, bottleneck, PLAIN, preprocessing="caffe"),
-    *imagenet(
-        KERAS,
-        WIDE,
-        bottleneck,
-        KERAS_CONV,
-        preprocessing="caffe",
-        floor=32,
-        differences="Biases on every convolution and BN epsilon 1.001e-5, as in "
-        "keras.applications.",
+PLAIN = Spec(
+    name="",
+    family="resnet",
+    trunk=partial(trunk, width=64, branch=basic),
+    head=pooled_head,
+    conv=replace(
+        conv_bn,
+        norm=partial(batch_norm, epsilon=1e-5, momentum=0.9),
+        use_bias=False,
+        kernel_initializer="he_normal",
     ),
+    input_shape=(224, 224, 3),
+    classes=1000,
+    preprocessing="torch",
+    paper=Paper(
+        "Deep Residual Learning for Image Recognition",
+        2015,
+        "https://arxiv.org/abs/1512.03385",
+    ),
+    variant=variant,
+)
+V1_5 = replace(
+    PLAIN,
+    trunk=partial(trunk, width=256, branch=partial(bottleneck, strided=2)),
+    differences="The stride is in the 3x3 convolutions, as in torchvision.",
+)
+V1 = replace(
+    PLAIN, trunk=partial(trunk, width=256, branch=bottleneck), preprocessing="caffe"
+)
+KERAS = replace(
+    V1,
+    conv=replace(conv_bn, norm=partial(batch_norm, epsilon=1.001e-5)),
+    floor=32,
+    differences="Convolutions have biases; BN epsilon 1.001e-5, as keras.applications.",
+)
+ROWS = {  # what it is like, blocks by stage, published parameters, MACs
+    "resnet18": (PLAIN, (2, 2, 2, 2), 11_689_512, None),
+    "resnet34": (PLAIN, (3, 4, 6, 3), 21_797_672, None),
+    "resnet50_paper": (V1, (3, 4, 6, 3), 25_557_032, None),
+    "resnet101_paper": (V1, (3, 4, 23, 3), 44_549_160, None),
+    "resnet152_paper": (V1, (3, 8, 36, 3), 60_192_808, None),
+    "resnet50_v1_5": (V1_5, (3, 4, 6, 3), 25_557_032, None),
+    "resnet101_v1_5": (V1_5, (3, 4, 23, 3), 44_549_160, None),
+    "resnet152_v1_5": (V1_5, (3, 8, 36, 3), 60_192_808, None),
+    "resnet50": (KERAS, (3, 4, 6, 3), 25_636_712, 3_857_973_248),
+    "resnet101": (KERAS, (3, 4, 23, 3), 44_707_176, 7_570_194_432),
+    "resnet152": (KERAS, (3, 8, 36, 3), 60_419_944, 11_282_415_616),
+}
+SPECS = [
+    replace(
+        like,
+        name=name,
+        trunk=partial(like.trunk, repeats=repeats),
+        parameters=parameters,
+        macs=macs,
+    )
+    for name, (like, repeats, parameters, macs) in ROWS.items()
 ]

@@ -11,18 +11,20 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, prelu, prelu_per_pixel
+from cnnzoo.blocks import Conv, conv_bn, max_pool, prelu, prelu_per_pixel
 from cnnzoo.heads import pooled_head
-from cnnzoo.models.resnet import WIDE, bottleneck, trunk
+from cnnzoo.models.resnet import bottleneck, trunk
 from cnnzoo.spec import Paper, Spec
 
 
-def activated_bottleneck(
+def branch(
     x: KerasTensor, filters: int, strides: int, *, conv: Conv, name: str
 ) -> KerasTensor:
-    """`bottleneck` with an activation at its end, before the sum."""
-    x = bottleneck(x, filters, strides, conv=conv, name=name)
-    return conv.activate(x, name=f"{name}_conv3")
+    """`bottleneck`; where it keeps the shape, an activation stands before the sum."""
+    added = bottleneck(x, filters, strides, conv=conv, name=name)
+    if added.shape != x.shape:
+        return added
+    return conv.activate(added, name=f"{name}_conv3")
 
 
 def variant(spec: Spec, *, shared_slope: bool = False) -> Spec:
@@ -35,11 +37,10 @@ SMALL_RESNET = Spec(
     family="small_resnet",
     trunk=partial(
         trunk,
-        filters=WIDE[:3],
+        width=256,
         repeats=(3, 4, 6),
-        branch=bottleneck,
-        identity_branch=activated_bottleneck,
-        stem_pool_padding="valid",
+        branch=branch,
+        stem_pool=partial(max_pool, size=3, strides=2),
     ),
     head=pooled_head,
     conv=replace(conv_bn, act=prelu_per_pixel),

@@ -16,7 +16,7 @@ from keras import KerasTensor
 
 from cnnzoo.blocks import Conv, batch_norm, conv_bn, conv_relu, max_pool
 from cnnzoo.heads import dense_head
-from cnnzoo.spec import Paper, Spec
+from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 FILTERS = (64, 128, 256, 512, 512)  # by stage
 
@@ -43,14 +43,31 @@ COMPETITION = Paper(
 
 
 def trunk(
-    x: KerasTensor, *, conv: Conv, filters: Sequence[int], repeats: Sequence[int]
+    x: KerasTensor,
+    *,
+    conv: Conv,
+    filters: Sequence[int],
+    repeats: Sequence[int],
+    pools: int = 5,
 ) -> KerasTensor:
-    """Images (b, h, w, c) to features (b, h // 2^stages, w // 2^stages, filters[-1])."""
+    """Images (b, h, w, c) to features (b, h // 2^stages, w // 2^stages, filters[-1]).
+
+    Args:
+        filters: the channels of each stage.
+        repeats: the convolutions of each stage.
+        pools: the number of stages, from the first, that end in a pool.
+    """
     for stage, (width, count) in enumerate(zip(filters, repeats, strict=True), start=1):
         for i in range(1, count + 1):
             x = conv(x, width, 3, name=f"stage{stage}_conv{i}")
-        x = max_pool(x, 2, name=f"stage{stage}_pool")
+        if stage <= pools:
+            x = max_pool(x, 2, name=f"stage{stage}_pool")
     return x
+
+
+def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+    """`stem`: "small" for images of 28 to 64 pixels, without the last two pools."""
+    return with_stem(spec, stem, pools=3)
 
 
 IMAGENET = [
@@ -67,6 +84,7 @@ IMAGENET = [
         parameters=parameters,
         macs=macs,
         floor=32,
+        variant=variant,
     )
     for name, (repeats, parameters, macs) in REPEATS.items()
 ]

@@ -1,6 +1,7 @@
 """One training: fit, keep the best by validation loss, note the history."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from cnnzoo.built import described
 from cnnzoo.data.batches import own_errors
 from cnnzoo.data.source import Source, feed, renumbered
 from cnnzoo.errors import DatasetError, TrainingError, UsageError
+from cnnzoo.nodes import channels_first, rows_first
 from cnnzoo.saving import save
-from cnnzoo.weights.load import load_archive
+from cnnzoo.weights.load import load_weights
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
+MEAN_LOSS = "mean_loss"  # in Keras's figures, one classifier's loss over all images
 
 
 @dataclass(frozen=True)
@@ -45,15 +48,22 @@ class Settings:
 
 
 class BestCheckpoint(keras.callbacks.Callback):
-    """Saves the model, atomically, whenever the validation loss is the lowest so far."""
+    """Saves the model, atomically, whenever the validation loss is the lowest so far.
 
-    def __init__(self, path: Path):
+    Attributes:
+        path: the file, ending in `.keras`.
+        monitor: Keras's name of the loss to go by.
+        best: the lowest so far.
+    """
+
+    def __init__(self, path: Path, monitor: str = "val_loss"):
         super().__init__()
         self.path = path
+        self.monitor = monitor
         self.best = inf
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        loss = (logs or {}).get("val_loss", inf)
+        loss = (logs or {}).get(self.monitor, inf)
         if isfinite(loss) and loss < self.best:
             self.best = loss
             save(self.model, self.path)
@@ -71,7 +81,7 @@ class HistoryFile(keras.callbacks.Callback):
         self.write()  # a folder that cannot be written is found before the first epoch
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        for name, value in (logs or {}).items():
+        for name, value in _by_plain_names(logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         self.write()
 
@@ -104,7 +114,9 @@ def fit(
         verbose: as in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an epoch.
 
     Returns:
-        The figures of every epoch: loss, accuracy, val_loss, val_accuracy, ...
+        The figures of every epoch: loss, accuracy, val_loss, val_accuracy, ... Where the
+        model has auxiliary classifiers, these are the main one's; `aux1_loss` and so on
+        are the others', and `total_loss` is the weighted sum that training minimises.
 
     Raises:
         UsageError: Keras has no such optimiser or loss.
@@ -115,57 +127,131 @@ def fit(
     """
     settings = settings or Settings()
     out = Path(out)
-    built = described(model)
-    names = built.class_names or tuple(train.class_names)
+    names = described(model).class_names or tuple(train.class_names)
     _check_classes(model, train)
     loss = _loss(model, settings.loss)
-    model.compile(_optimizer(settings), loss, metrics=["accuracy"])
-
-    def fed(source: Source, shuffle: bool):
-        return feed(
-            _targets(renumbered(source, names), loss, model.output_shape[-1]),
-            model.input_shape[1:],
-            settings.batch_size,
-            preprocessing=built.outside,
-            shuffle=shuffle,
-            seed=settings.seed,
-        )
-
-    images, labels = fed(train, shuffle=True)
-    held_out, held_out_labels = fed(validation, shuffle=False)
-    best = BestCheckpoint(out / MODEL_FILE)
+    _compile(model, loss, settings)
+    fed = partial(_fed, model, loss, settings)
+    learned = fed(renumbered(train, names), shuffle=True)
+    held_out = fed(renumbered(validation, names), shuffle=False)
+    best = BestCheckpoint(out / MODEL_FILE, _monitor(model))
     history = HistoryFile(out / HISTORY_FILE)
-    model.cnnzoo = replace(built, class_names=names)
-    with own_errors(images, held_out):
-        model.fit(
-            images,
-            labels,
-            batch_size=None if labels is None else settings.batch_size,
-            epochs=settings.epochs,
-            validation_data=held_out  # batches hold their labels
-            if held_out_labels is None
-            else (held_out, held_out_labels),
-            callbacks=[best, *_patience(settings), history],
-            shuffle=labels is not None,  # batches of a folder keep their own order
-            verbose=verbose,
-        )
+    model.cnnzoo = replace(described(model), class_names=names)
+    callbacks = [best, *_patience(settings, best.monitor), history]
+    _run(model, learned, held_out, settings, callbacks, verbose)
     if not isfinite(best.best):
         raise TrainingError(
             f"the validation loss of {model.name!r} was never finite in "
             f"{len(history.history['loss'])} epochs, so this run left no model in {out}; "
             "try a lower learning rate"
         )
-    load_archive(model, out / MODEL_FILE)
+    load_weights(model, out / MODEL_FILE)
     return history.history
 
 
-def _patience(settings: Settings) -> list[keras.callbacks.Callback]:
+def _compile(model: keras.Model, loss: keras.Loss | str, settings: Settings) -> None:
+    """Every classifier gets the loss, weighted by its row; the first gets an accuracy."""
+    optimizer = _optimizer(settings)
+    if len(model.outputs) == 1:
+        model.compile(optimizer, loss, metrics=["accuracy"])
+        return
+    others = described(model).spec.aux_heads
+    own = _per_image(loss)
+
+    def figures(*more: str) -> list:
+        return [keras.metrics.MeanMetricWrapper(own, name=MEAN_LOSS), *more]
+
+    model.compile(
+        optimizer,
+        [loss] * len(model.outputs),
+        loss_weights=[1.0, *(other.loss_weight for other in others)],
+        metrics=[figures("accuracy"), *(figures() for _ in others)],
+    )
+
+
+def _per_image(loss: keras.Loss | str):
+    """The loss as a function that gives one number for each image."""
+    function = keras.losses.get(loss)
+    if not isinstance(function, keras.Loss):
+        return function
+    return type(function).from_config({**function.get_config(), "reduction": None})
+
+
+def _fed(
+    model: keras.Model,
+    loss: keras.Loss | str,
+    settings: Settings,
+    source: Source,
+    *,
+    shuffle: bool,
+):
+    """Images and labels as the model and the loss take them."""
+    return feed(
+        _targets(source, loss, model.outputs[0].shape[-1]),
+        rows_first(model, model.input_shape[1:]),
+        settings.batch_size,
+        preprocessing=described(model).outside,
+        channels_first=channels_first(model),
+        outputs=len(model.outputs),
+        shuffle=shuffle,
+        seed=settings.seed,
+    )
+
+
+def _run(
+    model: keras.Model,
+    learned: tuple,
+    held_out: tuple,
+    settings: Settings,
+    callbacks: list[keras.callbacks.Callback],
+    verbose: int,
+) -> None:
+    """Keras's `fit`; batches of a folder hold their labels and keep their own order."""
+    images, labels = learned
+    with own_errors(images, held_out[0]):
+        model.fit(
+            images,
+            labels,
+            batch_size=None if labels is None else settings.batch_size,
+            epochs=settings.epochs,
+            validation_data=held_out[0] if held_out[1] is None else held_out,
+            callbacks=callbacks,
+            shuffle=labels is not None,
+            verbose=verbose,
+        )
+
+
+def _monitor(model: keras.Model) -> str:
+    """Keras's name of the loss that the best epoch is chosen by.
+
+    Auxiliary classifiers help the training and are not asked afterwards, so an epoch
+    that serves them and not the main one is no better.
+    """
+    return "val_loss" if len(model.outputs) == 1 else f"val_predictions_{MEAN_LOSS}"
+
+
+def _by_plain_names(logs: dict) -> dict:
+    """Keras's figures; with several classifiers, the main one's as if it were alone."""
+    if f"predictions_{MEAN_LOSS}" not in logs:
+        return logs
+    named = {}
+    for name, value in logs.items():
+        if name in ("loss", "val_loss"):
+            named[name.replace("loss", "total_loss")] = value
+        # Keras's own loss of an output is left out: it counts every batch alike, and the
+        # last may be of one image.
+        elif not name.endswith("predictions_loss"):
+            named[name.replace("predictions_", "").replace(MEAN_LOSS, "loss")] = value
+    return named
+
+
+def _patience(settings: Settings, monitor: str) -> list[keras.callbacks.Callback]:
     """What ends or slows a training that does not get better."""
     return [
         keras.callbacks.ReduceLROnPlateau(
-            factor=0.5, patience=max(1, settings.patience // 3)
+            monitor, factor=0.5, patience=max(1, settings.patience // 3), mode="min"
         ),
-        keras.callbacks.EarlyStopping(patience=settings.patience),
+        keras.callbacks.EarlyStopping(monitor, patience=settings.patience, mode="min"),
         keras.callbacks.TerminateOnNaN(),
     ]
 
@@ -200,7 +286,7 @@ def _optimizer(settings: Settings) -> keras.Optimizer:
 def _loss(model: keras.Model, name: str | None) -> keras.Loss | str:
     """The loss of that name, or the cross-entropy that fits the classifier."""
     logits = described(model).options["classifier_activation"] is None
-    one_unit = model.output_shape[-1] == 1
+    one_unit = model.outputs[0].shape[-1] == 1
     if name is None:
         if one_unit:
             return keras.losses.BinaryCrossentropy(from_logits=logits)

@@ -1,4 +1,4 @@
-"""A file to named arrays. Today: the `.keras` archive.
+"""A file to named tensors: `.keras` archives, `.weights.h5`, and the older `.h5`.
 
 Nothing in a file chooses code, classes or paths: only numbers are taken from it, by the
 names of layers. Headers are checked before data is read.
@@ -8,14 +8,15 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
-import numpy as np
 
-from cnnzoo.errors import UnsafeFileError, WeightFileError
+from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
+from cnnzoo.weights import hdf5
+from cnnzoo.weights.tensors import Stored
 
 WEIGHTS_MEMBER = "model.weights.h5"
 CARD_MEMBER = "cnnzoo.json"
@@ -29,7 +30,9 @@ DAMAGE = (
     NotImplementedError,
     RuntimeError,
 )
-HEADERS = 64 << 20  # bytes allowed for HDF5's own structures and an optimiser's state
+ENDINGS = (".keras", ".h5", ".hdf5")
+HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK"  # first bytes
+MOST_PACKED = 10  # numbers that were trained shrink by a tenth or so
 
 
 @contextmanager
@@ -42,8 +45,7 @@ def open_archive(path: str | Path) -> Iterator[zipfile.ZipFile]:
         UnsafeFileError: two of its members have one name.
     """
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
+    _check_file(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -89,34 +91,52 @@ def read_card(archive: zipfile.ZipFile) -> dict:
     return card
 
 
-def read_arrays(
-    archive: zipfile.ZipFile, expected: Mapping[str, tuple[int, ...]]
-) -> dict[str, np.ndarray]:
-    """The archive's weights by name, "layer/0", "layer/1", ..., as float32.
+@contextmanager
+def open_weights(path: str | Path, limit: int) -> Iterator[Stored]:
+    """The tensors of a weight file, which stays open to be read.
+
+    What it is, its first bytes tell; a name that no weight file has is refused.
 
     Args:
-        expected: the shape of every weight of the model. Names and shapes must be
-            these, all of them and no others; they are checked before any data is read.
+        limit: the bytes that an archive may unpack to.
 
     Raises:
-        WeightFileError: names, shapes or types differ; the message has the first ones.
-        UnsafeFileError: the file is far larger than these weights, or refers to data
-            elsewhere.
+        FileNotFoundError: there is no such file.
+        UsageError: the name ends in nothing known.
+        WeightFileError: it is damaged, or no weight file.
+        UnsafeFileError: it is a trap.
     """
-    path = archive.filename
-    # An optimiser keeps up to three more numbers a weight.
-    limit = 4 * 8 * sum(int(np.prod(shape)) for shape in expected.values()) + HEADERS
-    content = _read_member(archive, WEIGHTS_MEMBER, limit)
-    try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            found = dict(_datasets(file, path))
-            _compare(found, expected, path)
-            return {name: data[()].astype(np.float32) for name, data in found.items()}
-    except (OSError, KeyError, RuntimeError, AttributeError) as error:
+    path = Path(path)
+    if not has_ending(path):
+        raise UsageError(
+            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}"
+        )
+    _check_file(path)
+    with path.open("rb") as file:
+        start = file.read(len(HDF5))
+    if start == HDF5:
+        with hdf5.refusing_damage(str(path)):
+            file = h5py.File(path, "r")
+        with file:
+            yield hdf5.stored(file, str(path))
+    elif path.suffix == ".keras" or start.startswith(ZIP):
+        with open_archive(path) as archive:
+            content = io.BytesIO(_read_member(archive, WEIGHTS_MEMBER, limit))
+        where = f"{WEIGHTS_MEMBER} of {path}"
+        with hdf5.refusing_damage(where):
+            file = h5py.File(content, "r")
+        with file:
+            yield hdf5.stored(file, where)
+    else:
         raise WeightFileError(
-            f"{path} has a member {WEIGHTS_MEMBER} that is no readable HDF5 file "
-            f"({str(error)[:200]}); it was damaged, so get it again"
-        ) from error
+            f"{path} is no HDF5 file: it has {path.stat().st_size:,} bytes and starts "
+            f"with {start!r}; get it again"
+        )
+
+
+def has_ending(path: str | Path) -> bool:
+    """Whether weight files are named like that."""
+    return Path(path).suffix in ENDINGS
 
 
 def member_size(archive: zipfile.ZipFile, name: str) -> int:
@@ -134,7 +154,8 @@ def member_size(archive: zipfile.ZipFile, name: str) -> int:
 
 def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     size = member_size(archive, name)
-    if size > limit:
+    packed = archive.getinfo(name).compress_size
+    if size > limit and size > MOST_PACKED * packed:
         raise UnsafeFileError(
             f"{archive.filename} has a member {name} of {size:,} bytes; expected at most "
             f"{limit:,} for this network, so do not use the file"
@@ -142,55 +163,9 @@ def _read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return archive.read(name)
 
 
-def _datasets(file: h5py.File, path: str | None) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Every array of every layer, named by the layer and its place in it."""
-    for key in _group(file, "layers", path):
-        layer = _group(file["layers"], key, path)
-        if "vars" not in layer:
-            continue
-        variables = _group(layer, "vars", path)
-        name = str(variables.attrs.get("name", key))
-        for number in variables:
-            if not isinstance(variables.get(number, getlink=True), h5py.HardLink):
-                raise _elsewhere(path, f"{name}/{number}")
-            data = variables[number]
-            if data.external or data.is_virtual:
-                raise _elsewhere(path, f"{name}/{number}")
-            yield f"{name}/{number}", data
-
-
-def _group(parent: h5py.Group, key: str, path: str | None) -> h5py.Group:
-    link = parent.get(key, getlink=True)
-    if link is not None and not isinstance(link, h5py.HardLink):
-        raise _elsewhere(path, key)
-    return parent[key]
-
-
-def _elsewhere(path: str | None, name: str) -> UnsafeFileError:
-    return UnsafeFileError(
-        f"{path} refers to data outside itself for {name!r}; expected numbers in the "
-        "file, so do not use it"
-    )
-
-
-def _compare(
-    found: Mapping[str, h5py.Dataset],
-    expected: Mapping[str, tuple[int, ...]],
-    path: str | None,
-) -> None:
-    problems = [f"{name} is missing" for name in expected if name not in found]
-    problems += [f"{name} is not in the model" for name in found if name not in expected]
-    for name in expected.keys() & found.keys():
-        data = found[name]
-        if tuple(data.shape) != tuple(expected[name]):
-            problems.append(f"{name} has shape {data.shape}, not {expected[name]}")
-        elif data.dtype.kind != "f":
-            problems.append(f"{name} has type {data.dtype}, not a float")
-        elif data.chunks is None and data.id.get_storage_size() != data.nbytes:
-            problems.append(f"{name} stores fewer bytes than its shape needs")
-    if problems:
-        raise WeightFileError(
-            f"{path} does not fit the model, which is unchanged: "
-            f"{'; '.join(sorted(problems)[:5])} ({len(problems)} differences); build the "
-            "network that the file was saved from"
-        )
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
+    if not path.is_file():  # reading a pipe would wait for ever
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        raise WeightFileError(f"{path} is {what}; expected a file of weights")

@@ -1,28 +1,113 @@
-"""Named arrays into a built model: all of them, or none."""
+"""load_weights() and save_weights(): all of a model's tensors, or none."""
 
 from pathlib import Path
 
 import keras
+import numpy as np
 
-from cnnzoo.weights import formats
+from cnnzoo.errors import UsageError, WeightFileError
+from cnnzoo.files import replacing
+from cnnzoo.weights import applications, formats
+from cnnzoo.weights.match import Pair, match
+from cnnzoo.weights.report import LoadReport
+from cnnzoo.weights.tensors import Stored, of_model
+
+Weights = str | Path | keras.Model
+
+OPTIMISER = 4 * 8  # bytes a weight: with an optimiser, up to three more float64
+HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
+WRITTEN = ".weights.h5"
 
 
-def load_archive(model: keras.Model, path: str | Path) -> None:
-    """Puts the weights of a `.keras` file into a model of the same graph.
+def load_weights(model: keras.Model, source: Weights) -> LoadReport:
+    """Puts weights into a model: every tensor of it, or none.
 
-    Layers are matched by name. The model changes only after every array was read.
+    Layers are matched by name, and by the rows of `cnnzoo.weights.applications` where
+    the names are keras.applications'. Kinds of layers, shapes and types are checked
+    too, and nothing may be left over but heads that the model was built without.
+
+    Args:
+        model: a model that `build` made.
+        source: a model of the same network, cnnzoo's or keras.applications'; the path of
+            a `.keras`, `.weights.h5` or older `.h5` file that one of these saved; or
+            "imagenet", which lets keras.applications fetch its file.
 
     Raises:
+        UsageError: the source cannot be one for this network.
         FileNotFoundError: there is no such file.
-        WeightFileError: the file is damaged or does not fit; the model is unchanged.
+        WeightFileError: the source is damaged or does not fit; the model is unchanged.
+        DownloadError: keras.applications could not fetch its file.
     """
-    variables = {
-        f"{layer.name}/{i}": variable
-        for layer in model.layers
-        for i, variable in enumerate(layer.weights)
-    }
-    with formats.open_archive(path) as archive:
-        expected = {name: tuple(v.shape) for name, v in variables.items()}
-        arrays = formats.read_arrays(archive, expected)
-    for name, variable in variables.items():
-        variable.assign(arrays[name])
+    if not isinstance(source, str | Path):
+        return _load(model, of_model(source), f"the model {source.name!r}")
+    if source == applications.IMAGENET:
+        twin = applications.pretrained(model)
+        return _load(model, of_model(twin), f"keras.applications' {source} weights")
+    limit = OPTIMISER * model.count_params() + HEADERS
+    with formats.open_weights(source, limit) as stored:
+        return _load(model, stored, str(source))
+
+
+def save_weights(model: keras.Model, path: str | Path) -> Path:
+    """Writes a model's weights to a `.weights.h5` file, atomically.
+
+    `load_weights` reads it, and so does Keras, into a model of the same graph.
+
+    Raises:
+        UsageError: the path does not end in `.weights.h5`.
+        SaveError: the file cannot be written; what stood there before is untouched.
+    """
+    path = Path(path)
+    if not path.name.endswith(WRITTEN):
+        raise UsageError(
+            f"a file of weights ends in {WRITTEN}; got {path}, so name it "
+            f"{path.with_suffix(WRITTEN).name}"
+        )
+    with replacing(path) as temporary:
+        model.save_weights(temporary)
+    return path
+
+
+def check_source(network: str, weights: object) -> None:
+    """Raises UsageError for what `build(weights=)` cannot take, whatever is in it."""
+    if weights == applications.IMAGENET:
+        applications.table(network)
+    elif not isinstance(weights, str | Path) or not formats.has_ending(weights):
+        tag = f", {applications.IMAGENET!r}" if network in applications.TABLES else ""
+        raise UsageError(
+            f"{network} has no weights {str(weights)[:200]!r}; expected None{tag} or the "
+            f"path of a file that ends in {' or '.join(formats.ENDINGS)}"
+        )
+
+
+def _load(model: keras.Model, stored: Stored, source: str) -> LoadReport:
+    pairs, skipped = match(model, stored, source)
+    values = [_read(pair, source) for pair in pairs]
+    for pair, value in zip(pairs, values, strict=True):
+        pair.variable.assign(value)
+    return LoadReport(
+        model=model.name,
+        source=source,
+        loaded=tuple((pair.name, pair.tensor.name) for pair in pairs),
+        cast=tuple(
+            (pair.name, pair.tensor.dtype)
+            for pair in pairs
+            if pair.tensor.dtype != pair.variable.dtype
+        ),
+        skipped=tuple(tensor.name for tensor in skipped),
+    )
+
+
+def _read(pair: Pair, source: str) -> np.ndarray:
+    """The tensor's numbers as the model wants them."""
+    dtype = pair.variable.dtype
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        values = pair.tensor.read()
+        values = values.astype("float32" if dtype == "bfloat16" else dtype, copy=False)
+    bad = values.size - np.count_nonzero(np.isfinite(values))
+    if bad:
+        raise WeightFileError(
+            f"{source} has {bad:,} values in {pair.tensor.name} that are no finite "
+            "numbers, so the model is unchanged; get it again or train again"
+        )
+    return values

@@ -1,0 +1,212 @@
+"""HDF5 weight files: Keras 3's `.weights.h5` and the older `.h5`.
+
+Both are walked without reading an array. Links and arrays that lead out of the file are
+refused, as is whatever declares more numbers than it holds. Attributes are read only
+where they are text: HDF5 itself crashes on some whose type was damaged.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import ceil, prod
+
+import h5py
+import numpy as np
+
+from cnnzoo.errors import CnnzooError, UnsafeFileError, WeightFileError
+from cnnzoo.weights.tensors import Key, Stored, Tensor
+
+# What h5py raises on a file whose bytes are not what they were.
+DAMAGE = (OSError, KeyError, RuntimeError, AttributeError, ValueError, TypeError)
+LARGEST_TEXT = 16 << 20  # bytes of one attribute; a thousand names take some ten thousand
+CHUNK = 1 << 20  # bytes that a chunk may take beyond its array
+WEIGHT = re.compile(  # at the end of the names in older files
+    r"(?:.*?[/_])?(depthwise_kernel|pointwise_kernel|kernel|bias|gamma|beta|moving_mean"
+    r"|moving_variance|alpha)(?:_\d+)?(?::\d+)?"
+)
+STATE = {"vars", "seed_generator"}  # what a layer has in a file: weights, and dropout's
+
+
+def stored(file: h5py.File, where: str) -> Stored:
+    """The tensors of an open file.
+
+    Args:
+        where: what messages call the file.
+
+    Raises:
+        WeightFileError: it is damaged, or no weight file of Keras.
+        UnsafeFileError: it refers to data outside itself.
+    """
+    with refusing_damage(where):
+        root = file
+        if "model_weights" in file:
+            root = _group(file, "model_weights", where)
+        if "layer_names" in root.attrs or "layer_names0" in root.attrs:
+            return _once_each(_old_layers(root, where), where)
+        if "layers" in file:
+            return _once_each(_new_layers(_group(file, "layers", where), where), where)
+    raise WeightFileError(
+        f"{where} is an HDF5 file but holds no weights that Keras saved; expected the "
+        "group 'layers' or the attribute 'layer_names', so give another file"
+    )
+
+
+@contextmanager
+def refusing_damage(where: str) -> Iterator[None]:
+    """Errors of h5py become one of ours."""
+    try:
+        yield
+    except CnnzooError:
+        raise
+    except DAMAGE as error:
+        raise WeightFileError(
+            f"{where} is no readable HDF5 file ({str(error)[:200]}); it was cut or "
+            "damaged, so get it again"
+        ) from error
+
+
+def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Stored:
+    found: dict[Key, Tensor] = {}
+    for key, tensor in tensors:
+        if key in found:
+            raise UnsafeFileError(
+                f"{where} holds two layers named {key.layer!r}; expected each once, so "
+                "do not use it and get it again from where it was made"
+            )
+        found[key] = tensor
+    return found
+
+
+def _new_layers(layers: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
+    """Keras 3's layout: `layers/conv2d_4/vars/0`, with the layer's name beside."""
+    for group in layers:
+        layer = _group(layers, group, where)
+        inside = [part for part in layer if part not in STATE]
+        if inside:
+            raise WeightFileError(
+                f"{where} has {inside[0]!r} inside the layer {group!r}; expected nothing "
+                "but weights there, so give the file of a model without models as layers"
+            )
+        if "vars" not in layer:
+            continue
+        weights = _group(layer, "vars", where)
+        named = "name" in weights.attrs
+        (name,) = _text(weights, "name", where) if named else (group,)
+        kind = re.sub(r"_\d+$", "", group)
+        for place in weights:
+            label = f"{name}/{place}"
+            yield Key(name, place), _tensor(weights, place, label, kind, None, where)
+
+
+def _old_layers(root: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
+    """The older layout: names of layers, and in each the paths of its arrays."""
+    for name in _names(root, "layer_names", where):
+        layer = _group(root, name, where)
+        for place, path in enumerate(_names(layer, "weight_names", where)):
+            group = layer
+            *folders, last = path.split("/")
+            for folder in folders:
+                group = _group(group, folder, where)
+            known = WEIGHT.fullmatch(path)
+            weight = known[1] if known else None
+            label = f"{name}/{weight or last}"
+            yield (
+                Key(name, str(place)),
+                _tensor(group, last, label, None, weight, where),
+            )
+
+
+def _names(group: h5py.Group, name: str, where: str) -> list[str]:
+    """A list of names, which large models have in pieces: name0, name1, ..."""
+    if name in group.attrs:
+        return _text(group, name, where)
+    names, i = [], 0
+    while f"{name}{i}" in group.attrs:
+        names += _text(group, f"{name}{i}", where)
+        i += 1
+    return names
+
+
+def _text(group: h5py.Group, name: str, where: str) -> list[str]:
+    attribute = h5py.h5a.open(group.id, name.encode())
+    if attribute.get_space().get_simple_extent_npoints() == 0:
+        return []
+    is_text = isinstance(attribute.get_type(), h5py.h5t.TypeStringID)
+    if not is_text or attribute.get_storage_size() > LARGEST_TEXT:
+        raise WeightFileError(
+            f"{where} has an attribute {name!r} that is not text; it was damaged, so get "
+            "it again"
+        )
+    values = np.ravel(group.attrs[name])
+    return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
+
+
+def _member(
+    parent: h5py.Group, key: str, where: str, name: str
+) -> h5py.Group | h5py.Dataset:
+    link = parent.get(key, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
+        raise _elsewhere(where, name)
+    return parent[key]
+
+
+def _group(parent: h5py.Group, key: str, where: str) -> h5py.Group:
+    group = _member(parent, key, where, key)
+    if not isinstance(group, h5py.Group):
+        raise WeightFileError(
+            f"{where} has an array where layers stand, {key!r}; get it again"
+        )
+    return group
+
+
+def _tensor(
+    parent: h5py.Group,
+    key: str,
+    name: str,
+    kind: str | None,
+    weight: str | None,
+    where: str,
+) -> Tensor:
+    data = _member(parent, key, where, name)
+    if not isinstance(data, h5py.Dataset):
+        raise WeightFileError(f"{where} has no array {name!r} but a group; get it again")
+    if data.external or data.is_virtual:
+        raise _elsewhere(where, name)
+    _check_storage(data, name, where)
+    half = data.dtype.kind == "V" and data.dtype.itemsize == 2
+    half = half and "dtype" in data.attrs and _text(data, "dtype", where) == ["bfloat16"]
+    dtype = "bfloat16" if half else str(data.dtype)
+    read = partial(_read, data, half, where)
+    return Tensor(name, kind, weight, data.shape, dtype, read)
+
+
+def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:
+    """Numbers that were never written read as zeros, in any amount."""
+    if data.chunks is None:
+        whole = data.id.get_storage_size() == data.nbytes
+    else:
+        chunks = [ceil(n / m) for n, m in zip(data.shape, data.chunks, strict=True)]
+        size = prod(data.chunks) * data.dtype.itemsize
+        whole = data.id.get_num_chunks() == prod(chunks) and size <= data.nbytes + CHUNK
+    if not whole:
+        raise WeightFileError(
+            f"{where} stores fewer bytes of {name} than its shape needs; it was cut or "
+            "damaged, so get it again"
+        )
+
+
+def _read(data: h5py.Dataset, bfloat16: bool, where: str) -> np.ndarray:
+    with refusing_damage(where):
+        values = data[()]
+    if not bfloat16:
+        return values
+    upper_halves = values.view(np.uint16).astype(np.uint32)
+    return (upper_halves << 16).view(np.float32)
+
+
+def _elsewhere(where: str, name: str) -> UnsafeFileError:
+    return UnsafeFileError(
+        f"{where} refers to data outside itself for {name!r}; expected numbers in the "
+        "file, so do not use it"
+    )

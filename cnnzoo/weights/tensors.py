@@ -1,0 +1,77 @@
+"""What a source of weights offers: tensors by layer and place, unread."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import layers
+
+KINDS = {  # of the layers that hold weights, as Keras spells them in files and names
+    layers.BatchNormalization: "batch_normalization",
+    layers.Conv2D: "conv2d",
+    layers.Dense: "dense",
+    layers.DepthwiseConv2D: "depthwise_conv2d",
+    layers.PReLU: "p_re_lu",
+    layers.SeparableConv2D: "separable_conv2d",
+}
+
+
+class Key(NamedTuple):
+    """The name of a layer, and a weight's place among its weights: "0", "1", ..."""
+
+    layer: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An array that can be read.
+
+    Attributes:
+        name: layer and weight, as the source calls them.
+        kind: of the layer, as in `KINDS`; None where the source does not tell.
+        weight: as Keras calls it, such as "kernel"; None likewise.
+        shape: of the array.
+        dtype: its numbers' type, such as "float32".
+        read: reads it.
+    """
+
+    name: str
+    kind: str | None
+    weight: str | None
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
+
+
+Stored = Mapping[Key, Tensor]
+
+
+def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:
+    """The weights of a model, each with its layer."""
+    return {
+        Key(layer.name, str(i)): (layer, variable)
+        for layer in model.layers
+        for i, variable in enumerate(layer.weights)
+    }
+
+
+def kind(layer: keras.Layer) -> str:
+    return KINDS.get(type(layer), type(layer).__name__)
+
+
+def of_model(model: keras.Model) -> Stored:
+    """The weights of a model, as a source."""
+    return {
+        key: Tensor(
+            name=f"{layer.name}/{variable.name}",
+            kind=kind(layer),
+            weight=variable.name,
+            shape=tuple(variable.shape),
+            dtype=variable.dtype,
+            read=variable.numpy,
+        )
+        for key, (layer, variable) in variables(model).items()
+    }

@@ -1,0 +1,119 @@
+"""The pages that show the catalog: text from the index and the certificate alone."""
+
+from cnnzoo.models.certificate import certificate, summary
+from cnnzoo.models.index import ModelInfo, list_models, model_info
+
+OWN = "our own"
+
+
+def readme_table() -> str:
+    """The README's table of networks."""
+    return _table(
+        ("network", "parameters", "MACs", "input", "smallest", "paper"),
+        "lrrlrl",
+        [
+            (
+                f"`{info.name}`",
+                f"{info.parameters:,}",
+                _millions(info.macs),
+                "x".join(map(str, info.input_shape)),
+                info.min_size,
+                f"[{info.paper.year}]({info.paper.url})" if info.paper else OWN,
+            )
+            for info in _infos()
+        ],
+    )
+
+
+def networks_page() -> str:
+    """`docs/networks.md`: a row a network, with its paper, its counts and its proof."""
+    table = _table(
+        (
+            "network",
+            "paper",
+            "parameters",
+            "published",
+            "MACs",
+            "published",
+            "compared with: largest difference",
+            "differs from its paper",
+        ),
+        "llrrrrll",
+        [
+            (
+                f"`{info.name}`",
+                f"[{info.paper.title}, {info.paper.year}]({info.paper.url})"
+                if info.paper
+                else OWN,
+                _counts(info),
+                _published(info.published_parameters),
+                f"{info.macs:,}",
+                _published(info.published_macs),
+                summary(info.name),
+                info.differences or "in nothing known",
+            )
+            for info in _infos()
+        ],
+    )
+    return f"""# The networks, and what each was compared with
+
+{len(list_models())} networks, each at its paper's image size. Written by `make index`
+from the built networks and by `make proofs` from its comparisons. Where two numbers of
+parameters stand, the first counts the moving statistics of batch normalisation, the
+second only what trains; publications count either. MACs are multiply-adds of
+convolutions and dense layers for one image. A difference is the largest one over all
+comparisons with that reference, divided by the largest output;
+[proofs.md](proofs.md) has every comparison.
+
+{table}
+"""
+
+
+def proofs_page() -> str:
+    """`docs/proofs.md`: every comparison."""
+    table = _table(
+        ("network", "what", "against", "difference", "bound"),
+        "lllrr",
+        [
+            (
+                f"`{proof.network}`",
+                proof.what,
+                proof.against,
+                f"{proof.difference:.1e}",
+                f"{proof.bound:.0e}",
+            )
+            for proof in certificate().proofs
+        ],
+    )
+    return f"""# What is proven
+
+Written by `make proofs`. Each row compares a network with an independent definition that
+has the same random weights, BN statistics included, on random images. The difference is
+the largest one, divided by the largest output.
+
+{table}
+"""
+
+
+def _infos() -> list[ModelInfo]:
+    return [model_info(name) for name in list_models()]
+
+
+def _counts(info: ModelInfo) -> str:
+    both = (info.parameters, info.trainable)
+    return " / ".join(f"{count:,}" for count in dict.fromkeys(both))
+
+
+def _published(count: int | None) -> str:
+    return "none" if count is None else f"{count:,}"
+
+
+def _millions(macs: int) -> str:
+    return f"{macs / 1e6:,.1f} M"
+
+
+def _table(header: tuple[str, ...], aligned: str, rows: list[tuple]) -> str:
+    """A Markdown table; `aligned` has l or r a column."""
+    rule = [{"l": "---", "r": "---:"}[side] for side in aligned]
+    cells = [header, rule, *rows]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)
