@@ -22,7 +22,7 @@ def images(side: int, channels: int = 3, scale: float = 1.0) -> np.ndarray:
     return (scale * (noise + colour + ramps[..., None])).astype(np.float32)
 
 
-def randomise(model: keras.Model, seed: int = 0) -> None:
+def randomise(model: keras.Model, seed: int = 0, classifier: float = 0.5) -> None:
     """Draws all weights, moving statistics included, so that signals keep their size.
 
     Where blocks add to the signal, normalisation is weaker, since fifty strong blocks
@@ -36,7 +36,7 @@ def randomise(model: keras.Model, seed: int = 0) -> None:
             if adds and weight.name == "gamma":
                 value *= np.float32(0.6)
             elif layer.name == "predictions":
-                value *= np.float32(0.5)
+                value *= np.float32(classifier)
             weight.assign(value)
 
 

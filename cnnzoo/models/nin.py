@@ -2,14 +2,14 @@
 
 Lin, Chen & Yan 2013, https://arxiv.org/abs/1312.4400. A convolution and two of 1x1 make
 one "mlpconv"; the last one has a map a class, and the mean of that map, after its ReLU,
-goes into the softmax. So the classes end the trunk: its last 1x1 convolution stands in
-the head here, as `head_conv`.
+goes into the softmax. That last convolution depends on the classes, so it stands in the
+head here, as `head_conv`.
 
 The paper's figure 2 has no widths. They are those of the authors' files: `nin_cifar10`
-of the definition for cuda-convnet (max-pooling twice; a file for Caffe has an average in
-the second), `nin` of the network for ImageNet in Caffe's model zoo, `nin_mnist` of a list
-of both. Not verified: where `nin_mnist` has dropout and what it is fed, and that all
-weights of `nin` start with the deviation of the others.
+and `nin_mnist` of those for cuda-convnet (max-pooling twice; a file for Caffe has an
+average in the second place), `nin` of the ImageNet network in Caffe's model zoo. Not
+verified: where `nin_mnist` has dropout and what it is fed, and that all weights of `nin`
+start with the deviation of the others.
 """
 
 from collections.abc import Sequence

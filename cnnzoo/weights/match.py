@@ -105,15 +105,17 @@ def _others(
 
 def _advice(own: Mapping[Key, tuple], names: Names, stored: Stored) -> str:
     """What to do about a source that does not fit."""
-    key = Key(CLASSIFIER, "0")
-    head = stored.get(Key(names.get(CLASSIFIER, ""), "0"))
-    if key in own and head and head.shape[-1:] != tuple(own[key][1].shape[-1:]):
-        return (
-            f"its classifier has {head.shape[-1]} outputs, so build the model with as "
-            "many classes, or with include_top=False"
-        )
     known = {key.layer for key in stored}
     missing = {key.layer for key in own if names.get(key.layer) not in known}
+    key = Key(CLASSIFIER, "0")
+    head = stored.get(Key(names.get(CLASSIFIER, ""), "0"))
+    if not missing and key in own and head and head.shape:
+        units = head.shape[-1]
+        if units != own[key][1].shape[-1]:
+            return (
+                f"its classifier has {units} outputs, so build the model with as many "
+                "classes, or with include_top=False"
+            )
     if missing and all(map(AUX.fullmatch, missing)):
         return (
             "it has no auxiliary classifiers, so load it into a model built with "

@@ -161,7 +161,7 @@ def test_a_network_takes_the_same_steps(digits: Images, tmp_path: Path):
 def test_training_saving_loading(digits: Images, tmp_path: Path):
     keras.utils.set_random_seed(0)
     model = build("lenet_gap", include_preprocessing=True)
-    settings = Settings(epochs=12, batch_size=10, learning_rate=3e-3)
+    settings = Settings(epochs=20, batch_size=10, learning_rate=5e-3)
     history = fit(model, digits, digits, tmp_path, settings)
     assert history["loss"][-1] < history["loss"][0] / 2
     again = cnnzoo.load(tmp_path / "model.keras")

@@ -1,0 +1,220 @@
+"""Tensor names of Inception V3, the Inception-ResNets and Xception in public files.
+
+Also a definition of Inception-ResNet V1 in PyTorch, which no library has for ImageNet.
+It reads the figures of https://arxiv.org/abs/1602.07261 and takes timm's names for V2.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch_inceptions import State, groups, letter, split_norm
+
+Size = int | tuple[int, int]
+
+
+def unit(inputs: int, outputs: int, size: Size, stride: int = 1, *, pad: bool = True):
+    """Convolution, BN, ReLU; padded to keep the image, or not at all."""
+    height, width = (size, size) if isinstance(size, int) else size
+    padding = (height // 2, width // 2) if pad else 0
+    conv = nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
+    norm = nn.BatchNorm2d(outputs, eps=1e-3)
+    return nn.Sequential(OrderedDict(conv=conv, bn=norm, relu=nn.ReLU()))
+
+
+class Joined(nn.Module):
+    """Branches over the same maps, joined by channel."""
+
+    def __init__(self, *branches: nn.Module):
+        super().__init__()
+        for i, branch in enumerate(branches):
+            self.add_module(f"branch{i}", branch)
+        self.branches = len(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branches = [getattr(self, f"branch{i}") for i in range(self.branches)]
+        return torch.cat([branch(x) for branch in branches], 1)
+
+
+class Added(Joined):
+    """A residual block."""
+
+    def __init__(self, channels: int, joined: int, scale: float, *branches: nn.Module):
+        super().__init__(*branches)
+        self.conv2d = nn.Conv2d(joined, channels, 1)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x + self.scale * self.conv2d(super().forward(x))).relu()
+
+
+def block35() -> Added:  # figure 10
+    one, two, three = unit(256, 32, 1), unit(256, 32, 1), unit(256, 32, 1)
+    two = nn.Sequential(two, unit(32, 32, 3))
+    three = nn.Sequential(three, unit(32, 32, 3), unit(32, 32, 3))
+    return Added(256, 96, 0.17, one, two, three)
+
+
+def block17() -> Added:  # figure 11
+    one, two = unit(896, 128, 1), unit(896, 128, 1)
+    two = nn.Sequential(two, unit(128, 128, (1, 7)), unit(128, 128, (7, 1)))
+    return Added(896, 256, 0.1, one, two)
+
+
+def block8() -> Added:  # figure 13
+    one, two = unit(1792, 192, 1), unit(1792, 192, 1)
+    two = nn.Sequential(two, unit(192, 192, (1, 3)), unit(192, 192, (3, 1)))
+    return Added(1792, 384, 0.2, one, two)
+
+
+def last(inputs: int, outputs: int) -> nn.Module:
+    return unit(inputs, outputs, 3, 2, pad=False)
+
+
+class InceptionResNetV1(nn.Module):
+    def __init__(self, classes: int, stem_stride: int = 2):
+        super().__init__()
+        pool = nn.MaxPool2d(3, 2)
+        self.conv2d_1a = unit(3, 32, 3, stem_stride, pad=False)  # figure 14
+        self.conv2d_2a = unit(32, 32, 3, pad=False)
+        self.conv2d_2b = unit(32, 64, 3)
+        self.maxpool_3a = pool if stem_stride == 2 else nn.Identity()
+        self.conv2d_3b = unit(64, 80, 1)
+        self.conv2d_4a = unit(80, 192, 3, pad=False)
+        self.conv2d_4b = unit(192, 256, 3, stem_stride, pad=False)
+        self.repeat = nn.Sequential(*(block35() for _ in range(5)))
+        deep = (unit(256, 192, 1), unit(192, 192, 3), last(192, 256))
+        self.mixed_6a = Joined(last(256, 384), nn.Sequential(*deep), pool)  # figure 7
+        self.repeat_1 = nn.Sequential(*(block17() for _ in range(10)))
+        deep = (unit(896, 256, 1), unit(256, 256, 3), last(256, 256))
+        self.mixed_7a = Joined(  # figure 12
+            nn.Sequential(unit(896, 256, 1), last(256, 384)),
+            nn.Sequential(unit(896, 256, 1), last(256, 256)),
+            nn.Sequential(*deep),
+            pool,
+        )
+        self.repeat_2 = nn.Sequential(*(block8() for _ in range(5)))
+        self.classif = nn.Linear(1792, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *trunk, classifier = self.children()
+        for part in trunk:
+            x = part(x)
+        return classifier(x.mean((2, 3)))
+
+
+# Names -------------------------------------------------------------------------------
+
+STEM = ("1a", "2a", "2b", "3b", "4a", "4b")
+FIXED = {
+    "predictions": "classif",
+    "stage3_conv": "conv2d_7b",
+    "aux1_conv1": "aux.reduce",
+    "aux1_conv2": "aux.whole",
+    "aux1_predictions": "aux.fc",
+}
+REPEATS = {"stage1": "repeat", "stage2": "repeat_1", "stage3": "repeat_2"}
+MIXED = {"stem": "mixed_5b", "stage2": "mixed_6a", "stage3": "mixed_7a"}
+
+
+def timm_resnet_name(layer: str) -> str:
+    """Inception-ResNet's; the auxiliary head of the test's own stands in `aux`."""
+    layer, end = split_norm(layer, ".conv", ".bn")
+    if layer.startswith("aux"):
+        return FIXED[layer] + ("_bn" if end == ".bn" else "")
+    if layer == "predictions":
+        return FIXED[layer]
+    if layer in FIXED:
+        return FIXED[layer] + end
+    if layer.startswith("stem_conv"):
+        return f"conv2d_{STEM[int(layer[-1]) - 1]}{end}"
+    stage, block, part = groups(r"(stem|stage\d)_(?:block(\d+)|\w+?)_(.+)", layer)
+    module = f"{REPEATS[stage]}.{int(block) - 1}" if block else MIXED[stage]
+    module = "block8" if module == "repeat_2.9" else module
+    if part == "linear":
+        return f"{module}.conv2d"
+    if part == "proj":
+        return f"{module}.branch3.1{end}"
+    branch, number = (int(group) - 1 for group in groups(r"branch(\d)_conv(\d)", part))
+    alone = branch == 0 and module != "mixed_7a"
+    return f"{module}.branch{branch}{'' if alone else f'.{number}'}{end}"
+
+
+def without_scales(state: State) -> State:
+    """A state dict whose BN scales are 1, for networks whose BN has none."""
+    scales = [name for name in state if is_scale(name, state)]
+    assert all((state[name] == 1).all() for name in scales)
+    return {name: value for name, value in state.items() if name not in scales}
+
+
+def set_scales_to_1(module: nn.Module, state: State) -> None:
+    """In both, as in files that TensorFlow's networks were ported to."""
+    for name in state:
+        if is_scale(name, state):
+            state[name] = np.ones_like(state[name])
+            nn.init.ones_(module.get_parameter(name))
+
+
+def is_scale(name: str, state: State) -> bool:
+    return name.replace(".weight", ".running_mean") in state and name.endswith(".weight")
+
+
+TORCHVISION_STEM = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")
+TORCHVISION_FIXED = {
+    "predictions": "fc",
+    "aux1_conv1": "AuxLogits.conv0",
+    "aux1_conv2": "AuxLogits.conv1",
+    "aux1_predictions": "AuxLogits.fc",
+}
+BRANCHES: dict[str, Sequence[str]] = {
+    "stage1_block": ("branch1x1", "branch5x5_", "branch3x3dbl_"),
+    "stage2_reduction": ("branch3x3", "branch3x3dbl_"),
+    "stage2_block": ("branch1x1", "branch7x7_", "branch7x7dbl_"),
+    "stage3_reduction": ("branch3x3_", "branch7x7x3_"),
+    "stage3_block": ("branch1x1", "branch3x3_", "branch3x3dbl_"),
+}
+
+
+def torchvision_v3_name(layer: str) -> str:
+    layer, end = split_norm(layer, ".conv", ".bn")
+    if layer in TORCHVISION_FIXED:
+        return TORCHVISION_FIXED[layer] + ("" if "predictions" in layer else end)
+    if layer.startswith("stem_conv"):
+        return f"Conv2d_{TORCHVISION_STEM[int(layer[-1]) - 1]}{end}"
+    kind, block, part = groups(r"(stage\d_[a-z]+)(\d?)_(.+)", layer)
+    ahead = 0 if kind.startswith("stage1") else 1  # the reduction is a module, too
+    number = int(block) + ahead if block else 1
+    module = f"Mixed_{int(kind[5]) + 4}{letter(str(number + (not ahead)))}"
+    if part == "proj":
+        return f"{module}.branch_pool{end}"
+    branch, step = groups(r"branch(\d)_(.+)", part)
+    stem = BRANCHES[kind][int(branch) - 1]
+    if not stem.endswith("_"):
+        return f"{module}.{stem}{end}"
+    forks = {"row": "a", "column": "b"}
+    step = f"{branch}{forks[step]}" if step in forks else step.removeprefix("conv")
+    return f"{module}.{stem}{step}{end}"
+
+
+def timm_xception_name(layer: str) -> str | tuple[str, str]:
+    layer, end = split_norm(layer, "", "bn")
+    if layer == "predictions":
+        return "fc"
+    if layer in ("stem_conv1", "stem_conv2"):
+        return f"{'bn' if end else 'conv'}{layer[-1]}"
+    if layer in ("stage4_sepconv1", "stage4_sepconv2"):
+        number = int(layer[-1]) + 2
+        return f"bn{number}" if end else halves(f"conv{number}")
+    stage, block, part = groups(r"stage(\d)_block(\d)_(.+)", layer)
+    number = 12 if stage == "4" else int(stage) + int(block) - 1
+    if part == "shortcut":
+        return f"block{number}.skip{end}"
+    place = 3 * int(part.removeprefix("sepconv")) - 2 - (number == 1)  # no first ReLU
+    module = f"block{number}.rep.{place + bool(end)}"
+    return module if end else halves(module)
+
+
+def halves(module: str) -> tuple[str, str]:
+    return f"{module}.conv1", f"{module}.pointwise"
