@@ -8,16 +8,15 @@ a prefix ("stem_conv_pad", "stem_conv", "stem_conv_bn", "stem_conv_act"). Layers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError
 from cnnzoo.layers import LocalResponseNormalization
+from cnnzoo.pools import Padding, max_pool, pad
 
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
-Padding = Literal["same", "valid"] | int  # an int: so many zero pixels on each side
 Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
 
 
@@ -139,7 +138,7 @@ class Conv:
         """The same without the activation."""
         if strides == 1 and isinstance(size, int) and padding == size // 2:
             padding = "same"  # the same numbers without a layer that pads
-        x, padding = _pad(x, padding, name=name)
+        x, padding = pad(x, padding, name=name)
         x = layers.Conv2D(
             filters,
             size,
@@ -279,74 +278,9 @@ def lrn(x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0) -> Ke
     return layer(x)
 
 
-def max_pool(
-    x: KerasTensor,
-    size: int,
-    *,
-    name: str,
-    strides: int | None = None,
-    padding: Padding = "valid",
-) -> KerasTensor:
-    """Max-pooling; an integer `padding` adds zeros, so it belongs behind a ReLU."""
-    x, padding = _pad(x, padding, name=name)
-    return layers.MaxPooling2D(size, strides, padding, name=name)(x)
-
-
-def ceil_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
-    """Caffe's 3x3 max-pool of stride 2, whose last window may hang over the border.
-
-    A row and a column of zeros give the same numbers for every size, odd and even,
-    where the input is not negative, as behind a ReLU (tested).
-    """
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
-    return layers.MaxPooling2D(3, 2, name=name)(x)
-
-
-def same_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
-    """TensorFlow's 3x3 max-pool of stride 2 with "same" padding."""
-    return layers.MaxPooling2D(3, 2, "same", name=name)(x)
-
-
-def symmetric_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
-    """PyTorch's 3x3 max-pool of stride 2 with padding 1, for values of any sign.
-
-    Zeros as padding would hide negative values, and "same" pads even sizes on one side
-    only. At stride 1 "same" is symmetric, and every other window of it is wanted.
-    """
-    x = layers.MaxPooling2D(3, 1, "same", name=f"{name}_dense")(x)
-    return layers.MaxPooling2D(1, 2, name=name)(x)
-
-
-def no_pool(x: KerasTensor, *, name: str) -> KerasTensor:
-    """In place of a pool where the image is small already."""
-    return x
-
-
-def avg_pool(
-    x: KerasTensor,
-    size: int,
-    *,
-    name: str,
-    strides: int | None = None,
-    padding: Padding = "valid",
-) -> KerasTensor:
-    """Average-pooling. Zeros of an integer `padding` count, as in PyTorch; "same" leaves
-    out what it pads, as in TensorFlow."""
-    x, padding = _pad(x, padding, name=name)
-    return layers.AveragePooling2D(size, strides, padding, name=name)(x)
-
-
 def _fresh(initializer: str | keras.Initializer) -> str | keras.Initializer:
     """Keras draws the same numbers twice from one instance without a seed."""
     if isinstance(initializer, str):
         return initializer
     config = initializer.get_config() if hasattr(initializer, "clone") else {}
     return initializer.clone() if config.get("seed", 0) is None else initializer
-
-
-def _pad(
-    x: KerasTensor, padding: Padding, *, name: str
-) -> tuple[KerasTensor, Literal["same", "valid"]]:
-    if isinstance(padding, int):
-        return layers.ZeroPadding2D(padding, name=f"{name}_pad")(x), "valid"
-    return x, padding

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv, avg_pool
+from cnnzoo.blocks import Conv
 from cnnzoo.errors import UsageError
+from cnnzoo.pools import avg_pool
 from cnnzoo.spec import Activation
 
 

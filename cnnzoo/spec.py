@@ -132,6 +132,10 @@ class Spec:
         _, *own = inspect.signature(self.variant).parameters.values()
         return {parameter.name: parameter for parameter in own}
 
+    def with_trunk(self, **arguments: object) -> Spec:
+        """The row with these arguments for its trunk."""
+        return replace(self, trunk=partial(self.trunk, **arguments))
+
 
 def with_stem(spec: Spec, stem: Stem, **small: object) -> Spec:
     """The row as it is, or for images of 28 to 64 pixels.
@@ -147,4 +151,4 @@ def with_stem(spec: Spec, stem: Stem, **small: object) -> Spec:
         raise unknown("stem", stem, ("paper", "small"))
     if stem == "paper":
         return spec
-    return replace(spec, trunk=partial(spec.trunk, **small), floor=1)
+    return replace(spec.with_trunk(**small), floor=1)

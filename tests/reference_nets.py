@@ -1,7 +1,8 @@
 """LeNet, VGG, ResNet and the first networks of a course in NumPy.
 
 Those of a paper are written from it. They are apart from cnnzoo, which they do not
-import; only the names by which they ask for weights are cnnzoo's. Each takes images (b, h, w, c) and returns logits.
+import; only the names by which they ask for weights are cnnzoo's. Each takes images
+(b, h, w, c) and returns logits.
 """
 
 from collections.abc import Callable, Sequence

@@ -15,8 +15,16 @@ SIDE = 224  # pixels, divisible by 32
 # Every window there is padded to keep the image, but for what its stride takes.
 PADDED = ("vgg", "resnet", "resnet_v2", "cifar_resnet", "inception_v1", "inception_v2")
 
+# One of each kind in the sample of `make test`; all of them in `make proofs`.
+SAMPLE = ("mlp", "lenet5", "alexnet", "nin_cifar10", "vgg11", "inception_v1")
+SAMPLE += ("inception_v3", "xception", "resnet18", "resnet20", "resnet50_v2")
+SOME = [
+    name if name in SAMPLE else pytest.param(name, marks=pytest.mark.proof)
+    for name in SPECS
+]
 
-@pytest.mark.parametrize("name", SPECS)
+
+@pytest.mark.parametrize("name", SOME)
 def test_channels_and_strides_are_those_of_the_maps(name):
     """Images that are two steps larger give maps that are two pixels larger."""
     channels = cnnzoo.model_info(name).input_shape[2]

@@ -47,6 +47,7 @@ class BNInception(nn.Module):
     Every convolution has a bias, as in Cadene's file, and BN behind it.
     """
 
+    counts_border = True  # whether average pools count their padding
     widths = BRANCHES
     bias, suffix, last = True, "_bn", "last_linear"
 
@@ -110,7 +111,7 @@ class BNInception(nn.Module):
         return functional.max_pool2d(x, 3, stride, padding, ceil_mode=True)
 
     def average_pool(self, x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, 3, 1, 1, count_include_pad=True)
+        return functional.avg_pool2d(x, 3, 1, 1, count_include_pad=self.counts_border)
 
     def first(self, x: Tensor) -> Tensor:
         return self.run(x, "conv1_7x7_s2", 2)
@@ -156,9 +157,10 @@ class BNInception(nn.Module):
 
 
 class NarrowInceptionV2(BNInception):
-    """With the channels that the paper prints, as Caffe2's."""
+    """With the channels that the paper prints and ONNX's average pools, as Caffe2's."""
 
     widths = PRINTED
+    counts_border = False
 
 
 class ShiftOnly(nn.Module):
@@ -210,9 +212,6 @@ class SlimInceptionV2(NarrowInceptionV2):
 
     def max_pool(self, x: Tensor, stride: int) -> Tensor:
         return functional.max_pool2d(window(x, 3, stride, -torch.inf), 3, stride)
-
-    def average_pool(self, x: Tensor) -> Tensor:
-        return functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
 class SlimAux(nn.Module):

@@ -20,8 +20,9 @@ from functools import partial
 
 from keras import KerasTensor, initializers
 
-from cnnzoo.blocks import Block, Conv, Padding, ceil_max_pool, conv_relu, lrn, max_pool
+from cnnzoo.blocks import Block, Conv, conv_relu, lrn
 from cnnzoo.heads import classify, dense_head, flatten
+from cnnzoo.pools import Padding, ceil_max_pool, max_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 
 floor_pool = partial(max_pool, size=3, strides=2)
@@ -102,8 +103,7 @@ ALEXNET = Spec(
     paper=Paper(
         "ImageNet Classification with Deep Convolutional Neural Networks",
         2012,
-        "https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-"
-        "convolutional-neural-networks",
+        "https://doi.org/10.1145/3065386",
     ),
     parameters=60_965_224,
     macs=724_406_816,

@@ -16,9 +16,10 @@ from typing import Literal
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv, channel_axis, max_pool, no_pool
+from cnnzoo.blocks import Conv, channel_axis
 from cnnzoo.errors import unknown
 from cnnzoo.models import resnet
+from cnnzoo.pools import max_pool, no_pool
 from cnnzoo.spec import Spec
 
 Shortcut = Literal["A", "B"]
@@ -48,9 +49,8 @@ def variant(spec: Spec, *, shortcut: Shortcut = "A") -> Spec:
     """`shortcut`: of blocks that change the shape, "B" for a 1x1 convolution and BN."""
     if shortcut not in SHORTCUTS:
         raise unknown("shortcut", shortcut, SHORTCUTS)
-    own = {"project": SHORTCUTS[shortcut]}
     parameters = spec.parameters if shortcut == "A" else None
-    return replace(spec, trunk=partial(spec.trunk, **own), parameters=parameters)
+    return replace(spec.with_trunk(project=SHORTCUTS[shortcut]), parameters=parameters)
 
 
 # name: blocks of each stage, parameters

@@ -13,8 +13,9 @@ from functools import partial
 import keras
 from keras import KerasTensor
 
-from cnnzoo.blocks import batch_norm, ceil_max_pool, conv_bn, max_pool
+from cnnzoo.blocks import batch_norm, conv_bn
 from cnnzoo.models.inception_v1 import INCEPTION_V1, trunk
+from cnnzoo.pools import ceil_max_pool, max_pool
 from cnnzoo.spec import Spec
 
 

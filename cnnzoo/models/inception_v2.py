@@ -5,7 +5,7 @@ prints for 4c, 4d and 4e are not the sums of their branches, and 13.6 million pa
 fit neither. `bn_inception` (Caffe's and Cadene's) has the branches, `inception_v2`
 (Caffe2's) and `inception_v2_separable` (TF-slim's) the sums. On odd sides, which Caffe's
 halving modules do not take, the pool fits the convolutions. The auxiliary heads are
-GoogLeNet's with BN; no public definition was found (not verified).
+GoogLeNet's with BN (not verified).
 """
 
 from dataclasses import replace
@@ -13,22 +13,13 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import (
-    Block,
-    Conv,
-    Padding,
-    avg_pool,
-    batch_norm,
-    ceil_max_pool,
-    chain,
-    concat,
-    conv_bn,
-    max_pool,
-    same_max_pool,
-)
+from cnnzoo.blocks import Block, Conv, batch_norm, chain, concat, conv_bn
 from cnnzoo.heads import pooled_head
 from cnnzoo.models.inception_v1 import variant
+from cnnzoo.pools import Padding, avg_pool, ceil_max_pool, max_pool, same_max_pool
 from cnnzoo.spec import Paper, Preprocess, Spec
+
+Paddings = tuple[Padding, Padding]
 
 
 def modules(late: int) -> tuple[tuple[tuple, ...], ...]:
@@ -54,19 +45,19 @@ def modules(late: int) -> tuple[tuple[tuple, ...], ...]:
 
 
 def module(
-    x: KerasTensor, widths: tuple, *, conv: Conv, padding: Padding, name: str
+    x: KerasTensor, widths: tuple, *, conv: Conv, padding: Paddings, name: str
 ) -> KerasTensor:
     """Branches over the same pixels, joined by channel."""
     one, reduce3, three, reduce_double, double, pool, projection = widths
     strides = 1 if one else 2
-    last = partial(conv, size=3, strides=strides, padding=padding)
+    last = partial(conv, size=3, strides=strides, padding=padding[0])
     single = conv(x, reduce3, 1, name=f"{name}_3x3_reduce")
     doubled = (("double_3x3_reduce", reduce_double, 1), ("double_3x3_1", double, 3))
     twice = chain(x, *doubled, conv=conv, name=name)
     branches = [last(single, three, name=f"{name}_3x3")]
     branches += [last(twice, double, name=f"{name}_double_3x3_2")]
     if pool == "average":
-        pooled = avg_pool(x, 3, strides=1, padding=padding, name=f"{name}_pool")
+        pooled = avg_pool(x, 3, strides=1, padding=padding[1], name=f"{name}_pool")
     else:
         pooled = max_pool(x, 3, strides=strides, padding="same", name=f"{name}_pool")
     if one:
@@ -88,7 +79,7 @@ def trunk(
     first: Block = full,
     stem_strides: int = 2,
     stem_pool: Block = ceil_max_pool,
-    padding: Padding = 1,  # of average pools and of 3x3 convolutions of stride 2
+    padding: Paddings = (1, 1),  # of 3x3 convolutions of stride 2, average pools
 ) -> KerasTensor:
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 1024)."""
     x = first(conv, x, 64, 7, strides=stem_strides, name="stem_conv1")
@@ -96,10 +87,9 @@ def trunk(
     x = chain(x, ("reduce", 64, 1), ("conv2", 192, 3), conv=conv, name="stem")
     x = stem_pool(x, name="stem_pool2")
     for stage, rows in enumerate(modules(late), start=1):
-        for i, widths in enumerate(rows, start=1):
-            x = module(
-                x, widths, conv=conv, padding=padding, name=f"stage{stage}_block{i}"
-            )
+        for i, row in enumerate(rows, start=1):
+            at = f"stage{stage}_block{i}"
+            x = module(x, row, conv=conv, padding=padding, name=at)
     return x
 
 
@@ -127,18 +117,18 @@ BN_INCEPTION = Spec(
 INCEPTION_V2 = replace(
     BN_INCEPTION,
     name="inception_v2",
-    trunk=partial(trunk, late=96),
+    trunk=partial(trunk, late=96, padding=(1, "same")),
     preprocessing=Preprocess(order="bgr", mean=(104.0, 117.0, 123.0)),
     parameters=11_194_984,
-    differences="Pool projections of 96 in 4c and 4d make modules as wide as printed. "
-    "Caffe's preprocessing, by convention (not verified).",
+    differences="Pool projections of 96 in 4c and 4d make modules as wide as printed; "
+    "average pools leave the border out, as Caffe2's. Caffe's pixels (not verified).",
 )
 
 SEPARABLE = replace(
     INCEPTION_V2,
     name="inception_v2_separable",
     trunk=partial(
-        trunk, late=96, first=separable, stem_pool=same_max_pool, padding="same"
+        trunk, late=96, first=separable, stem_pool=same_max_pool, padding=("same", "same")
     ),
     conv=replace(conv_bn, use_bias=False, dropout=0.2),
     preprocessing="tf",

@@ -12,9 +12,10 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, avg_pool, branch, concat, conv_bn, halve, max_pool
+from cnnzoo.blocks import Conv, branch, concat, conv_bn, halve
 from cnnzoo.heads import aux_conv, pooled_head
 from cnnzoo.models.inception_v3 import module
+from cnnzoo.pools import avg_pool, max_pool
 from cnnzoo.spec import AuxHead, Paper, Spec, Stem, with_stem
 
 ROW, COLUMN = (1, 7), (7, 1)

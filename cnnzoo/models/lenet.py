@@ -18,9 +18,10 @@ from typing import Literal, get_args
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv, conv_relu, max_pool
+from cnnzoo.blocks import Conv, conv_relu
 from cnnzoo.errors import UsageError
 from cnnzoo.heads import dense_head, pooled_head
+from cnnzoo.pools import max_pool
 from cnnzoo.spec import Paper, Spec
 
 Subsampling = Literal["max", "average", "trainable"]
@@ -85,7 +86,7 @@ def variant(spec: Spec, *, subsampling: Subsampling = "max") -> Spec:
             f"lenet5 has no subsampling {subsampling!r}; expected one of "
             f"{', '.join(get_args(Subsampling))}"
         )
-    return replace(spec, trunk=partial(spec.trunk, subsample=SUBSAMPLING[subsampling]))
+    return spec.with_trunk(subsample=SUBSAMPLING[subsampling])
 
 
 LENET5 = Spec(

@@ -36,7 +36,7 @@ def variant(spec: Spec, *, depth: int = 2, width: int = 512) -> Spec:
             f"mlp needs at least one hidden layer of one unit; got depth={depth}, "
             f"width={width}"
         )
-    return replace(spec, trunk=partial(spec.trunk, depth=depth, width=width))
+    return spec.with_trunk(depth=depth, width=width)
 
 
 MLP = Spec(

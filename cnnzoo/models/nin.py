@@ -18,7 +18,8 @@ from functools import partial
 
 from keras import KerasTensor, initializers, layers
 
-from cnnzoo.blocks import Block, Conv, Padding, ceil_max_pool, chain, conv_relu, no_pool
+from cnnzoo.blocks import Block, Conv, chain, conv_relu
+from cnnzoo.pools import Padding, ceil_max_pool, no_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 
 # size of each mlpconv's first convolution, and the filters of all; the last lacks classes

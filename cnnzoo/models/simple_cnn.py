@@ -10,9 +10,10 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, conv_relu, max_pool
+from cnnzoo.blocks import Conv, conv_bn, conv_relu
 from cnnzoo.errors import UsageError
 from cnnzoo.heads import dense_head, pooled_head
+from cnnzoo.pools import max_pool
 from cnnzoo.spec import Spec
 
 
@@ -63,8 +64,7 @@ def variant(
         )
     head = pooled_head if global_pooling else dense_head
     return replace(
-        spec,
-        trunk=partial(spec.trunk, filters=filters, pools=pools),
+        spec.with_trunk(filters=filters, pools=pools),
         head=partial(head, hidden=dense),
         conv=conv_bn if batch_norm else conv_relu,
     )

@@ -11,9 +11,10 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, max_pool, prelu, prelu_per_pixel
+from cnnzoo.blocks import Conv, conv_bn, prelu, prelu_per_pixel
 from cnnzoo.heads import pooled_head
 from cnnzoo.models.resnet import bottleneck, trunk
+from cnnzoo.pools import max_pool
 from cnnzoo.spec import Paper, Spec
 
 

@@ -18,9 +18,10 @@ from functools import partial
 
 from keras import initializers
 
-from cnnzoo.blocks import ceil_max_pool, conv_relu, lrn, max_pool
+from cnnzoo.blocks import conv_relu, lrn
 from cnnzoo.heads import dense_head
 from cnnzoo.models import alexnet
+from cnnzoo.pools import ceil_max_pool, max_pool
 from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem
 
 contrast = partial(lrn, alpha=5e-4, k=2.0)  # alpha is divided by the window of five
