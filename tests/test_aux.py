@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from parity import images, randomise
 from PIL import Image
 
 import cnnzoo
@@ -22,6 +23,7 @@ from cnnzoo.zoo import build, find, smallest_side
 
 LENET = find("lenet_gap")
 HELPED = [name for name, spec in SPECS.items() if "aux_heads" in spec.own_options]
+SOME = [HELPED[0], *(pytest.param(name, marks=pytest.mark.proof) for name in HELPED[1:])]
 
 
 def mean(x, *, conv, name):
@@ -178,43 +180,47 @@ def test_logits(digits, tmp_path):
 def test_a_file_holds_every_classifier(trained, digits):
     model, out, _, _ = trained
     again = helped(weights=out / "model.keras")
-    images = digits.images[:8]
+    some = digits.images[:8]
     for one, other in zip(
-        again.predict(images, verbose=0), model.predict(images, verbose=0), strict=True
+        again.predict(some, verbose=0), model.predict(some, verbose=0), strict=True
     ):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        HELPED[0],
-        *(pytest.param(name, marks=pytest.mark.proof) for name in HELPED[1:]),
-    ]
-    if HELPED
-    else [],
-)
-def test_a_network_of_the_catalog_trains_and_is_loaded(name, tmp_path):
+def of_catalog(name: str, **options) -> keras.Model:
+    """With its auxiliary classifiers, at the smallest size that these take."""
     spec = SPECS[name]
     assert spec.variant is not None
     side = smallest_side(spec.variant(spec, aux_heads=True))
     assert side >= cnnzoo.model_info(name).min_size
-    model = build(
-        name, aux_heads=True, input_shape=(side, side, 3), classes=3, dropout=0.0
-    )
-    pixels = np.random.default_rng(0).integers(0, 255, (6, side, side, 3), np.uint8)
+    shape = (side, side, 3)
+    return build(name, aux_heads=True, input_shape=shape, classes=3, **options)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_network_of_the_catalog_is_loaded(name, tmp_path):
+    model = of_catalog(name)
+    randomise(model)
+    again = cnnzoo.load(cnnzoo.save(model, tmp_path / "model.keras"))
+    assert again.cnnzoo == model.cnnzoo
+    assert again.cnnzoo.options["aux_heads"] is True
+    x = images(model.input_shape[1])
+    for one, other in zip(again(x), model(x), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", ["inception_v1", "inception_v2", "inception_v3"])
+def test_a_network_of_the_catalog_trains(name, tmp_path):
+    model = of_catalog(name, dropout=0.0)
+    shape = (6, *model.input_shape[1:])
+    pixels = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
     source = Images(pixels, np.arange(6) % 3, tuple("abc"))
     history = fit(model, source, source, tmp_path, Settings(epochs=1, batch_size=3))
     weights = [head.loss_weight for head in model.cnnzoo.spec.aux_heads]
     others = (history[f"val_aux{i + 1}_loss"][0] for i in range(len(weights)))
     total = history["val_loss"][0] + np.dot(weights, list(others))
     assert history["val_total_loss"][0] == pytest.approx(total, rel=1e-4)
-    again = cnnzoo.load(tmp_path / "model.keras")
-    assert again.cnnzoo.options["aux_heads"] is True
-    for one, other in zip(
-        again.predict(pixels, verbose=0), model.predict(pixels, verbose=0), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_a_file_needs_keras_alone(trained):

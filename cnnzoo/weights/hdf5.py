@@ -20,6 +20,7 @@ from cnnzoo.weights.tensors import Key, Stored, Tensor
 # What h5py raises on a file whose bytes are not what they were.
 DAMAGE = (OSError, KeyError, RuntimeError, AttributeError, ValueError, TypeError)
 LARGEST_TEXT = 16 << 20  # bytes of one attribute; a thousand names take some ten thousand
+SHOWN = 80  # letters of a file's names, in messages
 CHUNK = 1 << 20  # bytes that a chunk may take beyond its array
 WEIGHT = re.compile(  # at the end of the names in older files
     r"(?:.*?[/_])?(depthwise_kernel|pointwise_kernel|kernel|bias|gamma|beta|moving_mean"
@@ -71,8 +72,8 @@ def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Stored:
     for key, tensor in tensors:
         if key in found:
             raise UnsafeFileError(
-                f"{where} holds two layers named {key.layer!r}; expected each once, so "
-                "do not use it and get it again from where it was made"
+                f"{where} holds two layers named {key.layer[:SHOWN]!r}; expected each "
+                "once, so do not use it and get it again from where it was made"
             )
         found[key] = tensor
     return found
@@ -85,8 +86,9 @@ def _new_layers(layers: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
         inside = [part for part in layer if part not in STATE]
         if inside:
             raise WeightFileError(
-                f"{where} has {inside[0]!r} inside the layer {group!r}; expected nothing "
-                "but weights there, so give the file of a model without models as layers"
+                f"{where} has {inside[0][:SHOWN]!r} inside the layer "
+                f"{group[:SHOWN]!r}; expected nothing but weights there, so give the file "
+                "of a model without models as layers"
             )
         if "vars" not in layer:
             continue
@@ -95,7 +97,7 @@ def _new_layers(layers: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
         (name,) = _text(weights, "name", where) if named else (group,)
         kind = re.sub(r"_\d+$", "", group)
         for place in weights:
-            label = f"{name}/{place}"
+            label = f"{name[:SHOWN]}/{place[:SHOWN]}"
             yield Key(name, place), _tensor(weights, place, label, kind, None, where)
 
 
@@ -110,7 +112,7 @@ def _old_layers(root: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
                 group = _group(group, folder, where)
             known = WEIGHT.fullmatch(path)
             weight = known[1] if known else None
-            label = f"{name}/{weight or last}"
+            label = f"{name[:SHOWN]}/{weight or last[:SHOWN]}"
             yield (
                 Key(name, str(place)),
                 _tensor(group, last, label, None, weight, where),
@@ -155,7 +157,7 @@ def _group(parent: h5py.Group, key: str, where: str) -> h5py.Group:
     group = _member(parent, key, where, key)
     if not isinstance(group, h5py.Group):
         raise WeightFileError(
-            f"{where} has an array where layers stand, {key!r}; get it again"
+            f"{where} has an array where layers stand, {key[:SHOWN]!r}; get it again"
         )
     return group
 
@@ -207,6 +209,6 @@ def _read(data: h5py.Dataset, bfloat16: bool, where: str) -> np.ndarray:
 
 def _elsewhere(where: str, name: str) -> UnsafeFileError:
     return UnsafeFileError(
-        f"{where} refers to data outside itself for {name!r}; expected numbers in the "
-        "file, so do not use it"
+        f"{where} refers to data outside itself for {name[:SHOWN]!r}; expected "
+        "numbers in the file, so do not use it"
     )

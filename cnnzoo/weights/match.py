@@ -1,7 +1,7 @@
 """Which tensor of a source goes into which weight of a model."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import keras
@@ -55,14 +55,14 @@ def match(
     if problems:
         raise WeightFileError(
             f"{source} does not fit {model.name}, which is unchanged: "
-            f"{'; '.join(problems[:5])} ({len(problems)} differences); "
+            f"{'; '.join(problems[:5])[:500]} ({len(problems)} differences); "
             f"{_advice(own, names, stored)}"
         )
     return pairs, skipped
 
 
 def _names(
-    model: keras.Model, layers: Iterable[str], stored: Stored, source: str
+    model: keras.Model, layers: Collection[str], stored: Stored, source: str
 ) -> Names:
     """Our own names, or keras.applications' where the source has none of ours."""
     known = {key.layer for key in stored}

@@ -1,7 +1,7 @@
 """How a table of names is read: rows of patterns, and layers that Keras only counts."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from cnnzoo.errors import WeightFileError
@@ -28,7 +28,7 @@ class Table:
         return layer.removesuffix("_bn") in self.counted or bool(self._by_row(layer))
 
     def names(
-        self, layers: Iterable[str], known: Iterable[str], source: str
+        self, layers: Collection[str], known: Collection[str], source: str
     ) -> dict[str, str]:
         """Their name for each of our layers that has one, and for those of the head.
 
@@ -68,7 +68,7 @@ class Table:
         return None
 
 
-def _numbers(kind: str, names: Iterable[str]) -> Mapping[int, str]:
+def _numbers(kind: str, names: Collection[str]) -> Mapping[int, str]:
     """The names "conv2d", "conv2d_1", ... by their number."""
     matches = (re.fullmatch(rf"{kind}(?:_(\d+))?", name) for name in names)
     return {int(match[1] or 0): match[0] for match in matches if match}

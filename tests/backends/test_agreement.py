@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras.layers import GlobalAveragePooling2D
 from parity import SPREAD, images, randomise, relative
 
 import cnnzoo
@@ -23,6 +24,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
+from cnnzoo.spec import AuxHead
 from cnnzoo.train.run import Settings, fit
 from cnnzoo.zoo import build
 
@@ -158,17 +160,33 @@ def test_a_network_takes_the_same_steps(digits: Images, tmp_path: Path):
     agree("steps", told.T, probabilities(model, digits))
 
 
-def test_training_saving_loading(digits: Images, tmp_path: Path):
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_training_saving_loading(data_format: str, digits: Images, tmp_path: Path):
     keras.utils.set_random_seed(0)
-    model = build("lenet_gap", include_preprocessing=True)
-    settings = Settings(epochs=20, batch_size=10, learning_rate=5e-3)
+    settings = Settings(epochs=6, batch_size=10, learning_rate=3e-3)
+    with layout(data_format):
+        model = build("simple_cnn", filters=(8, 16), pools=2, include_preprocessing=True)
+        history = fit(model, digits, digits, tmp_path, settings)
+        assert history["loss"][-1] < history["loss"][0] / 2
+        again = cnnzoo.load(tmp_path / "model.keras")
+        best = int(np.argmin(history["val_loss"]))
+        accuracy = cnnzoo.evaluate(again, digits).accuracy
+        assert accuracy == pytest.approx(history["val_accuracy"][best])
+    assert relative(probabilities(again, digits), probabilities(model, digits)) <= BOUND
+
+
+def test_training_with_an_auxiliary_classifier(digits: Images, tmp_path: Path):
+    """The same three steps, and each loss under its own name."""
+    helper = AuxHead("stage1_pool", lambda x, conv, name: GlobalAveragePooling2D()(x))
+    model = build(
+        replace(SPECS["lenet5"], aux_heads=(helper,)), include_preprocessing=True
+    )
+    randomise(model)
+    settings = Settings(epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.01)
     history = fit(model, digits, digits, tmp_path, settings)
-    assert history["loss"][-1] < history["loss"][0] / 2
-    again = cnnzoo.load(tmp_path / "model.keras")
-    best = int(np.argmin(history["val_loss"]))
-    accuracy = cnnzoo.evaluate(again, digits).accuracy
-    assert accuracy == pytest.approx(history["val_accuracy"][best])
-    assert accuracy > 0.5
+    names = ("loss", "aux1_loss", "total_loss", "val_loss", "val_aux1_loss")
+    agree("helped", np.array([history[name] for name in names]).T)
+    assert probabilities(model, digits).shape == (60, 10)
 
 
 def test_a_file_that_tensorflow_wrote(digits: Images):
