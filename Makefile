@@ -1,4 +1,4 @@
-# Two commands for everybody: `make demo` and `make test`. Each makes the environment in
+# For everybody: `make demo`, `make test`, `make proofs`. Each makes the environment in
 # .venv from this project's files, once; later runs need no network. `make test-backends`
 # does so with .venv-backends, since TensorFlow alone must be enough for the others.
 

@@ -17,7 +17,7 @@ from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.cifar_resnet import Shortcut
 from cnnzoo.models.index import ModelInfo, model_info
 from cnnzoo.models.lenet import Subsampling
-from cnnzoo.spec import Activation, Stem
+from cnnzoo.spec import Activation, Preprocess, Stem
 from cnnzoo.zoo import build
 
 Weights = str | Path | None
@@ -41,6 +41,7 @@ class Builder(Protocol):
         name: str | None = None,
         *,
         include_preprocessing: bool = False,
+        preprocessing: str | Preprocess | None = None,
         dropout: float | None = None,
         activation: Activation = None,
         kernel_initializer: Initializer = None,
@@ -59,6 +60,7 @@ class Common(TypedDict, total=False):
     classifier_activation: Activation
     name: str | None
     include_preprocessing: bool
+    preprocessing: str | Preprocess | None
     dropout: float | None
     activation: Activation
     kernel_initializer: Initializer

@@ -9,6 +9,7 @@ from keras import KerasTensor, layers
 
 from cnnzoo.blocks import channel_axis
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import Activation, Spec
 from cnnzoo.weights.load import check_source
 
@@ -26,6 +27,7 @@ def arguments(
     class_names: Sequence[str] | None,
     kernel_initializer: str | keras.Initializer | None,
     include_top: bool,
+    aux_heads: bool,
     pooling: str | None,
     classes: int | None,
     classifier_activation: Activation,
@@ -47,6 +49,11 @@ def arguments(
             f"{spec.name} without its top has no classifier to activate; got "
             f"classifier_activation={classifier_activation!r} with include_top=False, so "
             "leave one of them out"
+        )
+    if not include_top and aux_heads:
+        raise UsageError(
+            f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
+            "aux_heads=True with include_top=False, so leave one of them out"
         )
     if class_names is not None and classes not in (None, len(class_names)):
         raise UsageError(
@@ -92,9 +99,16 @@ def _known(kind: str, value: object, get: Callable, examples: str) -> None:
 
 
 def too_small(spec: Spec, height: object, width: object, smallest: int) -> UsageError:
+    remedies = ["enlarge the images"]
+    remedies += ["leave aux_heads out"] if spec.aux_heads else []
+    as_published = SPECS.get(spec.name) is spec
+    remedies += (
+        ['use stem="small"'] if as_published and "stem" in spec.own_options else []
+    )
+    heads = " with aux_heads" if spec.aux_heads else ""
     return UsageError(
-        f"{spec.name} needs images of at least {smallest}x{smallest} pixels; got "
-        f"{height}x{width}, so enlarge the images or choose a network with a smaller "
+        f"{spec.name}{heads} needs images of at least {smallest}x{smallest} pixels; got "
+        f"{height}x{width}, so {', '.join(remedies)} or choose a network with a smaller "
         "minimum"
     )
 

@@ -7,12 +7,13 @@ two `aux_*` functions draw what stands before an auxiliary classifier.
 from collections.abc import Sequence
 from dataclasses import replace
 
+import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.blocks import Conv
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import UsageError, unknown
 from cnnzoo.pools import avg_pool
-from cnnzoo.spec import Activation
+from cnnzoo.spec import Activation, Spec
 
 
 def classify(
@@ -57,9 +58,66 @@ def pooled_head(
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
 
 
-def aux_dense(
-    x: KerasTensor, *, conv: Conv, name: str, dropout: float = 0.7
-) -> KerasTensor:
+def classifiers(
+    features: KerasTensor,
+    aux: Sequence[KerasTensor],
+    spec: Spec,
+    classes: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+) -> KerasTensor | list[KerasTensor]:
+    """The head's output, or a list of it and the auxiliary classifiers' outputs.
+
+    Two classes with a sigmoid need one unit.
+
+    Args:
+        aux: what the auxiliary classifiers see, from `aux_inputs`.
+    """
+    units = 1 if classes == 2 and is_sigmoid(activation) else classes
+    predictions = spec.head(features, units, activation, conv=conv)
+    others = [
+        conv.dense(x, units, activation=activation, name=f"aux{i}_predictions")
+        for i, x in enumerate(aux, start=1)
+    ]
+    return [predictions, *others] if others else predictions
+
+
+def is_sigmoid(activation: Activation) -> bool:
+    return keras.activations.get(activation) is keras.activations.sigmoid
+
+
+def aux_inputs(
+    features: KerasTensor,
+    inputs: list[KerasTensor],
+    spec: Spec,
+    conv: Conv,
+    dropout: float | None = None,
+) -> list[KerasTensor]:
+    """What each auxiliary classifier of the row sees, (b, n).
+
+    Args:
+        inputs: what `features` are made from.
+        dropout: rate in place of the rows' own, 0 to below 1.
+
+    Raises:
+        UsageError: the row names a layer that the trunk does not have.
+    """
+    if not spec.aux_heads:
+        return []
+    trunk = keras.Model(inputs, features)
+    layer_names = [layer.name for layer in trunk.layers]
+    ends = []
+    for i, aux in enumerate(spec.aux_heads, start=1):
+        if aux.after not in layer_names:
+            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, layer_names)
+        own = replace(conv, dropout=aux.dropout if dropout is None else dropout)
+        x = trunk.get_layer(aux.after).output
+        ends.append(aux.trunk(x, conv=own, name=f"aux{i}"))
+    return ends
+
+
+def aux_dense(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
     """GoogLeNet's: pool, 1x1 convolution, 1024 units; (b, h, w, c) to (b, 1024).
 
     Section 5 of Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
@@ -70,7 +128,7 @@ def aux_dense(
     x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
     x = conv(x, 128, 1, name=f"{name}_conv")
     x = flatten(x, name=f"{name}_flatten")
-    return replace(conv, dropout=dropout).hidden(x, 1024, name=f"{name}_dense")
+    return conv.hidden(x, 1024, name=f"{name}_dense")
 
 
 def aux_conv(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
@@ -92,8 +150,8 @@ def flatten(x: KerasTensor, *, name: str) -> KerasTensor:
     """
     if None in x.shape[1:]:
         raise UsageError(
-            "a head that flattens needs images of one size: expected a height and a "
-            "width in input_shape, got None; give both, or use include_top=False"
+            f"a head that flattens ({name}) needs images of one size: expected a height "
+            "and a width in input_shape, got None; give both, or leave the head out"
         )
     return layers.Flatten(name=name)(x)
 

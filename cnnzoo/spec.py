@@ -76,11 +76,13 @@ class AuxHead:
     Attributes:
         after: the layer whose output it sees.
         trunk: what stands between that layer and the classifier.
+        dropout: rate of its dropout, 0 to 1, where it has some.
         loss_weight: of its loss in the sum that training minimises.
     """
 
     after: str
     trunk: AuxTrunk
+    dropout: float = 0.7
     loss_weight: float = 0.3
 
 

@@ -1,7 +1,6 @@
 """build(): a Spec becomes a keras.Model here and nowhere else."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
@@ -10,18 +9,18 @@ from typing import Any, Literal
 import keras
 from keras import KerasTensor, layers
 
-from cnnzoo import checks, graph
+from cnnzoo import checks, sizes
 from cnnzoo.blocks import Conv, activation_block, channel_axis
 from cnnzoo.built import Built, plain
 from cnnzoo.data import preprocess
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.fast import accelerate
+from cnnzoo.heads import aux_inputs, classifiers
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Activation, Preprocess, Spec
 from cnnzoo.weights.load import load_weights
 
 FEATURES = "features"  # the seam: in every model, the layer between trunk and head
-LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
 
 
 def find(name: str) -> Spec:
@@ -77,9 +76,9 @@ def build(
             pixels of 0 to 255.
         preprocessing: a mode of `preprocess_input` other than the network's own.
         dropout: rate in place of the paper's, 0 to below 1.
-        activation: in place of the paper's, a Keras name, "prelu", or a function. The
-            stems of ResNet and GoogLeNet pool over a border of zeros, which an
-            activation with negative values can see.
+        activation: in place of the paper's, a Keras name, "prelu", or a function.
+            ResNet's stem and pools that round up, as Caffe's, add a border of zeros,
+            which an activation with negative values can see.
         kernel_initializer: in place of the paper's.
         class_names: one a class, in the order of the outputs; `save` keeps them.
         weight_decay: L2 penalty on every convolution and dense kernel, as
@@ -103,6 +102,7 @@ def build(
         class_names=class_names,
         kernel_initializer=kernel_initializer,
         include_top=include_top,
+        aux_heads=bool(options.get("aux_heads")),
         pooling=pooling,
         classes=classes,
         classifier_activation=classifier_activation,
@@ -112,7 +112,7 @@ def build(
     )
     conv = _conv(spec.conv, activation, kernel_initializer, weight_decay, dropout)
     images = _images(spec, input_shape, input_tensor)
-    _check_size(spec, images)
+    sizes.check(spec, images)
     if classes is None:
         classes = len(class_names) if class_names else spec.classes
     classes = int(classes)
@@ -122,11 +122,11 @@ def build(
     if include_preprocessing:
         x = preprocess.draw(x, mode, axis=channel_axis())
     inputs = [images] if input_tensor is None else keras.utils.get_source_inputs(images)
-    with _large_enough(spec, images):
+    with sizes.large_enough(spec, images):
         x = layers.Identity(name=FEATURES)(spec.trunk(x, conv=conv))
-        aux = _aux_heads(x, inputs, spec, conv) if include_top else []
+        aux = aux_inputs(x, inputs, spec, conv, dropout) if include_top else []
     if include_top:
-        x = _top(x, aux, spec, conv, classes, classifier_activation)
+        x = classifiers(x, aux, spec, classes, classifier_activation, conv=conv)
     elif pooling:
         checks.maps(spec, x)
         x = checks.POOLINGS[pooling](name="head_pool")(x)
@@ -167,16 +167,6 @@ def sketch(model: str | Spec, **arguments: Any) -> keras.Model:
         return build(model, **arguments)
 
 
-def smallest_side(spec: Spec) -> int:
-    """The smallest height and width that the network takes, computed from its graph."""
-    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
-        images = keras.Input(_layout((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2])))
-        features = spec.trunk(images, conv=spec.conv)
-        aux = _aux_heads(features, [images], spec, spec.conv)
-        trunk = keras.Model(images, [features, *aux])
-    return max(spec.floor, graph.smallest_side(trunk))
-
-
 def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
     """The spec with the family's own options applied."""
     spec = find(model) if isinstance(model, str) else model
@@ -185,47 +175,6 @@ def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
             shared = [p for p in signature(build).parameters if p != "options"]
             raise unknown(f"option of {spec.name}", option, [*shared, *spec.own_options])
     return spec.variant(spec, **options) if spec.variant and options else spec
-
-
-def _top(
-    features: KerasTensor,
-    aux: list[KerasTensor],
-    spec: Spec,
-    conv: Conv,
-    classes: int,
-    classifier_activation: Activation,
-) -> KerasTensor | list[KerasTensor]:
-    """The head's output, or a list of it and the auxiliary classifiers' outputs.
-
-    Two classes with a sigmoid need one unit.
-    """
-    one_unit = classes == 2 and classifier_activation == "sigmoid"
-    units = 1 if one_unit else classes
-    predictions = spec.head(features, units, classifier_activation, conv=conv)
-    if not aux:
-        return predictions
-    return [
-        predictions,
-        *(
-            conv.dense(
-                x, units, activation=classifier_activation, name=f"aux{i}_predictions"
-            )
-            for i, x in enumerate(aux, start=1)
-        ),
-    ]
-
-
-def _aux_heads(
-    features: KerasTensor, inputs: list[KerasTensor], spec: Spec, conv: Conv
-) -> list[KerasTensor]:
-    """What each auxiliary classifier of the row sees, (b, n)."""
-    if not spec.aux_heads:
-        return []
-    layers_so_far = keras.Model(inputs, features)
-    return [
-        aux.trunk(layers_so_far.get_layer(aux.after).output, conv=conv, name=f"aux{i}")
-        for i, aux in enumerate(spec.aux_heads, start=1)
-    ]
 
 
 def _conv(
@@ -259,49 +208,9 @@ def _images(
                 f"{spec.name} got an input_tensor of shape {shape} and another "
                 f"input_shape={tuple(input_shape)}; leave input_shape out"
             )
-        checks.rank(spec, shape, _layout(spec.input_shape))
+        checks.rank(spec, shape, sizes.layout(spec.input_shape))
         return input_tensor
-    wanted = _layout(spec.input_shape) if input_shape is None else input_shape
+    wanted = sizes.layout(spec.input_shape) if input_shape is None else input_shape
     shape = tuple(wanted) if isinstance(wanted, tuple | list) else (wanted,)
-    checks.rank(spec, shape, _layout(spec.input_shape))
+    checks.rank(spec, shape, sizes.layout(spec.input_shape))
     return keras.Input(shape, name="images")
-
-
-def _check_size(spec: Spec, images: KerasTensor) -> None:
-    """Images below the paper's size are held against the computed minimum."""
-    height, width, _ = _rows_first(tuple(images.shape[1:]))
-    side = min((side for side in (height, width) if side is not None), default=None)
-    if side is None or side >= min(spec.input_shape[:2]):
-        return
-    known = catalog.SPECS.get(spec.name) is spec
-    smallest = index.model_info(spec.name).min_size if known else spec.floor
-    if side < smallest:
-        raise checks.too_small(spec, height, width, smallest)
-
-
-@contextmanager
-def _large_enough(spec: Spec, images: KerasTensor) -> Iterator[None]:
-    """Where a layer is left with no pixels, the error says what the network needs."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except ValueError as error:
-        height, width, _ = _rows_first(tuple(images.shape[1:]))
-        if height is None or width is None:
-            raise
-        smallest = smallest_side(spec)
-        if min(height, width) >= smallest:
-            raise
-        raise checks.too_small(spec, height, width, smallest) from error
-
-
-def _layout(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """(h, w, c) as Keras wants it: (c, h, w) where channels come first."""
-    height, width, channels = shape
-    return (channels, height, width) if channel_axis() == 1 else shape
-
-
-def _rows_first(shape: tuple) -> tuple:
-    """The reverse of `_layout`."""
-    return (*shape[1:], shape[0]) if channel_axis() == 1 else shape

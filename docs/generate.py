@@ -19,9 +19,10 @@ import pages
 from cnnzoo import files, graph
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, every_model
+from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Spec
 from cnnzoo.weights.applications import tags
-from cnnzoo.zoo import sketch, smallest_side
+from cnnzoo.zoo import sketch
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"

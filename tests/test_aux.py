@@ -17,9 +17,10 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import open_source
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
+from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import AuxHead
 from cnnzoo.train.run import BestCheckpoint, Settings, fit
-from cnnzoo.zoo import build, find, smallest_side
+from cnnzoo.zoo import build, find, sketch
 
 LENET = find("lenet_gap")
 HELPED = [name for name, spec in SPECS.items() if "aux_heads" in spec.own_options]
@@ -246,3 +247,54 @@ def test_what_the_graph_tells(tmp_path: Path):
     assert figures.stages(model)[:4] == b"\x89PNG"
     with pytest.raises(cnnzoo.UsageError, match="1 and 3"):
         graph.cut_points(model)
+
+
+def dropouts(model: keras.Model) -> dict[str, float]:
+    return {
+        layer.name: layer.rate
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Dropout)
+    }
+
+
+def test_dropout_is_the_papers_or_the_callers_in_every_head():
+    paper = sketch("inception_v1", aux_heads=True)
+    names = ["head_dropout", "aux1_dense_dropout", "aux2_dense_dropout"]
+    assert dropouts(paper) == dict(zip(names, [0.4, 0.7, 0.7], strict=True))
+    assert dropouts(sketch("inception_v1", aux_heads=True, dropout=0.0)) == {}
+    half = sketch("inception_v1", aux_heads=True, dropout=0.5)
+    assert set(dropouts(half).values()) == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "message"),
+    [
+        (
+            "inception_v1",
+            {"include_top": False},
+            "without its top has no classifiers, nor auxiliary ones",
+        ),
+        (
+            "inception_v1",
+            {"input_shape": (64, 64, 3)},
+            "inception_v1 with aux_heads needs images of at least 79x79 pixels; got "
+            "64x64, so enlarge the images, leave aux_heads out or",
+        ),
+        (
+            "googlenet_bn",
+            {"input_shape": (None, None, 3)},
+            r"a head that flattens \(aux1_flatten\) needs images of one size",
+        ),
+    ],
+)
+def test_what_cannot_be(network, arguments, message):
+    with pytest.raises(cnnzoo.UsageError, match=message):
+        sketch(network, aux_heads=True, **arguments)
+
+
+def test_a_layer_that_the_trunk_lacks():
+    wrong = replace(SPEC, aux_heads=(AuxHead("stage1_pol", mean),))
+    with pytest.raises(
+        cnnzoo.UsageError, match=r"stage1_pol'; did you mean 'stage1_pool"
+    ):
+        build(wrong)

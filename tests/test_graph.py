@@ -6,7 +6,8 @@ from keras import layers
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.zoo import LARGEST_SIDE, build, find, sketch, smallest_side
+from cnnzoo.sizes import LARGEST_SIDE, smallest_side
+from cnnzoo.zoo import build, find, sketch
 
 
 def diamond() -> keras.Model:

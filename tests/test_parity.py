@@ -1,7 +1,7 @@
 """Networks give the numbers of their references, with the same random weights.
 
-The references are keras.applications, and definitions in NumPy that stand apart from
-cnnzoo: `reference_googlenet` and `reference_nets`. Weights go over by name.
+The references are definitions in NumPy that stand apart from cnnzoo:
+`reference_googlenet` and `reference_nets`. Weights go over by name.
 """
 
 import re
@@ -19,95 +19,11 @@ import cnnzoo
 
 proof = pytest.mark.proof
 
-# keras.applications ----------------------------------------------------------------
-
-APPLICATIONS = {
-    "vgg16": keras.applications.VGG16,
-    "vgg19": keras.applications.VGG19,
-    "resnet50": keras.applications.ResNet50,
-    "resnet101": keras.applications.ResNet101,
-    "resnet152": keras.applications.ResNet152,
-}
 LOGITS = {"classifier_activation": None}
-HEADLESS = {"include_top": False}
-
-
-def name_in_applications(layer: str) -> str:
-    """What keras.applications calls the layer that is `layer` here."""
-    fixed = {
-        "head_dense1": "fc1",
-        "head_dense2": "fc2",
-        "predictions": "predictions",
-        "stem_conv": "conv1_conv",
-        "stem_conv_bn": "conv1_bn",
-    }
-    if layer in fixed:
-        return fixed[layer]
-    vgg = re.fullmatch(r"stage(\d)_conv(\d)", layer)
-    if vgg:
-        return f"block{vgg[1]}_conv{vgg[2]}"
-    resnet = re.fullmatch(r"stage(\d)_block(\d+)_(?:conv(\d)|shortcut)(_bn)?", layer)
-    assert resnet, f"no name for {layer}"
-    stage, block, number, norm = resnet.groups()
-    return f"conv{int(stage) + 1}_block{block}_{number or 0}_{'bn' if norm else 'conv'}"
 
 
 def weighted(model: keras.Model) -> dict[str, keras.Layer]:
     return {layer.name: layer for layer in model.layers if layer.weights}
-
-
-def copied(theirs: keras.Model, ours: keras.Model) -> None:
-    """Gives ours their weights, layer by layer, and checks that none is left over."""
-    sources = weighted(theirs)
-    names = {layer: name_in_applications(layer) for layer in weighted(ours)}
-    assert sorted(names.values()) == sorted(sources)
-    for layer, name in names.items():
-        target = ours.get_layer(layer)
-        assert type(target) is type(sources[name])
-        if isinstance(target, keras.layers.BatchNormalization):
-            # The last digits of 1.001e-5 are lost in the outputs' rounding.
-            assert target.epsilon == sources[name].epsilon
-        target.set_weights(sources[name].get_weights())
-
-
-def same_as_applications(record: Record, name: str, side: int, options: dict) -> None:
-    options = {**options, "input_shape": (side, side, 3)}
-    theirs = APPLICATIONS[name](weights=None, **options)
-    ours = cnnzoo.build(name, **options)
-    randomise(theirs)
-    copied(theirs, ours)
-    assert ours.count_params() == theirs.count_params()
-    x = images(side)
-    part = {"include_top": "features", "classifier_activation": "logits"}
-    what = next((part[key] for key in options if key in part), "probabilities")
-    compare(
-        record,
-        name,
-        f"{what}, {side} px",
-        "keras.applications",
-        ours(x, training=False),
-        theirs(x, training=False),
-    )
-
-
-@pytest.mark.parametrize(("name", "side"), [("vgg16", 64), ("resnet50", 64)])
-def test_applications_features(record: Record, name: str, side: int):
-    same_as_applications(record, name, side, HEADLESS)
-
-
-def test_applications_features_at_an_odd_size(record: Record):
-    same_as_applications(record, "resnet50", 75, HEADLESS)
-
-
-@proof
-@pytest.mark.parametrize("name", APPLICATIONS)
-@pytest.mark.parametrize(
-    ("side", "options"),
-    [(224, {}), (224, LOGITS), (224, HEADLESS), (197, HEADLESS)],
-    ids=["probabilities", "logits", "features", "odd"],
-)
-def test_applications(record: Record, name: str, side: int, options: dict):
-    same_as_applications(record, name, side, options)
 
 
 # GoogLeNet, Caffe's and the one with two dense layers --------------------------------

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from parity import randomise
 
 import cnnzoo
 from cnnzoo.errors import UnsafeFileError
+from cnnzoo.weights.formats import WEIGHTS_MEMBER
 from cnnzoo.weights.load import load_weights, save_weights
 from cnnzoo.weights.match import match
 from cnnzoo.weights.names import Table
@@ -504,6 +506,24 @@ def test_an_attribute_that_crashes_hdf5(files, tmp_path):
     assert text in content
     path.write_bytes(content.replace(text, b"\x19\xff" + text[2:]))
     refused(path, "'name' that is not text")
+
+
+@pytest.mark.parametrize("form", ["new", "archive"])
+def test_a_heap_that_hdf5_walks_for_ever(files, form, tmp_path):
+    """The first of its objects is free space of no length."""
+    path = Path(shutil.copy(files[form], tmp_path / files[form].name))
+    content = bytearray(path.read_bytes())
+    first = content.index(b"GCOL") + 16
+    content[first : first + 16] = bytes(16)
+    if form == "archive":
+        start = content.index(b"\x89HDF")
+        with zipfile.ZipFile(files[form]) as archive:
+            size = archive.getinfo(WEIGHTS_MEMBER).file_size
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(WEIGHTS_MEMBER, bytes(content[start : start + size]))
+    else:
+        path.write_bytes(content)
+    refused(path, "holds a heap of texts without an end; it was damaged, so get it again")
 
 
 @pytest.mark.parametrize("form", ["new", "old"])

@@ -19,7 +19,7 @@ SMALL = (32, 32, 3)
     ("arguments", "message"),
     [
         ({"model": "vgg15"}, r"unknown model 'vgg15'; did you mean 'vgg1\d'"),
-        ({"model": "zzzz"}, r"unknown model 'zzzz'; known: inception_v1, "),
+        ({"model": "zzzz"}, r"unknown model 'zzzz'; known: alexnet, "),
         ({"input_shape": (16, 16, 3)}, r"vgg16 needs .* at least 32x32 .* got 16x16"),
         ({"input_shape": (16, 16)}, r"three whole numbers above 0 such as \(224"),
         ({"input_shape": (16, 16, 3, 1)}, "three whole numbers above 0"),
@@ -39,7 +39,7 @@ SMALL = (32, 32, 3)
         ({"input_shape": (64, -64, 3)}, "three whole numbers above 0"),
         ({"classes": True}, "whole number of classes"),
         ({"class_names": ("a", "b"), "classes": 3}, "got 2 class_names and classes=3"),
-        ({"weights": "imagenet"}, "vgg16 has no weights 'imagenet'; expected None or"),
+        ({"weights": "imagenette"}, "expected None, 'imagenet' or the path of a file"),
         ({"kernel_initializer": "garb"}, "Keras has no initialiser 'garb'"),
         ({"clases": 10}, "unknown option of vgg16 'clases'; did you mean 'classes'"),
         ({"model": "VGG16"}, "unknown model 'VGG16'; did you mean 'vgg16'"),

@@ -47,7 +47,7 @@ SHORTCUTS = {"A": zero_channels, "B": Conv.linear}
 
 def variant(spec: Spec, *, shortcut: Shortcut = "A") -> Spec:
     """`shortcut`: of blocks that change the shape, "B" for a 1x1 convolution and BN."""
-    if shortcut not in SHORTCUTS:
+    if shortcut not in tuple(SHORTCUTS):
         raise unknown("shortcut", shortcut, SHORTCUTS)
     parameters = spec.parameters if shortcut == "A" else None
     return replace(spec.with_trunk(project=SHORTCUTS[shortcut]), parameters=parameters)

@@ -19,6 +19,7 @@ from functools import partial
 from keras import KerasTensor, initializers, layers
 
 from cnnzoo.blocks import Block, Conv, chain, conv_relu
+from cnnzoo.heads import is_sigmoid
 from cnnzoo.pools import Padding, ceil_max_pool, no_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 
@@ -75,7 +76,7 @@ def map_head(
     The ReLU of the maps is left out before a sigmoid, which could not fall under one
     half behind it.
     """
-    draw = conv.linear if activation == "sigmoid" else conv
+    draw = conv.linear if is_sigmoid(activation) else conv
     x = draw(x, units, 1, name="head_conv")
     x = layers.GlobalAveragePooling2D(name="head_pool")(x)
     return layers.Activation(activation, name="predictions")(x)

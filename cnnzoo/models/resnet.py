@@ -117,7 +117,20 @@ KERAS = replace(
     floor=32,
     differences="Convolutions have biases; BN epsilon 1.001e-5, as keras.applications.",
 )
-ROWS = {  # what it is like, blocks by stage, published parameters, MACs
+Row = tuple[Spec, tuple[int, ...], int, int | None]
+
+
+def specs(rows: dict[str, Row]) -> list[Spec]:
+    """By name: what it is like, blocks by stage, published parameters, MACs."""
+    return [
+        replace(
+            like.with_trunk(repeats=repeats), name=name, parameters=parameters, macs=macs
+        )
+        for name, (like, repeats, parameters, macs) in rows.items()
+    ]
+
+
+ROWS: dict[str, Row] = {
     "resnet18": (PLAIN, (2, 2, 2, 2), 11_689_512, None),
     "resnet34": (PLAIN, (3, 4, 6, 3), 21_797_672, None),
     "resnet50_paper": (V1, (3, 4, 6, 3), 25_557_032, None),
@@ -130,13 +143,4 @@ ROWS = {  # what it is like, blocks by stage, published parameters, MACs
     "resnet101": (KERAS, (3, 4, 23, 3), 44_707_176, 7_570_194_432),
     "resnet152": (KERAS, (3, 8, 36, 3), 60_419_944, 11_282_415_616),
 }
-SPECS = [
-    replace(
-        like,
-        name=name,
-        trunk=partial(like.trunk, repeats=repeats),
-        parameters=parameters,
-        macs=macs,
-    )
-    for name, (like, repeats, parameters, macs) in ROWS.items()
-]
+SPECS = specs(ROWS)

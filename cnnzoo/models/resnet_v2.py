@@ -123,7 +123,7 @@ KERAS = replace(
     "image; convolutions have biases where no normalisation follows.",
     floor=32,
 )
-ROWS = {  # what it is like, blocks by stage, published parameters, MACs
+ROWS: dict[str, resnet.Row] = {
     "resnet18_v2": (BASIC, (2, 2, 2, 2), 11_687_720, None),
     "resnet34_v2": (BASIC, (3, 4, 6, 3), 21_795_880, None),
     "resnet50_v2_timm": (TIMM, (3, 4, 6, 3), 25_549_352, None),
@@ -131,13 +131,4 @@ ROWS = {  # what it is like, blocks by stage, published parameters, MACs
     "resnet101_v2": (KERAS, (3, 4, 23, 3), 44_675_560, 7_194_476_544),
     "resnet152_v2": (KERAS, (3, 8, 36, 3), 60_380_648, 10_906_697_728),
 }
-SPECS = [
-    replace(
-        like,
-        name=name,
-        trunk=partial(like.trunk, repeats=repeats),
-        parameters=parameters,
-        macs=macs,
-    )
-    for name, (like, repeats, parameters, macs) in ROWS.items()
-]
+SPECS = resnet.specs(ROWS)

@@ -11,7 +11,7 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, prelu, prelu_per_pixel
+from cnnzoo.blocks import Conv, conv_bn_prelu, prelu, prelu_per_pixel
 from cnnzoo.heads import pooled_head
 from cnnzoo.models.resnet import bottleneck, trunk
 from cnnzoo.pools import max_pool
@@ -44,7 +44,7 @@ SMALL_RESNET = Spec(
         stem_pool=partial(max_pool, size=3, strides=2),
     ),
     head=pooled_head,
-    conv=replace(conv_bn, act=prelu_per_pixel),
+    conv=replace(conv_bn_prelu, act=prelu_per_pixel),
     input_shape=(28, 28, 1),
     classes=10,
     preprocessing="samplewise",

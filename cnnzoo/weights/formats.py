@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import h5py
@@ -115,16 +116,19 @@ def open_weights(path: str | Path, limit: int) -> Iterator[Stored]:
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     if start == HDF5:
+        with path.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
+            hdf5.check_heaps(content, str(path))
         with hdf5.refusing_damage(str(path)):
             file = h5py.File(path, "r")
         with file:
             yield hdf5.stored(file, str(path))
     elif path.suffix == ".keras" or start.startswith(ZIP):
         with open_archive(path) as archive:
-            content = io.BytesIO(_read_member(archive, WEIGHTS_MEMBER, limit))
+            member = _read_member(archive, WEIGHTS_MEMBER, limit)
         where = f"{WEIGHTS_MEMBER} of {path}"
+        hdf5.check_heaps(member, where)
         with hdf5.refusing_damage(where):
-            file = h5py.File(content, "r")
+            file = h5py.File(io.BytesIO(member), "r")
         with file:
             yield hdf5.stored(file, where)
     else:

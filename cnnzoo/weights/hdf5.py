@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import ceil, prod
+from math import prod
+from mmap import mmap
+from struct import unpack_from
 
 import h5py
 import numpy as np
@@ -17,6 +19,7 @@ import numpy as np
 from cnnzoo.errors import CnnzooError, UnsafeFileError, WeightFileError
 from cnnzoo.weights.tensors import Key, Stored, Tensor
 
+HEAP = b"GCOL\1\0\0\0"
 # What h5py raises on a file whose bytes are not what they were.
 DAMAGE = (OSError, KeyError, RuntimeError, AttributeError, ValueError, TypeError)
 LARGEST_TEXT = 16 << 20  # bytes of one attribute; a thousand names take some ten thousand
@@ -53,6 +56,30 @@ def stored(file: h5py.File, where: str) -> Stored:
     )
 
 
+def check_heaps(content: bytes | mmap, where: str) -> None:
+    """Refuses heaps of texts that would keep HDF5 walking for ever.
+
+    A heap is its mark, a size, and objects: index, length, padded to eight bytes; what
+    is free has index 0, and a length that counts its header (HDF5 file format, III.E).
+
+    Raises:
+        WeightFileError: an object has no end, or ends behind its heap.
+    """
+    start = content.find(HEAP)
+    while start >= 0:
+        place = start + 16
+        end = start + int.from_bytes(content[start + 8 : place], "little")
+        while place + 16 <= min(end, len(content)):
+            index, length = unpack_from("<H6xQ", content, place)
+            place += 16 + -(-length // 8) * 8 if index else length or end
+        if place > end or end > len(content):
+            raise WeightFileError(
+                f"{where} holds a heap of texts without an end; it was damaged, so get "
+                "it again"
+            )
+        start = content.find(HEAP, start + 1)
+
+
 @contextmanager
 def refusing_damage(where: str) -> Iterator[None]:
     """Errors of h5py become one of ours."""
@@ -87,8 +114,8 @@ def _new_layers(layers: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
         if inside:
             raise WeightFileError(
                 f"{where} has {inside[0][:SHOWN]!r} inside the layer "
-                f"{group[:SHOWN]!r}; expected nothing but weights there, so give the file "
-                "of a model without models as layers"
+                f"{group[:SHOWN]!r}; expected nothing but weights there, so give the "
+                "file of a model without models as layers"
             )
         if "vars" not in layer:
             continue
@@ -188,7 +215,7 @@ def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:
     if data.chunks is None:
         whole = data.id.get_storage_size() == data.nbytes
     else:
-        chunks = [ceil(n / m) for n, m in zip(data.shape, data.chunks, strict=True)]
+        chunks = [-(-n // m) for n, m in zip(data.shape, data.chunks, strict=True)]
         size = prod(data.chunks) * data.dtype.itemsize
         whole = data.id.get_num_chunks() == prod(chunks) and size <= data.nbytes + CHUNK
     if not whole:

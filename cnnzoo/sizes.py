@@ -1,0 +1,66 @@
+"""What image sizes a network takes, and how Keras lays an image out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+from keras import KerasTensor
+
+from cnnzoo import checks, graph
+from cnnzoo.blocks import channel_axis
+from cnnzoo.errors import UsageError
+from cnnzoo.heads import aux_inputs
+from cnnzoo.models import catalog, index
+from cnnzoo.spec import Spec
+
+LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
+
+
+def smallest_side(spec: Spec) -> int:
+    """The smallest height and width that the network takes, computed from its graph."""
+    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
+        images = keras.Input(layout((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2])))
+        features = spec.trunk(images, conv=spec.conv)
+        aux = aux_inputs(features, [images], spec, spec.conv)
+        trunk = keras.Model(images, [features, *aux])
+    return max(spec.floor, graph.smallest_side(trunk))
+
+
+def check(spec: Spec, images: KerasTensor) -> None:
+    """Images below the paper's size are held against the computed minimum."""
+    height, width, _ = rows_first(tuple(images.shape[1:]))
+    side = min((side for side in (height, width) if side is not None), default=None)
+    if side is None or side >= min(spec.input_shape[:2]):
+        return
+    known = catalog.SPECS.get(spec.name) is spec
+    smallest = index.model_info(spec.name).min_size if known else spec.floor
+    if side < smallest:
+        raise checks.too_small(spec, height, width, smallest)
+
+
+@contextmanager
+def large_enough(spec: Spec, images: KerasTensor) -> Iterator[None]:
+    """Where a layer is left with no pixels, the error says what the network needs."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except ValueError as error:
+        height, width, _ = rows_first(tuple(images.shape[1:]))
+        if height is None or width is None:
+            raise
+        smallest = smallest_side(spec)
+        if min(height, width) >= smallest:
+            raise
+        raise checks.too_small(spec, height, width, smallest) from error
+
+
+def layout(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(h, w, c) as Keras wants it: (c, h, w) where channels come first."""
+    height, width, channels = shape
+    return (channels, height, width) if channel_axis() == 1 else shape
+
+
+def rows_first(shape: tuple) -> tuple:
+    """The reverse of `layout`."""
+    return (*shape[1:], shape[0]) if channel_axis() == 1 else shape
