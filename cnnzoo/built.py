@@ -68,3 +68,9 @@ def plain(value: object) -> object:
     if isinstance(value, np.ndarray | list | tuple):
         return tuple(plain(item) for item in value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def network_of(model: keras.Model) -> str | None:
+    """The catalog's name of a network; None for one that is not from there."""
+    built = getattr(model, "cnnzoo", None)
+    return built.catalog_name if isinstance(built, Built) else None

@@ -228,6 +228,14 @@ def test_imagenet_on_the_small_stem(fetched):
             "for images of 224x224 pixels; got 64x96, so resize the images or use",
         ),
         (
+            {"model": "vgg16", "stem": "small"},
+            "for the paper's stem; leave stem out or use include_top=False",
+        ),
+        (
+            {"preprocessing": "unit"},
+            "for pixels prepared as 'caffe'; leave preprocessing out",
+        ),
+        (
             {"activation": "prelu", "include_top": False},
             "without numbers for stem_conv_act, .* leave the options out that add these",
         ),

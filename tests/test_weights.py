@@ -278,6 +278,30 @@ def test_another_network(files):
         match(vgg, of_model(resnet), "it")
 
 
+def test_another_network_whose_layers_fit(tmp_path):
+    """LRN stands elsewhere in CaffeNet, but every kernel fits."""
+    options = {"input_shape": (67, 67, 3), "include_top": False}
+    alexnet, caffenet = build("alexnet", **options), build("caffenet", **options)
+    path = cnnzoo.save(alexnet, tmp_path / "alexnet.keras")
+    before = [weight.numpy() for weight in caffenet.weights]
+    for source in (alexnet, path):
+        with pytest.raises(
+            cnnzoo.WeightFileError,
+            match=r"holds the weights of alexnet, and caffenet is caffenet, .*"
+            "build alexnet instead",
+        ):
+            load_weights(caffenet, source)
+    for weight, value in zip(caffenet.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+    own = build(replace(find("caffenet"), name="own"), **options)
+    assert len(load_weights(own, alexnet).loaded) == 10  # a Spec of one's own may
+
+
+@pytest.mark.parametrize("source", [None, 5, ["a.keras"]])
+def test_what_is_no_source(source):
+    refused(source, "from a model or the path of a file; got a", cnnzoo.UsageError)
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

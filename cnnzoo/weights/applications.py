@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import keras
 
 from cnnzoo.built import described
+from cnnzoo.data.preprocess import resolve
 from cnnzoo.errors import DownloadError, UsageError
 from cnnzoo.nodes import rows_first
 from cnnzoo.weights.names import Table
@@ -189,6 +190,11 @@ def _unfit(model: keras.Model, row: Table) -> str | None:
             f"for images of {size[0]}x{size[1]} pixels; got {height}x{width}, so "
             "resize the images or use include_top=False"
         )
+    if flattens and options.get("stem", "paper") != "paper":
+        return "for the paper's stem; leave stem out or use include_top=False"
+    if built.preprocessing != resolve(built.spec.preprocessing):
+        mode = built.spec.preprocessing
+        return f"for pixels prepared as {mode!r}; leave preprocessing out"
     names = [layer.name for layer in model.layers if layer.weights]
     strangers = [name for name in names if not row.has(name)]
     if strangers:

@@ -138,6 +138,21 @@ def open_weights(path: str | Path, limit: int) -> Iterator[Stored]:
         )
 
 
+def network(path: str | Path) -> str | None:
+    """The catalog's name of the network in a file of `cnnzoo.save`, else None.
+
+    Raises:
+        WeightFileError: what `cnnzoo.save` noted is damaged.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    with open_archive(path) as archive:
+        name = (
+            read_card(archive).get("name") if CARD_MEMBER in archive.namelist() else None
+        )
+    return name if isinstance(name, str) else None
+
+
 def has_ending(path: str | Path) -> bool:
     """Whether weight files are named like that."""
     return Path(path).suffix in ENDINGS

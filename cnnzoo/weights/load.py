@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cnnzoo.built import network_of
 from cnnzoo.errors import UsageError, WeightFileError
 from cnnzoo.files import replacing
 from cnnzoo.weights import applications, formats
@@ -38,14 +39,16 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
         WeightFileError: the source is damaged or does not fit; the model is unchanged.
         DownloadError: keras.applications could not fetch its file.
     """
-    if not isinstance(source, str | Path):
-        return _load(model, of_model(source), f"the model {source.name!r}")
-    if source == applications.IMAGENET:
-        twin = applications.pretrained(model)
-        return _load(model, of_model(twin), f"keras.applications' {source} weights")
-    limit = OPTIMISER * model.count_params() + HEADERS
-    with formats.open_weights(source, limit) as stored:
-        return _load(model, stored, str(source))
+    if isinstance(source, str | Path):
+        return _load_named(model, source)
+    if not isinstance(source, keras.Model):
+        raise UsageError(
+            f"weights come from a model or the path of a file; got a "
+            f"{type(source).__name__}, so pass one of these"
+        )
+    where = f"the model {source.name!r}"
+    _check_network(model, network_of(source), where)
+    return _load(model, of_model(source), where)
 
 
 def save_weights(model: keras.Model, path: str | Path) -> Path:
@@ -77,6 +80,27 @@ def check_source(network: str, weights: object) -> None:
         raise UsageError(
             f"{network} has no weights {str(weights)[:200]!r}; expected None{tag} or the "
             f"path of a file that ends in {' or '.join(formats.ENDINGS)}"
+        )
+
+
+def _load_named(model: keras.Model, source: str | Path) -> LoadReport:
+    """From a file, or from keras.applications by its tag."""
+    if source == applications.IMAGENET:
+        twin = applications.pretrained(model)
+        return _load(model, of_model(twin), f"keras.applications' {source} weights")
+    limit = OPTIMISER * model.count_params() + HEADERS
+    with formats.open_weights(source, limit) as stored:
+        _check_network(model, formats.network(source), str(source))
+        return _load(model, stored, str(source))
+
+
+def _check_network(model: keras.Model, found: str | None, source: str) -> None:
+    """Two networks may have layers of the same names and shapes, and not be the same."""
+    expected = network_of(model)
+    if None not in (expected, found) and expected != found:
+        raise WeightFileError(
+            f"{source} holds the weights of {found}, and {model.name} is {expected}, "
+            f"whose graph computes other numbers with them; build {found} instead"
         )
 
 
