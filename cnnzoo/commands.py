@@ -132,6 +132,7 @@ def train(args: Namespace) -> None:
 
     from cnnzoo import figures, files
     from cnnzoo.data.source import open_source
+    from cnnzoo.sizes import layout
     from cnnzoo.train.run import fit
     from cnnzoo.zoo import build
 
@@ -142,7 +143,7 @@ def train(args: Namespace) -> None:
     shape = _image_shape(source, network, args)
     model = build(
         args.model,
-        input_shape=shape,
+        input_shape=layout(shape),
         classes=len(source.class_names),
         include_preprocessing=True,
         preprocessing=_preprocessing(args.preprocessing, learned),

@@ -6,7 +6,6 @@ from math import inf, isfinite
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from cnnzoo import files
 from cnnzoo.built import described
@@ -15,6 +14,7 @@ from cnnzoo.data.source import Source, feed, renumbered
 from cnnzoo.errors import DatasetError, TrainingError, UsageError
 from cnnzoo.nodes import channels_first, rows_first
 from cnnzoo.saving import save
+from cnnzoo.train import losses
 from cnnzoo.weights.load import load_weights
 
 MODEL_FILE = "model.keras"
@@ -129,7 +129,7 @@ def fit(
     out = Path(out)
     names = described(model).class_names or tuple(train.class_names)
     _check_classes(model, train)
-    loss = _loss(model, settings.loss)
+    loss = losses.choose(model, settings.loss)
     _compile(model, loss, settings)
     fed = partial(_fed, model, loss, settings)
     learned = fed(renumbered(train, names), shuffle=True)
@@ -156,7 +156,7 @@ def _compile(model: keras.Model, loss: keras.Loss | str, settings: Settings) -> 
         model.compile(optimizer, loss, metrics=["accuracy"])
         return
     others = described(model).spec.aux_heads
-    own = _per_image(loss)
+    own = losses.per_image(loss)
 
     def figures(*more: str) -> list:
         return [keras.metrics.MeanMetricWrapper(own, name=MEAN_LOSS), *more]
@@ -169,14 +169,6 @@ def _compile(model: keras.Model, loss: keras.Loss | str, settings: Settings) -> 
     )
 
 
-def _per_image(loss: keras.Loss | str):
-    """The loss as a function that gives one number for each image."""
-    function = keras.losses.get(loss)
-    if not isinstance(function, keras.Loss):
-        return function
-    return type(function).from_config({**function.get_config(), "reduction": None})
-
-
 def _fed(
     model: keras.Model,
     loss: keras.Loss | str,
@@ -187,7 +179,7 @@ def _fed(
 ):
     """Images and labels as the model and the loss take them."""
     return feed(
-        _targets(source, loss, model.outputs[0].shape[-1]),
+        losses.targets(source, loss, model.outputs[0].shape[-1]),
         rows_first(model, model.input_shape[1:]),
         settings.batch_size,
         preprocessing=described(model).outside,
@@ -281,46 +273,3 @@ def _optimizer(settings: Settings) -> keras.Optimizer:
     if settings.learning_rate is not None:
         optimizer.learning_rate = settings.learning_rate
     return optimizer
-
-
-def _loss(model: keras.Model, name: str | None) -> keras.Loss | str:
-    """The loss of that name, or the cross-entropy that fits the classifier."""
-    logits = described(model).options["classifier_activation"] is None
-    one_unit = model.outputs[0].shape[-1] == 1
-    if name is None:
-        if one_unit:
-            return keras.losses.BinaryCrossentropy(from_logits=logits)
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
-    if logits or (one_unit and "categorical" in name.lower()):
-        gives = "logits" if logits else "one probability"
-        raise UsageError(
-            f"the loss {name!r} takes a probability for each class, and {model.name!r} "
-            f"gives {gives}; leave the loss out"
-        )
-    try:
-        loss = keras.losses.get(name)
-        rows = _one_hot(np.zeros(2, int), 2)
-        loss(np.zeros(2) if _is_sparse(name) else rows, rows)
-    except Exception as error:  # each loss refuses in its own way
-        raise UsageError(
-            f"Keras has no loss {name!r} for classes; expected a name such as "
-            "sparse_categorical_crossentropy, categorical_crossentropy or "
-            "mean_squared_error"
-        ) from error
-    return name
-
-
-def _is_sparse(loss: str) -> bool:
-    """Whether the loss takes class numbers, by either of Keras's spellings."""
-    return loss.lower().startswith("sparse")
-
-
-def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    return np.eye(classes, dtype="float32")[labels]
-
-
-def _targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
-    """The labels in the form that the loss wants: numbers, or rows with a single 1."""
-    if units == 1 or not isinstance(loss, str) or _is_sparse(loss):
-        return source
-    return replace(source, labels=_one_hot(np.asarray(source.labels), units))

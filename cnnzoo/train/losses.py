@@ -1,0 +1,65 @@
+"""The loss that fits a classifier, and the labels that fit a loss."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from cnnzoo.built import described
+from cnnzoo.data.source import Source
+from cnnzoo.errors import UsageError
+
+
+def choose(model: keras.Model, name: str | None) -> keras.Loss | str:
+    """The loss of that name, or the cross-entropy that fits the classifier.
+
+    Raises:
+        UsageError: Keras has no such loss, or it does not fit the classifier.
+    """
+    logits = described(model).options["classifier_activation"] is None
+    one_unit = model.outputs[0].shape[-1] == 1
+    if name is None:
+        if one_unit:
+            return keras.losses.BinaryCrossentropy(from_logits=logits)
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+    if logits or (one_unit and "categorical" in name.lower()):
+        gives = "logits" if logits else "one probability"
+        raise UsageError(
+            f"the loss {name!r} takes a probability for each class, and {model.name!r} "
+            f"gives {gives}; leave the loss out"
+        )
+    try:
+        loss = keras.losses.get(name)
+        rows = _one_hot(np.zeros(2, int), 2)
+        loss(np.zeros(2) if _is_sparse(name) else rows, rows)
+    except Exception as error:  # each loss refuses in its own way
+        raise UsageError(
+            f"Keras has no loss {name!r} for classes; expected a name such as "
+            "sparse_categorical_crossentropy, categorical_crossentropy or "
+            "mean_squared_error"
+        ) from error
+    return name
+
+
+def per_image(loss: keras.Loss | str):
+    """The loss as a function that gives one number for each image."""
+    function = keras.losses.get(loss)
+    if not isinstance(function, keras.Loss):
+        return function
+    return type(function).from_config({**function.get_config(), "reduction": None})
+
+
+def _is_sparse(loss: str) -> bool:
+    """Whether the loss takes class numbers, by either of Keras's spellings."""
+    return loss.lower().startswith("sparse")
+
+
+def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.eye(classes, dtype="float32")[labels]
+
+
+def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
+    """The labels in the form that the loss wants: numbers, or rows with a single 1."""
+    if units == 1 or not isinstance(loss, str) or _is_sparse(loss):
+        return source
+    return replace(source, labels=_one_hot(np.asarray(source.labels), units))
