@@ -63,16 +63,18 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
     built = keras.Model(
         model.inputs, outputs[0] if single else outputs, name=f"{model.name}_features"
     )
-    layers = {id(t): node.operation.name for node in nodes(model) for t in node.outputs}
-    fields = receptive_fields(model)
-    axis = 1 if channels_first(model) else -1
     built.feature_info = tuple(
-        Feature(
-            name,
-            layers[id(end)],
-            channels=end.shape[axis],
-            stride=fields[id(end)].step[0] if len(end.shape) == 4 else None,
-        )
-        for name, end in zip(names, outputs, strict=True)
+        _feature(model, name, end) for name, end in zip(names, outputs, strict=True)
     )
     return built
+
+
+def _feature(model: keras.Model, name: str, end: keras.KerasTensor) -> Feature:
+    layers = {id(t): node.operation.name for node in nodes(model) for t in node.outputs}
+    maps = len(end.shape) == 4
+    return Feature(
+        name,
+        layers[id(end)],
+        channels=end.shape[1 if maps and channels_first(model) else -1],
+        stride=receptive_fields(model)[id(end)].step[0] if maps else None,
+    )

@@ -140,13 +140,16 @@ def fit(
     callbacks = [best, *_patience(settings, best.monitor), history]
     _run(model, learned, held_out, settings, callbacks, verbose)
     if not isfinite(best.best):
-        raise TrainingError(
-            f"the validation loss of {model.name!r} was never finite in "
-            f"{len(history.history['loss'])} epochs, so this run left no model in {out}; "
-            "try a lower learning rate"
-        )
+        raise _never_finite(model, len(history.history["loss"]), out)
     load_weights(model, out / MODEL_FILE)
     return history.history
+
+
+def _never_finite(model: keras.Model, epochs: int, out: Path) -> TrainingError:
+    return TrainingError(
+        f"the validation loss of {model.name!r} was never finite in {epochs} epochs, so "
+        f"this run left no model in {out}; try a lower learning rate"
+    )
 
 
 def _compile(model: keras.Model, loss: keras.Loss | str, settings: Settings) -> None:
