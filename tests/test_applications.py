@@ -228,8 +228,8 @@ def test_imagenet_on_the_small_stem(fetched):
             "for images of 224x224 pixels; got 64x96, so resize the images or use",
         ),
         (
-            {"model": "vgg16", "stem": "small"},
-            "for the paper's stem; leave stem out or use include_top=False",
+            {"model": "vgg16", "stem": "small", "input_shape": (32, 32, 3)},
+            "for images of 224x224 pixels; got 32x32, so resize the images or use",
         ),
         (
             {"preprocessing": "unit"},

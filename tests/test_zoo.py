@@ -24,7 +24,7 @@ SMALL = (32, 32, 3)
         ({"input_shape": (16, 16)}, r"three whole numbers above 0 such as \(224"),
         ({"input_shape": (16, 16, 3, 1)}, "three whole numbers above 0"),
         ({"input_shape": (64, 64, None)}, "only height and width may be None"),
-        ({"input_shape": (None, None, 3)}, "a head that flattens needs images of one"),
+        ({"input_shape": (None, None, 3)}, "needs images of one size"),
         ({"classes": 0}, "at least 1; got classes=0"),
         ({"classes": 2.5}, "whole number of classes"),
         ({"pooling": "mean", "include_top": False}, "unknown pooling 'mean'"),

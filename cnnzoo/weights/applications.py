@@ -12,6 +12,7 @@ from cnnzoo.weights.names import Table
 
 IMAGENET = "imagenet"
 CLASSES, CHANNELS = 1000, 3
+FLATTENED = 7 * 7 * 512  # what VGG's dense layers see
 
 PREDICTIONS = ("predictions", "predictions")
 VGG = (
@@ -183,15 +184,13 @@ def _unfit(model: keras.Model, row: Table) -> str | None:
         )
     if channels != CHANNELS:
         return f"for {CHANNELS} channels; got {channels}, so convert the images to RGB"
-    size = built.spec.input_shape[:2]
-    flattens = any(layer.name == "head_flatten" for layer in model.layers)
-    if flattens and (height, width) != size:
+    flat = [layer for layer in model.layers if layer.name == "head_flatten"]
+    if flat and flat[0].output.shape[1] != FLATTENED:
+        size = "x".join(map(str, built.spec.input_shape[:2]))
         return (
-            f"for images of {size[0]}x{size[1]} pixels; got {height}x{width}, so "
-            "resize the images or use include_top=False"
+            f"for images of {size} pixels; got {height}x{width}, so resize the images "
+            "or use include_top=False"
         )
-    if flattens and options.get("stem", "paper") != "paper":
-        return "for the paper's stem; leave stem out or use include_top=False"
     if built.preprocessing != resolve(built.spec.preprocessing):
         mode = built.spec.preprocessing
         return f"for pixels prepared as {mode!r}; leave preprocessing out"
