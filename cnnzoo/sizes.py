@@ -28,7 +28,7 @@ def smallest_side(spec: Spec) -> int:
 
 def check(spec: Spec, images: KerasTensor) -> None:
     """Images below the paper's size are held against the computed minimum."""
-    height, width, _ = rows_first(tuple(images.shape[1:]))
+    height, width = _pixels(images)
     side = min((side for side in (height, width) if side is not None), default=None)
     if side is None or side >= min(spec.input_shape[:2]):
         return
@@ -46,7 +46,7 @@ def large_enough(spec: Spec, images: KerasTensor) -> Iterator[None]:
     except UsageError:
         raise
     except ValueError as error:
-        height, width, _ = rows_first(tuple(images.shape[1:]))
+        height, width = _pixels(images)
         if height is None or width is None:
             raise
         smallest = smallest_side(spec)
@@ -61,6 +61,7 @@ def layout(shape: tuple[int, int, int]) -> tuple[int, int, int]:
     return (channels, height, width) if channel_axis() == 1 else shape
 
 
-def rows_first(shape: tuple) -> tuple:
-    """The reverse of `layout`."""
-    return (*shape[1:], shape[0]) if channel_axis() == 1 else shape
+def _pixels(images: KerasTensor) -> tuple[int | None, int | None]:
+    """Height and width of images in Keras's layout."""
+    rows = 2 if channel_axis() == 1 else 1
+    return images.shape[rows], images.shape[rows + 1]

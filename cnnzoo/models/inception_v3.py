@@ -77,12 +77,9 @@ def module(
     return concat([*ends, conv(pooled, projection, 1, name=f"{name}_proj")], name=name)
 
 
-def trunk(
-    x: KerasTensor, *, conv: Conv, average: Block, strides: int = 2, pool: Block = POOL
-) -> KerasTensor:
-    """Images (b, h, w, c) to about (b, h / 32, w / 32, 2048); `strides` of the stem."""
-    x = pool(stem(x, conv=conv, strides=strides, pool=pool), name="stem_pool2")
-    for stage, (narrow, modules) in enumerate(STAGES, start=1):
+def stages(x: KerasTensor, table: tuple, *, conv: Conv, average: Block) -> KerasTensor:
+    """The stages of a table such as `STAGES`, each at half the size of the one before."""
+    for stage, (narrow, modules) in enumerate(table, start=1):
         if narrow:
             x = halve(x, narrow, conv=conv, name=f"stage{stage}_reduction")
         for i, row in enumerate(modules, start=1):
@@ -90,13 +87,23 @@ def trunk(
     return x
 
 
-def options(aux_after: str) -> Callable[..., Spec]:
-    """The `variant` of a row whose auxiliary classifier sees the layer `aux_after`."""
+def trunk(
+    x: KerasTensor, *, conv: Conv, average: Block, strides: int = 2, pool: Block = POOL
+) -> KerasTensor:
+    """Images (b, h, w, c) to about (b, h / 32, w / 32, 2048); `strides` of the stem."""
+    x = pool(stem(x, conv=conv, strides=strides, pool=pool), name="stem_pool2")
+    return stages(x, STAGES, conv=conv, average=average)
+
+
+def options(aux_after: str, **small: object) -> Callable[..., Spec]:
+    """The `variant` of a row whose auxiliary classifier sees the layer `aux_after`.
+
+    `small`: what its trunk takes for the small stem."""
 
     def variant(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
         """`stem`: "small" for images of 28 to 64 pixels; `aux_heads`: a second classifier
         behind stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
-        spec = with_stem(spec, stem, strides=1, pool=no_pool)
+        spec = with_stem(spec, stem, **small)
         aux = (AuxHead(aux_after, aux_conv),)
         return replace(spec, aux_heads=aux) if aux_heads else spec
 
@@ -122,7 +129,7 @@ INCEPTION_V3 = Spec(
     differences="The released stem, five convolutions and two pools for six and one; BN "
     "without a scale and no dropout, as in keras.applications.",
     floor=75,
-    variant=options("stage2_block4_concat"),
+    variant=options("stage2_block4_concat", strides=1, pool=no_pool),
 )
 
 TORCHVISION = replace(

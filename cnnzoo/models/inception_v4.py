@@ -12,11 +12,11 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, branch, concat, conv_bn, halve
-from cnnzoo.heads import aux_conv, pooled_head
-from cnnzoo.models.inception_v3 import module
+from cnnzoo.blocks import Conv, branch, concat, conv_bn
+from cnnzoo.heads import pooled_head
+from cnnzoo.models.inception_v3 import options, stages
 from cnnzoo.pools import avg_pool, max_pool
-from cnnzoo.spec import AuxHead, Paper, Spec, Stem, with_stem
+from cnnzoo.spec import Paper, Spec
 
 ROW, COLUMN = (1, 7), (7, 1)
 SMALL_ROW, SMALL_COLUMN = (1, 3), (3, 1)
@@ -30,8 +30,12 @@ B = (
 C = ((256, 1),), ((384, 1),), ((384, 1), (448, SMALL_COLUMN), (512, SMALL_ROW))
 TO_17 = ((384, 3),), ((192, 1), (224, 3), (256, 3))  # 35x35 pixels to 17x17
 TO_8 = ((192, 1), (192, 3)), ((256, 1), (256, ROW), (320, COLUMN), (320, 3))
-# What halves the image; modules, their branches, filters behind the pool, of the forks
-STAGES = (((), 4, A, 96, 0), (TO_17, 7, B, 128, 0), (TO_8, 3, C, 256, 256))
+# What halves the image; then branches, filters behind the pool, of the forks
+STAGES = (
+    ((), 4 * ((A, 96, 0),)),
+    (TO_17, 7 * ((B, 128, 0),)),
+    (TO_8, 3 * ((C, 256, 256),)),
+)
 
 
 def stem(x: KerasTensor, *, conv: Conv, strides: int) -> KerasTensor:
@@ -59,22 +63,8 @@ def trunk(x: KerasTensor, *, conv: Conv, strides: int = 2) -> KerasTensor:
     `strides` are those of the stem.
     """
     average = partial(avg_pool, size=3, strides=1, padding="same")
-    draw = partial(module, conv=conv, average=average)
     x = stem(x, conv=conv, strides=strides)
-    for stage, (narrow, count, branches, width, fork) in enumerate(STAGES, start=1):
-        if narrow:
-            x = halve(x, narrow, conv=conv, name=f"stage{stage}_reduction")
-        for i in range(1, count + 1):
-            x = draw(x, branches, width, fork, name=f"stage{stage}_block{i}")
-    return x
-
-
-def variant(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
-    """`stem`: "small" for images of 28 to 64 pixels has no strides; `aux_heads`: a second
-    classifier behind stage 2."""
-    spec = with_stem(spec, stem, strides=1)
-    aux = (AuxHead("stage2_block7_concat", aux_conv),)
-    return replace(spec, aux_heads=aux) if aux_heads else spec
+    return stages(x, STAGES, conv=conv, average=average)
 
 
 SPECS = [
@@ -96,6 +86,6 @@ SPECS = [
         parameters=42_679_816,
         differences="The order of row and column convolutions is the released network's; "
         "BN has a scale, as timm's.",
-        variant=variant,
+        variant=options("stage2_block7_concat", strides=1),
     )
 ]
