@@ -1,40 +1,18 @@
-"""Faster ways for stock layers to compute the same numbers.
+"""BatchNormalization on TensorFlow through its fused kernel, which Keras does not use."""
 
-A layer keeps its class, so that files hold stock layers only: the instance gets another
-`call`, in front of the class's own. Today: BatchNormalization on TensorFlow through the
-fused kernel, which Keras does not use. Other backends keep the portable path.
-"""
-
-from types import MethodType
-
-import keras
 from keras import layers
 
 KERNEL_TYPES = ("float16", "bfloat16", "float32")
 
 
-def accelerate(model: keras.Model) -> keras.Model:
-    """Gives the layers of any Keras model their fast paths, in place; returns it.
-
-    Outputs, gradients and moving statistics stay the same within float rounding, a
-    frozen layer's state stays bit-equal, and what is saved does not change. A layer
-    that has no faster way here is left alone.
-    """
-    if keras.backend.backend() == "tensorflow":
-        for layer in model._flatten_layers():
-            if type(layer) is layers.BatchNormalization and _fusible(layer):
-                layer.call = MethodType(_fused_batch_norm, layer)
-    return model
-
-
-def _fusible(layer: layers.BatchNormalization) -> bool:
+def fits(layer: layers.BatchNormalization) -> bool:
     """Whether the kernel, which has channels last and no options, does the same."""
     spec = layer.input_spec
     last = spec is not None and spec.ndim == 4 and layer.axis in (-1, 3)
     return last and not layer.synchronized and not getattr(layer, "renorm", False)
 
 
-def _fused_batch_norm(self, inputs, training=None, mask=None):
+def call(self, inputs, training=None, mask=None):
     """Keras's BatchNormalization.call for (b, h, w, c), as one kernel.
 
     The kernel has float16, bfloat16 and float32 images, and float32 statistics as Keras

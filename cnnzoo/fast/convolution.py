@@ -1,0 +1,49 @@
+"""Convolutions on TensorFlow: groups one by one, small images by fewer products."""
+
+from keras import layers
+
+from cnnzoo.fast import winograd
+from cnnzoo.fast.context import learning
+
+
+def fits(layer: layers.Conv2D) -> bool:
+    """Whether the layer has groups, or a kernel that `winograd` has products for."""
+    if layer.data_format != "channels_last" or layer.dilation_rate != (1, 1):
+        return False
+    plain = layer.strides == (1, 1) and layer.padding == "same"
+    return layer.groups > 1 or (plain and layer.kernel_size == (3, 3))
+
+
+def convolution_op(self, inputs, kernel):
+    """Keras's Conv2D.convolution_op for (b, h, w, c).
+
+    Keras compiles grouped convolutions with XLA, which is slow on a CPU. Small images
+    take fewer products only where the network learns, so that what a trained network
+    says stays the same bit by bit.
+    """
+    if self.groups > 1:
+        return _grouped(self, inputs, kernel)
+    _, height, width, channels = inputs.shape
+    if (
+        height is not None
+        and width is not None
+        and learning(self)
+        and inputs.dtype == kernel.dtype == "float32"
+        and winograd.worth_it(height, width, channels, self.filters)
+    ):
+        return winograd.convolve(inputs, kernel)
+    return type(self).convolution_op(self, inputs, kernel)
+
+
+def _grouped(layer, inputs, kernel):
+    import tensorflow as tf
+
+    parts = [
+        tf.nn.conv2d(images, filters, layer.strides, layer.padding.upper())
+        for images, filters in zip(
+            tf.split(inputs, layer.groups, axis=-1),
+            tf.split(kernel, layer.groups, axis=-1),
+            strict=True,
+        )
+    ]
+    return tf.concat(parts, axis=-1)

@@ -1,0 +1,47 @@
+"""Local response normalisation on TensorFlow: one loop over the images each way."""
+
+from collections.abc import Callable
+from functools import cache
+
+from cnnzoo.fast.context import learning
+from cnnzoo.layers import LocalResponseNormalization
+
+
+def fits(layer: LocalResponseNormalization) -> bool:
+    return True
+
+
+def call(self, inputs):
+    """LocalResponseNormalization.call; a network that does not learn takes that.
+
+    What XLA compiles is left out of inference, since converters to other formats cannot
+    read it.
+
+    Args:
+        inputs: any shape with a channel axis, of any type of float.
+    """
+    if not (learning(self) and inputs.dtype.is_floating):
+        return type(self).call(self, inputs)
+    import tensorflow as tf
+
+    way = _compiled(self.size, self.alpha, self.beta, self.k, self.axis)
+    return tf.cast(way(inputs), self.compute_dtype)
+
+
+@cache
+def _compiled(size: int, alpha: float, beta: float, k: float, axis: int) -> Callable:
+    """The layer's formula with its gradient, as XLA compiles them.
+
+    The gradient computes the energy anew: that is faster than to read it again.
+    """
+    import tensorflow as tf
+
+    layer = LocalResponseNormalization(size, alpha, beta, k, axis, name="lrn")
+    forward = tf.function(layer.normalised, jit_compile=True)
+    backward = tf.function(layer.gradient, jit_compile=True)
+
+    @tf.custom_gradient
+    def lrn(x):
+        return forward(x), lambda upstream: backward(x, upstream)
+
+    return lrn

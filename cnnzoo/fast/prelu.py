@@ -1,0 +1,52 @@
+"""PReLU on TensorFlow: one pass over the images each way where Keras takes seven."""
+
+from functools import cache
+
+from keras import layers
+
+from cnnzoo.fast.context import learning
+
+
+def fits(layer: layers.PReLU) -> bool:
+    return True
+
+
+def call(self, inputs):
+    """Keras's PReLU.call; a network that does not learn takes Keras's own.
+
+    What XLA compiles is left out of inference, since converters to other formats cannot
+    read it.
+
+    Args:
+        inputs: (b, ...), of any type of float.
+    """
+    if not learning(self):
+        return type(self).call(self, inputs)
+    import tensorflow as tf
+
+    return _prelu()(inputs, tf.convert_to_tensor(self.alpha))
+
+
+@cache
+def _prelu():
+    """What XLA makes one loop of, each way; made when TensorFlow is there."""
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def forward(x, slope):
+        return tf.where(x > 0, x, slope * x)
+
+    @tf.function(jit_compile=True)
+    def backward(x, slope, upstream):
+        nothing = tf.zeros_like(x)  # Keras's gradient at 0 too
+        to_x = tf.where(x > 0, upstream, tf.where(x < 0, slope * upstream, nothing))
+        to_slope = tf.cast(tf.where(x < 0, x * upstream, nothing), tf.float32)
+        shared = [0, *(i for i, n in enumerate(slope.shape, start=1) if n == 1)]
+        to_slope = tf.reshape(tf.reduce_sum(to_slope, shared), slope.shape)
+        return to_x, tf.cast(to_slope, slope.dtype)
+
+    @tf.custom_gradient
+    def prelu(x, slope):
+        return forward(x, slope), lambda upstream: backward(x, slope, upstream)
+
+    return prelu
