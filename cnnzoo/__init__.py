@@ -70,6 +70,7 @@ __all__ = [
     "ZFNet512",
     "accelerate",
     "build",
+    "configure",
     "decode",
     "decode_predictions",
     "evaluate",
@@ -154,6 +155,7 @@ if TYPE_CHECKING:
     from cnnzoo.models.index import ModelInfo, list_models, model_info
     from cnnzoo.saving import load, save
     from cnnzoo.spec import Paper, Preprocess, Spec
+    from cnnzoo.startup import configure
     from cnnzoo.weights.load import load_weights, save_weights
     from cnnzoo.weights.report import LoadReport
     from cnnzoo.zoo import build
@@ -161,6 +163,7 @@ else:
     # Where each name lives; the names of networks live in `builders`.
     _HOMES = {
         "accelerate": "fast",
+        "configure": "startup",
         "build": "zoo",
         "CnnzooError": "errors",
         "DatasetError": "errors",

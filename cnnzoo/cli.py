@@ -1,4 +1,4 @@
-"""The command line: arguments in, exit code out. What a verb does stands in commands.py.
+"""The command line: arguments in, exit code out. What verbs do stands in verbs/.
 
 Exit codes: 0 ok, 1 bad input, 2 usage, 3 input/output, 4 unsafe file, 130 and 143 for
 Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 
 import cnnzoo
-from cnnzoo import commands
 from cnnzoo.errors import CnnzooError
+from cnnzoo.verbs import catalog, trained, training
 
 DATA_HELP = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
 
@@ -24,13 +24,14 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=cnnzoo.__version__)
     top.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    top.add_argument("--threads", type=int, metavar="N", help="of one computation")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_catalog_verbs(verbs)
     _add_train(verbs)
     _add_model_verbs(verbs)
     demo = verbs.add_parser("demo", help="train, evaluate and predict in some minutes")
     demo.add_argument("--out", default="demo", metavar="DIR")
-    demo.set_defaults(run=commands.demo)
+    demo.set_defaults(run=training.demo)
     return top
 
 
@@ -40,13 +41,13 @@ def _add_catalog_verbs(verbs) -> None:
     listing.add_argument("--family")
     listing.add_argument("--weights", metavar="TAG")
     listing.add_argument("--json", action="store_true")
-    listing.set_defaults(run=commands.list_networks)
+    listing.set_defaults(run=catalog.list_networks)
 
     info = verbs.add_parser("info", help="one network: paper, counts, stages, layers")
     info.add_argument("model", metavar="NAME")
     info.add_argument("--layers", action="store_true", help="every layer")
     info.add_argument("--json", action="store_true")
-    info.set_defaults(run=commands.info)
+    info.set_defaults(run=catalog.info)
 
     plot = verbs.add_parser("plot", help="a picture of the graph, .png or .svg")
     plot.add_argument("model", metavar="NAME")
@@ -54,7 +55,7 @@ def _add_catalog_verbs(verbs) -> None:
     plot.add_argument("--shapes", action="store_true", help="show tensor shapes")
     plot.add_argument("--names", action="store_true", help="show layer names")
     plot.add_argument("--rankdir", choices=("TB", "LR"), default="TB")
-    plot.set_defaults(run=commands.plot)
+    plot.set_defaults(run=catalog.plot)
 
 
 def _add_train(verbs) -> None:
@@ -92,8 +93,22 @@ def _add_train(verbs) -> None:
     train.add_argument("--size", type=_positive(int), help="image side, pixels")
     train.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
     train.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
+    train.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="to compute in; auto is bfloat16 where this machine gains by it",
+    )
+    train.add_argument(
+        "--augment",
+        nargs="+",
+        default=(),
+        metavar="NAME[=VALUE]",
+        help="random changes, such as rotation_range=10 zoom_range=0.9,1.2 "
+        "horizontal_flip; the names are those of cnnzoo.data.augment.Augment",
+    )
     train.add_argument("--download", action="store_true", help="fetch all of MNIST")
-    train.set_defaults(run=commands.train)
+    train.set_defaults(run=training.train)
 
 
 def _add_model_verbs(verbs) -> None:
@@ -102,7 +117,7 @@ def _add_model_verbs(verbs) -> None:
     evaluate.add_argument("--model", required=True, metavar="DIR")
     evaluate.add_argument("--out", metavar="DIR", help="default: the model's folder")
     evaluate.add_argument("--json", action="store_true")
-    evaluate.set_defaults(run=commands.evaluate)
+    evaluate.set_defaults(run=trained.evaluate)
 
     predict = verbs.add_parser("predict", help="classes of images, or of a .csv")
     predict.add_argument("data", metavar="FILE", nargs="+")
@@ -110,7 +125,7 @@ def _add_model_verbs(verbs) -> None:
     predict.add_argument("--top", type=_positive(int), default=3, metavar="K")
     predict.add_argument("--out", metavar="FILE", help="submission of a .csv")
     predict.add_argument("--json", action="store_true")
-    predict.set_defaults(run=commands.predict)
+    predict.set_defaults(run=trained.predict)
 
 
 def _positive(kind: type):

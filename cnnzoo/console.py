@@ -12,7 +12,15 @@ from rich.table import Table
 WIDE = 200  # columns: a figure is never cut, a narrow terminal wraps the line
 
 
-def quiet_start() -> None:
+def start(threads: int | None) -> None:
+    """Imports Keras and makes this process fast; `threads` as `configure` takes it."""
+    _import_quietly()
+    from cnnzoo.startup import configure
+
+    configure(threads)
+
+
+def _import_quietly() -> None:
     """Imports Keras, and holds back what TensorFlow says on stderr while it starts.
 
     It writes from C++, before its own log level counts; a failed import shows all of it.
@@ -57,3 +65,13 @@ def print_pairs(pairs: dict[str, object]) -> None:
 
 def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
+
+
+def tell_ignored(source) -> None:
+    """Says on stderr which files of a folder are no images."""
+    ignored = getattr(source, "ignored", {})
+    if ignored:
+        counts = ", ".join(
+            f"{ending or 'no ending'} {n}" for ending, n in ignored.items()
+        )
+        print(f"left out, since they are no images: {counts}", file=sys.stderr)

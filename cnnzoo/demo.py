@@ -20,7 +20,8 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.report import Section, html
-from cnnzoo.train.run import Settings, fit
+from cnnzoo.train.run import fit
+from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build, sketch
 
 NETWORK = "lenet_gap"

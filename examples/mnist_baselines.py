@@ -28,7 +28,8 @@ import cnnzoo
 from cnnzoo import figures, files, graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.train.run import Settings, fit
+from cnnzoo.train.run import fit
+from cnnzoo.train.settings import Settings
 
 EVEN_OR_ODD = "even_or_odd"
 NETWORKS: dict[str, Callable[..., keras.Model]] = {

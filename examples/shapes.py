@@ -21,7 +21,8 @@ from cnnzoo import figures, files
 from cnnzoo.data.batches import load
 from cnnzoo.data.images import Folder
 from cnnzoo.inference import Evaluation
-from cnnzoo.train.run import Settings, fit
+from cnnzoo.train.run import fit
+from cnnzoo.train.settings import Settings
 
 KINDS = ("circle", "rectangle", "triangle")
 SIDE = 24  # pixels

@@ -19,7 +19,8 @@ from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import AuxHead
-from cnnzoo.train.run import BestCheckpoint, Settings, fit
+from cnnzoo.train.run import BestCheckpoint, fit
+from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build, find, sketch
 
 LENET = find("lenet_gap")
@@ -70,7 +71,7 @@ def trained(digits, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     train, validation = digits.split(0.3, seed=0)
     model = helped()
-    settings = Settings(epochs=6, batch_size=32, learning_rate=5e-3)
+    settings = Settings(epochs=6, precision="float32", batch_size=32, learning_rate=5e-3)
     return model, out, fit(model, train, validation, out, settings), validation
 
 
@@ -128,7 +129,9 @@ def test_patience_goes_by_the_main_loss(digits, tmp_path):
     model = helped()
     for layer in model.layers:
         layer.trainable = layer.name == "aux2_predictions"
-    settings = Settings(epochs=20, patience=3, batch_size=64, learning_rate=1e-2)
+    settings = Settings(
+        epochs=20, precision="float32", patience=3, batch_size=64, learning_rate=1e-2
+    )
     history = fit(model, digits, digits, tmp_path, settings)
     assert np.all(np.diff(history["val_total_loss"]) < 0)
     assert len(history["val_loss"]) == 4
@@ -154,7 +157,7 @@ def test_one_unit(pair, tmp_path):
     keras.utils.set_random_seed(1)
     model = helped(classes=2, classifier_activation="sigmoid")
     assert [tuple(output.shape) for output in model.outputs] == [(None, 1)] * 3
-    settings = Settings(epochs=5, batch_size=16, learning_rate=5e-3)
+    settings = Settings(epochs=5, precision="float32", batch_size=16, learning_rate=5e-3)
     history = fit(model, pair, pair, tmp_path, settings)
     assert set(history) == FIGURES
     result = cnnzoo.evaluate(model, pair)

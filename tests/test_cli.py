@@ -63,6 +63,7 @@ def header() -> str:
 def test_train_writes_its_files(run):
     assert {p.name for p in (run / "out").iterdir()} == {
         "model.keras",
+        "settings.json",
         "history.json",
         "curves.png",
     }

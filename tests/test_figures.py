@@ -16,7 +16,7 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import ClassReport, Evaluation
 from cnnzoo.plot import plot
 from cnnzoo.report import Section, html
-from cnnzoo.train.run import Settings
+from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import sketch
 
 

@@ -20,7 +20,8 @@ from cnnzoo.models.catalog import SPECS
 from cnnzoo.nodes import channels_first
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Preprocess
-from cnnzoo.train.run import Settings, fit
+from cnnzoo.train.run import fit
+from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build, find, sketch
 
 BOUND = 1e-4

@@ -16,7 +16,8 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
-from cnnzoo.train.run import BestCheckpoint, Settings, fit
+from cnnzoo.train.run import BestCheckpoint, fit
+from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build
 
 

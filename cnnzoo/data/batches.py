@@ -1,4 +1,4 @@
-"""The images of a folder as arrays: batch by batch, or all at once."""
+"""Images batch by batch, from a folder or from memory, and a whole folder at once."""
 
 from __future__ import annotations
 
@@ -10,73 +10,81 @@ import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
+from cnnzoo.data.augmented import augmented
 from cnnzoo.data.decode import check_target, decode
 from cnnzoo.data.images import Folder
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.errors import ImageDecodeError, UsageError
+from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 
 
 class Batches(keras.utils.PyDataset):
-    """Decodes a folder batch by batch, for `fit`, `evaluate` and `predict`.
+    """Makes images ready batch by batch, for `fit`, `evaluate` and `predict`.
 
-    A batch is (b, h, w, c) images, uint8 or preprocessed, and (b,) labels, or what
-    `adapt` makes of these; the last one may be smaller. The order depends on `seed` and
-    `epoch` alone if `fit` is told `shuffle=False`; without it Keras also shuffles the
-    order of the batches.
+    A batch is (b, h, w, c) images, uint8, augmented or preprocessed, and (b,) labels, or
+    what `adapt` makes of these; the last one may be smaller. It depends on `seed`,
+    `epoch` and its number alone, so a training may go on at any batch. For that, `fit`
+    has to be told `shuffle=False`; without it Keras also shuffles the order of the
+    batches.
 
     Attributes:
         epoch: the number of the pass to come or under way, from 0. It grows by one when
             Keras ends a pass; set it to resume.
-        fault: the error of the last file that could not be decoded, since TensorFlow
-            turns it into one of its own.
+        fault: the error of the last batch that could not be made, such as that of a
+            file that is no image, since TensorFlow turns it into one of its own.
     """
 
     def __init__(
         self,
-        folder: Folder,
+        source: Folder | Images,
         size: tuple[int, int],
         channels: int,
         batch_size: int,
         *,
         shuffle: bool,
         seed: int,
+        augment: Augment | None = None,
         preprocessing: Preprocess | None = None,
         adapt: Callable[..., tuple] | None = None,
     ) -> None:
         """Sets up the batches; no file is read yet.
 
         Args:
-            folder: the images.
+            source: the images; those in memory have `size` and `channels` already.
             size: height and width, in pixels.
-            channels: 1 or 3.
+            channels: 1 or 3 for a folder.
             batch_size: images a batch, at least 1.
-            shuffle: a new order each epoch; otherwise the folder's order.
-            seed: of the orders, at least 0.
-            preprocessing: what the pixels go through; None leaves them uint8.
+            shuffle: a new order each epoch; otherwise the source's order.
+            seed: of the orders and of what `augment` draws, at least 0.
+            augment: what happens to the pixels at random; None for nothing.
+            preprocessing: what the pixels go through after that; None leaves them.
             adapt: takes the images and labels of a batch and returns what a model
                 takes.
 
         Raises:
-            UsageError: an argument is out of its range.
+            UsageError: an argument is out of its range, or `augment` lacks statistics.
         """
         super().__init__()
-        check_target(size, channels)
+        _check_source(source, size, channels)
         if batch_size < 1 or seed < 0:
             raise UsageError(
                 f"cannot make batches of {batch_size} images with seed {seed}: "
                 "expected at least 1 image and a seed of at least 0, so pass such "
                 "numbers"
             )
-        self.folder = folder
+        if augment is not None:
+            augment.check_measured()
+        self.source = source
         self.size = size
         self.channels = channels
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
+        self.augment = augment
         self.preprocessing = preprocessing
         self.adapt = adapt
-        self.fault: ImageDecodeError | None = None
+        self.fault: Exception | None = None
         self._under_way = False
         self.epoch = 0
 
@@ -88,31 +96,41 @@ class Batches(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        count = len(self.folder)
+        count = len(self.source)
         rng = np.random.default_rng([self.seed, epoch])
         self._order = rng.permutation(count) if self.shuffle else np.arange(count)
 
     def __len__(self) -> int:
-        return math.ceil(len(self.folder) / self.batch_size)
+        return math.ceil(len(self.source) / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple:
-        """Decodes batch `index` of the epoch.
+        """Makes batch `index` of the epoch.
 
         Raises:
             ImageDecodeError: a file cannot be decoded.
+            UsageError: the augmentation's own function gives another shape.
         """
         start = index * self.batch_size
-        batch = self.folder.take(self._order[start : start + self.batch_size])
+        batch = self.source.take(self._order[start : start + self.batch_size])
         try:
-            images = _decode_all(batch, self.size, self.channels)
-        except ImageDecodeError as error:
+            images = self._pixels(batch, index)
+        except Exception as error:
             self.fault = error
             raise
-        if self.preprocessing is not None:
-            images = preprocess_input(images, self.preprocessing)
         if self.adapt is not None:
             return self.adapt(images, batch.labels)
         return images, batch.labels
+
+    def _pixels(self, batch: Folder | Images, index: int) -> np.ndarray:
+        if isinstance(batch, Images):
+            images = batch.images
+        else:
+            images = _decode_all(batch, self.size, self.channels)
+        if self.augment is not None:
+            images = augmented(images, self.augment, self.seed, self.epoch, index)
+        if self.preprocessing is not None:
+            images = preprocess_input(images, self.preprocessing)
+        return images
 
     def on_epoch_begin(self) -> None:
         """Notes that a pass is under way; Keras calls it."""
@@ -128,7 +146,7 @@ class Batches(keras.utils.PyDataset):
 
 @contextmanager
 def own_errors(*inputs: object) -> Iterator[None]:
-    """Lets the error of a bad file through as it was, whatever the backend made of it.
+    """Lets the error of a batch through as it was, whatever the backend made of it.
 
     Args:
         inputs: what `fit` or `predict` is given; those that are `Batches` count.
@@ -157,6 +175,16 @@ def load(folder: Folder, size: tuple[int, int], channels: int) -> Images:
     check_target(size, channels)
     images = _decode_all(folder, size, channels)
     return Images(images, folder.labels, folder.class_names)
+
+
+def _check_source(source: Folder | Images, size: tuple[int, int], channels: int) -> None:
+    if not isinstance(source, Images):
+        check_target(size, channels)
+    elif source.images.shape[1:] != (*size, channels):
+        raise UsageError(
+            f"cannot make batches of {(*size, channels)} images: expected images in "
+            f"memory of this shape, found {source.images.shape[1:]}, so resize them first"
+        )
 
 
 def _decode_all(folder: Folder, size: tuple[int, int], channels: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.images import Folder, scan
 from cnnzoo.data.mnist import is_mnist_folder, load_mnist
@@ -129,40 +130,55 @@ def feed(
     shape: tuple[int | None, ...],
     batch_size: int,
     *,
+    augment: Augment | None = None,
     preprocessing: Preprocess | None = None,
     channels_first: bool = False,
     outputs: int = 1,
     shuffle: bool = False,
     seed: int = 0,
 ):
-    """What `fit` and `predict` take: (images, labels), or (batches, None) for a folder.
+    """What `fit` and `predict` take: (images, labels), or (batches, None).
+
+    Batches come from a folder, and from images in memory that are to be augmented.
 
     Args:
         shape: the model's height, width and channels, in this order.
+        augment: what happens to the images, before `preprocessing`; None for nothing.
         preprocessing: what pixels go through before the model; None for one that takes
             them as they are.
         channels_first: whether the model takes (b, c, h, w). Sources have the channels
             last.
         outputs: how many classifiers the model has; each gets the same labels.
+        shuffle: whether batches come in a new order each epoch.
+        seed: of these orders and of `augment`.
+
+    Raises:
+        UsageError: files are to be read for a model of open size, or `augment` lacks
+            statistics.
+        DatasetError: images in memory have other channels than the model takes.
     """
     adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
-    if isinstance(source, Folder):
-        height, width, channels = closed(shape)
-        batches = Batches(
-            source,
-            (height, width),
-            channels,
-            batch_size,
-            shuffle=shuffle,
-            seed=seed,
-            preprocessing=preprocessing,
-            adapt=adapt,
-        )
-        return batches, None
-    images = fitted(source, shape).images
-    if preprocessing is not None:
-        images = preprocess_input(images, preprocessing)
-    return adapt(images, source.labels)
+    if isinstance(source, Images):
+        source = fitted(source, shape)
+        shape = source.images.shape[1:]
+        if augment is None or augment.idle:
+            images = source.images
+            if preprocessing is not None:
+                images = preprocess_input(images, preprocessing)
+            return adapt(images, source.labels)
+    height, width, channels = closed(shape)
+    batches = Batches(
+        source,
+        (height, width),
+        channels,
+        batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        augment=augment,
+        preprocessing=preprocessing,
+        adapt=adapt,
+    )
+    return batches, None
 
 
 def _adapted(

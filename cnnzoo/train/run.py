@@ -1,6 +1,6 @@
 """One training: fit, keep the best by validation loss, note the history."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf, isfinite
 from pathlib import Path
@@ -14,37 +14,14 @@ from cnnzoo.data.source import Source, feed, renumbered
 from cnnzoo.errors import DatasetError, TrainingError, UsageError
 from cnnzoo.nodes import channels_first, rows_first
 from cnnzoo.saving import save
-from cnnzoo.train import losses
+from cnnzoo.train import losses, precision
+from cnnzoo.train.settings import Settings
 from cnnzoo.weights.load import load_weights
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
+SETTINGS_FILE = "settings.json"
 MEAN_LOSS = "mean_loss"  # in Keras's figures, one classifier's loss over all images
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
-
-    Attributes:
-        epochs: passes over the training images, at most.
-        batch_size: images a step.
-        optimizer: a Keras name.
-        learning_rate: None for the optimiser's own.
-        loss: a Keras name; None for the cross-entropy that fits the classifier.
-        patience: epochs without a better validation loss before training stops; the
-            learning rate is halved after a third of them.
-        seed: of the order of image folders; set Keras's own with
-            `keras.utils.set_random_seed`.
-    """
-
-    epochs: int = 10
-    batch_size: int = 128
-    optimizer: str = "adam"
-    learning_rate: float | None = None
-    loss: str | None = None
-    patience: int = 9
-    seed: int = 0
 
 
 class BestCheckpoint(keras.callbacks.Callback):
@@ -66,7 +43,8 @@ class BestCheckpoint(keras.callbacks.Callback):
         loss = (logs or {}).get(self.monitor, inf)
         if isfinite(loss) and loss < self.best:
             self.best = loss
-            save(self.model, self.path)
+            with precision.as_saved(self.model):
+                save(self.model, self.path)
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -104,7 +82,8 @@ def fit(
 ) -> dict[str, list[float]]:
     """Trains a model and leaves it with the weights of its best epoch.
 
-    Writes `model.keras` (the best so far) and `history.json` into `out` after each epoch.
+    Writes `model.keras` (the best so far) and `history.json` into `out` after each epoch,
+    and `settings.json` before the first: what was asked, and the precision chosen.
     The learning rate is halved where the validation loss stands still, and training
     stops where it does not fall any more.
 
@@ -119,7 +98,7 @@ def fit(
         are the others', and `total_loss` is the weighted sum that training minimises.
 
     Raises:
-        UsageError: Keras has no such optimiser or loss.
+        UsageError: Keras has no such optimiser or loss; there is no such precision.
         DatasetError: the labels do not fit the classifier.
         ImageDecodeError: a file of a folder is no readable image.
         TrainingError: no epoch had a finite validation loss.
@@ -129,6 +108,7 @@ def fit(
     out = Path(out)
     names = described(model).class_names or tuple(train.class_names)
     _check_classes(model, train)
+    chosen = precision.resolve(settings.precision)
     loss = losses.choose(model, settings.loss)
     _compile(model, loss, settings)
     fed = partial(_fed, model, loss, settings)
@@ -136,9 +116,11 @@ def fit(
     held_out = fed(renumbered(validation, names), shuffle=False)
     best = BestCheckpoint(out / MODEL_FILE, _monitor(model))
     history = HistoryFile(out / HISTORY_FILE)
+    files.write_json(out / SETTINGS_FILE, settings.told(chosen))
     model.cnnzoo = replace(described(model), class_names=names)
     callbacks = [best, *_patience(settings, best.monitor), history]
-    _run(model, learned, held_out, settings, callbacks, verbose)
+    with precision.running(model, chosen.name):
+        _run(model, learned, held_out, settings, callbacks, verbose)
     if not isfinite(best.best):
         raise _never_finite(model, len(history.history["loss"]), out)
     load_weights(model, out / MODEL_FILE)
@@ -180,11 +162,13 @@ def _fed(
     *,
     shuffle: bool,
 ):
-    """Images and labels as the model and the loss take them."""
+    """Images and labels as the model and the loss take them; those to learn shuffled."""
+    augment = settings.augment
     return feed(
         losses.targets(source, loss, model.outputs[0].shape[-1]),
         rows_first(model, model.input_shape[1:]),
         settings.batch_size,
+        augment=augment if shuffle or augment is None else augment.without_randomness(),
         preprocessing=described(model).outside,
         channels_first=channels_first(model),
         outputs=len(model.outputs),

@@ -9,6 +9,7 @@ seed in the order of the layers.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ from cnnzoo.blocks import channel_axis, conv_relu, lrn
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import probabilities
+from cnnzoo.layers import LocalResponseNormalization
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead
-from cnnzoo.train.run import Settings, fit
+from cnnzoo.train.run import fit
+from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build
 
 BACKEND = keras.backend.backend()
@@ -58,6 +61,11 @@ CASES = [
     Case("resnet18", options={"stem": "small"}, side=28),
     Case("resnet20", options={"shortcut": "B"}),
 ]
+
+
+three_steps = partial(
+    Settings, epochs=3, batch_size=60, optimizer="sgd", precision="float32"
+)
 
 
 @contextmanager
@@ -137,6 +145,29 @@ def test_local_response_normalisation(data_format: str, alpha: float, k: float):
         agree(f"lrn{k}-{data_format}", *outputs(model, x))
 
 
+def test_gradient_of_local_response_normalisation():
+    """Weights that learnt through it are the same."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 5, 3)),
+            layers.Conv2D(12, 3, padding="same"),
+            LocalResponseNormalization(alpha=0.5),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    randomise(model)
+    before = model.get_weights()
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(0, 3, (8, 6, 5, 3)), rng.normal(0, 1, (8, 2))
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.fit(x, y, epochs=5, shuffle=False, verbose=0)
+    learnt = model.get_weights()
+    assert all(relative(new, old) > 0.01 for new, old in zip(learnt, before, strict=True))
+    agree("lrn-gradient", *learnt)
+
+
 @pytest.fixture(scope="module")
 def digits() -> Images:
     """Sixty digits, six of each."""
@@ -153,7 +184,9 @@ def test_a_network_takes_the_same_steps(digits: Images, tmp_path: Path):
         include_preprocessing=True,
     )
     randomise(model)
-    settings = Settings(epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.01)
+    settings = Settings(
+        epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.01, precision="float32"
+    )
     history = fit(model, digits, digits, tmp_path, settings)
     assert history["loss"][-1] < history["loss"][0]
     told = np.array([history["loss"], history["val_loss"]])
@@ -182,7 +215,9 @@ def test_training_with_an_auxiliary_classifier(digits: Images, tmp_path: Path):
         replace(SPECS["lenet5"], aux_heads=(helper,)), include_preprocessing=True
     )
     randomise(model)
-    settings = Settings(epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.1)
+    settings = Settings(
+        epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.1, precision="float32"
+    )
     history = fit(model, digits, digits, tmp_path, settings)
     told = np.array([history[name] for name in ("loss", "aux1_loss", "total_loss")])
     agree("helped", told.T, probabilities(model, digits))

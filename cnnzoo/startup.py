@@ -1,0 +1,66 @@
+"""Settings that a process makes once, before its first computation."""
+
+from pathlib import Path
+
+import keras
+
+from cnnzoo.errors import UsageError
+
+
+def configure(threads: int | None = None) -> None:
+    """Makes this process fast: how many threads a computation is spread over.
+
+    Importing cnnzoo never does this; the command line does.
+
+    Args:
+        threads: of one computation, at least 1; None for as many as the process may use
+            cores, of which a container can have fewer than backends see.
+
+    Raises:
+        UsageError: `threads` is below 1, or TensorFlow has already computed something
+            with other settings.
+    """
+    if threads is None:
+        threads = _share()
+    if threads is None:  # backends know of affinities
+        return
+    if threads < 1:
+        raise UsageError(
+            f"cannot compute with {threads} threads: expected at least 1, so pass such a "
+            "number or leave threads out"
+        )
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        _tensorflow(threads)
+    elif backend == "torch":
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _tensorflow(threads: int) -> None:
+    import tensorflow as tf
+
+    config = tf.config.threading
+    try:
+        config.set_intra_op_parallelism_threads(threads)
+        config.set_inter_op_parallelism_threads(threads)
+    except RuntimeError as error:
+        raise UsageError(
+            f"cannot go on with {threads} threads, since TensorFlow has already computed "
+            f"with {config.get_intra_op_parallelism_threads() or 'its own number'}; call "
+            "cnnzoo.configure() first of all"
+        ) from error
+
+
+def _share(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+    """The cores that a container may use; None where it is not limited.
+
+    Args:
+        limits: Linux's file of it: microseconds of CPU time, and of how many.
+    """
+    try:
+        quota, period = limits.read_text(encoding="ascii").split()
+        return max(1, int(quota) // int(period))
+    except (OSError, ValueError):  # another system, or "max"
+        return None

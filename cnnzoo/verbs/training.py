@@ -1,0 +1,101 @@
+"""The verb train, and the demo."""
+
+from argparse import Namespace
+from pathlib import Path
+
+from cnnzoo.console import start, tell_ignored, verbosity
+from cnnzoo.errors import UsageError
+from cnnzoo.models.index import ModelInfo, model_info
+
+
+def train(args: Namespace) -> None:
+    network = model_info(args.model)
+    start(args.threads)
+    import keras
+    import numpy as np
+
+    from cnnzoo import figures, files
+    from cnnzoo.data.source import open_source
+    from cnnzoo.sizes import layout
+    from cnnzoo.train.precision import resolve
+    from cnnzoo.train.run import fit
+    from cnnzoo.zoo import build
+
+    settings = _settings(args)
+    keras.utils.set_random_seed(args.seed)
+    source = open_source(args.data, "train", download=args.download)
+    tell_ignored(source)
+    learned, held_out = source.split(args.validation, args.seed)
+    shape = _image_shape(source, network, args)
+    model = build(
+        args.model,
+        input_shape=layout(shape),
+        classes=len(source.class_names),
+        include_preprocessing=True,
+        preprocessing=_preprocessing(args.preprocessing, learned),
+    )
+    print(
+        f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
+        f"from, {len(held_out):,} held out, {len(source.class_names)} classes"
+    )
+    out = Path(args.out)
+    print(f"precision: {resolve(args.precision)}")
+    history = fit(model, learned, held_out, out, settings, verbose=verbosity())
+    curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
+    best = int(np.nanargmin(history["val_loss"]))
+    print(
+        f"best epoch {best + 1} of {len(history['val_loss'])}: validation accuracy "
+        f"{100 * history['val_accuracy'][best]:.2f} %"
+    )
+    for path in (out / "model.keras", out / "history.json", curves):
+        print(path)
+
+
+def _settings(args: Namespace):
+    from cnnzoo.data.augment_options import parsed
+    from cnnzoo.train.settings import Settings
+
+    return Settings(
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        optimizer=args.optimizer,
+        learning_rate=args.lr,
+        loss=args.loss,
+        patience=args.patience,
+        seed=args.seed,
+        precision=args.precision,
+        augment=parsed(args.augment) if args.augment else None,
+    )
+
+
+def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:
+    """The size of the images in memory, or the paper's for a folder, unless told."""
+    from cnnzoo.data.arrays import Images
+
+    height, width, channels = network.input_shape
+    if isinstance(source, Images):
+        height, width, channels = source.images.shape[1:]
+        height, width = max(height, network.min_size), max(width, network.min_size)
+    return (args.size or height, args.size or width, args.channels or channels)
+
+
+def _preprocessing(mode: str | None, learned):
+    """The mode; `featurewise` is measured on the images to learn from."""
+    if mode != "featurewise":
+        return mode
+    from cnnzoo.data.arrays import Images
+    from cnnzoo.data.preprocess import featurewise
+
+    if not isinstance(learned, Images):
+        raise UsageError(
+            "featurewise preprocessing is measured on images in memory, and a folder is "
+            "not; choose another mode, or give a .csv or .npz"
+        )
+    return featurewise(learned.images)
+
+
+def demo(args: Namespace) -> None:
+    start(args.threads)
+    from cnnzoo.demo import run
+
+    run(Path(args.out))

@@ -1,0 +1,106 @@
+"""bfloat16: chosen by a measurement, kept out of the head and out of files."""
+
+import json
+from pathlib import Path
+from zipfile import ZipFile
+
+import keras
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo.data.arrays import Images
+from cnnzoo.train import precision
+from cnnzoo.train.run import fit
+from cnnzoo.train.settings import Settings
+
+
+def digits(count: int = 64) -> Images:
+    """Two classes that a small network tells apart: bright above or bright below."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    images = rng.integers(0, 60, (count, 28, 28, 1))
+    images[labels == 0, :14] += 150
+    images[labels == 1, 14:] += 150
+    return Images(images.astype(np.uint8), labels, ("above", "below"))
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return cnnzoo.build("very_small_vgg", classes=2, include_preprocessing=True)
+
+
+def policies(model: keras.Model) -> dict[str, str]:
+    return {layer.name: layer.dtype_policy.name for layer in model.layers}
+
+
+def test_unknown():
+    with pytest.raises(cnnzoo.UsageError, match="unknown precision 'bfloat61'; did you"):
+        precision.resolve("bfloat61")
+
+
+@pytest.mark.parametrize(
+    ("gain", "name"),
+    [(0.5, "float32"), (1.1, "float32"), (1.3, "bfloat16"), (4.0, "bfloat16")],
+)
+def test_auto_goes_by_the_gain(monkeypatch, gain: float, name: str):
+    monkeypatch.setattr(precision, "bfloat16_gain", lambda: gain)
+    chosen = precision.resolve("auto")
+    assert chosen == precision.Precision(name, gain)
+    assert str(chosen) == f"{name} (bfloat16 is {gain:.1f} times as fast here)"
+    assert str(precision.resolve("float32")) == "float32"
+
+
+def test_gain_is_measured_once():
+    gain = precision.bfloat16_gain()
+    assert 0.01 < gain < 100
+    assert precision.bfloat16_gain() == gain
+
+
+def test_layers_of_a_run():
+    model = network()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    before = policies(model)
+    with precision.running(model, "bfloat16"):
+        inside = policies(model)
+        computed = model.get_layer("stage1_conv1")(np.ones((1, 28, 28, 1))).dtype
+        with precision.as_saved(model):
+            assert policies(model) == before
+        assert policies(model) == inside
+    assert policies(model) == before == dict.fromkeys(before, "float32")
+    assert computed == "bfloat16"
+    low = {name for name, policy in inside.items() if policy == "mixed_bfloat16"}
+    assert "stage1_conv1" in low
+    assert "stage4_conv3_bn" in low
+    assert not {"images", "head_flatten", "head_dense1", "predictions"} & low
+    assert not [name for name in low if name.startswith("preprocess_")]
+
+
+def test_layers_are_restored_after_an_error():
+    model = network()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(KeyError), precision.running(model, "bfloat16"):
+        raise KeyError
+    assert set(policies(model).values()) == {"float32"}
+
+
+def test_run(tmp_path: Path):
+    """A run in bfloat16 learns, and leaves a float32 model in memory and in the file."""
+    model, data = network(), digits()
+    settings = Settings(epochs=2, batch_size=24, precision="bfloat16")
+    history = fit(model, data, data, tmp_path, settings)
+    assert history["loss"][-1] < history["loss"][0]
+    told = json.loads((tmp_path / "settings.json").read_text())
+    assert (told["precision"], told["bfloat16_gain"], told["augment"]) == (
+        "bfloat16",
+        None,
+        None,
+    )
+    with ZipFile(tmp_path / "model.keras") as archive:
+        assert b"bfloat16" not in archive.read("config.json")
+    assert all(weight.dtype == "float32" for weight in model.weights)
+    x = data.images.astype(np.float32)
+    y = model.predict(x, verbose=0)
+    np.testing.assert_array_equal(y, keras.ops.convert_to_numpy(model(x)))  # float32's
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), y, atol=1e-6)
