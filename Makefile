@@ -1,6 +1,7 @@
 # For everybody: `make demo`, `make test`, `make proofs`. Each makes the environment in
 # .venv from this project's files, once; later runs need no network. `make test-backends`
-# does so with .venv-backends, since TensorFlow alone must be enough for the others.
+# and `make bench` do so with .venv-backends, since TensorFlow alone must be enough for
+# the others.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +14,7 @@ export CNNZOO_DATA ?= $(abspath ../shared/data)
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-backends lint types proofs index clean
+.PHONY: demo test test-backends lint types proofs index bench clean
 
 demo: $(VENV)/.cnnzoo
 	$(BIN)/cnnzoo demo
@@ -40,6 +41,10 @@ proofs: $(VENV)/.test
 index: $(VENV)/.test
 	$(BIN)/python docs/generate.py
 
+# ROWS="small_vgg lrn" measures these rows only and leaves docs/speed.md as it is.
+bench: $(BACKENDS)/.bench
+	$(BACKENDS)/bin/python -m benchmarks $(ROWS)
+
 %/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "cnnzoo needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -58,6 +63,10 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.made
 
 $(BACKENDS)/.backends: pyproject.toml | $(BACKENDS)/.made
 	$(BACKENDS)/bin/python -m pip install --quiet --editable '.[backends]'
+	@touch $@
+
+$(BACKENDS)/.bench: pyproject.toml | $(BACKENDS)/.made
+	$(BACKENDS)/bin/python -m pip install --quiet --editable '.[bench]'
 	@touch $@
 
 clean:

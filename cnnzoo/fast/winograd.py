@@ -1,4 +1,4 @@
-"""3x3 convolutions of small images with a third to a half of the multiplications.
+"""3x3 convolutions of small images with a third of the multiplications.
 
 Winograd's minimal filtering, after Lavin & Gray 2015, https://arxiv.org/abs/1509.09308:
 a tile of m x m outputs costs (m + 2)² products of channels instead of 9 m². Here an image
@@ -6,9 +6,10 @@ is small enough for its tiles to be transformed as a whole, by one matrix for al
 so that the convolution and its gradients become matrix products and nothing else.
 
 The interpolation points are those with the smallest float32 error of many that were tried
-(`benchmarks/winograd_points.py`): about four times that of adding up the products.
+(`python -m benchmarks.winograd_points`): about four times that of adding up the products.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -110,7 +111,7 @@ def _products(side: int) -> int:
 def _along(side: int) -> Filtering:
     """The matrices along one side, which tiles cover from its first pixel on."""
     tile = _tile(side)
-    image, kernel, output = _one_tile(tile)
+    image, kernel, output = one_tile(tile, POINTS[tile])
     count, tiles = len(image), -(-side // tile)
     whole = Filtering(
         np.zeros((count, tiles, side)), kernel, np.zeros((side, count, tiles))
@@ -125,12 +126,20 @@ def _along(side: int) -> Filtering:
     return whole
 
 
-def _one_tile(tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def one_tile(
+    tile: int, points: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cook and Toom: a product of polynomials by their values at points and at infinity.
 
-    Its transpose is the convolution, so the matrices that interpolate stand at the image.
+    Its transpose is the convolution, so the matrix that interpolates stands at the image.
+
+    Args:
+        tile: outputs.
+        points: tile + 1 different ones.
+
+    Returns:
+        What stands at the image, at the kernel and at the output.
     """
-    points = POINTS[tile]
     count = len(points) + 1
     image = np.zeros((count, count))
     kernel, output = np.zeros((count, TAPS)), np.zeros((tile, count))

@@ -1,0 +1,96 @@
+"""`make bench`: measures, prints the table of goals, writes `docs/speed.md`."""
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from benchmarks import machine, page, pictures
+from benchmarks.alternate import ROOT, measure
+from benchmarks.contest import Row
+from benchmarks.results import Results, dumps, load
+from benchmarks.rows import chosen
+from benchmarks.task import Work
+from cnnzoo import files
+
+STORED = ROOT / "benchmarks" / "results.json"
+TRIED = ROOT / "build" / "bench" / "results.json"
+PAGE = ROOT / "docs" / "speed.md"
+PICTURES = ROOT / "docs" / "pictures"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    if options.page:
+        write_page(load(STORED))
+        return 0
+    try:
+        rows = chosen(options.rows)
+    except KeyError as error:
+        print(error.args[0], file=sys.stderr)
+        return 2
+    results = run(rows, 2 if options.quick else options.rounds, options.quick)
+    whole = not options.rows and not options.quick
+    out = options.out or (STORED if whole else TRIED)
+    files.write_text(out, dumps(results))
+    print(f"\n{page.goal_table(results)}\n\n{page.machine_lines(results)}\n\n{out}")
+    if whole and out == STORED:
+        write_page(results)
+        print(PAGE)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    found.add_argument("rows", nargs="*", help="rows or groups of rows; all without any")
+    found.add_argument("--rounds", type=int, default=5, help="of a row; default 5")
+    found.add_argument(
+        "--quick", action="store_true", help="tries everything; its numbers mean nothing"
+    )
+    found.add_argument("--out", type=Path, help="the JSON file to write")
+    found.add_argument(
+        "--page", action="store_true", help="only writes docs/speed.md once more"
+    )
+    return found
+
+
+def run(rows: list[Row], rounds: int, quick: bool) -> Results:
+    """Measures the rows one after the other; tells of each, and keeps what there is."""
+    start = time.monotonic()
+    results = Results(
+        command="make bench",
+        date=date.today().isoformat(),
+        rounds=rounds,
+        minutes=0.0,
+        machine=machine.describe(),
+        rows={},
+    )
+    for row in rows:
+        print(f"{row.title}", flush=True)
+        work = smaller(row.work) if quick else row.work
+        results.rows[row.name] = measure(row, work, rounds, TRIED.parent, tell)
+        print(page.row_lines(row, results), flush=True)
+        minutes = round((time.monotonic() - start) / 60, 1)
+        results = replace(results, minutes=minutes)
+        files.write_text(TRIED, dumps(results))
+    return results
+
+
+def smaller(work: Work) -> Work:
+    """A step of two images, to see that everything runs."""
+    return replace(work, batch=min(work.batch, 2), steps=1, warm_ups=1)
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def write_page(results: Results) -> None:
+    files.write_text(PAGE, page.speed_page(results))
+    pictures.write(results, PICTURES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""Contenders of a row take turns, each alive in a process of its own.
+
+A machine that others use is faster now than later. Contenders that alternate, in an
+order that turns around each round, see the same of it, so the ratio of their medians
+says more than two runs one after the other.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.contest import Contender, Row
+from benchmarks.results import Measured, Rounds
+from benchmarks.task import Work
+
+ROOT = Path(__file__).resolve().parent.parent
+ENVIRONMENT = {
+    "KERAS_BACKEND": "tensorflow",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "",  # all of it is about CPUs
+}
+
+
+class Child:
+    """The process of one contender, and what it answered.
+
+    After a failure it is asked no more, and `error` says why.
+    """
+
+    def __init__(self, contender: Contender, log: Path):
+        self.contender = contender
+        self.error = ""
+        self.facts: dict = {}
+        self.rounds: list[dict] = []
+        with log.open("w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.contender"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=ROOT,
+                env={**os.environ, **ENVIRONMENT, **contender.env},
+            )
+
+    def prepare(self, work: Work) -> None:
+        answer = self.ask({"prepare": self.contender.prepare, "work": asdict(work)})
+        self.facts = answer.get("facts", {})
+
+    def run(self) -> None:
+        self.rounds.append(self.ask({"do": "run"}))
+
+    def finish(self, steps: int) -> Measured:
+        """What it did, in seconds a step."""
+        peak = self.ask({"do": "end"}).get("peak_bytes", 0)
+        if self.error:
+            return Measured(error=self.error, facts=self.facts)
+        return Measured(
+            seconds=[round(answer["seconds"] / steps, 7) for answer in self.rounds],
+            parts=by_part([answer["parts"] for answer in self.rounds]),
+            peak_bytes=peak,
+            facts=self.facts,
+        )
+
+    def ask(self, question: dict) -> dict:
+        """The answer to one line; nothing where it failed, now or before."""
+        if self.error:
+            return {}
+        assert self.process.stdin
+        assert self.process.stdout
+        try:
+            print(json.dumps(question), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.error = f"its process ended with code {self.process.wait()}"
+            return {}
+        answer = json.loads(line)
+        self.error = answer.get("error", "")
+        return {} if self.error else answer
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@contextmanager
+def started(contenders: Sequence[Contender], logs: Path) -> Iterator[list[Child]]:
+    """A process each; none is left behind."""
+    logs.mkdir(parents=True, exist_ok=True)
+    children: list[Child] = []
+    try:
+        for contender in contenders:
+            children.append(Child(contender, logs / f"{contender.name}.log"))
+        yield children
+    finally:
+        for child in children:
+            child.end()
+
+
+def measure(
+    row: Row, work: Work, rounds: int, logs: Path, tell: Callable[[str], object]
+) -> Rounds:
+    """The row's contenders prepare one after the other, then take turns.
+
+    Args:
+        work: the row's own, or a smaller one to try.
+        rounds: how often each runs.
+        logs: the folder for what their libraries print.
+        tell: takes a line about each contender.
+    """
+    with started(row.contenders, logs / row.name) as children:
+        for child in children:
+            child.prepare(work)
+            tell(f"  {child.contender.name}: {child.error or 'ready'}")
+        for i in range(rounds):
+            for child in children if i % 2 == 0 else reversed(children):
+                child.run()
+        return {child.contender.name: child.finish(work.steps) for child in children}
+
+
+def by_part(rounds: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Seconds of each part, round by round."""
+    names = rounds[0] if rounds else ()
+    return {name: [parts[name] for parts in rounds] for name in names}

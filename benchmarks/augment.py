@@ -1,0 +1,27 @@
+"""Random changes of a batch of images, as `cnnzoo train --augment` makes them."""
+
+import numpy as np
+
+from benchmarks.task import Task, Work, versions
+
+
+def batches(work: Work) -> Task:
+    """One interpolation for each image: turned, shifted, sheared and zoomed."""
+    from cnnzoo.data.augment import Augment
+    from cnnzoo.data.augmented import augmented
+
+    augment = Augment(
+        rotation_range=15,
+        width_shift_range=0.1,
+        height_shift_range=0.1,
+        shear_range=8,
+        zoom_range=0.12,
+    )
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (work.batch, *work.shape), "uint8")
+
+    def run() -> None:
+        for batch in range(work.steps):
+            augmented(images, augment, seed=0, epoch=0, batch=batch)
+
+    return Task(run, {"precision": "float32", "versions": versions("numpy", "cnnzoo")})

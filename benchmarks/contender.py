@@ -1,0 +1,77 @@
+"""One contender in a process of its own: prepares, warms up, runs when told.
+
+It reads a line of JSON and answers with one:
+
+    {"prepare": "module:function", "work": {...}}  ->  {"facts": {...}}
+    {"do": "run"}                                  ->  {"seconds": ..., "parts": {...}}
+    {"do": "end"}                                  ->  {"peak_bytes": ...}
+
+and with {"error": ...} where that fails.
+"""
+
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from typing import TextIO
+
+from benchmarks.task import Task, Work
+
+
+def main() -> None:
+    answers = own_output()
+    first = json.loads(sys.stdin.readline())
+    try:
+        work = Work(**{**first["work"], "shape": tuple(first["work"]["shape"])})
+        task = prepared(first["prepare"], work)
+        answer(answers, {"facts": task.facts})
+        for line in sys.stdin:
+            if json.loads(line)["do"] == "end":
+                answer(answers, {"peak_bytes": peak_bytes()})
+                break
+            answer(answers, timed(task))
+    except Exception as error:
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        answer(answers, {"error": text[:200]})
+
+
+def own_output() -> TextIO:
+    """Standard output for the answers alone: what libraries print goes to the errors."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def prepared(place: str, work: Work) -> Task:
+    """The contender's task after its warm-up."""
+    module, function = place.split(":")
+    prepare = getattr(importlib.import_module(module), function)
+    task = prepare(work)
+    for _ in range(work.warm_ups):
+        task.run()
+    return task
+
+
+def timed(task: Task) -> dict[str, object]:
+    start = time.perf_counter()
+    parts = task.run()
+    return {"seconds": time.perf_counter() - start, "parts": parts or {}}
+
+
+def peak_bytes() -> int:
+    """The most memory that this process, or one it started, held at any time."""
+    whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    peak = max(resource.getrusage(who).ru_maxrss for who in whose)
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def answer(stream: TextIO, content: dict[str, object]) -> None:
+    print(json.dumps(content), file=stream, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Single operations in TensorFlow: LRN, and the matrix product as a bound for all."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.task import Task, Work, versions
+from benchmarks.train_keras import threads
+
+
+def our_lrn(work: Work) -> Task:
+    import cnnzoo
+    from cnnzoo.blocks import lrn
+
+    images = keras.Input(work.shape)
+    return both_ways(
+        cnnzoo.accelerate(keras.Model(images, lrn(images, name="lrn"))), work
+    )
+
+
+def tf_lrn(work: Work) -> Task:
+    from benchmarks.peers_keras import lrn
+
+    images = keras.Input(work.shape)
+    return both_ways(keras.Model(images, lrn(images)), work)
+
+
+def both_ways(model: keras.Model, work: Work) -> Task:
+    """Forward and backward, float32."""
+    draw = np.random.default_rng(0)
+    shape = (work.batch, *work.shape)
+    images, slopes = (
+        tf.constant(draw.standard_normal(shape, "float32")) for _ in range(2)
+    )
+
+    @tf.function
+    def step() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = model(images, training=True)
+        return tf.convert_to_tensor(tape.gradient(outputs, images, [slopes]))
+
+    return repeated(step, work.steps, "float32")
+
+
+def float32_product(work: Work) -> Task:
+    return product(work, "float32")
+
+
+def bfloat16_product(work: Work) -> Task:
+    return product(work, "bfloat16")
+
+
+def product(work: Work, dtype: str) -> Task:
+    rows, columns, _ = work.shape
+    draw = np.random.default_rng(0)
+    left = tf.cast(draw.standard_normal((rows, columns), "float32"), dtype)
+    right = tf.cast(draw.standard_normal((columns, rows), "float32"), dtype)
+
+    @tf.function
+    def step() -> tf.Tensor:
+        return tf.matmul(left, right)
+
+    return repeated(step, work.steps, dtype)
+
+
+def repeated(step: Callable[[], tf.Tensor], times: int, precision: str) -> Task:
+    def run() -> None:
+        for _ in range(times):
+            step()[0, 0].numpy()
+
+    facts = {
+        "precision": precision,
+        "threads": threads(),
+        "versions": versions("tensorflow", "keras", "cnnzoo"),
+    }
+    return Task(run, facts)

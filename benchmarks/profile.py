@@ -1,0 +1,93 @@
+"""Where the time of a training step goes: `python -m benchmarks.profile small_vgg`.
+
+It has oneDNN, which computes TensorFlow's convolutions and matrix products on x86, tell
+the time of each of its calls (`ONEDNN_VERBOSE`); what is left of a step is TensorFlow's
+own: element-wise work, copies, the optimiser.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from time import perf_counter
+
+STEPS = 4
+MARK = "seconds a step:"
+
+
+def train(network: str, batch: int, *, stock: bool) -> None:
+    """Trains twice STEPS steps, and prints the time of one of the second half."""
+    import keras
+    import numpy as np
+
+    import cnnzoo
+
+    model = cnnzoo.build(network)
+    if stock:
+        model = keras.models.clone_model(model)  # of layers without faster ways
+    draw = np.random.default_rng(0)
+    images = draw.standard_normal((STEPS * batch, *model.input_shape[1:]), "float32")
+    labels = np.zeros(len(images), int)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(images, labels, batch_size=batch, verbose=0)
+    print(MARK, "warm", flush=True)
+    start = perf_counter()
+    model.fit(images, labels, batch_size=batch, verbose=0)
+    print(MARK, (perf_counter() - start) / STEPS, flush=True)
+
+
+def summed(lines: list[str]) -> tuple[float, dict[str, float]]:
+    """Milliseconds of a step, and of each kind of call in it.
+
+    A line of oneDNN is `onednn_verbose,...,exec,cpu,KIND,IMPLEMENTATION,DIRECTION,...`
+    and ends with milliseconds.
+    """
+    marks = [i for i, line in enumerate(lines) if line.startswith(MARK)]
+    kinds: dict[str, float] = defaultdict(float)
+    for line in lines[marks[0] : marks[1]]:
+        fields = line.split(",")
+        if "exec" in fields:
+            place = fields.index("exec")
+            kind, direction = fields[place + 2], fields[place + 4]
+            named = f"{kind}, {direction}" if kind == "convolution" else kind
+            kinds[named] += float(fields[-1]) / STEPS
+    return 1000 * float(lines[marks[1]].removeprefix(MARK)), kinds
+
+
+def told(network: str, batch: int, *, stock: bool) -> str:
+    """A Markdown table of a step's parts, the longest first."""
+    command = [sys.executable, "-m", "benchmarks.profile", network, "--batch", str(batch)]
+    done = subprocess.run(
+        [*command, "--child", *(["--stock"] if stock else [])],
+        env={**os.environ, "ONEDNN_VERBOSE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    step, kinds = summed(done.stdout.splitlines())
+    kinds["TensorFlow's own"] = step - sum(kinds.values())
+    ranked = sorted(kinds.items(), key=lambda item: -item[1])
+    rows = [f"| {kind} | {time:,.0f} | {time / step:.0%} |" for kind, time in ranked]
+    header = f"| {network}, {'stock Keras' if stock else 'cnnzoo'} | ms | share |"
+    return "\n".join(
+        [header, "|---|---:|---:|", f"| a step | {step:,.0f} | 100% |", *rows]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--stock", action="store_true", help="layers as Keras has them")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.child:
+        train(args.network, args.batch, stock=args.stock)
+    else:
+        print(told(args.network, args.batch, stock=args.stock))
+
+
+if __name__ == "__main__":
+    main()

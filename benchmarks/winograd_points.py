@@ -1,0 +1,69 @@
+"""Which interpolation points of Winograd's convolution lose least in float32.
+
+Run it with `python -m benchmarks.winograd_points`. The points of
+`cnnzoo/fast/winograd.py` were chosen by its output: the error of a tile, root mean
+square, of the exact result, beside that of adding up the products.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from cnnzoo.fast import winograd
+
+CHANNELS, FILTERS, TILES = 256, 16, 64
+BETWEEN = (1 / 4, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2)
+
+
+def candidates(tile: int) -> list[tuple[float, ...]]:
+    """0, pairs of opposite points, and one more where the count is even."""
+    count = tile + winograd.TAPS - 2
+    pairs = list(combinations(BETWEEN, (count - 1) // 2))
+    mirrored = [(0.0, *(s * p for p in pair for s in (1, -1))) for pair in pairs]
+    if count % 2:
+        return mirrored
+    singles = [sign * point for point in BETWEEN for sign in (1, -1)]
+    return [(*points, one) for points in mirrored for one in singles if one not in points]
+
+
+def error(points: tuple[float, ...], tile: int) -> float:
+    """Of a tile in float32 arithmetic, for normal random images and kernels."""
+    image, kernel, output = winograd.one_tile(tile, points)
+    draw = np.random.default_rng(0)
+    size = len(points) + 1
+    pixels = draw.normal(size=(size**2, TILES * CHANNELS)).astype(np.float32)
+    taps = draw.normal(size=(winograd.TAPS**2, CHANNELS * FILTERS)).astype(np.float32)
+
+    def convolved(dtype: type) -> np.ndarray:
+        ways = (np.kron(one, one).astype(dtype) for one in (image, kernel, output))
+        for_image, for_kernel, for_output = ways
+        x = (for_image @ pixels.astype(dtype)).reshape(size**2, TILES, CHANNELS)
+        w = (for_kernel @ taps.astype(dtype)).reshape(size**2, CHANNELS, FILTERS)
+        return for_output @ (x @ w).reshape(size**2, TILES * FILTERS)
+
+    return relative(convolved(np.float32), convolved(np.float64))
+
+
+def direct_error() -> float:
+    """Of adding up as many products as a pixel of the convolution has."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(TILES * 16, winograd.TAPS**2 * CHANNELS)).astype(np.float32)
+    w = draw.normal(size=(winograd.TAPS**2 * CHANNELS, FILTERS)).astype(np.float32)
+    return relative(x @ w, x.astype(np.float64) @ w.astype(np.float64))
+
+
+def relative(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)))
+
+
+def main() -> None:
+    print(f"adding up the products: {direct_error():.1e}")
+    for tile, ours in winograd.POINTS.items():
+        print(f"tiles of {tile} x {tile}; ours: {error(ours, tile):.1e}")
+        ranked = sorted((error(one, tile), one) for one in candidates(tile))
+        for lost, points in ranked[:5]:
+            print(f"  {lost:.1e}  {', '.join(f'{point:.4g}' for point in points)}")
+
+
+if __name__ == "__main__":
+    main()
