@@ -1,5 +1,6 @@
 """Settings that a process makes once, before its first computation."""
 
+import os
 from pathlib import Path
 
 import keras
@@ -13,7 +14,8 @@ def configure(threads: int | None = None) -> None:
     Importing cnnzoo never does this; the command line does.
 
     Args:
-        threads: of one computation, at least 1; None for as many as the process may use
+        threads: of one computation, at least 1, on TensorFlow and PyTorch; JAX has no
+            such setting once it runs. None for as many as the process may use
             cores, of which a container can have fewer than backends see.
 
     Raises:
@@ -48,19 +50,21 @@ def _tensorflow(threads: int) -> None:
     except RuntimeError as error:
         raise UsageError(
             f"cannot go on with {threads} threads, since TensorFlow has already computed "
-            f"with {config.get_intra_op_parallelism_threads() or 'its own number'}; call "
-            "cnnzoo.configure() first of all"
+            f"with {config.get_intra_op_parallelism_threads() or 'its own number'} and "
+            f"{config.get_inter_op_parallelism_threads() or 'its own number'} of its "
+            "operations at a time; call cnnzoo.configure() first of all"
         ) from error
 
 
 def _share(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
-    """The cores that a container may use; None where it is not limited.
+    """The cores that a container may use; None where its time is not limited.
 
     Args:
         limits: Linux's file of it: microseconds of CPU time, and of how many.
     """
     try:
         quota, period = limits.read_text(encoding="ascii").split()
-        return max(1, int(quota) // int(period))
+        share = max(1, int(quota) // int(period))
     except (OSError, ValueError):  # another system, or "max"
         return None
+    return min(share, len(os.sched_getaffinity(0)))  # as Linux alone has both

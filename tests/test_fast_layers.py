@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import product
+from types import MethodType
 from typing import Any, cast
 
 import keras
@@ -131,6 +132,13 @@ def test_other_convolutions_stay_as_they_are(shape: tuple, options: dict):
     np.testing.assert_array_equal(array(found), array(expected))
 
 
+def test_frozen_convolution_is_bit_equal():
+    stock, fast = pair((3, 3, 64), keras.layers.Conv2D, 96, 3, padding="same")
+    fast.trainable = False
+    x = values(6, 3, 3, 64)
+    np.testing.assert_array_equal(array(fast(x, training=True)), array(stock(x)))
+
+
 def test_convolution_of_images_whose_size_is_open():
     stock, fast = pair((None, None, 64), keras.layers.Conv2D, 96, 3, padding="same")
     spec = tf.TensorSpec((None, None, None, 64))
@@ -171,6 +179,31 @@ def test_prelu_of_vectors_and_of_bfloat16():
     expected, found = all_numbers(stock, x), all_numbers(fast, x)
     assert [part.dtype for part in found] == [part.dtype for part in expected]
     assert_same(found, expected, bound=2e-2)  # bfloat16 has three digits
+
+
+def test_prelu_in_float64_keeps_its_digits():
+    stock, fast = pair((6, 5, 7), keras.layers.PReLU, dtype="float64")
+    x = values(8, 6, 5, 7).astype("float64") - 3
+    assert_same(all_numbers(fast, x)[2:], all_numbers(stock, x)[2:], bound=1e-14)
+
+
+def test_asking_whether_a_layer_learns_changes_nothing():
+    fast = pair((3,), keras.layers.PReLU)[1]
+    fast.get_layer("one").call(tf.ones((2, 3)))
+    dropout = keras.layers.Dropout(0.5)
+    dropout(tf.ones((2, 30)), training=True)
+    np.testing.assert_array_equal(array(dropout(tf.ones((2, 30)))), np.ones((2, 30)))
+
+
+def test_a_call_of_the_users_own_stays():
+    def own(self, inputs):
+        return 2 * inputs
+
+    model = pair((3,), keras.layers.PReLU)[0]
+    layer = model.get_layer("one")
+    layer.call = MethodType(own, layer)
+    accelerate(model)
+    assert_same([model(tf.ones((2, 3)), training=True)], [np.full((2, 3), 2.0)])
 
 
 def test_prelu_lets_what_is_no_number_through():

@@ -1,5 +1,6 @@
 """The optimisers' kernels take the steps that Keras's optimisers take."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,12 +10,30 @@ from fast_pairs import array, assert_same, values
 
 from cnnzoo.fast import accelerate
 
-OPTIMISERS: list[tuple[type, dict[str, Any]]] = [
+
+def scaled(learning_rate: float) -> keras.Optimizer:
+    """As Keras has it for float16."""
+    adam = keras.optimizers.Adam(learning_rate)
+    return keras.optimizers.LossScaleOptimizer(adam, initial_scale=4.0)
+
+
+class Float64Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.01 / (1 + keras.ops.cast(step, "float64"))
+
+
+def scheduled(learning_rate: float) -> keras.Optimizer:
+    return keras.optimizers.Adam(Float64Schedule())
+
+
+OPTIMISERS: list[tuple[Callable, dict[str, Any]]] = [
     (keras.optimizers.Adam, {}),
     (keras.optimizers.Adam, {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.1}),
     (keras.optimizers.Adam, {"clipnorm": 0.1, "weight_decay": 0.1}),
     (keras.optimizers.Adam, {"use_ema": True, "gradient_accumulation_steps": 2}),
     (keras.optimizers.AdamW, {"weight_decay": 0.1}),
+    (scaled, {}),
+    (scheduled, {}),
     (keras.optimizers.SGD, {"momentum": 0.9}),
     (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
     # These have no kernel here and stay as they are.
@@ -34,7 +53,7 @@ def network() -> keras.Model:
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.proof)]
 )
-def test_steps(kind: type, options: dict[str, Any], jit_compile: bool):
+def test_steps(kind: Callable, options: dict[str, Any], jit_compile: bool):
     x, y = values(40, 6), values(40, 2, seed=2)
     models = network(), accelerate(network())
     for model in models:

@@ -153,7 +153,12 @@ def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *("model.keras", "history.json", "curves.png", "confusion.png", "misread.png"),
-        *("digit.png", "report.html", *(f"{name}.png" for name in demo.DRAWN)),
+        *(
+            "digit.png",
+            "report.html",
+            "settings.json",
+            *(f"{name}.png" for name in demo.DRAWN),
+        ),
     }
     for name in names:
         assert str(tmp_path / name) in text

@@ -7,6 +7,7 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 import pytest
+from parity import randomise
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
@@ -79,9 +80,19 @@ def test_layers_of_a_run():
 def test_layers_are_restored_after_an_error():
     model = network()
     model.compile("sgd", "sparse_categorical_crossentropy")
-    with pytest.raises(KeyError), precision.running(model, "bfloat16"):
-        raise KeyError
+    randomise(model)
+    x, y = digits(4).images, np.zeros(4)
+    before = model.evaluate(x, y, verbose=0)
+
+    def interrupted():
+        with precision.running(model, "bfloat16"):
+            assert model.evaluate(x, y, verbose=0) != before
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
     assert set(policies(model).values()) == {"float32"}
+    assert model.evaluate(x, y, verbose=0) == before
 
 
 def test_run(tmp_path: Path):

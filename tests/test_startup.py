@@ -27,7 +27,7 @@ def test_threads():
     assert done.stdout.strip() == "1"
     assert (
         "UsageError: cannot go on with 2 threads, since TensorFlow has already computed "
-        "with 1; call cnnzoo.configure() first of all"
+        "with 1 and 1 of its operations at a time; call cnnzoo.configure() first of all"
     ) in done.stderr
 
 

@@ -151,11 +151,14 @@ def own_errors(*inputs: object) -> Iterator[None]:
     Args:
         inputs: what `fit` or `predict` is given; those that are `Batches` count.
     """
+    fed = [batches for batches in inputs if isinstance(batches, Batches)]
+    for batches in fed:
+        batches.fault = None
     try:
         yield
     except Exception as error:
-        for batches in inputs:
-            if isinstance(batches, Batches) and batches.fault is not None:
+        for batches in fed:
+            if batches.fault not in (None, error):
                 raise batches.fault from error
         raise
 

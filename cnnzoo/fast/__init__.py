@@ -27,15 +27,17 @@ def accelerate(model: keras.Model) -> keras.Model:
 
     Outputs, gradients and moving statistics stay the same within float rounding, a
     frozen layer's state stays bit-equal, and what is saved does not change. A layer
-    that has no faster way here is left alone. So it is with the optimiser of `compile`.
+    that has no faster way here, or has been given a `call` of its own, is left alone. So
+    it is with the optimiser of `compile`.
     """
     if keras.backend.backend() != "tensorflow":
         return model
     for layer in model._flatten_layers():
         fits, way = WAYS.get(type(layer), (None, None))
-        if fits and fits(layer):
+        if fits and way.__name__ not in vars(layer) and fits(layer):
             setattr(layer, way.__name__, MethodType(way, layer))
-    model.compile = MethodType(_compile, model)
+    if "compile" not in vars(model):
+        model.compile = MethodType(_compile, model)
     if model.compiled and model.optimizer:
         optimizer.accelerate(model.optimizer)
     return model

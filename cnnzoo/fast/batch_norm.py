@@ -1,8 +1,8 @@
 """BatchNormalization on TensorFlow through its fused kernel, which Keras does not use."""
 
-from functools import cache
-
 from keras import layers
+
+from cnnzoo.fast.context import on_cpu
 
 KERNEL_TYPES = ("float16", "bfloat16", "float32")
 
@@ -42,7 +42,7 @@ def call(self, inputs, training=None, mask=None):
             tf.convert_to_tensor, (self.moving_mean, self.moving_variance)
         )
         return _kernel(inputs, scale, offset, mean, variance, self.epsilon)[0]
-    normalise = _exact if inputs.dtype == "float32" and _on_cpu() else _at_once
+    normalise = _exact if inputs.dtype == "float32" and on_cpu() else _at_once
     outputs, mean, variance = normalise(inputs, scale, offset, self.epsilon)
     for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
         moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
@@ -115,10 +115,3 @@ def _kernel(x, scale, offset, mean, variance, epsilon: float) -> list:
         epsilon=epsilon,
         is_training=isinstance(mean, list),
     )[:3]
-
-
-@cache
-def _on_cpu() -> bool:
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")

@@ -3,23 +3,34 @@
 from keras import layers
 
 from cnnzoo.fast import winograd
-from cnnzoo.fast.context import learning
+from cnnzoo.fast.context import learning, on_cpu
+
+MOST_GROUPS = 8  # more become too many small convolutions
 
 
 def fits(layer: layers.Conv2D) -> bool:
-    """Whether the layer has groups, or a kernel that `winograd` has products for."""
-    if layer.data_format != "channels_last" or layer.dilation_rate != (1, 1):
+    """Whether the layer has groups, or a kernel that `winograd` has products for.
+
+    On a GPU, convolutions are best as they are.
+    """
+    if (
+        not on_cpu()
+        or layer.data_format != "channels_last"
+        or layer.dilation_rate != (1, 1)
+    ):
         return False
     plain = layer.strides == (1, 1) and layer.padding == "same"
-    return layer.groups > 1 or (plain and layer.kernel_size == (3, 3))
+    if layer.groups > 1:
+        return layer.groups <= MOST_GROUPS
+    return plain and layer.kernel_size == (3, 3)
 
 
 def convolution_op(self, inputs, kernel):
     """Keras's Conv2D.convolution_op for (b, h, w, c).
 
     Keras compiles grouped convolutions with XLA, which is slow on a CPU. Small images
-    take fewer products only where the network learns, so that what a trained network
-    says stays the same bit by bit.
+    take fewer products only where the layer learns, so that what a trained network or
+    a frozen layer says stays the same bit by bit.
     """
     if self.groups > 1:
         return _grouped(self, inputs, kernel)
@@ -27,7 +38,8 @@ def convolution_op(self, inputs, kernel):
     if (
         height is not None
         and width is not None
-        and learning(self)
+        and self.trainable
+        and learning()
         and inputs.dtype == kernel.dtype == "float32"
         and winograd.worth_it(height, width, channels, self.filters)
     ):

@@ -20,7 +20,7 @@ def call(self, inputs):
     Args:
         inputs: any shape with a channel axis, of any type of float.
     """
-    if not (learning(self) and inputs.dtype.is_floating):
+    if not (learning() and inputs.dtype.is_floating):
         return type(self).call(self, inputs)
     import tensorflow as tf
 

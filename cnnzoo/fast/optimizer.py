@@ -7,7 +7,11 @@ from keras.optimizers import SGD, Adam, AdamW
 
 
 def accelerate(optimizer: keras.Optimizer) -> None:
-    """Gives a stock optimiser TensorFlow's kernel for its step, where there is one."""
+    """Gives a stock optimiser TensorFlow's kernel for its step, where there is one.
+
+    One that scales the loss, as Keras has it for float16, is looked into.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if type(optimizer) in (Adam, AdamW) and not optimizer.amsgrad:
         optimizer.update_step = MethodType(_adam, optimizer)
     elif type(optimizer) is SGD and optimizer.momentum:
@@ -28,7 +32,7 @@ def _adam(self, gradient, variable, learning_rate):
         v=self._velocities[index].value.handle,
         beta1_power=tf.pow(self.beta_1, step),
         beta2_power=tf.pow(self.beta_2, step),
-        lr=learning_rate,
+        lr=tf.cast(learning_rate, tf.float32),
         beta1=self.beta_1,
         beta2=self.beta_2,
         epsilon=self.epsilon,
@@ -45,7 +49,7 @@ def _momentum(self, gradient, variable, learning_rate):
     tf.raw_ops.ResourceApplyKerasMomentum(
         var=variable.handle,
         accum=self.momentums[self._get_variable_index(variable)].value.handle,
-        lr=learning_rate,
+        lr=tf.cast(learning_rate, tf.float32),
         grad=gradient,
         momentum=self.momentum,
         use_nesterov=self.nesterov,

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+import keras
 from keras import layers
 
 from cnnzoo.fast.context import learning
@@ -20,7 +21,7 @@ def call(self, inputs):
     Args:
         inputs: (b, ...), of any type of float.
     """
-    if not learning(self):
+    if not learning():
         return type(self).call(self, inputs)
     import tensorflow as tf
 
@@ -40,7 +41,8 @@ def _prelu():
     def backward(x, slope, upstream):
         nothing = tf.zeros_like(x)  # Keras's gradient at 0 too
         to_x = tf.where(x > 0, upstream, tf.where(x < 0, slope * upstream, nothing))
-        to_slope = tf.cast(tf.where(x < 0, x * upstream, nothing), tf.float32)
+        wide = keras.backend.result_type(x.dtype, "float32")  # for long sums
+        to_slope = tf.cast(tf.where(x < 0, x * upstream, nothing), wide)
         shared = [0, *(i for i, n in enumerate(slope.shape, start=1) if n == 1)]
         to_slope = tf.reshape(tf.reduce_sum(to_slope, shared), slope.shape)
         return to_x, tf.cast(to_slope, slope.dtype)

@@ -122,7 +122,7 @@ INCEPTION_RESNET_V2 = replace(
     macs=13_155_794_016,
     differences="The released network: Inception V3's stem, widths of 320, 1088, 2080, a "
     "last block without scale or activation, a last convolution; no dropout.",
-    variant=v3.options("stage2_block20_act"),
+    variant=v3.options("stage2_block20_act", **v3.SMALL),
 )
 INCEPTION_RESNET_V1 = replace(
     INCEPTION_RESNET_V2,
@@ -134,7 +134,7 @@ INCEPTION_RESNET_V1 = replace(
     differences="BN without a scale; no public weights and no public reference for "
     "ImageNet are known.",
     floor=1,
-    variant=v3.options("stage2_block10_act"),
+    variant=v3.options("stage2_block10_act", **v3.SMALL),
 )
 
 SPECS = [INCEPTION_RESNET_V1, INCEPTION_RESNET_V2]

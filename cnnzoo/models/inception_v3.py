@@ -34,6 +34,7 @@ def figure_6(w: int) -> tuple[Steps, ...]:
 
 
 POOL = partial(max_pool, size=3, strides=2)
+SMALL = {"strides": 1, "pool": no_pool}  # of the small stem
 STAGES = (  # what halves the image; then branches, filters behind the pool, of the forks
     ((), tuple((FIGURE_5, width, 0) for width in (32, 64, 64))),
     (TO_17, tuple((figure_6(width), 192, 0) for width in (128, 160, 160, 192))),
@@ -129,7 +130,7 @@ INCEPTION_V3 = Spec(
     differences="The released stem, five convolutions and two pools for six and one; BN "
     "without a scale and no dropout, as in keras.applications.",
     floor=75,
-    variant=options("stage2_block4_concat", strides=1, pool=no_pool),
+    variant=options("stage2_block4_concat", **SMALL),
 )
 
 TORCHVISION = replace(
