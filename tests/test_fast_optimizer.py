@@ -49,7 +49,9 @@ def network() -> keras.Model:
     return keras.Sequential([keras.Input((6,)), layers.Dense(5, "tanh"), layers.Dense(2)])
 
 
-@pytest.mark.parametrize(("kind", "options"), OPTIMISERS, ids=str)
+@pytest.mark.parametrize(
+    ("kind", "options"), OPTIMISERS, ids=lambda part: getattr(part, "__name__", str(part))
+)
 @pytest.mark.parametrize(
     "jit_compile", [False, pytest.param(True, marks=pytest.mark.proof)]
 )
