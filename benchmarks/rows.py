@@ -37,6 +37,10 @@ FIT = "stock Keras `fit`, float32"
 BEST = "PyTorch bfloat16, the better of eager and compiled"
 
 
+VGG_GOALS = (
+    Goal((KERAS.name,), FIT, 3.0, matrix_units=True),
+    Goal(TORCH_BFLOAT16, BEST, 1.1, matrix_units=True),
+)
 SMALL_VGG = Work("small_vgg", steps=2)
 VERY_SMALL_VGG = Work("very_small_vgg", steps=6)
 SMALL_RESNET = Work("small_resnet", steps=4)
@@ -48,10 +52,7 @@ TRAINING = (
         "training",
         SMALL_VGG,
         EVERYONE,
-        (
-            Goal((KERAS.name,), FIT, 3.0, matrix_units=True),
-            Goal(TORCH_BFLOAT16, BEST, 1.1, matrix_units=True),
-        ),
+        VGG_GOALS,
     ),
     Row(
         "very_small_vgg",
@@ -59,10 +60,7 @@ TRAINING = (
         "training",
         VERY_SMALL_VGG,
         EVERYONE,
-        (
-            Goal((KERAS.name,), FIT, 3.0, matrix_units=True),
-            Goal(TORCH_BFLOAT16, BEST, 1.1, matrix_units=True),
-        ),
+        VGG_GOALS,
     ),
     Row(
         "small_resnet",

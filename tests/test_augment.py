@@ -94,6 +94,7 @@ def test_affine_maps_are_scipys(mode: Any, shape: tuple[int, int, int]):
         np.testing.assert_allclose(found[i, ..., channel], expected, rtol=0, atol=BOUND)
 
 
+# Keras imports from a namespace that SciPy gives up.
 @pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")
 @pytest.mark.parametrize("mode", FILL_MODES)
 def test_square_images_move_as_in_keras(mode: Any):

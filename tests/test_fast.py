@@ -126,6 +126,19 @@ def test_large_means():
     assert errors[0] <= max(errors[1], 1e-5)
 
 
+def test_sums_of_many_pixels():
+    """Held against float64: a hundred thousand pixels, as of 128 digits."""
+    stock, fast = pair((28, 28, 8))
+    x = np.maximum(values(128, 28, 28, 8) - 4, 0) + np.float32(0.3)
+    exact = x.astype(np.float64)
+    gamma, beta = fast.get_weights()[:2]
+    mean, variance = exact.mean((0, 1, 2)), exact.var((0, 1, 2))
+    expected = gamma * (exact - mean) / np.sqrt(variance + 1e-3) + beta
+    ours, theirs = (relative(m(x, training=True), expected) for m in (fast, stock))
+    assert ours <= 1e-6
+    assert theirs >= 10 * ours
+
+
 def test_no_images():
     stock, fast = pair()
     nothing = np.zeros((0, *SHAPE), np.float32)

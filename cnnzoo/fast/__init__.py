@@ -13,12 +13,16 @@ from keras import layers
 from cnnzoo.fast import batch_norm, convolution, lrn, optimizer, prelu
 from cnnzoo.layers import LocalResponseNormalization
 
-# Of a stock layer: whether a faster way fits its options, and the method replaced.
-WAYS = {
-    layers.BatchNormalization: (batch_norm.fits, batch_norm.call),
-    layers.Conv2D: (convolution.fits, convolution.convolution_op),
-    layers.PReLU: (prelu.fits, prelu.call),
-    LocalResponseNormalization: (lrn.fits, lrn.call),
+WAYS = {  # by the name of the method that they replace
+    layers.BatchNormalization: batch_norm.call,
+    layers.Conv2D: convolution.convolution_op,
+    layers.PReLU: prelu.call,
+    LocalResponseNormalization: lrn.call,
+}
+# Whether a layer's options have a faster way; the others have one with any.
+FITS = {
+    layers.BatchNormalization: batch_norm.fits,
+    layers.Conv2D: convolution.fits,
 }
 
 
@@ -33,8 +37,8 @@ def accelerate(model: keras.Model) -> keras.Model:
     if keras.backend.backend() != "tensorflow":
         return model
     for layer in model._flatten_layers():
-        fits, way = WAYS.get(type(layer), (None, None))
-        if fits and way.__name__ not in vars(layer) and fits(layer):
+        way, fits = WAYS.get(type(layer)), FITS.get(type(layer))
+        if way and way.__name__ not in vars(layer) and (not fits or fits(layer)):
             setattr(layer, way.__name__, MethodType(way, layer))
     if "compile" not in vars(model):
         model.compile = MethodType(_compile, model)

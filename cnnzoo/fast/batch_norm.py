@@ -53,8 +53,8 @@ def _exact(x, scale, offset, epsilon: float) -> tuple:
     """Images normalised by their own mean and variance, and these two.
 
     Sums are taken image by image, then over the images. The kernel's own, and those of
-    Keras, add a hundred thousand values to one number, which leaves 1e-4 of the outputs
-    wrong, all in one direction, where this leaves 1e-6.
+    Keras, add a hundred thousand values to one number, whose error moves all outputs in
+    one direction.
     """
     import tensorflow as tf
 

@@ -7,10 +7,6 @@ from cnnzoo.fast.context import learning
 from cnnzoo.layers import LocalResponseNormalization
 
 
-def fits(layer: LocalResponseNormalization) -> bool:
-    return True
-
-
 def call(self, inputs):
     """LocalResponseNormalization.call; a network that does not learn takes that.
 

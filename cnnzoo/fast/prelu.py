@@ -3,13 +3,8 @@
 from functools import cache
 
 import keras
-from keras import layers
 
 from cnnzoo.fast.context import learning
-
-
-def fits(layer: layers.PReLU) -> bool:
-    return True
 
 
 def call(self, inputs):

@@ -123,13 +123,14 @@ def _policies(model: keras.Model, policies: dict) -> Iterator[None]:
 
 
 def _trunk(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that may compute in bfloat16."""
+    """The layers that may compute in bfloat16; a model in float64 keeps that."""
     return [
         layer
         for layer in model.layers
         if not layer.name.startswith(FLOAT32_PARTS)
         and not layer.name.endswith(CLASSIFIER)
         and not isinstance(layer, keras.layers.InputLayer)
+        and layer.compute_dtype in ("float32", "bfloat16")
     ]
 
 
