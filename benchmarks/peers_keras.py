@@ -9,19 +9,9 @@ from functools import partial
 import keras
 from keras import KerasTensor, layers
 
-Shape = tuple[int, int, int]
+from benchmarks.tables import GOOGLENET
 
-MODULES = (  # of GoogLeNet: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
-    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
-    (
-        (192, 96, 208, 16, 48, 64),
-        (160, 112, 224, 24, 64, 64),
-        (128, 128, 256, 24, 64, 64),
-        (112, 144, 288, 32, 64, 64),
-        (256, 160, 320, 32, 128, 128),
-    ),
-    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
-)
+Shape = tuple[int, int, int]
 
 
 def vgg(
@@ -80,7 +70,7 @@ def googlenet(shape: Shape, classes: int) -> keras.Model:
     x = layers.Conv2D(64, 1, activation="relu")(x)
     x = layers.Conv2D(192, 3, padding="same", activation="relu")(x)
     x = lrn(x)
-    for stage in MODULES:
+    for stage in GOOGLENET:
         x = layers.MaxPooling2D(3, 2, "same")(x)
         for widths in stage:
             x = inception(x, *widths)

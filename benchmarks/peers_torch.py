@@ -9,20 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from benchmarks.tables import GOOGLENET
+
 Shape = tuple[int, int, int]
 Act = type["PixelPReLU"] | type["PlainReLU"]
-
-MODULES = (  # of GoogLeNet: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
-    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
-    (
-        (192, 96, 208, 16, 48, 64),
-        (160, 112, 224, 24, 64, 64),
-        (128, 128, 256, 24, 64, 64),
-        (112, 144, 288, 32, 64, 64),
-        (256, 160, 320, 32, 128, 128),
-    ),
-    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
-)
 
 
 def vgg(
@@ -185,7 +175,7 @@ def googlenet(shape: Shape, classes: int) -> nn.Module:
         nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0),
     ]
     inputs = 192
-    for stage in MODULES:
+    for stage in GOOGLENET:
         modules.append(nn.MaxPool2d(3, 2, ceil_mode=True))
         for one, reduce3, three, reduce5, five, projection in stage:
             modules.append(

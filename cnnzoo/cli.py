@@ -122,7 +122,12 @@ def _add_model_verbs(verbs) -> None:
     predict = verbs.add_parser("predict", help="classes of images, or of a .csv")
     predict.add_argument("data", metavar="FILE", nargs="+")
     predict.add_argument("--model", required=True, metavar="DIR")
-    predict.add_argument("--top", type=_positive(int), default=3, metavar="K")
+    predict.add_argument(
+        "--top",
+        type=_positive(int),
+        metavar="K",
+        help=f"classes of an image; default: {trained.TOP}",
+    )
     predict.add_argument("--out", metavar="FILE", help="submission of a .csv")
     predict.add_argument("--json", action="store_true")
     predict.set_defaults(run=trained.predict)

@@ -56,15 +56,25 @@ def _tensorflow(threads: int) -> None:
         ) from error
 
 
-def _share(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> int | None:
+def _share(controls: Path = Path("/sys/fs/cgroup")) -> int | None:
     """The cores that a container may use; None where its time is not limited.
 
     Args:
-        limits: Linux's file of it: microseconds of CPU time, and of how many.
+        controls: Linux's folder of limits: microseconds of CPU time, and of how many, in
+            one file of its second version, in two of the first.
     """
+    second, first = controls / "cpu.max", controls / "cpu"
     try:
-        quota, period = limits.read_text(encoding="ascii").split()
-        share = max(1, int(quota) // int(period))
+        if second.exists():
+            quota, period = second.read_text(encoding="ascii").split()
+        else:
+            quota, period = (
+                (first / name).read_text(encoding="ascii")
+                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            )
+        share = int(quota) // int(period)
     except (OSError, ValueError):  # another system, or "max"
         return None
-    return min(share, len(os.sched_getaffinity(0)))  # as Linux alone has both
+    if int(quota) < 0:  # the first version's word for no limit
+        return None
+    return min(max(1, share), len(os.sched_getaffinity(0)))  # as Linux alone has both

@@ -136,22 +136,23 @@ def build(
     from_catalog = input_tensor is None and (
         isinstance(model, str) or catalog.SPECS.get(model.name) is model
     )
+    graph_options = {
+        "include_top": include_top,
+        "input_shape": tuple(images.shape[1:]),
+        "pooling": pooling,
+        "classes": classes,
+        "classifier_activation": classifier_activation,
+        "name": name,
+        "include_preprocessing": include_preprocessing,
+        "dropout": dropout,
+        "activation": activation,
+        "weight_decay": weight_decay,
+        **options,
+    }
     built.cnnzoo = Built(
         spec=spec,
         catalog_name=spec.name if from_catalog else None,
-        options={
-            "include_top": include_top,
-            "input_shape": tuple(images.shape[1:]),
-            "pooling": pooling,
-            "classes": classes,
-            "classifier_activation": classifier_activation,
-            "name": name,
-            "include_preprocessing": include_preprocessing,
-            "dropout": plain(dropout),
-            "activation": activation,
-            "weight_decay": plain(weight_decay),
-            **{option: plain(value) for option, value in options.items()},
-        },
+        options={option: plain(value) for option, value in graph_options.items()},
         preprocessing=mode,
         class_names=tuple(map(str, class_names)) if class_names else None,
     )

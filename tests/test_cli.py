@@ -199,6 +199,8 @@ def test_info_layers(capsys):
         ),
         (["predict", "a.png", "--model", "nowhere"], 3, "there is no file nowhere"),
         (["predict", "a.csv", "b.png", "--model", "x"], 2, "image files or one .csv"),
+        (["predict", "a.csv", "--top", "2", "--model", "x"], 2, "leave out --json"),
+        (["predict", "a.png", "--out", "o", "--model", "x"], 2, "leave out --out"),
     ],
 )
 def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):

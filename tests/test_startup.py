@@ -1,5 +1,6 @@
 """The settings of a process."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -45,11 +46,25 @@ def test_no_threads():
 
 
 @pytest.mark.parametrize(
-    ("limits", "cores"),
-    [("max 100000", None), ("250000 100000", 2), ("50000 100000", 1), ("", None)],
+    ("files", "cores"),
+    [
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu.max": "150000 100000"}, 1),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": ""}, None),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "99999", "cpu/cpu.cfs_period_us": "50000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "99999"}, None),
+        ({}, None),
+    ],
 )
-def test_share_of_a_container(tmp_path: Path, limits: str, cores: int | None):
-    path = tmp_path / "cpu.max"
-    path.write_text(limits)
-    assert startup._share(path) == cores
-    assert startup._share(tmp_path / "none") is None
+def test_share_of_a_container(tmp_path: Path, files: dict[str, str], cores: int | None):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert startup._share(tmp_path) == cores
+
+
+def test_share_is_at_most_the_cores_there_are(tmp_path: Path):
+    (tmp_path / "cpu.max").write_text("99900000 100000")
+    assert startup._share(tmp_path) == len(os.sched_getaffinity(0))

@@ -7,6 +7,8 @@ from pathlib import Path
 from cnnzoo.console import print_json, print_table, start, tell_ignored
 from cnnzoo.errors import UsageError
 
+TOP = 3  # classes told of an image, unless asked for more
+
 
 def evaluate(args: Namespace) -> None:
     start(args.threads)
@@ -57,11 +59,20 @@ def predict(args: Namespace) -> None:
     tables = [path for path in args.data if path.endswith(".csv")]
     if tables and len(args.data) > 1:
         raise UsageError("predict takes image files or one .csv, not both; run it twice")
+    if tables and (args.json or args.top):
+        raise UsageError(
+            "predict writes one class for each row of a .csv; leave out --json and --top"
+        )
+    if args.out and not tables:
+        raise UsageError(
+            "predict writes a file for a .csv only, and prints what images show; leave "
+            "out --out, or redirect the output of --json"
+        )
     model, _ = _load(args.model)
     if tables:
         _submit(model, tables[0], args.out)
         return
-    predictions = classify(model, args.data, args.top)
+    predictions = classify(model, args.data, args.top or TOP)
     if args.json:
         print_json([asdict(prediction) for prediction in predictions])
         return
