@@ -49,6 +49,13 @@ def all_numbers(model: keras.Model, x: np.ndarray, training: bool = True) -> tup
     return run(tf.constant(x))
 
 
+def operations(model: keras.Model, shape: tuple[int, ...], *, training: bool) -> set[str]:
+    """The kinds that TensorFlow's graph of the model is made of."""
+    graph = tf.function(lambda x: model(x, training=training))
+    traced = graph.get_concrete_function(tf.TensorSpec(shape))
+    return {operation.type for operation in traced.graph.get_operations()}
+
+
 # Winograd's convolution -----------------------------------------------------------------
 
 
@@ -103,6 +110,17 @@ def test_convolution(height: int, width: int, channels: int):
     expected, found = all_numbers(stock, x), all_numbers(fast, x)
     assert_same(found, expected, BOUND)
     assert (array(found[0]) != array(expected[0])).any()  # it went the other way
+
+
+@pytest.mark.parametrize("side", [1, 4])
+def test_pixels_as_a_product(side: int):
+    stock, fast = pair((side, side, 64), keras.layers.Conv2D, 96, 1)
+    x = values(6, side, side, 64)
+    found, expected = all_numbers(fast, x), all_numbers(stock, x)
+    assert_same(found, expected, BOUND)
+    assert "MatMul" in operations(fast, x.shape, training=True)
+    assert "Conv2D" not in operations(fast, x.shape, training=True)
+    assert "Conv2D" in operations(fast, x.shape, training=False)
 
 
 def test_convolution_at_inference_is_bit_equal():
@@ -216,9 +234,7 @@ def test_prelu_lets_what_is_no_number_through():
 def test_inference_has_nothing_compiled():
     """Converters to other formats cannot read what XLA compiles."""
     fast = pair((6, 5, 7), keras.layers.PReLU)[1]
-    graph = tf.function(lambda x: fast(x, training=False))
-    traced = graph.get_concrete_function(tf.TensorSpec((2, 6, 5, 7)))
-    kinds = {operation.type for operation in traced.graph.get_operations()}
+    kinds = operations(fast, (2, 6, 5, 7), training=False)
     assert not {kind for kind in kinds if "Partitioned" in kind}
 
 

@@ -1,4 +1,4 @@
-"""Convolutions on TensorFlow: groups one by one, small images by fewer products."""
+"""Convolutions on TensorFlow: groups one by one, small images as products of matrices."""
 
 from keras import layers
 
@@ -6,10 +6,11 @@ from cnnzoo.fast import winograd
 from cnnzoo.fast.context import learning, on_cpu
 
 MOST_GROUPS = 8  # more become too many small convolutions
+FEW_PIXELS = 16  # from 7x7 on, a 1x1 convolution is as fast as the product of matrices
 
 
 def fits(layer: layers.Conv2D) -> bool:
-    """Whether the layer has groups, or a kernel that `winograd` has products for.
+    """Whether the layer has groups, or a kernel that there are products for.
 
     On a GPU, convolutions are best as they are.
     """
@@ -19,18 +20,20 @@ def fits(layer: layers.Conv2D) -> bool:
         or layer.dilation_rate != (1, 1)
     ):
         return False
-    plain = layer.strides == (1, 1) and layer.padding == "same"
     if layer.groups > 1:
         return layer.groups <= MOST_GROUPS
-    return plain and layer.kernel_size == (3, 3)
+    if layer.strides != (1, 1):
+        return False
+    same = layer.padding == "same"
+    return layer.kernel_size == (1, 1) or (layer.kernel_size == (3, 3) and same)
 
 
 def convolution_op(self, inputs, kernel):
     """Keras's Conv2D.convolution_op for (b, h, w, c).
 
     Keras compiles grouped convolutions with XLA, which is slow on a CPU. Small images
-    take fewer products only where the layer learns, so that what a trained network or
-    a frozen layer says stays the same bit by bit.
+    are products only where the layer learns, so that what a trained network or a frozen
+    layer says stays the same bit by bit.
     """
     if self.groups > 1:
         return _grouped(self, inputs, kernel)
@@ -41,10 +44,24 @@ def convolution_op(self, inputs, kernel):
         and self.trainable
         and learning()
         and inputs.dtype == kernel.dtype == "float32"
-        and winograd.worth_it(height, width, channels, self.filters)
     ):
-        return winograd.convolve(inputs, kernel)
+        if self.kernel_size == (1, 1):
+            if height * width <= FEW_PIXELS:
+                return _product(inputs, kernel)
+        elif winograd.worth_it(height, width, channels, self.filters):
+            return winograd.convolve(inputs, kernel)
     return type(self).convolution_op(self, inputs, kernel)
+
+
+def _product(inputs, kernel):
+    """The 1x1 convolution, whose gradients are products of matrices then, too."""
+    import tensorflow as tf
+
+    _, height, width, channels = inputs.shape
+    filters = kernel.shape[-1]
+    pixels = tf.reshape(inputs, (-1, channels))
+    outputs = pixels @ tf.reshape(kernel, (channels, filters))
+    return tf.reshape(outputs, (-1, height, width, filters))
 
 
 def _grouped(layer, inputs, kernel):
