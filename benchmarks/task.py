@@ -34,7 +34,7 @@ class Work:
 @dataclass(frozen=True)
 class Task:
     """Attributes:
-    run: one round; returns its parts where it times them itself.
+    run: one round; returns its parts where it times itself, and only these count.
     facts: precision, threads, versions, number of parameters.
     during: what must stay open as long as the task lives.
     """

@@ -70,6 +70,9 @@ def worth_it(height: int, width: int, channels: int, filters: int) -> bool:
 def convolve(images, kernel):
     """The convolution with stride 1, padded "same", in TensorFlow.
 
+    For its gradient it transforms the images anew: that costs little, and to keep them,
+    three times as large as they were, would cost more memory than Keras needs.
+
     Args:
         images: (b, h, w, c), float32, h and w known.
         kernel: (3, 3, c, filters), float32.
@@ -77,6 +80,12 @@ def convolve(images, kernel):
     Returns:
         (b, h, w, filters).
     """
+    import tensorflow as tf
+
+    return tf.recompute_grad(_convolve)(images, kernel)
+
+
+def _convolve(images, kernel):
     import tensorflow as tf
 
     _, height, width, channels = images.shape
