@@ -1,8 +1,9 @@
 """Where the time of a training step goes: `python -m benchmarks.profile small_vgg`.
 
 It has oneDNN, which computes TensorFlow's convolutions and matrix products on x86, tell
-the time of each of its calls (`ONEDNN_VERBOSE`); what is left of a step is TensorFlow's
-own: element-wise work, copies, the optimiser.
+the time of each of its calls (`ONEDNN_VERBOSE`). Calls that ran side by side count in
+full, so they may add up to more than the step; element-wise work and the optimiser are
+TensorFlow's own and not among them.
 """
 
 import argparse
@@ -10,7 +11,6 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
-from time import perf_counter
 
 STEPS = 4
 MARK = "seconds a step:"
@@ -19,22 +19,21 @@ MARK = "seconds a step:"
 def train(network: str, batch: int, *, stock: bool) -> None:
     """Trains twice STEPS steps, and prints the time of one of the second half."""
     import keras
-    import numpy as np
 
     import cnnzoo
+    from benchmarks.task import Work
+    from benchmarks.train_keras import compiled, training
 
     model = cnnzoo.build(network)
     if stock:
         model = keras.models.clone_model(model)  # of layers without faster ways
-    draw = np.random.default_rng(0)
-    images = draw.standard_normal((STEPS * batch, *model.input_shape[1:]), "float32")
-    labels = np.zeros(len(images), int)
-    model.compile("adam", "sparse_categorical_crossentropy")
-    model.fit(images, labels, batch_size=batch, verbose=0)
+    compiled(model)
+    shape, classes = model.input_shape[1:], model.output_shape[-1]
+    task = training(model, Work(network, shape, batch, STEPS, classes), "float32")
+    task.run()
     print(MARK, "warm", flush=True)
-    start = perf_counter()
-    model.fit(images, labels, batch_size=batch, verbose=0)
-    print(MARK, (perf_counter() - start) / STEPS, flush=True)
+    parts = task.run() or {}
+    print(MARK, parts["steps"] / STEPS, flush=True)
 
 
 def summed(lines: list[str]) -> tuple[float, dict[str, float]]:
@@ -67,7 +66,6 @@ def told(network: str, batch: int, *, stock: bool) -> str:
         check=True,
     )
     step, kinds = summed(done.stdout.splitlines())
-    kinds["TensorFlow's own"] = step - sum(kinds.values())
     ranked = sorted(kinds.items(), key=lambda item: -item[1])
     rows = [f"| {kind} | {time:,.0f} | {time / step:.0%} |" for kind, time in ranked]
     header = f"| {network}, {'stock Keras' if stock else 'cnnzoo'} | ms | share |"

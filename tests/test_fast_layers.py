@@ -112,7 +112,7 @@ def test_convolution(height: int, width: int, channels: int):
     assert (array(found[0]) != array(expected[0])).any()  # it went the other way
 
 
-@pytest.mark.parametrize("side", [1, 4])
+@pytest.mark.parametrize("side", [1, 2])
 def test_pixels_as_a_product(side: int):
     stock, fast = pair((side, side, 64), keras.layers.Conv2D, 96, 1)
     x = values(6, side, side, 64)

@@ -117,7 +117,7 @@ def gradient(model: keras.Model) -> np.ndarray:
             loss = tf.reduce_mean(y * tf.sin(tf.range(y.shape[-1], dtype=y.dtype)))
         return tape.gradient(loss, [weight.value for weight in model.trainable_weights])
 
-    return np.concatenate([part.numpy().ravel() for part in run()])
+    return np.concatenate([array(part).ravel() for part in run()])
 
 
 def test_gradients_of_keras_resnet50():

@@ -6,7 +6,7 @@ from cnnzoo.fast import winograd
 from cnnzoo.fast.context import learning, on_cpu
 
 MOST_GROUPS = 8  # more become too many small convolutions
-FEW_PIXELS = 16  # from 7x7 on, a 1x1 convolution is as fast as the product of matrices
+FEW_PIXELS = 4  # at 4x4 a 1x1 convolution is as fast as the product of matrices
 
 
 def fits(layer: layers.Conv2D) -> bool:
