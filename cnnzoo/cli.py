@@ -59,27 +59,28 @@ def _add_catalog_verbs(verbs) -> None:
 
 
 def _add_train(verbs) -> None:
-    train = verbs.add_parser("train", help="train a network on your data")
+    train = verbs.add_parser(
+        "train", help="train a network on your data, or go on with a training"
+    )
     train.add_argument("data", metavar="DATA", help=DATA_HELP)
     train.add_argument("--model", required=True, metavar="NAME")
     train.add_argument("--out", required=True, metavar="DIR")
     train.add_argument(
-        "--epochs", type=_positive(int), default=10, help="at most; default: 10"
+        "--recipe",
+        choices=("original", "ours"),
+        help="for digits: that of kkweon's networks, or one of less time",
     )
+    train.add_argument("--epochs", type=_positive(int), help="at most; default: 10")
     train.add_argument(
-        "--batch-size",
-        type=_positive(int),
-        default=128,
-        help="images a step; default: 128",
+        "--batch-size", type=_positive(int), help="images a step; default: 128"
     )
-    train.add_argument("--optimizer", default="adam", help="a Keras name; default: adam")
+    train.add_argument("--optimizer", help="a Keras name; default: adam")
     train.add_argument("--lr", type=_positive(float), help="default: the optimizer's")
     train.add_argument("--loss", help="default: cross-entropy")
     train.add_argument("--seed", type=_seed, default=0, help="of every random choice")
     train.add_argument(
         "--patience",
         type=_positive(int),
-        default=9,
         metavar="EPOCHS",
         help="stop after so many without a better validation loss; default: 9",
     )
@@ -96,13 +97,11 @@ def _add_train(verbs) -> None:
     train.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
-        default="auto",
-        help="to compute in; auto is bfloat16 where this machine gains by it",
+        help="to compute in; default: auto, bfloat16 where this machine gains by it",
     )
     train.add_argument(
         "--augment",
         nargs="+",
-        default=(),
         metavar="NAME[=VALUE]",
         help="random changes, such as rotation_range=10 zoom_range=0.9,1.2 "
         "horizontal_flip; the names are those of cnnzoo.data.augment.Augment",

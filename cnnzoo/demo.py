@@ -20,13 +20,13 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.report import Section, html
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build, sketch
 
 NETWORK = "lenet_gap"
 DRAWN = ("lenet_gap", "vgg16", "inception_v1", "resnet18")
-SETTINGS = Settings(epochs=12, batch_size=64, learning_rate=2e-3)
+RECIPE = Recipe(epochs=12, batch_size=64, learning_rate=2e-3)
 SHOWN = 16  # misread digits in the report
 
 
@@ -44,9 +44,7 @@ def run(out: Path) -> Evaluation:
         f"{len(validation):,} held out"
     )
     model = build(NETWORK, include_preprocessing=True)
-    history = fit(
-        model, shifted(train, 2), validation, out, SETTINGS, verbose=verbosity()
-    )
+    history = fit(model, shifted(train, 2), validation, out, RECIPE, verbose=verbosity())
     curves = figures.learning_curves(history)
     files.write_bytes(out / "curves.png", curves)
 
@@ -70,7 +68,8 @@ def run(out: Path) -> Evaluation:
     files.write_text(out / "report.html", page)
     say(f"\nDone in {time.monotonic() - started:.0f} s. Written, for you to look at:")
     for path in sorted(out.iterdir()):
-        say(f"  {path}")
+        if not path.name.startswith("."):
+            say(f"  {path}")
     return result
 
 

@@ -34,6 +34,16 @@ class TrainingError(CnnzooError, ArithmeticError):
     """A training that came to nothing."""
 
 
+class CheckpointError(CnnzooError, RuntimeError):
+    """A training that cannot go on from its folder; nothing there was changed."""
+
+
+class ResumeMismatchError(CheckpointError):
+    """A folder that holds another training than the one asked for."""
+
+    exit_code = 2
+
+
 class WeightFileError(CnnzooError, ValueError):
     """A model or weight file that is damaged or does not fit the model."""
 

@@ -2,13 +2,15 @@
 
 A reader of the final name sees the old bytes or the new ones, never a part, whatever
 kills the writer: the bytes go to a temporary file in the same folder, are flushed to
-the disk, and take the final name in one rename.
+the disk, and take the final name in one rename. A folder of files appears, and goes, in
+the same way.
 """
 
 import json
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -28,10 +30,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         SaveError: the folder or the file cannot be written; the cause is chained.
     """
     path = Path(path)
-    ending = "".join(path.suffixes[-2:])  # .weights.h5 is one
-    temporary = path.with_name(
-        f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{ending}"
-    )
+    temporary = _beside(path, "".join(path.suffixes[-2:]))  # .weights.h5 is one
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -41,13 +40,67 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
         _flush(path.parent)
     except OSError as error:
-        raise SaveError(
-            f"cannot write {path}: {error.strerror or error}; what stood there before is "
-            "untouched, so make room or choose another place and try again"
-        ) from error
+        raise _failed(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def write_folder(path: str | Path, members: Mapping[str, bytes]) -> Path:
+    """Makes the folder `path` with these files in it, all or nothing; returns the path.
+
+    Args:
+        path: of no folder yet.
+        members: the content of each file, by its name.
+
+    Raises:
+        SaveError: it cannot be written, or something stands there already.
+    """
+    path = Path(path)
+    temporary = _beside(path)
+    try:
+        temporary.mkdir(parents=True)
+        for name, content in members.items():
+            (temporary / name).write_bytes(content)
+            _flush(temporary / name)
+        _flush(temporary)
+        temporary.rename(path)
+        _flush(path.parent)
+    except OSError as error:
+        raise _failed(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder, and those above it, where they are missing.
+
+    Raises:
+        SaveError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _failed(path, error) from error
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder; one that is killed half way leaves nothing under its name."""
+    temporary = _beside(path)
+    with suppress(OSError):  # what stays is swept another time
+        path.rename(temporary)
+        shutil.rmtree(temporary)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what writers that were killed left in a folder nobody else writes to."""
+    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                left.unlink()
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -62,9 +115,29 @@ def write_text(path: str | Path, content: str) -> Path:
     return write_bytes(path, content.encode())
 
 
+def add_line(path: Path, line: str) -> None:
+    """Adds a line to a small text file, atomically."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, f"{before}{line}\n")
+
+
 def write_json(path: str | Path, content: object) -> Path:
     """Writes `content` to `path` as indented JSON, atomically; returns the path."""
     return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _beside(path: Path, ending: str = "") -> Path:
+    """A name in the same folder that nobody else takes."""
+    return path.with_name(
+        f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{ending}"
+    )
+
+
+def _failed(path: Path, error: OSError) -> SaveError:
+    return SaveError(
+        f"cannot write {path}: {error.strerror or error}; what stood there before is "
+        "untouched, so make room or choose another place and try again"
+    )
 
 
 def _flush(path: Path) -> None:

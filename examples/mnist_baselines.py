@@ -28,8 +28,8 @@ import cnnzoo
 from cnnzoo import figures, files, graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 
 EVEN_OR_ODD = "even_or_odd"
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
@@ -64,8 +64,8 @@ def train(
     """A network trained on `learned`, its best epoch chosen by `held_out`."""
     keras.utils.set_random_seed(seed)  # every network starts from the same seed
     model = NETWORKS[name](include_preprocessing=True)
-    settings = Settings(epochs, batch_size=64, seed=seed)
-    history = fit(model, task(name, learned), task(name, held_out), out, settings)
+    recipe = Recipe(epochs, batch_size=64, seed=seed)
+    history = fit(model, task(name, learned), task(name, held_out), out, recipe)
     files.write_bytes(out / "curves.png", figures.learning_curves(history))
     return model
 

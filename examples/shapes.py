@@ -21,8 +21,8 @@ from cnnzoo import figures, files
 from cnnzoo.data.batches import load
 from cnnzoo.data.images import Folder
 from cnnzoo.inference import Evaluation
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 
 KINDS = ("circle", "rectangle", "triangle")
 SIDE = 24  # pixels
@@ -93,7 +93,7 @@ def main(
     train, validation = drawn.split(0.2, seed)
 
     model = cnnzoo.ShapesCNN(include_preprocessing=True)
-    fit(model, train, validation, out, Settings(epochs, batch_size=32), verbose=2)
+    fit(model, train, validation, out, Recipe(epochs, batch_size=32), verbose=2)
 
     result = cnnzoo.evaluate(model, test)
     print(f"{100 * result.accuracy:.2f} % of {result.images} test images right")

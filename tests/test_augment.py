@@ -22,8 +22,8 @@ from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.source import feed
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build
 
 BOUND = 1e-4 * 255
@@ -501,8 +501,8 @@ def test_training_sees_other_pixels_each_epoch(kind: str, photos: Path, tmp_path
         fill_mode="reflect",
         preprocessing_function=note,
     )
-    settings = Settings(epochs=6, batch_size=6, learning_rate=1e-2, augment=augment)
-    history = fit(model, train, validation, tmp_path / "run", settings)
+    recipe = Recipe(epochs=6, batch_size=6, learning_rate=1e-2, augment=augment)
+    history = fit(model, train, validation, tmp_path / "run", recipe)
     assert max(history["val_accuracy"]) > 0.8
     held_out = load(folder, (10, 8), 3).split(0.25, seed=0)[1].images
     unchanged = {image.astype(np.float32).tobytes() for image in held_out}

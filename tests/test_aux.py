@@ -19,8 +19,8 @@ from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import AuxHead
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import BestCheckpoint, fit
-from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build, find, sketch
 
 LENET = find("lenet_gap")
@@ -71,8 +71,8 @@ def trained(digits, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     train, validation = digits.split(0.3, seed=0)
     model = helped()
-    settings = Settings(epochs=6, precision="float32", batch_size=32, learning_rate=5e-3)
-    return model, out, fit(model, train, validation, out, settings), validation
+    recipe = Recipe(epochs=6, precision="float32", batch_size=32, learning_rate=5e-3)
+    return model, out, fit(model, train, validation, out, recipe), validation
 
 
 def cross_entropy(answers: np.ndarray, labels) -> float:
@@ -129,10 +129,10 @@ def test_patience_goes_by_the_main_loss(digits, tmp_path):
     model = helped()
     for layer in model.layers:
         layer.trainable = layer.name == "aux2_predictions"
-    settings = Settings(
+    recipe = Recipe(
         epochs=20, precision="float32", patience=3, batch_size=64, learning_rate=1e-2
     )
-    history = fit(model, digits, digits, tmp_path, settings)
+    history = fit(model, digits, digits, tmp_path, recipe)
     assert np.all(np.diff(history["val_total_loss"]) < 0)
     assert len(history["val_loss"]) == 4
     assert history["learning_rate"][-1] < history["learning_rate"][0]
@@ -145,8 +145,8 @@ def test_a_folder(pair, tmp_path):
         picture.save(tmp_path / "photos" / str(label) / f"{i}.png")
     folder = open_source(str(tmp_path / "photos"))
     model = helped(classes=2)
-    settings = Settings(epochs=2, batch_size=16)
-    history = fit(model, folder, folder, tmp_path / "run", settings)
+    recipe = Recipe(epochs=2, batch_size=16)
+    history = fit(model, folder, folder, tmp_path / "run", recipe)
     assert set(history) == FIGURES
     best = int(np.argmin(history["val_loss"]))
     accuracy = cnnzoo.evaluate(model, folder).accuracy
@@ -157,8 +157,8 @@ def test_one_unit(pair, tmp_path):
     keras.utils.set_random_seed(1)
     model = helped(classes=2, classifier_activation="sigmoid")
     assert [tuple(output.shape) for output in model.outputs] == [(None, 1)] * 3
-    settings = Settings(epochs=5, precision="float32", batch_size=16, learning_rate=5e-3)
-    history = fit(model, pair, pair, tmp_path, settings)
+    recipe = Recipe(epochs=5, precision="float32", batch_size=16, learning_rate=5e-3)
+    history = fit(model, pair, pair, tmp_path, recipe)
     assert set(history) == FIGURES
     result = cnnzoo.evaluate(model, pair)
     best = int(np.argmin(history["val_loss"]))
@@ -168,16 +168,16 @@ def test_one_unit(pair, tmp_path):
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "mean_squared_error"])
 def test_losses_that_want_rows(digits, tmp_path, loss):
-    settings = Settings(epochs=2, loss=loss, learning_rate=5e-3)
-    history = fit(helped(), digits, digits, tmp_path, settings)
+    recipe = Recipe(epochs=2, loss=loss, learning_rate=5e-3)
+    history = fit(helped(), digits, digits, tmp_path, recipe)
     assert set(history) == FIGURES
     assert history["loss"][-1] < history["loss"][0]
 
 
 def test_logits(digits, tmp_path):
     model = helped(classifier_activation=None)
-    settings = Settings(epochs=2, learning_rate=5e-3)
-    history = fit(model, digits, digits, tmp_path, settings)
+    recipe = Recipe(epochs=2, learning_rate=5e-3)
+    history = fit(model, digits, digits, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
 
 
@@ -220,7 +220,7 @@ def test_a_network_of_the_catalog_trains(name, tmp_path):
     shape = (6, *model.input_shape[1:])
     pixels = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
     source = Images(pixels, np.arange(6) % 3, tuple("abc"))
-    history = fit(model, source, source, tmp_path, Settings(epochs=1, batch_size=3))
+    history = fit(model, source, source, tmp_path, Recipe(epochs=1, batch_size=3))
     weights = [head.loss_weight for head in model.cnnzoo.spec.aux_heads]
     others = (history[f"val_aux{i + 1}_loss"][0] for i in range(len(weights)))
     total = history["val_loss"][0] + np.dot(weights, list(others))

@@ -61,12 +61,9 @@ def header() -> str:
 
 
 def test_train_writes_its_files(run):
-    assert {p.name for p in (run / "out").iterdir()} == {
-        "model.keras",
-        "settings.json",
-        "history.json",
-        "curves.png",
-    }
+    names = {path.name for path in (run / "out").iterdir()}
+    shown = {"model.keras", "run.json", "history.json", "log.txt", "curves.png"}
+    assert names == {*shown, "checkpoints", ".lock"}
     assert width(run / "out" / "curves.png") > 500
     assert len(json.loads((run / "out" / "history.json").read_text())["loss"]) == 8
     model = cnnzoo.load(run / "out" / "model.keras")

@@ -16,7 +16,7 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import ClassReport, Evaluation
 from cnnzoo.plot import plot
 from cnnzoo.report import Section, html
-from cnnzoo.train.settings import Settings
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.zoo import sketch
 
 
@@ -145,22 +145,22 @@ def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
     """One epoch on few digits: every file is there, and the report tells the figures."""
     few = {split: load_embedded(split).split(0.05, 0)[1] for split in ("train", "test")}
     monkeypatch.setattr(demo, "load_embedded", few.__getitem__)
-    monkeypatch.setattr(demo, "SETTINGS", replace(demo.SETTINGS, epochs=1))
-    assert isinstance(demo.SETTINGS, Settings)
+    monkeypatch.setattr(demo, "RECIPE", replace(demo.RECIPE, epochs=1))
+    assert isinstance(demo.RECIPE, Recipe)
     result = demo.run(tmp_path)
     text = capsys.readouterr().out
     assert f"{100 * result.accuracy:.2f} % of 500 digits right" in text
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *("model.keras", "history.json", "curves.png", "confusion.png", "misread.png"),
+        *("checkpoints", ".lock", "run.json", "log.txt"),
         *(
             "digit.png",
             "report.html",
-            "settings.json",
             *(f"{name}.png" for name in demo.DRAWN),
         ),
     }
-    for name in names:
+    for name in names - {".lock"}:
         assert str(tmp_path / name) in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert f"reads {100 * result.accuracy:.2f} %" in page

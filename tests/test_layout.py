@@ -20,8 +20,8 @@ from cnnzoo.models.catalog import SPECS
 from cnnzoo.nodes import channels_first
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Preprocess
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build, find, sketch
 
 BOUND = 1e-4
@@ -152,8 +152,8 @@ def trained(digits, tmp_path_factory):
     train, validation = digits.split(0.2, seed=0)
     with layout("channels_first"):
         model = build("lenet5", include_preprocessing=True)
-        settings = Settings(epochs=4, batch_size=32, learning_rate=3e-3)
-        history = fit(model, train, validation, out, settings)
+        recipe = Recipe(epochs=4, batch_size=32, learning_rate=3e-3)
+        history = fit(model, train, validation, out, recipe)
     assert max(history["val_accuracy"]) > 0.75
     return model, out
 
@@ -184,8 +184,8 @@ def test_a_folder(first, digits, tmp_path):
     folder = open_source(str(tmp_path / "photos"))
     # Not square, and preprocessed outside of the model.
     model = build("lenet_gap", classes=3, input_shape=(3, 20, 24))
-    settings = Settings(epochs=2, batch_size=16, learning_rate=5e-3)
-    history = fit(model, folder, folder, tmp_path / "run", settings)
+    recipe = Recipe(epochs=2, batch_size=16, learning_rate=5e-3)
+    history = fit(model, folder, folder, tmp_path / "run", recipe)
     best = int(np.argmin(history["val_loss"]))
     accuracy = cnnzoo.evaluate(model, folder).accuracy
     assert accuracy == pytest.approx(history["val_accuracy"][best])

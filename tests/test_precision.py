@@ -14,8 +14,8 @@ import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_mnist
 from cnnzoo.train import precision
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 
 
 def digits(count: int = 64) -> Images:
@@ -100,15 +100,11 @@ def test_layers_are_restored_after_an_error():
 def test_run(tmp_path: Path):
     """A run in bfloat16 learns, and leaves a float32 model in memory and in the file."""
     model, data = network(), digits()
-    settings = Settings(epochs=2, batch_size=24, precision="bfloat16")
-    history = fit(model, data, data, tmp_path, settings)
+    recipe = Recipe(epochs=2, batch_size=24, precision="bfloat16")
+    history = fit(model, data, data, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
-    told = json.loads((tmp_path / "settings.json").read_text())
-    assert (told["precision"], told["bfloat16_gain"], told["augment"]) == (
-        "bfloat16",
-        None,
-        None,
-    )
+    told = json.loads((tmp_path / "run.json").read_text())["begun"]
+    assert (told["precision"], told["bfloat16_gain"]) == ("bfloat16", None)
     with ZipFile(tmp_path / "model.keras") as archive:
         assert b"bfloat16" not in archive.read("config.json")
     assert all(weight.dtype == "float32" for weight in model.weights)

@@ -16,8 +16,8 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import BestCheckpoint, fit
-from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build
 
 
@@ -34,8 +34,8 @@ def trained(digits, tmp_path_factory):
     out = tmp_path_factory.mktemp("run")
     model = build("simple_cnn", filters=(8, 16), pools=2, include_preprocessing=True)
     train, validation = digits.split(0.2, seed=0)
-    settings = Settings(epochs=6, batch_size=32, learning_rate=3e-3)
-    return model, out, fit(model, train, validation, out, settings)
+    recipe = Recipe(epochs=6, batch_size=32, learning_rate=3e-3)
+    return model, out, fit(model, train, validation, out, recipe)
 
 
 def test_it_learns_and_keeps_the_best(trained, digits):
@@ -122,9 +122,7 @@ def test_two_classes_with_one_unit(digits, tmp_path):
         classifier_activation="sigmoid",
         include_preprocessing=True,
     )
-    fit(
-        model, pair, pair, tmp_path, Settings(epochs=5, batch_size=16, learning_rate=3e-3)
-    )
+    fit(model, pair, pair, tmp_path, Recipe(epochs=5, batch_size=16, learning_rate=3e-3))
     result = cnnzoo.evaluate(model, pair)
     assert result.accuracy > 0.9
     assert result.confusion.shape == (2, 2)
@@ -141,8 +139,8 @@ def test_two_classes_with_one_unit(digits, tmp_path):
 )
 def test_losses_that_want_rows(digits, tmp_path, loss):
     model = build("mlp", depth=1, width=16, include_preprocessing=True)
-    settings = Settings(epochs=2, loss=loss, optimizer="sgd", learning_rate=0.1)
-    history = fit(model, digits, digits, tmp_path, settings)
+    recipe = Recipe(epochs=2, loss=loss, optimizer="sgd", learning_rate=0.1)
+    history = fit(model, digits, digits, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
     assert set(history) == {
         "loss",
@@ -156,11 +154,11 @@ def test_losses_that_want_rows(digits, tmp_path, loss):
 def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
     model = build("mlp", depth=1, width=16)
     (tmp_path / "model.keras").write_bytes(b"of another run")
-    settings = Settings(epochs=5, optimizer="sgd", learning_rate=1e30)
+    recipe = Recipe(epochs=5, optimizer="sgd", learning_rate=1e30)
     with pytest.raises(
         TrainingError, match="never finite in 1 epochs, so this run left no model"
     ):
-        fit(model, digits, digits, tmp_path, settings)
+        fit(model, digits, digits, tmp_path, recipe)
     written = json.loads((tmp_path / "history.json").read_text())
     assert written["val_loss"] == [None]
     assert (tmp_path / "model.keras").read_bytes() == b"of another run"
@@ -183,12 +181,12 @@ def test_validation_may_number_its_classes_otherwise_and_lack_some(digits, tmp_p
         some, class_names=tuple("876543210"), labels=8 - np.asarray(some.labels)
     )
     model = build("mlp", depth=1, width=32, include_preprocessing=True)
-    settings = Settings(epochs=8, batch_size=32)
-    history = fit(model, digits, turned, tmp_path, settings)
+    recipe = Recipe(epochs=8, batch_size=32)
+    history = fit(model, digits, turned, tmp_path, recipe)
     assert history["val_accuracy"][-1] > 0.7
     strange = replace(some, class_names=(*"01234567", "x"))
     with pytest.raises(cnnzoo.DatasetError, match="not trained on, such as 'x'"):
-        fit(model, digits, strange, tmp_path, settings)
+        fit(model, digits, strange, tmp_path, recipe)
 
 
 @pytest.mark.parametrize("kind", ["images", "folder"])
@@ -245,7 +243,7 @@ def test_only_a_lower_loss_is_kept(value, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "settings", "message"),
+    ("change", "recipe", "message"),
     [
         ({"labels": None}, {}, "labelled images are needed"),
         ({"class_names": ("a", "b")}, {}, "the data have 2 classes and 'mlp' 10"),
@@ -254,20 +252,20 @@ def test_only_a_lower_loss_is_kept(value, tmp_path):
         ({}, {"loss": "ctc"}, "Keras has no loss 'ctc' for classes"),
     ],
 )
-def test_bad_settings(digits, tmp_path, change, settings, message):
+def test_bad_recipes(digits, tmp_path, change, recipe, message):
     with pytest.raises(ValueError, match=message):
         fit(
             build("mlp"),
             replace(digits, **change),
             digits,
             tmp_path,
-            Settings(**settings),
+            Recipe(**recipe),
         )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
-    named = Settings(loss="sparse_categorical_crossentropy")
+    named = Recipe(loss="sparse_categorical_crossentropy")
     logits = build("mlp", classifier_activation=None)
     with pytest.raises(cnnzoo.UsageError, match="'mlp' gives logits; leave the loss out"):
         fit(logits, digits, digits, tmp_path, named)
@@ -284,7 +282,7 @@ def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
 def test_logits_learn_too(digits, tmp_path):
     keras.utils.set_random_seed(6)
     model = build("mlp", classifier_activation=None, depth=1, width=32)
-    history = fit(model, digits, digits, tmp_path, Settings(epochs=4, batch_size=32))
+    history = fit(model, digits, digits, tmp_path, Recipe(epochs=4, batch_size=32))
     assert history["val_accuracy"][-1] > 0.7
 
 
@@ -293,7 +291,7 @@ def test_the_models_own_class_names_and_their_order_stay(digits, tmp_path):
     model = build(
         "mlp", class_names="9876543210", depth=1, width=32, include_preprocessing=True
     )
-    fit(model, digits, digits, tmp_path, Settings(epochs=6, batch_size=32))
+    fit(model, digits, digits, tmp_path, Recipe(epochs=6, batch_size=32))
     assert model.cnnzoo.class_names == tuple("9876543210")
     result = cnnzoo.evaluate(model, digits)
     assert result.accuracy > 0.7
@@ -309,7 +307,7 @@ def test_images_and_folders_may_be_mixed(digits, photos, tmp_path):
     some = replace(some, labels=places, class_names=tuple("147"))
     for i, (train, validation) in enumerate(((folder, some), (some, folder))):
         model = build("mlp", classes=3, depth=1, width=8, include_preprocessing=True)
-        history = fit(model, train, validation, tmp_path / str(i), Settings(epochs=1))
+        history = fit(model, train, validation, tmp_path / str(i), Recipe(epochs=1))
         assert np.isfinite(history["val_loss"]).all()
 
 
@@ -355,8 +353,8 @@ def test_a_folder_of_photos(photos, tmp_path):
     model = build(
         "lenet_gap", classes=3, input_shape=(20, 20, 3), include_preprocessing=True
     )
-    settings = Settings(epochs=8, batch_size=16, learning_rate=5e-3)
-    history = fit(model, train, validation, tmp_path / "run", settings)
+    recipe = Recipe(epochs=8, batch_size=16, learning_rate=5e-3)
+    history = fit(model, train, validation, tmp_path / "run", recipe)
     assert max(history["val_accuracy"]) > 0.8
     assert cnnzoo.load(tmp_path / "run" / "model.keras").cnnzoo.class_names == tuple(
         "147"
@@ -372,7 +370,7 @@ def test_a_bad_photo_is_named_from_inside_fit(photos, tmp_path):
     folder = open_source(str(photos))
     model = build("lenet_gap", classes=3, input_shape=(16, 16, 1))
     with pytest.raises(ImageDecodeError, match=r"4/bad\.png"):
-        fit(model, folder, folder, tmp_path / "run", Settings(epochs=1))
+        fit(model, folder, folder, tmp_path / "run", Recipe(epochs=1))
     with pytest.raises(ImageDecodeError, match=r"4/bad\.png"):
         cnnzoo.evaluate(model, folder)
 

@@ -139,7 +139,8 @@ def feed(
 ):
     """What `fit` and `predict` take: (images, labels), or (batches, None).
 
-    Batches come from a folder, and from images in memory that are to be augmented.
+    Batches come from a folder, and from images in memory that are to be augmented or
+    shuffled.
 
     Args:
         shape: the model's height, width and channels, in this order.
@@ -160,8 +161,9 @@ def feed(
     adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
     if isinstance(source, Images):
         source = fitted(source, shape)
+        augment = None if augment is None or augment.idle else augment
         shape = source.images.shape[1:]
-        if augment is None or augment.idle:
+        if augment is None and not shuffle:
             images = source.images
             if preprocessing is not None:
                 images = preprocess_input(images, preprocessing)

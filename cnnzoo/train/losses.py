@@ -41,6 +41,9 @@ def choose(model: keras.Model, name: str | None) -> keras.Loss | str:
     return name
 
 
+MEAN_LOSS = "mean_loss"  # in Keras's figures, one classifier's loss over all images
+
+
 def per_image(loss: keras.Loss | str):
     """The loss as a function that gives one number for each image."""
     function = keras.losses.get(loss)
@@ -63,3 +66,18 @@ def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
     if units == 1 or not isinstance(loss, str) or _is_sparse(loss):
         return source
     return replace(source, labels=_one_hot(np.asarray(source.labels), units))
+
+
+def by_plain_names(logs: dict) -> dict:
+    """Keras's figures; with several classifiers, the main one's as if it were alone."""
+    if f"predictions_{MEAN_LOSS}" not in logs:
+        return logs
+    named = {}
+    for name, value in logs.items():
+        if name in ("loss", "val_loss"):
+            named[name.replace("loss", "total_loss")] = value
+        # Keras's own loss of an output is left out: it counts every batch alike, and the
+        # last may be of one image.
+        elif not name.endswith("predictions_loss"):
+            named[name.replace("predictions_", "").replace(MEAN_LOSS, "loss")] = value
+    return named

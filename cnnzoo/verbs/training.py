@@ -1,6 +1,7 @@
 """The verb train, and the demo."""
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from cnnzoo.console import start, tell_ignored, verbosity
@@ -17,11 +18,12 @@ def train(args: Namespace) -> None:
     from cnnzoo import figures, files
     from cnnzoo.data.source import open_source
     from cnnzoo.sizes import layout
+    from cnnzoo.train.card import CARD_FILE
     from cnnzoo.train.precision import resolve
     from cnnzoo.train.run import fit
     from cnnzoo.zoo import build
 
-    settings = _settings(args)
+    recipe = _recipe(args)
     keras.utils.set_random_seed(args.seed)
     source = open_source(args.data, "train", download=args.download)
     tell_ignored(source)
@@ -39,8 +41,10 @@ def train(args: Namespace) -> None:
         f"from, {len(held_out):,} held out, {len(source.class_names)} classes"
     )
     out = Path(args.out)
-    print(f"precision: {resolve(args.precision)}")
-    history = fit(model, learned, held_out, out, settings, verbose=verbosity())
+    print(f"precision: {resolve(recipe.precision)}")
+    if (out / CARD_FILE).exists():
+        print(f"{out} holds this training already; it goes on where it was")
+    history = fit(model, learned, held_out, out, recipe, verbose=verbosity())
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     best = int(np.nanargmin(history["val_loss"]))
     print(
@@ -51,21 +55,24 @@ def train(args: Namespace) -> None:
         print(path)
 
 
-def _settings(args: Namespace):
+def _recipe(args: Namespace):
+    """The recipe of that name, or the default one, with what was asked besides."""
     from cnnzoo.data.augment_options import parsed
-    from cnnzoo.train.settings import Settings
+    from cnnzoo.train.recipes import RECIPES, Recipe
 
-    return Settings(
-        epochs=args.epochs,
-        batch_size=args.batch_size,
-        optimizer=args.optimizer,
-        learning_rate=args.lr,
-        loss=args.loss,
-        patience=args.patience,
-        seed=args.seed,
-        precision=args.precision,
-        augment=parsed(args.augment) if args.augment else None,
-    )
+    asked = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "optimizer": args.optimizer,
+        "learning_rate": args.lr,
+        "loss": args.loss,
+        "patience": args.patience,
+        "seed": args.seed,
+        "precision": args.precision,
+        "augment": args.augment and parsed(args.augment),
+    }
+    recipe = RECIPES[args.recipe] if args.recipe else Recipe()
+    return replace(recipe, **{n: v for n, v in asked.items() if v is not None})
 
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:

@@ -27,8 +27,8 @@ from cnnzoo.inference import probabilities
 from cnnzoo.layers import LocalResponseNormalization
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead
+from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import fit
-from cnnzoo.train.settings import Settings
 from cnnzoo.zoo import build
 
 BACKEND = keras.backend.backend()
@@ -64,7 +64,7 @@ CASES = [
 
 
 three_steps = partial(
-    Settings, epochs=3, batch_size=60, optimizer="sgd", precision="float32"
+    Recipe, epochs=3, batch_size=60, optimizer="sgd", precision="float32"
 )
 
 
@@ -184,10 +184,10 @@ def test_a_network_takes_the_same_steps(digits: Images, tmp_path: Path):
         include_preprocessing=True,
     )
     randomise(model)
-    settings = Settings(
+    recipe = Recipe(
         epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.01, precision="float32"
     )
-    history = fit(model, digits, digits, tmp_path, settings)
+    history = fit(model, digits, digits, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
     told = np.array([history["loss"], history["val_loss"]])
     agree("steps", told.T, probabilities(model, digits))
@@ -196,10 +196,10 @@ def test_a_network_takes_the_same_steps(digits: Images, tmp_path: Path):
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_training_saving_loading(data_format: str, digits: Images, tmp_path: Path):
     keras.utils.set_random_seed(0)
-    settings = Settings(epochs=6, batch_size=10, learning_rate=3e-3)
+    recipe = Recipe(epochs=6, batch_size=10, learning_rate=3e-3)
     with layout(data_format):
         model = build("simple_cnn", filters=(8, 16), pools=2, include_preprocessing=True)
-        history = fit(model, digits, digits, tmp_path, settings)
+        history = fit(model, digits, digits, tmp_path, recipe)
         assert history["loss"][-1] < history["loss"][0] / 2
         again = cnnzoo.load(tmp_path / "model.keras")
         best = int(np.argmin(history["val_loss"]))
@@ -215,10 +215,10 @@ def test_training_with_an_auxiliary_classifier(digits: Images, tmp_path: Path):
         replace(SPECS["lenet5"], aux_heads=(helper,)), include_preprocessing=True
     )
     randomise(model)
-    settings = Settings(
+    recipe = Recipe(
         epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.1, precision="float32"
     )
-    history = fit(model, digits, digits, tmp_path, settings)
+    history = fit(model, digits, digits, tmp_path, recipe)
     told = np.array([history[name] for name in ("loss", "aux1_loss", "total_loss")])
     agree("helped", told.T, probabilities(model, digits))
 

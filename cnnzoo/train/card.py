@@ -1,0 +1,141 @@
+"""`run.json`: which training a folder holds, so that no other goes on in it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from cnnzoo import files
+from cnnzoo.built import described
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.source import Source
+from cnnzoo.errors import CheckpointError, ResumeMismatchError
+from cnnzoo.train.precision import Precision
+from cnnzoo.train.recipes import Recipe
+
+CARD_FILE = "run.json"
+MAX_BYTES = 1 << 22
+PACKAGES = ("cnnzoo", "keras", "numpy")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a training is, and with what it was begun.
+
+    Attributes:
+        network: name, options, preprocessing and number of parameters.
+        recipe: as it was asked for.
+        data: what is learnt and what is held out, each by a hash.
+        begun: precision, backend and versions of the first start.
+    """
+
+    network: Mapping
+    recipe: Mapping
+    data: Mapping
+    begun: Mapping
+
+
+def card_of(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Source,
+    validation: Source,
+    chosen: Precision,
+) -> Card:
+    """The card of a training that begins now."""
+    built = described(model)
+    card = Card(
+        network={
+            "name": built.catalog_name or model.name,
+            "options": {name: str(value) for name, value in built.options.items()},
+            "preprocessing": asdict(built.preprocessing),
+            "parameters": model.count_params(),
+        },
+        recipe=recipe.told(),
+        data={"train": _told(train), "validation": _told(validation)},
+        begun={
+            "precision": chosen.name,
+            "bfloat16_gain": chosen.gain,
+            "backend": keras.backend.backend(),
+            "versions": {package: version(package) for package in PACKAGES},
+        },
+    )
+    return Card(**json.loads(json.dumps(asdict(card))))  # with lists, as it is read
+
+
+def settled(folder: Path, card: Card, recipe: Recipe) -> tuple[Card, bool]:
+    """The card that the folder has, after it was given this one if it had none.
+
+    Returns:
+        The card, and whether the training was begun before.
+
+    Raises:
+        ResumeMismatchError: the folder holds another training.
+        CheckpointError: its card cannot be read.
+        SaveError: it cannot be written.
+    """
+    path = folder / CARD_FILE
+    if not path.exists():
+        files.write_json(path, asdict(card))
+        return card, False
+    first = _read(path)
+    different = [
+        f"{part}.{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
+        for part, before, now in (
+            ("network", first.network, card.network),
+            ("recipe", first.recipe, card.recipe),
+            ("data", first.data, card.data),
+            ("begun", {"backend": first.begun.get("backend")}, card.begun),
+        )
+        for name in before
+        if before[name] != now.get(name) and not _may_change(part, name, recipe)
+    ]
+    if different:
+        raise ResumeMismatchError(
+            f"{folder} holds another training: {'; '.join(different[:10])}; give what it "
+            "was begun with, or train into another folder"
+        )
+    return first, True
+
+
+def _may_change(part: str, name: str, recipe: Recipe) -> bool:
+    """Whether a training may be told otherwise later: how long it shall be, that is."""
+    return part == "recipe" and name == "epochs" and recipe.schedule == "plateau"
+
+
+def _read(path: Path) -> Card:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError("larger than any")
+        return Card(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path} does not tell which training the folder holds, since it is cut or "
+            "altered; get it from a backup, or train into another folder"
+        ) from error
+
+
+def _told(source: Source) -> dict:
+    return {"images": len(source), "sha256": fingerprint(source)}
+
+
+def fingerprint(source: Source) -> str:
+    """A hash of the pixels in memory, or of a folder's names and sizes; and of labels."""
+    hashed = hashlib.sha256(json.dumps(source.class_names).encode())
+    hashed.update(np.ascontiguousarray(source.labels).tobytes())
+    if isinstance(source, Images):
+        hashed.update(str(source.images.shape).encode())
+        hashed.update(np.ascontiguousarray(source.images).tobytes())
+        return hashed.hexdigest()
+    for path in source.paths:
+        hashed.update(f"{Path(path).name}\0{Path(path).stat().st_size}\0".encode())
+    return hashed.hexdigest()
+
+
+def _short(value: object) -> str:
+    return str(value)[:60]

@@ -1,0 +1,94 @@
+"""When a checkpoint is written, and how a signal ends a training."""
+
+import time
+from dataclasses import asdict
+
+from cnnzoo.train.loop import Position
+from cnnzoo.train.signals import Signals
+from cnnzoo.train.snapshot import Snapshot, Training
+from cnnzoo.train.store import Store
+
+
+class Ended(BaseException):
+    """A signal asks for the end; no `except Exception` of a callback holds it up."""
+
+
+class Keeper:
+    """Keeps a training in a store: in time, and when a signal asks for the end.
+
+    Attributes:
+        position: how far the training has come.
+        stopped: whether it had enough there.
+        rejected: checkpoints that were damaged, each with the reason.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        training: Training,
+        signals: Signals,
+        *,
+        steps: int,
+        seconds: float,
+    ):
+        """Args:
+        steps: of an epoch.
+        seconds: how long after a checkpoint the next is written.
+        """
+        self.position = Position()
+        self.stopped = False
+        self.rejected: tuple[str, ...] = ()
+        self._store = store
+        self._training = training
+        self._signals = signals
+        self._steps = steps
+        self._seconds = seconds
+        self._saved: Position | None = None
+        self._saved_at = time.monotonic()
+
+    def restore(self) -> None:
+        """Puts the training back to the newest checkpoint, if there is one.
+
+        Raises:
+            CheckpointError: all are damaged, or another training's.
+        """
+        saved = self._store.newest()
+        if saved is None:
+            return
+        snapshot = Snapshot(saved.arrays, saved.state["callbacks"])
+        self._training.put(snapshot, self._store.folder / saved.name)
+        self.position = self._saved = Position(**saved.state["position"])
+        self.stopped = saved.state["stopped"]
+        self.rejected = saved.rejected
+
+    def reached(self, position: Position) -> None:
+        """Raises:
+        Ended: a signal has arrived; everything is as it was at `position`.
+        """
+        self.position = position
+        self.stopped = self._training.model.stop_training
+        if time.monotonic() - self._saved_at >= self._seconds:
+            self.save()
+        self.look()
+
+    def look(self) -> None:
+        """Raises:
+        Ended: a signal has arrived.
+        """
+        if self._signals.received is not None:
+            raise Ended
+
+    def save(self) -> None:
+        """Writes where the training is; what is written already stays."""
+        if self.position != self._saved:
+            snapshot = self._training.take()
+            state = {
+                "position": asdict(self.position),
+                "stopped": self.stopped,
+                "callbacks": snapshot.callbacks,
+            }
+            # An epoch that is over and one that is judged, too, are two positions.
+            number = self.position.epoch * (self._steps + 1) + self.position.batch
+            self._store.write(number, snapshot.arrays, state)
+            self._saved = self.position
+        self._saved_at = time.monotonic()

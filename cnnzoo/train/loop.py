@@ -1,0 +1,199 @@
+"""Keras's `fit`, epoch by epoch, from any batch on."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
+
+import keras
+from keras import ops
+
+from cnnzoo.data.batches import Batches, own_errors
+from cnnzoo.train.averages import Averages
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a training has come.
+
+    Attributes:
+        epoch: the number of the pass under way, from 0.
+        batch: how many of its batches are done.
+        figures: what the pass came to, once all are; then it is to be judged.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    figures: Figures | None = None
+
+    def __str__(self) -> str:
+        return f"epoch {self.epoch + 1}, {self.batch} of its batches done"
+
+
+class Keeper(Protocol):
+    """Who is told how far the training has come, and may end it by an error."""
+
+    def reached(self, position: Position) -> None: ...
+
+    def look(self) -> None:
+        """Is told that time passes."""
+        ...
+
+
+class Loop:
+    """A training whose every step can be the first.
+
+    Attributes:
+        model: compiled.
+        callbacks: those of the whole training; they hear of it as `fit` would tell it.
+        averages: of the weights, by which the model is judged; None for the weights.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        learned: Batches,
+        held_out: tuple,
+        callbacks: keras.callbacks.CallbackList,
+        averages: Averages | None = None,
+    ):
+        """Args:
+        learned: in an order of their own each epoch.
+        held_out: (images, labels), or (batches, None).
+        """
+        self.model = model
+        self.callbacks = callbacks
+        self.averages = averages
+        self._learned = learned
+        self._held_out = held_out
+        self._steps = len(learned)
+
+    def measure(self) -> None:
+        """Makes Keras set up its figures, which it does not before it needs them."""
+        images, labels = self._learned[0]
+        self.model.test_on_batch(images, labels)
+
+    def run(self, epochs: int, start: Position, keeper: Keeper) -> bool:
+        """Trains until so many epochs are over, or a callback has enough.
+
+        Args:
+            start: where to go on; the model is as it was there.
+
+        Returns:
+            Whether the loss stayed finite; else the keeper's last position is older
+            than the model.
+        """
+        position, good = start, True
+        self.model.stop_training = False
+        while good and position.epoch < epochs and not self.model.stop_training:
+            figures = position.figures or self._learn(position, keeper)
+            judged = Position(position.epoch, self._steps, figures)
+            good = all(map(isfinite, figures.values()))
+            if good:
+                keeper.reached(judged)
+            self._judge(position.epoch, figures, keeper)
+            position = Position(position.epoch + 1)
+            if good:
+                keeper.reached(position)
+        return good
+
+    def _learn(self, start: Position, keeper: Keeper) -> Figures:
+        """The rest of a pass."""
+        self._learned.epoch = start.epoch
+        rest = Rest(self._learned, start.batch)
+
+        def after(batch: int) -> None:
+            if self.averages:
+                self.averages.step(start.epoch * self._steps + batch)
+            if batch < self._steps:
+                keeper.reached(Position(start.epoch, batch))
+
+        self.callbacks.on_epoch_begin(start.epoch)
+        with own_errors(self._learned):
+            self.model.fit(
+                rest,
+                shuffle=False,
+                verbose=0,
+                callbacks=[Inner(self.callbacks, start.batch, after)],
+            )
+
+        figures = self.model.get_metrics_result()
+        return {name: float(value) for name, value in figures.items()}
+
+    def _judge(self, epoch: int, figures: Figures, keeper: Keeper) -> None:
+        """The figures on what is held out, and the end of the epoch."""
+        images, labels = self._held_out
+        look = keras.callbacks.LambdaCallback(
+            on_test_batch_end=lambda batch, logs: keeper.look()
+        )
+        with self.averages.in_place() if self.averages else nullcontext():
+            with own_errors(images):
+                held_out = self.model.evaluate(
+                    images,
+                    labels,
+                    batch_size=None if labels is None else self._learned.batch_size,
+                    verbose=0,
+                    return_dict=True,
+                    callbacks=[look],
+                )
+            named = {f"val_{name}": value for name, value in held_out.items()}
+            self.callbacks.on_epoch_end(epoch, {**figures, **named})
+
+
+class Rest(keras.utils.PyDataset):
+    """The batches of an epoch from one on."""
+
+    def __init__(self, batches: Batches, first: int):
+        # With two workers Keras reads ahead in a thread of its own and leaves out
+        # tf.data's tuner, for whose end `fit` can wait as long as the epoch took.
+        super().__init__(workers=2, max_queue_size=4)
+        self._batches = batches
+        self._first = first
+
+    def __len__(self) -> int:
+        return len(self._batches) - self._first
+
+    def __getitem__(self, index: int) -> tuple:
+        return self._batches[self._first + index]
+
+
+class Inner(keras.callbacks.Callback):
+    """Tells the callbacks of the whole training what `fit` tells of its batches."""
+
+    def __init__(
+        self,
+        outer: keras.callbacks.CallbackList,
+        first: int,
+        after: Callable[[int], None],
+    ):
+        """Args:
+        first: the batches that were done before; their figures are the model's.
+        after: is told how many batches are done.
+        """
+        super().__init__()
+        self._outer = outer
+        self._first = first
+        self._after = after
+        self._figures: list = []
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(model)
+        if self._first:
+            self._figures = [ops.copy(v.value) for v in model.metrics_variables]
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Puts the figures of this pass back, which `fit` has set to 0."""
+        variables = self.model.metrics_variables[: len(self._figures)]
+        for variable, value in zip(variables, self._figures, strict=True):
+            variable.assign(value)
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self._outer.on_train_batch_begin(self._first + batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._outer.on_train_batch_end(self._first + batch, logs)
+        if not self.model.stop_training:  # or else the loss is no number any more
+            self._after(self._first + batch + 1)

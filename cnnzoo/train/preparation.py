@@ -1,0 +1,147 @@
+"""A model made ready to train: compiled, its labels checked, its batches set up."""
+
+from functools import partial
+
+import keras
+
+from cnnzoo.built import described
+from cnnzoo.data.batches import Batches
+from cnnzoo.data.source import Source, feed, renumbered
+from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.nodes import channels_first, rows_first
+from cnnzoo.train import losses
+from cnnzoo.train.recipes import Recipe
+
+WARM_UP = 0.05  # of all steps, in which a cosine's rate rises
+NOT_DECAYED = [
+    "bias",
+    "gamma",
+    "beta",
+    "alpha",
+]  # a few numbers each, that overfit nothing
+
+
+def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | str:
+    """Compiles the model with stock Keras objects; returns its loss.
+
+    Every classifier gets the loss, weighted by its row; the first gets an accuracy.
+
+    Args:
+        images: how many a pass has.
+
+    Raises:
+        UsageError: Keras has no such optimiser or loss, or the loss does not fit.
+    """
+    loss = losses.choose(model, recipe.loss)
+    optimizer = _optimizer(recipe, -(-images // recipe.batch_size))
+    if len(model.outputs) == 1:
+        model.compile(optimizer, loss, metrics=["accuracy"])
+        return loss
+    others = described(model).spec.aux_heads
+    own = losses.per_image(loss)
+
+    def figures(*more: str) -> list:
+        return [keras.metrics.MeanMetricWrapper(own, name=losses.MEAN_LOSS), *more]
+
+    model.compile(
+        optimizer,
+        [loss] * len(model.outputs),
+        loss_weights=[1.0, *(other.loss_weight for other in others)],
+        metrics=[figures("accuracy"), *(figures() for _ in others)],
+    )
+    return loss
+
+
+def fed(
+    model: keras.Model,
+    loss: keras.Loss | str,
+    recipe: Recipe,
+    train: Source,
+    validation: Source,
+) -> tuple[Batches, tuple]:
+    """The batches to learn from, and (images, labels) or (batches, None) to judge by.
+
+    Raises:
+        DatasetError: the labels do not fit the classifier.
+        UsageError: files are to be read for a model of open size.
+    """
+    names = described(model).class_names or tuple(train.class_names)
+    ready = partial(_fed, model, loss, recipe)
+    learned, _ = ready(renumbered(train, names), shuffle=True)
+    return learned, ready(renumbered(validation, names), shuffle=False)
+
+
+def _fed(
+    model: keras.Model,
+    loss: keras.Loss | str,
+    recipe: Recipe,
+    source: Source,
+    *,
+    shuffle: bool,
+):
+    augment = recipe.augment
+    return feed(
+        losses.targets(source, loss, model.outputs[0].shape[-1]),
+        rows_first(model, model.input_shape[1:]),
+        recipe.batch_size,
+        augment=augment if shuffle or augment is None else augment.without_randomness(),
+        preprocessing=described(model).outside,
+        channels_first=channels_first(model),
+        outputs=len(model.outputs),
+        shuffle=shuffle,
+        seed=recipe.seed,
+    )
+
+
+def monitored(model: keras.Model) -> str:
+    """Keras's name of the loss that the best epoch is chosen by.
+
+    Auxiliary classifiers help the training and are not asked afterwards, so an epoch
+    that serves them and not the main one is no better.
+    """
+    return (
+        "val_loss" if len(model.outputs) == 1 else f"val_predictions_{losses.MEAN_LOSS}"
+    )
+
+
+def check_classes(model: keras.Model, train: Source) -> None:
+    """Raises:
+    UsageError: the model has no classifier.
+    DatasetError: it has another number of classes than the data.
+    """
+    options = described(model).options
+    if not options["include_top"]:
+        raise UsageError(
+            f"model {model.name!r} has no classifier to train; build it with its top"
+        )
+    classes, found = options["classes"], len(train.class_names)
+    if found != classes and train.labels is not None:
+        raise DatasetError(
+            f"the data have {found} classes and {model.name!r} {classes}; build it with "
+            f"classes={found}"
+        )
+
+
+def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
+    """Args:
+    steps: of a pass.
+    """
+    try:
+        optimizer = keras.optimizers.get(recipe.optimizer)
+    except ValueError as error:
+        raise UsageError(
+            f"Keras has no optimiser {recipe.optimizer!r}; expected a name such as "
+            "adam, sgd or rmsprop"
+        ) from error
+    rate = float(recipe.learning_rate or optimizer.learning_rate)
+    if recipe.schedule == "cosine":
+        rising = round(WARM_UP * recipe.epochs * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if rising else rate,
+            recipe.epochs * steps - rising,
+            warmup_target=rate if rising else None,
+            warmup_steps=rising,
+        )
+    optimizer = type(optimizer)(rate, weight_decay=recipe.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return optimizer

@@ -1,0 +1,100 @@
+"""How to train, as data."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Literal
+
+from cnnzoo.data.augment import Augment
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        epochs: passes over the training images, at most.
+        batch_size: images a step.
+        optimizer: a Keras name.
+        learning_rate: None for the optimiser's own.
+        schedule: "plateau" halves the learning rate where the validation loss stands
+            still for a third of `patience`; "cosine" lets it fall to 0 at the last step,
+            along half a cosine, after it has risen in the first twentieth of all steps.
+        weight_decay: what a step takes from every weight, in parts of the learning rate
+            and of the weight; None for none.
+        averaging: what a step keeps of the running average of the weights, such as
+            0.999; the averages are what is judged and saved. None for no averages.
+        loss: a Keras name; None for the cross-entropy that fits the classifier.
+        patience: epochs without a better validation loss before training stops; None
+            trains all epochs.
+        seed: of the order of images and of `augment`; set Keras's own with
+            `keras.utils.set_random_seed`.
+        augment: how training images change at random; validation images go through
+            what normalises, alone.
+        precision: "float32", "bfloat16", or "auto" for bfloat16 where this machine gains
+            by it. What is saved is float32.
+    """
+
+    epochs: int = 10
+    batch_size: int = 128
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    schedule: Literal["plateau", "cosine"] = "plateau"
+    weight_decay: float | None = None
+    averaging: float | None = None
+    loss: str | None = None
+    patience: int | None = 9
+    seed: int = 0
+    augment: Augment | None = None
+    precision: str = "auto"
+
+    def told(self) -> dict:
+        """The recipe as JSON has it; of the augmentation, what differs from none."""
+        augment = self.augment and _differing(self.augment)
+        return {**asdict(replace(self, augment=None)), "augment": augment}
+
+
+RECIPES = {
+    # https://github.com/kkweon/mnist-competition, which does not tell its epochs.
+    "original": Recipe(
+        epochs=100,
+        batch_size=32,
+        patience=30,
+        augment=Augment(
+            rotation_range=30,
+            shear_range=0.1,
+            zoom_range=0.1,
+            width_shift_range=0.2,
+            height_shift_range=0.2,
+        ),
+    ),
+    # Longer steps, a rate that falls to 0, and averages, take a third of its time.
+    "ours": Recipe(
+        epochs=20,
+        batch_size=128,
+        learning_rate=2e-3,
+        schedule="cosine",
+        averaging=0.999,
+        patience=None,
+        augment=Augment(
+            rotation_range=15,
+            shear_range=10,
+            zoom_range=0.1,
+            width_shift_range=0.1,
+            height_shift_range=0.1,
+        ),
+    ),
+}
+"""For digits, by the name that the command line takes."""
+
+
+def _differing(augment: Augment) -> dict:
+    values = {field.name: getattr(augment, field.name) for field in fields(augment)}
+    return {
+        name: value if isinstance(value, int | float | str | tuple) else _named(value)
+        for name, value in values.items()
+        if value != getattr(Augment(), name)
+    }
+
+
+def _named(value: object) -> str:
+    """A function's name, since its address is another in the next process."""
+    return getattr(value, "__qualname__", None) or str(value)

@@ -1,0 +1,143 @@
+"""What a training is at one moment: all that it takes to go on as if nothing happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import keras
+import numpy as np
+from keras import ops
+
+from cnnzoo.errors import ResumeMismatchError
+
+# What Keras's callbacks remember, by the names of their attributes.
+REMEMBERED = {
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A callback of which a checkpoint holds something."""
+
+    def memory(self) -> dict:
+        """What JSON can hold."""
+        ...
+
+    def remember(self, memory: dict) -> None: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Attributes:
+    arrays: of the model with the seeds of its Dropout, the optimiser, the metrics.
+    callbacks: kind and memory of each that remembers something.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    callbacks: Sequence[tuple[str, dict]]
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that changes while a model trains.
+
+    Attributes:
+        model: compiled.
+        callbacks: in their order.
+        averages: of the weights.
+    """
+
+    model: keras.Model
+    callbacks: Sequence[keras.callbacks.Callback]
+    averages: Sequence[keras.Variable] = ()
+
+    def take(self) -> Snapshot:
+        """Everything as it is now."""
+        arrays = {n: ops.convert_to_numpy(v) for n, v in self._variables().items()}
+        return Snapshot(arrays, [(k, _memory(c)) for k, c in self._remembering()])
+
+    def put(self, snapshot: Snapshot, where: object) -> None:
+        """Everything as it was then.
+
+        Args:
+            where: the snapshot's place, for messages.
+
+        Raises:
+            ResumeMismatchError: it is another training's; nothing is changed.
+        """
+        variables, remembering = self._variables(), self._remembering()
+        for name in [*variables, *snapshot.arrays]:
+            _check(name, variables.get(name), snapshot.arrays.get(name), where)
+        expected = [kind for kind, _ in remembering]
+        found = [kind for kind, _ in snapshot.callbacks]
+        if found != expected:
+            raise ResumeMismatchError(
+                f"{where} does not fit this training: expected callbacks {expected}, "
+                f"found {found[:20]}; give the same ones, or train into another folder"
+            )
+        for name, variable in variables.items():
+            variable.assign(snapshot.arrays[name])
+        pairs = zip(remembering, snapshot.callbacks, strict=True)
+        for (_, callback), (_, memory) in pairs:
+            _remember(callback, memory)
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        """All of them, by numbers: Keras's paths count the layers made before."""
+        optimizer = self.model.optimizer
+        optimizer.build(self.model.trainable_variables)
+        parts = {
+            "model": self.model.variables,
+            "optimizer": optimizer.variables,
+            "metrics": self.model.metrics_variables,
+            "averages": self.averages,
+        }
+        return {
+            f"{part}/{i:05d}": variable
+            for part, variables in parts.items()
+            for i, variable in enumerate(variables)
+        }
+
+    def _remembering(self) -> list[tuple[str, keras.callbacks.Callback]]:
+        return [
+            (type(callback).__name__, callback)
+            for callback in self.callbacks
+            if isinstance(callback, Remembers) or type(callback) in REMEMBERED
+        ]
+
+
+def _check(name: str, variable, array: np.ndarray | None, where: object) -> None:
+    expected = None if variable is None else (tuple(variable.shape), variable.dtype)
+    found = None if array is None else (array.shape, array.dtype.name)
+    if expected != found:
+        raise ResumeMismatchError(
+            f"{where} does not fit this training: expected {_described(expected)} as "
+            f"{name}, found {_described(found)}; train into another folder"
+        )
+
+
+def _described(facts: tuple | None) -> str:
+    return "nothing" if facts is None else f"{facts[1]} of shape {facts[0]}"
+
+
+def _memory(callback: keras.callbacks.Callback) -> dict:
+    if isinstance(callback, Remembers):
+        return callback.memory()
+    names = REMEMBERED[type(callback)]
+    return {name: _plain(getattr(callback, name)) for name in names}
+
+
+def _remember(callback: keras.callbacks.Callback, memory: dict) -> None:
+    if isinstance(callback, Remembers):
+        callback.remember(memory)
+        return
+    for name in REMEMBERED[type(callback)]:
+        setattr(callback, name, memory[name])
+
+
+def _plain(value: object) -> object:
+    """NumPy's numbers, and tensors, as Python's."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return np.asarray(value).item()

@@ -1,0 +1,125 @@
+"""A small training, killed again and again: `python tests/killed_training.py 10 FOLDER`.
+
+Children are forked from a process that has imported everything and computed nothing, so
+that a start takes a fraction of a second. The last line on standard output is JSON: how
+many were killed, how many went on, and whether the end is that of a training that was
+left alone, number by number.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import cnnzoo
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
+from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.run import Run
+from cnnzoo.train.store import Saved, Store
+
+RECIPE = Recipe(
+    epochs=4,
+    batch_size=16,
+    averaging=0.9,
+    precision="float32",
+    augment=Augment(rotation_range=10, zoom_range=0.1),
+)
+
+
+def train(folder: Path) -> None:
+    """Four epochs of six steps, with Dropout, and a checkpoint after each step."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (128, 12, 12, 1)).astype(np.uint8)
+    images = Images(pixels, np.arange(128) % 2, ("even", "odd"))
+    train, validation = images.split(0.25, seed=0)
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build(
+        "mlp",
+        input_shape=(12, 12, 1),
+        classes=2,
+        depth=1,
+        width=16,
+        dropout=0.5,
+        include_preprocessing=True,
+    )
+    Run(folder, save_seconds=0).fit(model, train, validation, RECIPE)
+
+
+def child(folder: Path) -> int:
+    """Starts the training in a process of its own; returns its number."""
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            train(folder)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return process
+
+
+def ended(process: int, seconds: float = 60.0) -> int | None:
+    """The exit code of a process within so many seconds; negative for a signal."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(process, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    return None
+
+
+def last(folder: Path) -> Saved:
+    saved = Store(folder / "checkpoints").newest()
+    assert saved is not None
+    return saved
+
+
+def main(kills: int, folder: Path) -> None:
+    start = time.monotonic()
+    assert ended(child(folder / "alone")) == 0
+    alone = time.monotonic() - start
+    random.seed(0)
+    killed = finished = went_on = 0
+    rounds = 0
+    while killed < kills:
+        place = folder / f"killed-{rounds}"
+        rounds += 1
+        while True:
+            before = sorted((place / "checkpoints").glob("step-*"))
+            process = child(place)
+            code = ended(process, random.uniform(0, alone))
+            if code is None:
+                os.kill(process, signal.SIGKILL)
+                code = ended(process)
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL, f"a start after a kill ended with {code}"
+            killed += 1
+            went_on += bool(before)
+        one, other = last(folder / "alone"), last(place)
+        assert one.state == other.state
+        for name, array in one.arrays.items():
+            np.testing.assert_array_equal(array, other.arrays[name], err_msg=name)
+        history = json.loads((place / "history.json").read_text())
+        assert history == json.loads((folder / "alone" / "history.json").read_text())
+        left = [path.name for path in place.rglob("*cnnzoo-tmp*")]
+        assert not left, left
+        finished += 1
+    print(json.dumps({"killed": killed, "went_on": went_on, "finished": finished}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]))

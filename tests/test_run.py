@@ -1,0 +1,425 @@
+"""A training that is killed, stopped, damaged, or started twice."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo import files
+from cnnzoo.data.arrays import Images
+from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
+from cnnzoo.train.lock import locked
+from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.run import Run
+from cnnzoo.train.snapshot import Training
+from cnnzoo.train.store import ARRAYS, MANIFEST, STATE, Store
+
+RECIPE = Recipe(epochs=3, batch_size=16, precision="float32")
+HERE = Path(__file__).parent
+
+
+def halves(count: int = 64) -> Images:
+    """Two classes: bright above, or bright below."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(count) % 2
+    images = rng.integers(0, 100, (count, 12, 12, 1))
+    images[labels == 0, :6] += 100
+    images[labels == 1, 6:] += 100
+    return Images(images.astype(np.uint8), labels, ("above", "below"))
+
+
+def network(**options: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    small = {"input_shape": (12, 12, 1), "classes": 2, "depth": 1, "width": 8}
+    options = {**small, "dropout": 0.25, "include_preprocessing": True, **options}
+    return cnnzoo.build("mlp", **options)
+
+
+def train(folder: Path, recipe: Recipe = RECIPE, *, data: Images | None = None, **more):
+    """The model after the training of a folder, and its history."""
+    model, data = more.pop("model", None) or network(), data or halves()
+    run = Run(folder, save_seconds=more.pop("save_seconds", 0))
+    history = run.fit(model, *data.split(0.25, seed=0), recipe, **more)
+    return model, history
+
+
+def last(folder: Path) -> dict[str, np.ndarray]:
+    saved = Store(folder / "checkpoints").newest()
+    assert saved is not None
+    return dict(saved.arrays)
+
+
+def assert_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], err_msg=name)
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the process's training at a batch, by an error or by a signal."""
+
+    def __init__(self, batches: int, how: type[BaseException] | int):
+        super().__init__()
+        self.left = batches
+        self.how = how
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            if isinstance(self.how, int):
+                os.kill(os.getpid(), self.how)
+            else:
+                raise self.how("the power went")
+
+
+class Judged(Stop):
+    """The same while an epoch is judged."""
+
+    on_train_batch_end = keras.callbacks.Callback.on_train_batch_end
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        super().on_train_batch_end(epoch)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Path:
+    """The folder of a training that was left alone."""
+    folder = tmp_path_factory.mktemp("alone")
+    train(folder)
+    return folder
+
+
+# It goes on -----------------------------------------------------------------------------
+
+
+def test_killed_ten_times(tmp_path: Path):
+    """Kill -9 at any moment: the end is bit-equal to that of an untouched training."""
+    found = subprocess.run(
+        [sys.executable, HERE / "killed_training.py", "10", tmp_path],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    told = json.loads(found.stdout.splitlines()[-1])
+    assert told["killed"] >= 10
+    assert told["went_on"] >= 3
+
+
+@pytest.mark.parametrize("batches", [1, 2, 3, 4, 7])
+def test_an_error_at_any_batch(batches: int, alone: Path, tmp_path: Path):
+    with pytest.raises(RuntimeError, match="the power went"):
+        train(tmp_path, callbacks=[Stop(batches, RuntimeError)])
+    _, history = train(tmp_path)
+    assert_equal(last(tmp_path), last(alone))
+    assert history == json.loads((alone / "history.json").read_text())
+
+
+def test_no_batch_is_learnt_twice(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="the power went"):
+        train(tmp_path, callbacks=[Stop(2, RuntimeError)])
+    model, _ = train(tmp_path)
+    steps = RECIPE.epochs * 3
+    assert int(last(tmp_path)["optimizer/00000"]) == steps
+    assert model.optimizer is not None
+
+
+@pytest.mark.parametrize("kind", [Stop, Judged])
+@pytest.mark.parametrize(
+    ("number", "error", "code"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, None),
+        (signal.SIGTERM, SystemExit, 143),
+        (signal.SIGHUP, SystemExit, 129),
+    ],
+    ids=["ctrl-c", "term", "hup"],
+)
+def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Path):
+    """They end the training where nothing is lost, though no checkpoint was due."""
+    before = signal.getsignal(number)
+    with pytest.raises(error) as raised:
+        train(tmp_path, save_seconds=inf, callbacks=[kind(2, number)])
+    assert signal.getsignal(number) == before
+    if code:
+        assert raised.value.code == code
+    assert Store(tmp_path / "checkpoints").newest() is not None
+    train(tmp_path, save_seconds=inf)
+    assert_equal(last(tmp_path), last(alone))
+
+
+def test_the_second_ctrl_c_ends_at_once(tmp_path: Path):
+    class Twice(Stop):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, save_seconds=inf, callbacks=[Twice(1, signal.SIGINT)])
+    assert Store(tmp_path / "checkpoints").newest() is None
+
+
+def test_best_and_patience_are_remembered(tmp_path: Path):
+    recipe = replace(RECIPE, epochs=8, patience=4, learning_rate=0.05)
+    train(tmp_path / "alone", recipe)
+    with pytest.raises(RuntimeError, match="the power went"):
+        train(tmp_path / "cut", recipe, callbacks=[Judged(4, RuntimeError)])
+    best = (tmp_path / "cut/model.keras").read_bytes()
+    train(tmp_path / "cut", recipe)
+    one, other = (Store(tmp_path / n / "checkpoints").newest() for n in ("alone", "cut"))
+    assert one
+    assert other
+    assert one.state == other.state
+    kinds = [kind for kind, _ in one.state["callbacks"]]
+    expected = ["BestCheckpoint", "ReduceLROnPlateau", "EarlyStopping", "HistoryFile"]
+    assert kinds == expected
+    assert best
+
+
+def test_a_training_that_is_over(alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    model, history = train(tmp_path / "run", callbacks=[Stop(1, RuntimeError)])
+    assert history == json.loads((alone / "history.json").read_text())
+    best = cnnzoo.load(alone / "model.keras")
+    np.testing.assert_array_equal(model.get_weights()[0], best.get_weights()[0])
+
+
+def test_more_epochs(alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    longer = replace(RECIPE, epochs=5)
+    _, history = train(tmp_path / "run", longer)
+    train(tmp_path / "at once", longer)
+    assert len(history["loss"]) == 5
+    assert_equal(last(tmp_path / "run"), last(tmp_path / "at once"))
+
+
+def test_averages_are_judged_and_saved(tmp_path: Path):
+    recipe = replace(RECIPE, averaging=0.9, patience=None)
+    model, _ = train(tmp_path, recipe)
+    arrays = last(tmp_path)
+    kernel = arrays["averages/00000"]
+    assert np.abs(kernel - arrays["model/00000"]).max() > 1e-5
+    np.testing.assert_array_equal(model.get_weights()[0], kernel)
+
+
+# Damage ---------------------------------------------------------------------------------
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def another_format(path: Path) -> None:
+    path.write_text(json.dumps({"format": 99, "files": {}}))
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+DAMAGE = [
+    *((name, way) for name in (ARRAYS, STATE, MANIFEST) for way in (cut, empty, fifo)),
+    *((name, Path.unlink) for name in (ARRAYS, STATE, MANIFEST)),
+    *((name, flip) for name in (ARRAYS, STATE)),
+    (MANIFEST, another_format),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), DAMAGE, ids=[f"{n}-{w.__name__}" for n, w in DAMAGE]
+)
+def test_a_damaged_checkpoint(name: str, way: Callable, alone: Path, tmp_path: Path):
+    """The one before it is taken, and the reason is told."""
+    shutil.copytree(alone / "checkpoints", tmp_path / "checkpoints")
+    store = Store(tmp_path / "checkpoints")
+    newest = sorted(store.folder.iterdir())[-1]
+    way(newest / name)
+    saved = store.newest()
+    assert saved
+    assert saved.name < newest.name
+    assert len(saved.rejected) == 1
+    assert saved.rejected[0].startswith(newest.name)
+
+
+def test_training_goes_on_from_the_one_before(alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    flip(sorted((tmp_path / "run/checkpoints").iterdir())[-1] / ARRAYS)
+    train(tmp_path / "run")
+    assert_equal(last(tmp_path / "run"), last(alone))
+    told = (tmp_path / "run/log.txt").read_text().splitlines()
+    assert "left out a damaged checkpoint: step-000000" in told[-3]
+    assert "starts at epoch 3, 3 of its batches done" in told[-2]
+    assert "is over after epoch 4, 0 of its batches done" in told[-1]
+
+
+def test_all_checkpoints_damaged(alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    for path in (tmp_path / "run/checkpoints").iterdir():
+        cut(path / ARRAYS)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(CheckpointError, match=r"that is whole: step-0.*; s"):
+        train(tmp_path / "run")
+    assert [path for path in before if not path.exists()] == []
+
+
+def test_order_is_that_of_the_numbers(tmp_path: Path):
+    store = Store(tmp_path)
+    for step in (9, 10):
+        store.write(step, {"x": np.arange(step)}, {})
+    os.utime(tmp_path / "step-00000009", (2e9, 2e9))
+    saved = store.newest()
+    assert saved
+    assert saved.step == 10
+
+
+def test_two_are_kept(tmp_path: Path):
+    store = Store(tmp_path)
+    for step in range(5):
+        store.write(step, {"x": np.array(step, "float32")}, {"at": inf})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step-00000003",
+        "step-00000004",
+    ]
+    saved = store.newest()
+    assert saved
+    assert saved.arrays["x"] == 4
+    assert saved.arrays["x"].shape == ()
+    assert saved.state == {"at": inf}
+
+
+FAULTS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[errno.errorcode[f] for f in FAULTS])
+@pytest.mark.parametrize("call", ["write_bytes", "mkdir", "rename", "_flush"])
+def test_the_kth_call_fails(call: str, fault: int, tmp_path: Path, monkeypatch):
+    """The checkpoints that were there stay, and nothing half is left."""
+    store = Store(tmp_path)
+    for step in (1, 2):
+        store.write(step, {"x": np.arange(9)}, {})
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    owner = files if call == "_flush" else Path
+    real, failed = getattr(owner, call), 0
+    for k in range(20):
+        calls = 0
+
+        def failing(*args, k: int = k, **options):
+            nonlocal calls
+            calls += 1
+            if calls == k + 1:
+                raise OSError(fault, os.strerror(fault))
+            return real(*args, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, call, failing)
+            with suppress(SaveError):
+                store.write(3, {"x": np.arange(9)}, {})
+                break
+        failed += 1
+        saved = store.newest()
+        assert saved
+        if not (tmp_path / "step-00000003").exists():  # all but its entry was on the disk
+            assert saved.step == 2
+            assert {p: p.read_bytes() for p in before} == before
+        assert not list(tmp_path.glob(".cnnzoo-tmp-*"))
+    assert failed >= 1
+
+
+# Another training, or another process ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": replace(RECIPE, batch_size=8)}, "recipe.batch_size was 16 and is 8"),
+        (
+            {"recipe": replace(RECIPE, optimizer="sgd")},
+            "recipe.optimizer was adam",
+        ),
+        ({"data": halves(60)}, "data.train was"),
+        ({"model": {"width": 9}}, "network.parameters was"),
+        ({"model": {"input_shape": (13, 13, 1)}}, "network.options was"),
+    ],
+    ids=["batch", "optimizer", "data", "width", "size"],
+)
+def test_another_training(change: dict, message: str, alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    if "model" in change:
+        change = {"model": network(**change["model"])}
+    with pytest.raises(ResumeMismatchError, match=message):
+        train(tmp_path / "run", **change)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_card_that_is_cut(alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    cut(tmp_path / "run/run.json")
+    with pytest.raises(CheckpointError, match="does not tell which training"):
+        train(tmp_path / "run")
+
+
+def test_a_second_process_is_told_who_is_there(tmp_path: Path):
+    with locked(tmp_path):
+        here = f"in use by process {os.getpid()} on .* since 2"
+        with pytest.raises(CheckpointError, match=here):
+            train(tmp_path)
+    train(tmp_path)
+
+
+def test_a_link_to_a_folder_and_a_file_in_the_way(tmp_path: Path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "far")
+    train(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "far/model.keras").exists()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SaveError, match="cannot write"):
+        train(tmp_path / "file")
+
+
+def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
+    recipe = replace(RECIPE, learning_rate=1e30, optimizer="sgd")
+    with pytest.raises(TrainingError, match="never finite"):
+        train(tmp_path, recipe)
+    saved = Store(tmp_path / "checkpoints").newest()
+    if saved:
+        assert all(np.isfinite(array).all() for array in saved.arrays.values())
+
+
+def test_a_snapshot_of_another_model(tmp_path: Path):
+    model, other = network(), network(width=9)
+    for one in (model, other):
+        one.compile("adam", "sparse_categorical_crossentropy")
+    before = [weight.numpy() for weight in model.weights]
+    taken = Training(other, []).take()
+    with pytest.raises(ResumeMismatchError, match=r"shape \(144, 8\) as model"):
+        Training(model, []).put(taken, "there")
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), value)
+    stopping = [keras.callbacks.EarlyStopping()]
+    with pytest.raises(ResumeMismatchError, match=r"expected callbacks \['Early"):
+        Training(other, stopping).put(taken, "there")
