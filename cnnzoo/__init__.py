@@ -19,9 +19,11 @@ __all__ = [
     "VGG19BN",
     "AlexNet",
     "CaffeNet",
+    "CheckpointError",
     "CnnzooError",
     "DatasetError",
     "DownloadError",
+    "Ensemble",
     "Evaluation",
     "Feature",
     "GoogLeNet",
@@ -54,6 +56,7 @@ __all__ = [
     "ResNet110",
     "ResNet152",
     "ResNet152V2",
+    "ResumeMismatchError",
     "SaveError",
     "ShapesCNN",
     "SimpleCNN",
@@ -85,9 +88,11 @@ __all__ = [
     "save",
     "save_weights",
     "scan",
+    "train",
 ]
 
 if TYPE_CHECKING:
+    from cnnzoo import train
     from cnnzoo.builders import (
         MLP,
         VGG11,
@@ -138,11 +143,14 @@ if TYPE_CHECKING:
     from cnnzoo.data.images import scan
     from cnnzoo.data.mnist import load_mnist
     from cnnzoo.data.preprocess import preprocess_input
+    from cnnzoo.ensemble import Ensemble
     from cnnzoo.errors import (
+        CheckpointError,
         CnnzooError,
         DatasetError,
         DownloadError,
         ImageDecodeError,
+        ResumeMismatchError,
         SaveError,
         TrainingError,
         UnsafeFileError,
@@ -165,6 +173,7 @@ else:
         "accelerate": "fast",
         "configure": "startup",
         "build": "zoo",
+        "CheckpointError": "errors",
         "CnnzooError": "errors",
         "DatasetError": "errors",
         "DownloadError": "errors",
@@ -172,7 +181,9 @@ else:
         "decode_predictions": "inference",
         "evaluate": "inference",
         "Evaluation": "inference",
+        "Ensemble": "ensemble",
         "ImageDecodeError": "errors",
+        "ResumeMismatchError": "errors",
         "SaveError": "errors",
         "TrainingError": "errors",
         "UnsafeFileError": "errors",
@@ -202,6 +213,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
+        if name == "train":
+            return import_module(f"{__name__}.train")
         home = import_module(f"{__name__}.{_HOMES.get(name, 'builders')}")
         value = globals()[name] = getattr(home, name)
         return value

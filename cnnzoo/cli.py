@@ -62,28 +62,7 @@ def _add_train(verbs) -> None:
     train = verbs.add_parser(
         "train", help="train a network on your data, or go on with a training"
     )
-    train.add_argument("data", metavar="DATA", help=DATA_HELP)
-    train.add_argument("--model", required=True, metavar="NAME")
-    train.add_argument("--out", required=True, metavar="DIR")
-    train.add_argument(
-        "--recipe",
-        choices=("original", "ours"),
-        help="for digits: that of kkweon's networks, or one of less time",
-    )
-    train.add_argument("--epochs", type=_positive(int), help="at most; default: 10")
-    train.add_argument(
-        "--batch-size", type=_positive(int), help="images a step; default: 128"
-    )
-    train.add_argument("--optimizer", help="a Keras name; default: adam")
-    train.add_argument("--lr", type=_positive(float), help="default: the optimizer's")
-    train.add_argument("--loss", help="default: cross-entropy")
-    train.add_argument("--seed", type=_seed, default=0, help="of every random choice")
-    train.add_argument(
-        "--patience",
-        type=_positive(int),
-        metavar="EPOCHS",
-        help="stop after so many without a better validation loss; default: 9",
-    )
+    _add_training(train)
     train.add_argument(
         "--validation",
         type=float,
@@ -91,23 +70,57 @@ def _add_train(verbs) -> None:
         metavar="SHARE",
         help="of the images, held out; default: 0.1",
     )
-    train.add_argument("--size", type=_positive(int), help="image side, pixels")
-    train.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
-    train.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
-    train.add_argument(
+    train.set_defaults(run=training.train)
+
+    kfold = verbs.add_parser(
+        "kfold", help="judge each image by a network that did not learn it"
+    )
+    _add_training(kfold)
+    kfold.add_argument("--folds", type=_positive(int), default=5, help="default: 5")
+    kfold.add_argument("--json", action="store_true")
+    kfold.set_defaults(run=training.kfold)
+
+
+def _add_training(verb) -> None:
+    """What a verb that trains takes."""
+    verb.add_argument("data", metavar="DATA", help=DATA_HELP)
+    verb.add_argument("--model", required=True, metavar="NAME")
+    verb.add_argument("--out", required=True, metavar="DIR")
+    verb.add_argument(
+        "--recipe",
+        choices=("original", "ours"),
+        help="for digits: that of kkweon's networks, or one of less time",
+    )
+    verb.add_argument("--epochs", type=_positive(int), help="at most; default: 10")
+    verb.add_argument(
+        "--batch-size", type=_positive(int), help="images a step; default: 128"
+    )
+    verb.add_argument("--optimizer", help="a Keras name; default: adam")
+    verb.add_argument("--lr", type=_positive(float), help="default: the optimizer's")
+    verb.add_argument("--loss", help="default: cross-entropy")
+    verb.add_argument("--seed", type=_seed, default=0, help="of every random choice")
+    verb.add_argument(
+        "--patience",
+        type=_positive(int),
+        metavar="EPOCHS",
+        help="stop after so many without a better validation loss; default: 9",
+    )
+    verb.add_argument("--size", type=_positive(int), help="image side, pixels")
+    verb.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
+    verb.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
+    verb.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         help="to compute in; default: auto, bfloat16 where this machine gains by it",
     )
-    train.add_argument(
+    verb.add_argument(
         "--augment",
         nargs="+",
         metavar="NAME[=VALUE]",
         help="random changes, such as rotation_range=10 zoom_range=0.9,1.2 "
         "horizontal_flip; the names are those of cnnzoo.data.augment.Augment",
     )
-    train.add_argument("--download", action="store_true", help="fetch all of MNIST")
-    train.set_defaults(run=training.train)
+    verb.add_argument("--download", action="store_true", help="fetch all of MNIST")
 
 
 def _add_model_verbs(verbs) -> None:

@@ -119,15 +119,17 @@ def evaluate(model: keras.Model, source: Source, batch_size: int = 128) -> Evalu
         ImageDecodeError: a file of a folder is no readable image.
     """
     known = described(model).class_names
-    count = _class_count(model)
-    if known is None and len(source.class_names) == count:
+    if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
-    names = known or class_names(model)
-    source = renumbered(source, names)
-    labels = np.asarray(source.labels)
-    answers = probabilities(model, source, batch_size)
+    source = renumbered(source, known or class_names(model))
+    return judged(probabilities(model, source, batch_size), source)
+
+
+def judged(answers: np.ndarray, source: Source) -> Evaluation:
+    """Holds probabilities, (images, classes), against the labels of the source."""
+    names, labels = source.class_names, np.asarray(source.labels)
     predicted = answers.argmax(1)
-    every = np.arange(count)
+    every = np.arange(len(names))
     precision, recall, f1, support = precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=0
     )

@@ -22,6 +22,7 @@ import cnnzoo
 from cnnzoo import files
 from cnnzoo.data.arrays import Images
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
+from cnnzoo.train.checkpoint import Checkpoint
 from cnnzoo.train.lock import locked
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import Run
@@ -423,3 +424,63 @@ def test_a_snapshot_of_another_model(tmp_path: Path):
     stopping = [keras.callbacks.EarlyStopping()]
     with pytest.raises(ResumeMismatchError, match=r"expected callbacks \['Early"):
         Training(other, stopping).put(taken, "there")
+
+
+# A plain fit ----------------------------------------------------------------------------
+
+
+def plain_fit(folder: Path, epochs: int = 4, *more: keras.callbacks.Callback):
+    """Keras's own `fit`; returns the model, the epochs it ran, and EarlyStopping."""
+    data = halves()
+    model = network()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    stopping = keras.callbacks.EarlyStopping("loss", patience=3)
+    checkpoint = Checkpoint(folder, callbacks=[stopping])
+    history = model.fit(
+        data.images,
+        data.labels,
+        batch_size=16,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[stopping, *more, checkpoint],
+    )
+    return model, history.epoch, stopping
+
+
+def test_a_plain_fit_goes_on_after_the_last_epoch(tmp_path: Path):
+    untouched, _, expected = plain_fit(tmp_path / "alone")
+    with pytest.raises(RuntimeError, match="the power went"):
+        plain_fit(tmp_path / "cut", 4, Stop(10, RuntimeError))  # in the third epoch
+    model, epochs, stopping = plain_fit(tmp_path / "cut")
+    assert epochs == [2, 3]
+    assert (stopping.wait, stopping.best) == (expected.wait, expected.best)
+    for one, other in zip(model.weights, untouched.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert int(model.optimizer.iterations) == 16
+    assert plain_fit(tmp_path / "cut")[1] == []
+
+
+def test_a_plain_fit_of_another_model(tmp_path: Path):
+    plain_fit(tmp_path, 1)
+    model = network(width=9)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(ResumeMismatchError, match="does not fit this training"):
+        model.fit(
+            halves().images,
+            halves().labels,
+            verbose=0,
+            callbacks=[Checkpoint(tmp_path)],
+        )
+
+
+def test_a_plain_fit_that_loses_its_way_keeps_the_last_good_one(tmp_path: Path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            if epoch == 1 and logs:
+                logs["loss"] = float("nan")
+
+    plain_fit(tmp_path, 2, Spoil())
+    saved = Store(tmp_path).newest()
+    assert saved
+    assert saved.step == 1

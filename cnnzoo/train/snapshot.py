@@ -47,11 +47,13 @@ class Training:
         model: compiled.
         callbacks: in their order.
         averages: of the weights.
+        within_epoch: whether the figures of an epoch under way belong to it.
     """
 
     model: keras.Model
     callbacks: Sequence[keras.callbacks.Callback]
     averages: Sequence[keras.Variable] = ()
+    within_epoch: bool = True
 
     def take(self) -> Snapshot:
         """Everything as it is now."""
@@ -90,7 +92,7 @@ class Training:
         parts = {
             "model": self.model.variables,
             "optimizer": optimizer.variables,
-            "metrics": self.model.metrics_variables,
+            "metrics": self.model.metrics_variables if self.within_epoch else (),
             "averages": self.averages,
         }
         return {

@@ -4,7 +4,7 @@ from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
-from cnnzoo.console import start, tell_ignored, verbosity
+from cnnzoo.console import print_json, print_table, start, tell_ignored, verbosity
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import ModelInfo, model_info
 
@@ -12,30 +12,17 @@ from cnnzoo.models.index import ModelInfo, model_info
 def train(args: Namespace) -> None:
     network = model_info(args.model)
     start(args.threads)
-    import keras
     import numpy as np
 
     from cnnzoo import figures, files
-    from cnnzoo.data.source import open_source
-    from cnnzoo.sizes import layout
     from cnnzoo.train.card import CARD_FILE
     from cnnzoo.train.precision import resolve
-    from cnnzoo.train.run import fit
-    from cnnzoo.zoo import build
+    from cnnzoo.train.run import Run
 
     recipe = _recipe(args)
-    keras.utils.set_random_seed(args.seed)
-    source = open_source(args.data, "train", download=args.download)
-    tell_ignored(source)
+    source = _source(args)
     learned, held_out = source.split(args.validation, args.seed)
-    shape = _image_shape(source, network, args)
-    model = build(
-        args.model,
-        input_shape=layout(shape),
-        classes=len(source.class_names),
-        include_preprocessing=True,
-        preprocessing=_preprocessing(args.preprocessing, learned),
-    )
+    shape, model = _network(args, network, learned)
     print(
         f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
         f"from, {len(held_out):,} held out, {len(source.class_names)} classes"
@@ -44,7 +31,7 @@ def train(args: Namespace) -> None:
     print(f"precision: {resolve(recipe.precision)}")
     if (out / CARD_FILE).exists():
         print(f"{out} holds this training already; it goes on where it was")
-    history = fit(model, learned, held_out, out, recipe, verbose=verbosity())
+    history = Run(out).fit(model, learned, held_out, recipe, verbose=verbosity())
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     best = int(np.nanargmin(history["val_loss"]))
     print(
@@ -53,6 +40,60 @@ def train(args: Namespace) -> None:
     )
     for path in (out / "model.keras", out / "history.json", curves):
         print(path)
+
+
+def kfold(args: Namespace) -> None:
+    network = model_info(args.model)
+    start(args.threads)
+    from cnnzoo.train.folds import FOLDS_FILE, kfold
+
+    source = _source(args)
+    found = kfold(
+        lambda: _network(args, network, source)[1],
+        source,
+        args.out,
+        _recipe(args),
+        folds=args.folds,
+        seed=args.seed,
+        verbose=verbosity(),
+    )
+    if args.json:
+        print_json(found.told())
+        return
+    rows = [(i, f"{100 * a:.2f} %") for i, a in enumerate(found.accuracies, start=1)]
+    print_table(("fold", "accuracy"), rows)
+    print(
+        f"accuracy {100 * found.mean:.2f} %, deviation of the folds "
+        f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each judged "
+        "by a network that did not learn it"
+    )
+    print(Path(args.out) / FOLDS_FILE)
+
+
+def _source(args: Namespace):
+    from cnnzoo.data.source import open_source
+
+    source = open_source(args.data, "train", download=args.download)
+    tell_ignored(source)
+    return source
+
+
+def _network(args: Namespace, network: ModelInfo, learned):
+    """The size of its images, and the network, from the seed."""
+    import keras
+
+    from cnnzoo.sizes import layout
+    from cnnzoo.zoo import build
+
+    keras.utils.set_random_seed(args.seed)
+    shape = _image_shape(learned, network, args)
+    return shape, build(
+        args.model,
+        input_shape=layout(shape),
+        classes=len(learned.class_names),
+        include_preprocessing=True,
+        preprocessing=_preprocessing(args.preprocessing, learned),
+    )
 
 
 def _recipe(args: Namespace):

@@ -1,0 +1,173 @@
+"""The same training several times: on folds of the data, and from several seeds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.model_selection import StratifiedKFold
+
+from cnnzoo import files
+from cnnzoo.data.source import Source
+from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.inference import Evaluation, evaluate, judged
+from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.run import Run
+
+CHOOSING = 0.1  # of what a fold learns from, held out to choose its best epoch by
+FOLDS_FILE = "folds.json"
+
+NewModel = Callable[[], keras.Model]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """What networks say of images that they never saw.
+
+    Attributes:
+        accuracies: of each fold, 0 to 1.
+        evaluation: of all images, each judged by the network that did not learn it;
+            `evaluation.probabilities` are in the order of the data.
+    """
+
+    accuracies: tuple[float, ...]
+    evaluation: Evaluation
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.accuracies))
+
+    @property
+    def deviation(self) -> float:
+        """Of the folds' accuracies, with n - 1."""
+        return float(np.std(self.accuracies, ddof=1))
+
+    def told(self) -> dict:
+        """The figures as JSON has them."""
+        return {
+            "accuracies": self.accuracies,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "accuracy": self.evaluation.accuracy,
+            "images": self.evaluation.images,
+        }
+
+
+def kfold(
+    new_model: NewModel,
+    source: Source,
+    folder: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    verbose: int = 0,
+) -> Folds:
+    """Cross-validation: each image is judged by a network that has not seen it.
+
+    A fold serves to judge and to nothing else: the best epoch is chosen by a tenth of
+    what the fold learns from. Every fold is a `Run`, so what was killed goes on.
+
+    Args:
+        new_model: builds the network anew; Keras's seed is set before, to `seed` and the
+            number of the fold.
+        source: labelled images.
+        folder: of the runs, `fold-1` and so on, and of `folds.json`.
+        folds: at least 2, with as many images of each class.
+        seed: of the folds.
+
+    Raises:
+        UsageError: fewer than 2 folds.
+        DatasetError: a class has fewer images than there are folds.
+    """
+    parts = list(split(source, folds, seed))
+    answers = np.zeros(0)
+    accuracies = []
+    for number, (learned, judging) in enumerate(parts, start=1):
+        model = _trained(
+            new_model,
+            source.take(learned).split(CHOOSING, seed),
+            Path(folder) / f"fold-{number}",
+            recipe,
+            seed=seed + number,
+            verbose=verbose,
+        )
+        found = evaluate(model, source.take(judging))
+        if number == 1:
+            answers = np.zeros((len(source), found.probabilities.shape[1]), "float32")
+        answers[judging] = found.probabilities
+        accuracies.append(found.accuracy)
+    result = Folds(tuple(accuracies), judged(answers, source))
+    files.write_json(Path(folder) / FOLDS_FILE, result.told())
+    return result
+
+
+def split(source: Source, folds: int, seed: int):
+    """Yields, for each fold, the rows to learn from and those to judge by.
+
+    Each class has the same share in every fold.
+
+    Raises:
+        UsageError: fewer than 2 folds.
+        DatasetError: a class has fewer images than there are folds.
+    """
+    if folds < 2:
+        raise UsageError(f"cannot make {folds} folds: expected at least 2, so pass more")
+    if source.labels is None:
+        raise DatasetError("folds need labels and the data have none; give labelled data")
+    labels = np.asarray(source.labels)
+    present, counts = np.unique(labels, return_counts=True)
+    if counts.min() < folds:
+        few = source.class_names[present[counts.argmin()]]
+        raise DatasetError(
+            f"cannot make {folds} folds: expected as many images of each class, found "
+            f"{counts.min()} of {few!r}; add images or make fewer folds"
+        )
+    maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return maker.split(np.zeros(len(labels)), labels)
+
+
+def repeat(
+    new_model: NewModel,
+    train: Source,
+    validation: Source,
+    folder: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    verbose: int = 0,
+) -> list[keras.Model]:
+    """The same training from several seeds, each a `Run` in `seed-N`.
+
+    Args:
+        new_model: builds the network anew; Keras's seed is set before.
+        seeds: of the weights, of the order of images and of their augmentation.
+    """
+    return [
+        _trained(
+            new_model,
+            (train, validation),
+            Path(folder) / f"seed-{seed}",
+            recipe,
+            seed=seed,
+            verbose=verbose,
+        )
+        for seed in seeds
+    ]
+
+
+def _trained(
+    new_model: NewModel,
+    parts: tuple[Source, Source],
+    folder: Path,
+    recipe: Recipe | None,
+    *,
+    seed: int,
+    verbose: int,
+) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    model = new_model()
+    own = replace(recipe or Recipe(), seed=seed)
+    Run(folder).fit(model, *parts, own, verbose=verbose)
+    return model

@@ -1,0 +1,212 @@
+"""Several networks as one: the arithmetic, the files, what is refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo import Ensemble
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.inference import probabilities
+
+NAMES = ("a", "b", "c")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Images:
+    """Ninety digits of three classes, that are called a, b and c."""
+    every = load_embedded("train")
+    rows = np.flatnonzero(np.asarray(every.labels) < 3)[:90]
+    return replace(every.take(rows), class_names=NAMES)
+
+
+def member(seed: int, *, names: tuple[str, ...] = NAMES, **options: Any) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    options = {"depth": 1, "width": 8, "include_preprocessing": True, **options}
+    return cnnzoo.build("mlp", class_names=names, **options)
+
+
+@pytest.fixture(scope="module")
+def members() -> list[keras.Model]:
+    return [member(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def answers(members, digits) -> np.ndarray:
+    return np.stack([probabilities(model, digits) for model in members])
+
+
+def accuracy(answers: np.ndarray, digits: Images) -> float:
+    return float(np.mean(answers.argmax(1) == digits.labels))
+
+
+def test_mean(members, answers, digits):
+    expected = (answers[0] + answers[1] + answers[2]) / 3
+    found = Ensemble(members).predict(digits)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("combine", ["mean", "vote", (1, 2, 3)])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_equal_members_are_the_member(combine, count: int, members, answers, digits):
+    combine = combine if isinstance(combine, str) else combine[:count]
+    whole = Ensemble([members[0]] * count, combine)
+    found = whole.predict(digits)
+    if combine == "vote":
+        np.testing.assert_array_equal(found.argmax(1), answers[0].argmax(1))
+    else:
+        np.testing.assert_allclose(found, answers[0], rtol=2e-7)
+    if combine == "mean":
+        np.testing.assert_array_equal(found, answers[0])
+
+
+def test_a_vote_and_its_ties():
+    said = np.array(
+        [
+            [[0.5, 0.4, 0.1], [0.9, 0.1, 0.0]],
+            [[0.5, 0.4, 0.1], [0.2, 0.8, 0.0]],
+            [[0.0, 1.0, 0.0], [0.0, 0.4, 0.6]],
+        ]
+    )
+    whole = Ensemble([member(0)] * 3, "vote")
+    found = whole.joined(said)
+    assert found.argmax(1).tolist() == [0, 1]  # two votes; three with one, by the mean
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    assert whole.joined(said).argmax(1)[0] != said.mean(0).argmax(1)[0]
+
+
+def test_fixed_weights(members, answers, digits):
+    found = Ensemble(members, [2, 0, 6]).predict(digits)
+    expected = 0.25 * answers[0] + 0.75 * answers[2]
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def test_fitted_weights_find_who_is_right(members, digits):
+    labels = np.asarray(digits.labels)
+    rng = np.random.default_rng(0)
+    right = np.full((90, 3), 0.1) + 0.7 * np.eye(3)[labels]
+    guesses = rng.dirichlet(np.ones(3), (2, 90))
+    said = np.stack([guesses[0], right, guesses[1]])
+    whole = Ensemble(members, "weighted").fit(digits, said)
+    assert whole.weights is not None
+    assert whole.weights[1] > 0.95
+    assert whole.weights.sum() == pytest.approx(1)
+    best = -np.log(whole.joined(said)[np.arange(90), labels]).mean()
+    for _ in range(50):  # no others are likelier
+        other = np.tensordot(rng.dirichlet(np.ones(3)), said, 1)
+        assert -np.log(other[np.arange(90), labels]).mean() >= best - 1e-6
+
+
+def test_a_stack_learns_what_no_mean_can(members, digits):
+    """A member that calls every a b, and every b a, is as good as any."""
+    labels = np.asarray(digits.labels)
+    turned = np.array([1, 0, 2])[labels]
+    said = np.full((3, 90, 3), 1 / 3)
+    said[0] = 0.05 + 0.85 * np.eye(3)[turned]
+    whole = Ensemble(members, "stack").fit(digits, said)
+    assert accuracy(whole.joined(said), digits) == 1
+    assert accuracy(Ensemble(members).joined(said), digits) < 0.5
+    np.testing.assert_allclose(whole.joined(said).sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("kept", [(0, 1), (0, 2), (1, 2)])
+def test_a_stack_of_labels_that_lack_a_class(kept, members, digits):
+    rows = np.flatnonzero(np.isin(np.asarray(digits.labels), kept))
+    some = digits.take(rows)
+    said = np.full((3, len(rows), 3), 1 / 3)
+    said[0] = 0.05 + 0.85 * np.eye(3)[np.asarray(some.labels)]
+    whole = Ensemble(members, "stack").fit(some, said)
+    assert accuracy(whole.joined(said), some) == 1
+
+
+def test_members_may_number_their_classes_and_see_pixels_otherwise(digits, answers):
+    turned = member(1, names=("c", "a", "b"))
+    keras.utils.set_random_seed(2)
+    colours = cnnzoo.build(
+        "lenet_gap", input_shape=(40, 40, 3), class_names=("b", "c", "a")
+    )
+    whole = Ensemble([member(0), turned, colours])
+    assert whole.class_names == NAMES
+    said = [
+        answers[0],
+        probabilities(turned, digits)[:, [1, 2, 0]],
+        probabilities(colours, digits)[:, [2, 0, 1]],
+    ]
+    np.testing.assert_allclose(whole.predict(digits), np.mean(said, 0), atol=1e-6)
+
+
+def test_evaluation_tells_members_and_who_is_missed(members, answers, digits):
+    told = Ensemble(members).evaluate(digits)
+    assert told.whole.accuracy == accuracy(answers.mean(0), digits)
+    for one, answer in zip(told.members, answers, strict=True):
+        assert one.accuracy == accuracy(answer, digits)
+    expected = [accuracy(np.delete(answers, i, 0).mean(0), digits) for i in range(3)]
+    assert told.without == tuple(expected)
+    assert Ensemble(members[:1]).evaluate(digits).without == ()
+
+
+@pytest.mark.parametrize("combine", ["mean", "vote", (1, 2, 3), "weighted", "stack"])
+def test_files(combine, members, digits, tmp_path: Path):
+    whole = Ensemble(members, combine).fit(digits)
+    whole.save(tmp_path)
+    loaded = Ensemble.load(tmp_path)
+    np.testing.assert_allclose(
+        loaded.predict(digits), whole.predict(digits), rtol=1e-6, atol=1e-7
+    )
+    assert loaded.combine == whole.combine
+
+
+def test_a_member_that_stands_twice_is_written_once(members, tmp_path: Path):
+    Ensemble([members[0], members[1], members[0]]).save(tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["ensemble.json", "member-0.keras", "member-1.keras"]
+    loaded = Ensemble.load(tmp_path)
+    assert loaded.models[0] is loaded.models[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"members": []},
+        {"members": [0, "../x"]},
+        {"members": [0, 7]},
+        {"combine": "eval"},
+        {"format": 2},
+        {"weights": [float("nan")]},
+        {"weights": [1.0, 1.0, 1.0]},
+        {"weights": "x"},
+    ],
+    ids=str,
+)
+def test_a_card_that_was_altered(change: dict, members, tmp_path: Path):
+    Ensemble(members[:2], (1, 1)).save(tmp_path)
+    card = json.loads((tmp_path / "ensemble.json").read_text())
+    (tmp_path / "ensemble.json").write_text(json.dumps({**card, **change}))
+    with pytest.raises(cnnzoo.WeightFileError, match="get it again"):
+        Ensemble.load(tmp_path)
+
+
+def test_what_is_refused(members, digits):
+    for combine, message in (
+        ("median", "cannot combine by 'median'"),
+        ((1, 2), r"must be 3 numbers of at least 0; got \(1, 2\)"),
+        ((1, 2, -3), "must be 3 numbers of at least 0"),
+        ((0, 0, 0), "are all 0"),
+    ):
+        with pytest.raises(cnnzoo.UsageError, match=message):
+            Ensemble(members, combine)
+    with pytest.raises(cnnzoo.UsageError, match="needs at least one member"):
+        Ensemble([])
+    with pytest.raises(cnnzoo.UsageError, match="other classes than 'mlp': a, b, d and"):
+        Ensemble([members[0], member(0, names=("a", "b", "d"))])
+    with pytest.raises(cnnzoo.UsageError, match="has no weights yet; call fit"):
+        Ensemble(members, "stack").predict(digits)
+    with pytest.raises(cnnzoo.UsageError, match=r"shape \(3, 9, 3\); expected \(3, 90"):
+        Ensemble(members, "stack").fit(digits, np.zeros((3, 9, 3)))

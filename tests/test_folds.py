@@ -1,0 +1,105 @@
+"""Cross-validation and seeds: nothing leaks, and what was killed goes on."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnzoo
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.images import scan
+from cnnzoo.train import Recipe, kfold, repeat
+from cnnzoo.train.folds import split
+
+RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
+
+
+def network() -> keras.Model:
+    return cnnzoo.build(
+        "mlp",
+        input_shape=(8, 8, 1),
+        classes=2,
+        depth=1,
+        width=64,
+        include_preprocessing=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def marked() -> Images:
+    """Images that tell which row they are, and nothing of their labels."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (240, 8, 8, 1)).astype(np.uint8)
+    return Images(pixels, rng.permutation(240) % 2, ("no", "yes"))
+
+
+def test_folds_share_no_row(marked):
+    parts = list(split(marked, 5, 0))
+    judged = np.concatenate([judging for _, judging in parts])
+    assert sorted(judged) == list(range(240))
+    labels = np.asarray(marked.labels)
+    for learned, judging in parts:
+        assert not set(learned) & set(judging)
+        assert len(learned) + len(judging) == 240
+        assert labels[judging].mean() == 0.5  # each class has its share
+    others = [judging for _, judging in split(marked, 5, 1)]
+    assert any(set(a) != set(b) for (_, a), b in zip(parts, others, strict=True))
+
+
+def test_nothing_leaks(marked, tmp_path: Path):
+    """Who learns the rows by heart knows nothing of a row that it did not learn."""
+    found = kfold(network, marked, tmp_path, RECIPE, folds=3)
+    histories = [
+        json.loads((tmp_path / f"fold-{i}/history.json").read_text()) for i in (1, 2, 3)
+    ]
+    assert min(history["accuracy"][-1] for history in histories) > 0.85
+    deviation = np.sqrt(0.25 / 240)
+    assert abs(found.evaluation.accuracy - 0.5) < 3 * deviation
+    assert found.evaluation.images == 240
+    assert found.mean == pytest.approx(np.mean(found.accuracies))
+    assert found.deviation == pytest.approx(np.std(found.accuracies, ddof=1))
+    told = json.loads((tmp_path / "folds.json").read_text())
+    assert told["accuracies"] == list(found.accuracies)
+    again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
+    np.testing.assert_array_equal(
+        again.evaluation.probabilities, found.evaluation.probabilities
+    )
+
+
+def test_folds_of_a_folder(marked, tmp_path: Path):
+    for row in range(40):
+        label = marked.class_names[marked.labels[row]]
+        (tmp_path / "photos" / label).mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(marked.images[row].squeeze())
+        picture.save(tmp_path / "photos" / label / f"{row}.png")
+    found = kfold(
+        network, scan(tmp_path / "photos"), tmp_path / "run", Recipe(epochs=1), folds=2
+    )
+    assert found.evaluation.images == 40
+    assert len(found.accuracies) == 2
+
+
+def test_seeds(marked, tmp_path: Path):
+    train, validation = marked.split(0.25, seed=0)
+    short = replace(RECIPE, epochs=1)
+    one, other = repeat(network, train, validation, tmp_path, short, seeds=(3, 4))
+    again = repeat(network, train, validation, tmp_path / "again", short, seeds=(3,))[0]
+    kernels = [model.get_weights()[0] for model in (one, other, again)]
+    np.testing.assert_array_equal(kernels[0], kernels[2])
+    assert np.abs(kernels[0] - kernels[1]).max() > 0.01
+    assert {path.name for path in tmp_path.iterdir()} == {"seed-3", "seed-4", "again"}
+
+
+def test_what_is_refused(marked, tmp_path: Path):
+    with pytest.raises(cnnzoo.UsageError, match="cannot make 1 folds"):
+        kfold(network, marked, tmp_path, folds=1)
+    with pytest.raises(cnnzoo.DatasetError, match="have none"):
+        kfold(network, replace(marked, labels=None), tmp_path)
+    few = marked.take(np.arange(6))
+    with pytest.raises(cnnzoo.DatasetError, match=r"cannot make 5 folds: .* of 'no'"):
+        kfold(network, few, tmp_path)
+    assert list(tmp_path.iterdir()) == []
