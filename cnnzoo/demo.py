@@ -20,8 +20,7 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.report import Section, html
-from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
+from cnnzoo.train import Recipe, Run
 from cnnzoo.zoo import build, sketch
 
 NETWORK = "lenet_gap"
@@ -44,7 +43,8 @@ def run(out: Path) -> Evaluation:
         f"{len(validation):,} held out"
     )
     model = build(NETWORK, include_preprocessing=True)
-    history = fit(model, shifted(train, 2), validation, out, RECIPE, verbose=verbosity())
+    run, learned = Run(out), shifted(train, 2)
+    history = run.fit(model, learned, validation, RECIPE, verbose=verbosity())
     curves = figures.learning_curves(history)
     files.write_bytes(out / "curves.png", curves)
 

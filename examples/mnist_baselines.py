@@ -28,8 +28,7 @@ import cnnzoo
 from cnnzoo import figures, files, graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
+from cnnzoo.train import Recipe, Run
 
 EVEN_OR_ODD = "even_or_odd"
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
@@ -65,7 +64,7 @@ def train(
     keras.utils.set_random_seed(seed)  # every network starts from the same seed
     model = NETWORKS[name](include_preprocessing=True)
     recipe = Recipe(epochs, batch_size=64, seed=seed)
-    history = fit(model, task(name, learned), task(name, held_out), out, recipe)
+    history = Run(out).fit(model, task(name, learned), task(name, held_out), recipe)
     files.write_bytes(out / "curves.png", figures.learning_curves(history))
     return model
 

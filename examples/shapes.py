@@ -21,8 +21,7 @@ from cnnzoo import figures, files
 from cnnzoo.data.batches import load
 from cnnzoo.data.images import Folder
 from cnnzoo.inference import Evaluation
-from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
+from cnnzoo.train import Recipe, Run
 
 KINDS = ("circle", "rectangle", "triangle")
 SIDE = 24  # pixels
@@ -93,7 +92,7 @@ def main(
     train, validation = drawn.split(0.2, seed)
 
     model = cnnzoo.ShapesCNN(include_preprocessing=True)
-    fit(model, train, validation, out, Recipe(epochs, batch_size=32), verbose=2)
+    Run(out).fit(model, train, validation, Recipe(epochs, batch_size=32), verbose=2)
 
     result = cnnzoo.evaluate(model, test)
     print(f"{100 * result.accuracy:.2f} % of {result.images} test images right")

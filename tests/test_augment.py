@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
+from training import fit
 
 from cnnzoo.cli import main
 from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resampled
@@ -23,7 +24,6 @@ from cnnzoo.data.source import feed
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
 from cnnzoo.zoo import build
 
 BOUND = 1e-4 * 255

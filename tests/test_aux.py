@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from parity import images, randomise
 from PIL import Image
+from training import fit
 
 import cnnzoo
 from cnnzoo import figures, graph
@@ -19,8 +20,8 @@ from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import AuxHead
+from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import BestCheckpoint, fit
 from cnnzoo.zoo import build, find, sketch
 
 LENET = find("lenet_gap")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from parity import SPREAD, images, randomise, relative
 from PIL import Image
+from training import fit
 
 import cnnzoo
 from cnnzoo import figures, graph
@@ -21,7 +22,6 @@ from cnnzoo.nodes import channels_first
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
 from cnnzoo.zoo import build, find, sketch
 
 BOUND = 1e-4

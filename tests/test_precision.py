@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from parity import randomise
 from scipy.stats import binomtest
+from training import fit
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_mnist
 from cnnzoo.train import precision
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
 
 
 def digits(count: int = 64) -> Images:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from training import fit
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
@@ -16,8 +17,8 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
+from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import BestCheckpoint, fit
 from cnnzoo.zoo import build
 
 

@@ -40,7 +40,7 @@ class Averages:
         """Inside, the model has the averages for weights."""
         kept = [ops.copy(weight.value) for weight in self._weights]
         for average, weight in zip(self.variables, self._weights, strict=True):
-            weight.assign(average)
+            weight.assign(ops.copy(average.value))  # JAX gives arrays away in a step
         try:
             yield
         finally:

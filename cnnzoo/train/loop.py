@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from cnnzoo.data.batches import Batches, own_errors
+from cnnzoo.train import generators
 from cnnzoo.train.averages import Averages
 
 Figures = dict[str, float]
@@ -178,19 +179,22 @@ class Inner(keras.callbacks.Callback):
         self._first = first
         self._after = after
         self._figures: list = []
+        self._generators = generators.take()
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        if self._first:
-            self._figures = [ops.copy(v.value) for v in model.metrics_variables]
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Puts the figures of this pass back, which `fit` has set to 0."""
-        variables = self.model.metrics_variables[: len(self._figures)]
-        for variable, value in zip(variables, self._figures, strict=True):
-            variable.assign(value)
+        self._figures = [ops.copy(v.value) for v in model.metrics_variables]
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Undoes, within a pass, what `fit` did at its start.
+
+        It has set the figures to 0, and on PyTorch drawn a number for its batches.
+        """
+        if batch == 0 and self._first:
+            variables = self.model.metrics_variables
+            for variable, value in zip(variables, self._figures, strict=True):
+                variable.assign(value)
+            generators.put(self._generators)
         self._outer.on_train_batch_begin(self._first + batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

@@ -160,16 +160,3 @@ def _never_finite(model: keras.Model, epochs: int, folder: Path) -> TrainingErro
         f"the validation loss of {model.name!r} was never finite in {epochs} epochs, so "
         f"this run left no model in {folder}; try a lower learning rate"
     )
-
-
-def fit(
-    model: keras.Model,
-    train: Source,
-    validation: Source,
-    out: str | Path,
-    recipe: Recipe | None = None,
-    *,
-    verbose: int = 0,
-) -> History:
-    """`Run(out).fit(...)`: trains into a folder, or goes on there."""
-    return Run(out).fit(model, train, validation, recipe, verbose=verbose)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from cnnzoo.errors import ResumeMismatchError
+from cnnzoo.train import generators
 
 # What Keras's callbacks remember, by the names of their attributes.
 REMEMBERED = {
@@ -31,7 +32,8 @@ class Remembers(Protocol):
 @dataclass(frozen=True)
 class Snapshot:
     """Attributes:
-    arrays: of the model with the seeds of its Dropout, the optimiser, the metrics.
+    arrays: of the model with the seeds of its Dropout, the optimiser, the metrics, and
+        what the backend draws from.
     callbacks: kind and memory of each that remembers something.
     """
 
@@ -58,6 +60,7 @@ class Training:
     def take(self) -> Snapshot:
         """Everything as it is now."""
         arrays = {n: ops.convert_to_numpy(v) for n, v in self._variables().items()}
+        arrays |= generators.take()
         return Snapshot(arrays, [(k, _memory(c)) for k, c in self._remembering()])
 
     def put(self, snapshot: Snapshot, where: object) -> None:
@@ -70,8 +73,9 @@ class Training:
             ResumeMismatchError: it is another training's; nothing is changed.
         """
         variables, remembering = self._variables(), self._remembering()
-        for name in [*variables, *snapshot.arrays]:
-            _check(name, variables.get(name), snapshot.arrays.get(name), where)
+        here = {**variables, **generators.take()}
+        for name in [*here, *snapshot.arrays]:
+            _check(name, here.get(name), snapshot.arrays.get(name), where)
         expected = [kind for kind, _ in remembering]
         found = [kind for kind, _ in snapshot.callbacks]
         if found != expected:
@@ -81,6 +85,7 @@ class Training:
             )
         for name, variable in variables.items():
             variable.assign(snapshot.arrays[name])
+        generators.put(snapshot.arrays)
         pairs = zip(remembering, snapshot.callbacks, strict=True)
         for (_, callback), (_, memory) in pairs:
             _remember(callback, memory)
@@ -110,7 +115,7 @@ class Training:
 
 
 def _check(name: str, variable, array: np.ndarray | None, where: object) -> None:
-    expected = None if variable is None else (tuple(variable.shape), variable.dtype)
+    expected = None if variable is None else (tuple(variable.shape), str(variable.dtype))
     found = None if array is None else (array.shape, array.dtype.name)
     if expected != found:
         raise ResumeMismatchError(

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from keras.layers import GlobalAveragePooling2D
 from parity import SPREAD, images, randomise, relative
+from training import fit
 
 import cnnzoo
 from cnnzoo.blocks import channel_axis, conv_relu, lrn
@@ -28,7 +29,6 @@ from cnnzoo.layers import LocalResponseNormalization
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import fit
 from cnnzoo.zoo import build
 
 BACKEND = keras.backend.backend()
