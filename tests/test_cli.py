@@ -3,10 +3,10 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,12 @@ def cli(*arguments: str, cwd: Path | None = None, **environment: str):
     )
 
 
+TRAIN = (
+    *("train", "train.csv", "--model", "lenet_gap", "--out", "out", "--epochs", "8"),
+    *("--batch-size", "16", "--lr", "0.003", "--seed", "1", "--validation", "0.2"),
+)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     """A folder with 300 digits as CSV, and a network trained on them by the CLI."""
@@ -40,11 +46,7 @@ def run(tmp_path_factory) -> Path:
         folder / "test.csv", rows[:20, 1:], "%d", ",", header=header(), comments=""
     )
     Image.fromarray(digits.images[0].squeeze()).save(folder / "digit.png")
-    result = cli(
-        *("train", "train.csv", "--model", "lenet_gap", "--out", "out", "--epochs", "8"),
-        *("--batch-size", "16", "--lr", "0.003", "--seed", "1", "--validation", "0.2"),
-        cwd=folder,
-    )
+    result = cli(*TRAIN, cwd=folder)
     assert result.returncode == 0, result.stderr
     assert "lenet_gap at 28x28x1: 240 images to learn from, 60 held out" in result.stdout
     assert "Epoch 8/8" in result.stdout
@@ -82,6 +84,62 @@ def test_evaluate(run, capsys):
     text = capsys.readouterr().out
     assert f"accuracy {100 * figures['accuracy']:.2f} %, error" in text
     assert re.search(r"class +precision +recall +F1 +images\n0 ", text)
+
+
+def test_training_again_goes_on(run, capsys, monkeypatch):
+    """It is over already, so nothing changes; another training is refused."""
+    monkeypatch.chdir(run)
+    before = (run / "out" / "model.keras").read_bytes()
+    assert main([*TRAIN]) == 0
+    assert "out holds this training already; it goes on" in capsys.readouterr().out
+    assert (run / "out" / "model.keras").read_bytes() == before
+    assert main([*TRAIN, "--lr", "0.004"]) == 2
+    told = capsys.readouterr().err
+    assert "recipe.learning_rate was 0.003 and is 0.004; give what it was" in told
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
+)
+def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
+    """It ends with a checkpoint, and goes on to the end of an untouched training."""
+    shutil.copy(run / "train.csv", tmp_path)
+    command = [sys.executable, "-m", "cnnzoo.cli", *TRAIN]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A run in the background may have been started with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout
+    while "Epoch 3/8" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert list((tmp_path / "out/checkpoints").iterdir())
+    done = cli(*TRAIN, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Epoch 1/8" not in done.stdout
+    expected = (run / "out/history.json").read_text()
+    assert (tmp_path / "out/history.json").read_text() == expected
+
+
+def test_kfold(run, capsys, monkeypatch):
+    monkeypatch.chdir(run)
+    asked = ["kfold", "train.csv", "--model", "mlp", "--epochs", "1", "--folds", "2"]
+    assert main([*asked, "--out", "folds"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"fold +accuracy\n1 +\d\d\.\d\d %\n2 +", text)
+    assert "300 images, each judged by a network that did not learn it" in text
+    assert main([*asked, "--out", "folds", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((run / "folds" / "folds.json").read_text())
+    assert len(told["accuracies"]) == 2
 
 
 def test_predict(run, capsys):
@@ -273,35 +331,6 @@ def test_a_reader_that_has_seen_enough():
     result = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert result.stderr == ""
     assert result.stdout.startswith("network")
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
-)
-def test_a_signal_in_training(number, code, tmp_path):
-    """The run stops with the signal's exit code and one line; its files are whole."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-u", "-m", "cnnzoo.cli", "train", "mnist"),
-            *("--model", "mlp", "--out", "out", "--epochs", "1000"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "CNNZOO_DATA": ""},
-        # A run in the background may have been started with Ctrl-C ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "out" / "model.keras").exists():
-        assert time.monotonic() < deadline, "training did not begin"
-        time.sleep(0.1)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == code
-    assert "Traceback" not in errors
-    assert cnnzoo.load(tmp_path / "out" / "model.keras").count_params() == 669_706
 
 
 def test_files_that_are_no_images_are_told(run, tmp_path, capsys):
