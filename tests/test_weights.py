@@ -141,7 +141,7 @@ def test_a_name_with_dots_and_a_failed_write(source, tmp_path, monkeypatch):
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(
-        cnnzoo.UsageError, match=r"ends in \.weights\.h5; got m\.h5, so name it m\.w"
+        cnnzoo.UsageError, match=r"\.safetensors; got m\.h5, so name it m\.w"
     ):
         save_weights(source, "m.h5")
 
@@ -305,7 +305,7 @@ def test_what_is_no_source(source):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.txt", r"ends in \.keras or \.h5 or \.hdf5; got '.*a\.txt'"),
+        ("a.txt", r"ends in \.keras or \.h5 or \.hdf5 or \.safetensors; got '.*a\.txt'"),
         ("a", "a file of weights ends in"),
     ],
 )

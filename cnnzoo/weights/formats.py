@@ -1,4 +1,4 @@
-"""A file to named tensors: `.keras` archives, `.weights.h5`, and the older `.h5`.
+"""A file to named tensors: `.keras`, `.weights.h5`, the older `.h5`, `.safetensors`.
 
 Nothing in a file chooses code, classes or paths: only numbers are taken from it, by the
 names of layers. Headers are checked before data is read.
@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
-from cnnzoo.weights import hdf5
+from cnnzoo.weights import hdf5, tensorfile
 from cnnzoo.weights.tensors import Stored
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -31,7 +31,7 @@ DAMAGE = (
     NotImplementedError,
     RuntimeError,
 )
-ENDINGS = (".keras", ".h5", ".hdf5")
+ENDINGS = (".keras", ".h5", ".hdf5", tensorfile.ENDING)
 HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK"  # first bytes
 MOST_PACKED = 10  # numbers that were trained shrink by a tenth or so
 
@@ -113,6 +113,10 @@ def open_weights(path: str | Path, limit: int) -> Iterator[Stored]:
             f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}"
         )
     _check_file(path)
+    if path.suffix == tensorfile.ENDING:
+        with tensorfile.opened(path) as stored:
+            yield stored
+        return
     with path.open("rb") as file:
         start = file.read(len(HDF5))
     if start == HDF5:
@@ -139,11 +143,13 @@ def open_weights(path: str | Path, limit: int) -> Iterator[Stored]:
 
 
 def network(path: str | Path) -> str | None:
-    """The catalog's name of the network in a file of `cnnzoo.save`, else None.
+    """The catalog's name of the network in a file of cnnzoo's that tells it, else None.
 
     Raises:
         WeightFileError: what `cnnzoo.save` noted is damaged.
     """
+    if Path(path).suffix == tensorfile.ENDING:
+        return tensorfile.network(Path(path))
     if not zipfile.is_zipfile(path):
         return None
     with open_archive(path) as archive:

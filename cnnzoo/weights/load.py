@@ -1,14 +1,15 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 
 from cnnzoo.built import network_of
 from cnnzoo.errors import UsageError, WeightFileError
-from cnnzoo.files import replacing
-from cnnzoo.weights import applications, formats
+from cnnzoo.files import replacing, write_bytes
+from cnnzoo.weights import applications, formats, packaged, tensorfile
 from cnnzoo.weights.match import Pair, match
 from cnnzoo.weights.report import LoadReport
 from cnnzoo.weights.tensors import Stored, of_model
@@ -30,8 +31,9 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
     Args:
         model: a model that `build` made.
         source: a model of the same network, cnnzoo's or keras.applications'; the path of
-            a `.keras`, `.weights.h5` or older `.h5` file that one of these saved; or
-            "imagenet", which lets keras.applications fetch its file.
+            a `.keras`, `.weights.h5` or older `.h5` file that one of these saved, or of
+            a `.safetensors` file of cnnzoo's; a tag of weights that the package holds,
+            such as "mnist"; or "imagenet", which lets keras.applications fetch its file.
 
     Raises:
         UsageError: the source cannot be one for this network.
@@ -51,20 +53,36 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
     return _load(model, of_model(source), where)
 
 
-def save_weights(model: keras.Model, path: str | Path) -> Path:
-    """Writes a model's weights to a `.weights.h5` file, atomically.
+def save_weights(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    dtype: Literal["float32", "float16"] = "float32",
+) -> Path:
+    """Writes a model's weights to a file, atomically.
 
-    `load_weights` reads it, and so does Keras, into a model of the same graph.
+    Args:
+        path: ends in `.weights.h5`, which Keras reads too, into a model of the same
+            graph, or in `.safetensors`, which has a checksum a tensor.
+        dtype: of the numbers in a `.safetensors` file.
 
     Raises:
-        UsageError: the path does not end in `.weights.h5`.
+        UsageError: the path ends otherwise, or the type does not go with it.
         SaveError: the file cannot be written; what stood there before is untouched.
     """
     path = Path(path)
+    if path.suffix == tensorfile.ENDING and dtype in ("float32", "float16"):
+        content = tensorfile.packed(of_model(model), network_of(model), dtype)
+        return write_bytes(path, content)
     if not path.name.endswith(WRITTEN):
         raise UsageError(
-            f"a file of weights ends in {WRITTEN}; got {path}, so name it "
-            f"{path.with_suffix(WRITTEN).name}"
+            f"a file of weights ends in {WRITTEN} or {tensorfile.ENDING}; got {path}, so "
+            f"name it {path.with_suffix(WRITTEN).name}"
+        )
+    if dtype != "float32":
+        raise UsageError(
+            f"a file that ends in {WRITTEN} holds float32; got dtype={dtype!r}, so name "
+            f"it {path.name.removesuffix(WRITTEN)}{tensorfile.ENDING} for float16"
         )
     with replacing(path) as temporary:
         model.save_weights(temporary)
@@ -75,11 +93,14 @@ def check_source(network: str, weights: object) -> None:
     """Raises UsageError for what `build(weights=)` cannot take, whatever is in it."""
     if weights == applications.IMAGENET:
         applications.table(network)
+    elif weights in packaged.tags(network):
+        return
     elif not isinstance(weights, str | Path) or not formats.has_ending(weights):
-        tag = f", {applications.IMAGENET!r}" if network in applications.TABLES else ""
+        known = (*applications.tags(network), *packaged.tags(network))
+        tags = "".join(f", {tag!r}" for tag in known)
         raise UsageError(
-            f"{network} has no weights {str(weights)[:200]!r}; expected None{tag} or the "
-            f"path of a file that ends in {' or '.join(formats.ENDINGS)}"
+            f"{network} has no weights {str(weights)[:200]!r}; expected None{tags} or "
+            f"the path of a file that ends in {' or '.join(formats.ENDINGS)}"
         )
 
 
@@ -88,6 +109,7 @@ def _load_named(model: keras.Model, source: str | Path) -> LoadReport:
     if source == applications.IMAGENET:
         twin = applications.pretrained(model)
         return _load(model, of_model(twin), f"keras.applications' {source} weights")
+    source = packaged.path(network_of(model) or "", str(source)) or source
     limit = OPTIMISER * model.count_params() + HEADERS
     with formats.open_weights(source, limit) as stored:
         _check_network(model, formats.network(source), str(source))
