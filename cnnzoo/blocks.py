@@ -17,6 +17,7 @@ from cnnzoo.layers import LocalResponseNormalization
 from cnnzoo.pools import Padding, max_pool, pad
 
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
+Initializer = str | dict | keras.Initializer  # as Keras takes it
 Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
 
 
@@ -98,8 +99,8 @@ class Conv:
     act: Block = relu
     use_bias: bool = True
     dropout: float = 0.0
-    kernel_initializer: str | keras.Initializer = "glorot_uniform"
-    bias_initializer: str | keras.Initializer = "zeros"
+    kernel_initializer: Initializer = "glorot_uniform"
+    bias_initializer: Initializer = "zeros"
     kernel_regularizer: keras.Regularizer | None = None
     bias_regularizer: keras.Regularizer | None = None
 
@@ -278,9 +279,18 @@ def lrn(x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0) -> Ke
     return layer(x)
 
 
-def _fresh(initializer: str | keras.Initializer) -> str | keras.Initializer:
+def normal(stddev: float) -> dict:
+    """A normal distribution, in Keras's spelling.
+
+    An instance would draw its seed when its module is imported, and so change what a
+    network draws after `keras.utils.set_random_seed`.
+    """
+    return {"class_name": "RandomNormal", "config": {"stddev": stddev}}
+
+
+def _fresh(initializer: Initializer) -> Initializer:
     """Keras draws the same numbers twice from one instance without a seed."""
-    if isinstance(initializer, str):
+    if isinstance(initializer, str | dict):
         return initializer
     config = initializer.get_config() if hasattr(initializer, "clone") else {}
     return initializer.clone() if config.get("seed", 0) is None else initializer

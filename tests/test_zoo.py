@@ -1,5 +1,7 @@
 """build(): its arguments, its errors, and what users of keras.applications rely on."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -292,3 +294,17 @@ def test_building_leaves_the_callers_state_alone():
     assert (after == before).all()
     assert keras.config.dtype_policy() == policy
     assert keras.config.image_data_format() == layout
+
+
+def test_a_seed_means_the_same_for_the_first_network_of_a_process():
+    """Nothing that is imported for it draws numbers of its own."""
+    code = (
+        "import keras, cnnzoo\n"
+        "for _ in range(2):\n"
+        "    keras.utils.set_random_seed(0)\n"
+        "    print(cnnzoo.LeNet5().get_weights()[0].sum())\n"
+    )
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, second = found.stdout.split()
+    assert first == second

@@ -20,7 +20,7 @@ from functools import partial
 
 from keras import KerasTensor, initializers
 
-from cnnzoo.blocks import Block, Conv, conv_relu, lrn
+from cnnzoo.blocks import Block, Conv, conv_relu, lrn, normal
 from cnnzoo.heads import classify, dense_head, flatten
 from cnnzoo.pools import Padding, ceil_max_pool, max_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
@@ -94,7 +94,7 @@ ALEXNET = Spec(
     conv=replace(
         conv_relu,
         dropout=0.5,
-        kernel_initializer=initializers.RandomNormal(stddev=0.01),
+        kernel_initializer=normal(0.01),
         bias_initializer=initializers.Constant(0.1),
     ),
     input_shape=(227, 227, 3),

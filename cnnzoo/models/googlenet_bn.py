@@ -10,10 +10,9 @@ the map to 4x4 cells that overlap unevenly. Theirs are not trained.
 from dataclasses import replace
 from functools import partial
 
-import keras
 from keras import KerasTensor
 
-from cnnzoo.blocks import batch_norm, conv_bn
+from cnnzoo.blocks import batch_norm, conv_bn, normal
 from cnnzoo.models.inception_v1 import INCEPTION_V1, trunk
 from cnnzoo.pools import ceil_max_pool, max_pool
 from cnnzoo.spec import Spec
@@ -39,7 +38,7 @@ SPECS: list[Spec] = [
             norm=partial(batch_norm, momentum=0.9),
             use_bias=False,
             dropout=0.2,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            kernel_initializer=normal(0.01),
         ),
         preprocessing="tf",
         parameters=6_624_904,

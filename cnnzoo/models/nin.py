@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from keras import KerasTensor, initializers, layers
+from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Block, Conv, chain, conv_relu
+from cnnzoo.blocks import Block, Conv, chain, conv_relu, normal
 from cnnzoo.heads import is_sigmoid
 from cnnzoo.pools import Padding, ceil_max_pool, no_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
@@ -96,7 +96,7 @@ NIN = Spec(
     conv=replace(
         conv_relu,
         dropout=0.5,
-        kernel_initializer=initializers.RandomNormal(stddev=0.05),
+        kernel_initializer=normal(0.05),
     ),
     input_shape=(224, 224, 3),
     classes=1000,

@@ -16,9 +16,7 @@ of 4096 and 1024, no dropout. What it was fed is not verified; here it is Caffe'
 from dataclasses import replace
 from functools import partial
 
-from keras import initializers
-
-from cnnzoo.blocks import conv_relu, lrn
+from cnnzoo.blocks import conv_relu, lrn, normal
 from cnnzoo.heads import dense_head
 from cnnzoo.models import alexnet
 from cnnzoo.pools import ceil_max_pool, max_pool
@@ -46,7 +44,7 @@ ZFNET = Spec(
     conv=replace(
         conv_relu,
         dropout=0.5,
-        kernel_initializer=initializers.RandomNormal(stddev=0.01),
+        kernel_initializer=normal(0.01),
     ),
     input_shape=(224, 224, 3),
     classes=1000,
