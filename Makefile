@@ -14,7 +14,7 @@ export CNNZOO_DATA ?= $(abspath ../shared/data)
 endif
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-backends lint types proofs index bench clean
+.PHONY: demo test test-backends lint types proofs soak index bench clean
 
 demo: $(VENV)/.cnnzoo
 	$(BIN)/cnnzoo demo
@@ -37,6 +37,11 @@ types: $(VENV)/.test
 
 proofs: $(VENV)/.test
 	$(BIN)/pytest -n 2 --write-proofs
+
+# A training that is killed a hundred times, and ends as one that was left alone.
+soak: $(VENV)/.test
+	@rm -rf build/soak
+	$(BIN)/python tests/killed_training.py 100 build/soak
 
 index: $(VENV)/.test
 	$(BIN)/python docs/generate.py

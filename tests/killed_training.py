@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -70,10 +71,19 @@ def child(folder: Path) -> int:
     return process
 
 
-def ended(process: int, seconds: float = 60.0) -> int | None:
-    """The exit code of a process within so many seconds; negative for a signal."""
+def checkpoints(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "checkpoints").glob("step-*")}
+
+
+def ended(
+    process: int, seconds: float = 60.0, until: Callable[[], bool] = lambda: False
+) -> int | None:
+    """The exit code of a process, negative for a signal; None if it goes on.
+
+    It is waited for so many seconds, or until something happens.
+    """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not until():
         done, status = os.waitpid(process, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
@@ -87,28 +97,41 @@ def last(folder: Path) -> Saved:
     return saved
 
 
+def cut_short(place: Path, seconds: float, *, soon: bool) -> int:
+    """Starts the training and kills it within so many seconds; returns its exit code.
+
+    Args:
+        soon: it is killed right after a checkpoint, however slow the machine is.
+    """
+    before = checkpoints(place)
+    process = child(place)
+    code = None
+    if soon:
+        code = ended(process, until=lambda: checkpoints(place) != before)
+        seconds = min(seconds, 0.2)
+    if code is None:
+        code = ended(process, random.uniform(0, seconds))
+    if code is None:
+        os.kill(process, signal.SIGKILL)
+        code = ended(process)
+    assert code in (0, -signal.SIGKILL), f"a start after a kill ended with {code}"
+    return code
+
+
 def main(kills: int, folder: Path) -> None:
     start = time.monotonic()
     assert ended(child(folder / "alone")) == 0
     alone = time.monotonic() - start
     random.seed(0)
     killed = finished = went_on = 0
-    rounds = 0
     while killed < kills:
-        place = folder / f"killed-{rounds}"
-        rounds += 1
+        place = folder / f"killed-{finished}"
         while True:
-            before = sorted((place / "checkpoints").glob("step-*"))
-            process = child(place)
-            code = ended(process, random.uniform(0, alone))
-            if code is None:
-                os.kill(process, signal.SIGKILL)
-                code = ended(process)
-            if code == 0:
+            goes_on = bool(checkpoints(place))
+            if cut_short(place, alone, soon=killed % 2 == 1) == 0:
                 break
-            assert code == -signal.SIGKILL, f"a start after a kill ended with {code}"
             killed += 1
-            went_on += bool(before)
+            went_on += goes_on
         one, other = last(folder / "alone"), last(place)
         assert one.state == other.state
         for name, array in one.arrays.items():
