@@ -89,7 +89,7 @@ def _add_training(verb) -> None:
     verb.add_argument(
         "--recipe",
         choices=("original", "ours"),
-        help="for digits: that of kkweon's networks, or one of less time",
+        help="for digits: that of kkweon's networks, or one of fewer epochs",
     )
     verb.add_argument("--epochs", type=_positive(int), help="at most; default: 10")
     verb.add_argument(

@@ -124,8 +124,7 @@ class Ensemble:
     def evaluate(self, source: Source) -> Judgement:
         """Holds the whole, each member, and the whole without each, against labels.
 
-        Without a member, weights are those of the others, made to add up to 1; a stack
-        is not judged so.
+        Without a member, the others keep their weights; a stack is not judged so.
         """
         source = renumbered(source, self.class_names)
         answers = self._asked(source)

@@ -68,11 +68,8 @@ def card_of(
     return Card(**json.loads(json.dumps(asdict(card))))  # with lists, as it is read
 
 
-def settled(folder: Path, card: Card, recipe: Recipe) -> tuple[Card, bool]:
+def settled(folder: Path, card: Card) -> Card:
     """The card that the folder has, after it was given this one if it had none.
-
-    Returns:
-        The card, and whether the training was begun before.
 
     Raises:
         ResumeMismatchError: the folder holds another training.
@@ -82,7 +79,7 @@ def settled(folder: Path, card: Card, recipe: Recipe) -> tuple[Card, bool]:
     path = folder / CARD_FILE
     if not path.exists():
         files.write_json(path, asdict(card))
-        return card, False
+        return card
     first = _read(path)
     different = [
         f"{part}.{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
@@ -93,19 +90,19 @@ def settled(folder: Path, card: Card, recipe: Recipe) -> tuple[Card, bool]:
             ("begun", {"backend": first.begun.get("backend")}, card.begun),
         )
         for name in before
-        if before[name] != now.get(name) and not _may_change(part, name, recipe)
+        if before[name] != now.get(name) and not _may_change(part, name, card)
     ]
     if different:
         raise ResumeMismatchError(
             f"{folder} holds another training: {'; '.join(different[:10])}; give what it "
             "was begun with, or train into another folder"
         )
-    return first, True
+    return first
 
 
-def _may_change(part: str, name: str, recipe: Recipe) -> bool:
+def _may_change(part: str, name: str, card: Card) -> bool:
     """Whether a training may be told otherwise later: how long it shall be, that is."""
-    return part == "recipe" and name == "epochs" and recipe.schedule == "plateau"
+    return part == "recipe" and name == "epochs" and card.recipe["schedule"] == "plateau"
 
 
 def _read(path: Path) -> Card:

@@ -13,12 +13,8 @@ from cnnzoo.train import losses
 from cnnzoo.train.recipes import Recipe
 
 WARM_UP = 0.05  # of all steps, in which a cosine's rate rises
-NOT_DECAYED = [
-    "bias",
-    "gamma",
-    "beta",
-    "alpha",
-]  # a few numbers each, that overfit nothing
+# Of few numbers each, which do not overfit.
+NOT_DECAYED = ["bias", "gamma", "beta", "alpha"]
 
 
 def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | str:

@@ -66,7 +66,7 @@ RECIPES = {
             height_shift_range=0.2,
         ),
     ),
-    # Longer steps, a rate that falls to 0, and averages, take a third of its time.
+    # Larger batches, a rate that falls to 0, and averages; not measured yet.
     "ours": Recipe(
         epochs=20,
         batch_size=128,

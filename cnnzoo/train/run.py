@@ -98,7 +98,7 @@ class Run:
         learned, held_out = preparation.fed(model, loss, recipe, train, validation)
         asked = card_of(model, recipe, train, validation, chosen)
         with locked(self.folder), caught() as signals:
-            first, _ = settled(self.folder, asked, recipe)
+            first = settled(self.folder, asked)
             names = described(model).class_names or tuple(train.class_names)
             model.cnnzoo = replace(described(model), class_names=names)
             monitor = preparation.monitored(model)
