@@ -32,7 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(error.args[0], file=sys.stderr)
         return 2
     results = run(rows, 2 if options.quick else options.rounds, options.quick)
-    whole = not options.rows and not options.quick
+    if options.update:
+        results = updated(load(STORED), results)
+    whole = options.update or not (options.rows or options.quick)
     out = options.out or (STORED if whole else TRIED)
     files.write_text(out, dumps(results))
     print(f"\n{page.goal_table(results)}\n\n{page.machine_lines(results)}\n\n{out}")
@@ -48,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--rounds", type=int, default=5, help="of a row; default 5")
     found.add_argument(
         "--quick", action="store_true", help="tries everything; its numbers mean nothing"
+    )
+    found.add_argument(
+        "--update",
+        action="store_true",
+        help="puts these rows into the stored results, if they are this machine's",
     )
     found.add_argument("--out", type=Path, help="the JSON file to write")
     found.add_argument(
@@ -76,6 +83,27 @@ def run(rows: list[Row], rounds: int, quick: bool) -> Results:
         results = replace(results, minutes=minutes)
         files.write_text(TRIED, dumps(results))
     return results
+
+
+def updated(before: Results, now: Results) -> Results:
+    """The results of both, in the order of the first; a row is compared with itself only.
+
+    Raises:
+        SystemExit: they are of two machines, or of another number of rounds.
+    """
+    for name in ("cpu", "cores", "python"):
+        if before.machine[name] != now.machine[name]:
+            raise SystemExit(
+                f"the stored results are of another {name}; measure all rows"
+            )
+    if before.rounds != now.rounds:
+        raise SystemExit(f"the stored rows have {before.rounds} rounds; measure as many")
+    return replace(
+        before,
+        date=now.date,
+        minutes=before.minutes + now.minutes,
+        rows={**before.rows, **now.rows},
+    )
 
 
 def smaller(work: Work) -> Work:

@@ -31,7 +31,8 @@ TEXT = """# Speed and memory
 Measured on {date} by `{command}` and written from
 [results.json](../benchmarks/results.json), which has every round. Run the command on
 your machine: here it took {minutes:.0f} minutes, and
-`make bench ROWS="small_vgg lrn"` runs some rows only.
+`make bench ROWS="small_vgg lrn"` runs some rows only; with `--update` among them, they
+take the place of the older ones.
 
 Only ratios count. The contenders of a row are processes that live side by side and take
 turns, {rounds} rounds, in an order that turns around each round; a ratio is that

@@ -358,3 +358,31 @@ def test_a_whole_run_writes_the_page_and_it_can_be_written_again(monkeypatch, tm
     (tmp_path / "docs/speed.md").unlink()
     assert command.main(["--page"]) == 0
     assert (tmp_path / "docs/speed.md").read_text() == text
+
+
+def test_a_row_takes_the_place_of_the_stored_one(monkeypatch, tmp_path):
+    for name in ("STORED", "TRIED", "PAGE", "PICTURES"):
+        monkeypatch.setattr(command, name, tmp_path / name.lower())
+    ours = [1.0]
+
+    def tried(row, work, rounds, logs, tell):
+        return {
+            one.name: measured(ours[0] if one.name == "cnnzoo" else 2.0, peak=1)
+            for one in row.contenders
+        }
+
+    monkeypatch.setattr(command, "measure", tried)
+    assert command.main([]) == 0
+    ours[0] = 0.5
+    assert command.main(["--update", "lrn"]) == 0
+    results = load(tmp_path / "stored")
+    assert set(results.rows) == set(ROWS)
+    found = {name: results.measured(name, "cnnzoo") for name in ("lrn", "small_vgg")}
+    assert [one and one.median for one in found.values()] == [0.5, 1.0]
+    assert (tmp_path / "page").read_text() == page.speed_page(results)
+    with pytest.raises(SystemExit, match="have 5 rounds; measure as many"):
+        command.main(["--update", "lrn", "--rounds", "3"])
+    other = {**command.machine.describe(), "cpu": "another"}
+    monkeypatch.setattr(command.machine, "describe", lambda: other)
+    with pytest.raises(SystemExit, match=r"another cpu; measure all"):
+        command.main(["--update", "lrn"])

@@ -19,7 +19,7 @@ from fast_pairs import (
 )
 from parity import relative
 
-from cnnzoo.fast import accelerate
+from cnnzoo.fast import accelerate, batch_norm, context
 
 VARIED = pytest.mark.parametrize(
     "options",
@@ -33,6 +33,12 @@ VARIED = pytest.mark.parametrize(
     ids=str,
 )
 MODES = pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["avx512", "avx2"])
+def vectors(request, monkeypatch):
+    """Both kinds of CPU: without AVX-512, statistics are applied without the kernel."""
+    monkeypatch.setattr(batch_norm, "avx512", lambda: request.param)
 
 
 # The same numbers ----------------------------------------------------------------------
@@ -245,3 +251,20 @@ def test_mask(training: bool):
     assert_same(fast.weights, stock.weights)
     if training:
         assert relative(array(pair()[1](x, training=True)), array(expected)) > 0.01
+
+
+def test_avx512_is_what_onednn_may_use(tmp_path, monkeypatch):
+    known = context.avx512.__wrapped__
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(context.platform, "machine", lambda: "x86_64")
+    facts = tmp_path / "cpuinfo"
+    facts.write_text("flags\t\t: avx avx2 avx512f avx512_bf16\n")
+    assert known(facts)
+    for held_to, expected in (("AVX2", False), ("avx2_vnni", False), ("DEFAULT", True)):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held_to)
+        assert known(facts) is expected
+    facts.write_text("flags\t\t: avx avx2\n")
+    assert not known(facts)
+    assert not known(tmp_path / "none")
+    monkeypatch.setattr(context.platform, "machine", lambda: "arm64")
+    assert known(facts)

@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from cnnzoo.fast.context import on_cpu
+from cnnzoo.fast.context import avx512, on_cpu
 
 KERNEL_TYPES = ("float16", "bfloat16", "float32")
 
@@ -18,7 +18,8 @@ def call(self, inputs, training=None, mask=None):
     """Keras's BatchNormalization.call for (b, h, w, c).
 
     The kernel has float16, bfloat16 and float32 images, and float32 statistics as Keras
-    has; another type, or a mask, takes Keras's own path.
+    has; another type, or a mask, takes Keras's own path, and so does inference where the
+    kernel for it is slow.
 
     Args:
         inputs: images in the layer's compute type.
@@ -30,6 +31,7 @@ def call(self, inputs, training=None, mask=None):
         or self.moving_mean.dtype != "float32"
         or inputs.dtype != self.compute_dtype
         or inputs.dtype not in KERNEL_TYPES
+        or (_kernel_is_slow(inputs) and not (training and self.trainable))
     ):
         return type(self).call(self, inputs, training=training, mask=mask)
     import tensorflow as tf
@@ -62,7 +64,7 @@ def _exact(x, scale, offset, epsilon: float) -> tuple:
     def normalise(x, scale, offset):
         mean = _mean(x)
         variance = _mean(tf.math.squared_difference(x, mean))
-        outputs = _kernel(x, scale, offset, mean, variance, epsilon)[0]
+        outputs = _by_statistics(x, scale, offset, mean, variance, epsilon)
 
         def gradient(upstream, *_):  # nothing learns by way of the statistics
             return tf.raw_ops.FusedBatchNormGradV3(
@@ -100,6 +102,23 @@ def _at_once(x, scale, offset, epsilon: float) -> tuple:
     pixels = tf.reduce_prod(tf.shape(x, out_type=tf.int64)[:-1])
     count = tf.cast(pixels, variance.dtype)
     return outputs, mean, variance * ((count - 1) / count)
+
+
+def _kernel_is_slow(x) -> bool:
+    """Whether the kernel is that of oneDNN for AVX2, where the statistics are given.
+
+    It takes ten times as long as that for AVX-512, and longer than Keras's operations.
+    """
+    return x.dtype == "float32" and on_cpu() and not avx512()
+
+
+def _by_statistics(x, scale, offset, mean, variance, epsilon: float):
+    """Images normalised by their own statistics."""
+    import tensorflow as tf
+
+    if _kernel_is_slow(x):
+        return (x - mean) * (scale * tf.math.rsqrt(variance + epsilon)) + offset
+    return _kernel(x, scale, offset, mean, variance, epsilon)[0]
 
 
 def _kernel(x, scale, offset, mean, variance, epsilon: float) -> list:

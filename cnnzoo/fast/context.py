@@ -1,6 +1,9 @@
 """In what circumstances a layer is called."""
 
+import os
+import platform
 from functools import cache
+from pathlib import Path
 
 from keras.src.backend.common import global_state
 
@@ -13,6 +16,24 @@ def learning() -> bool:
     """
     context = global_state.get_global_attribute("current_call_ctx")
     return bool(getattr(context, "training", None))
+
+
+@cache
+def avx512(facts: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether oneDNN has AVX-512; True also where there is no oneDNN, as on ARM.
+
+    Args:
+        facts: Linux's about the processor; on other systems AVX-512 is not expected.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    held_to = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    if held_to in ("SSE41", "AVX") or held_to.startswith("AVX2"):
+        return False
+    try:
+        return "avx512f" in facts.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
 
 
 @cache
