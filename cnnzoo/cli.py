@@ -8,12 +8,15 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import cnnzoo
 from cnnzoo.errors import CnnzooError
 from cnnzoo.verbs import catalog, trained, training
+from cnnzoo.verbs import check as checking
 
+RECIPES = ("original", "ours", "cifar")  # importing those of train needs Keras
 DATA_HELP = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
 
 
@@ -27,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--threads", type=int, metavar="N", help="of one computation")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_catalog_verbs(verbs)
+    _add_check(verbs)
     _add_train(verbs)
     _add_model_verbs(verbs)
     demo = verbs.add_parser("demo", help="train, evaluate and predict in some minutes")
@@ -58,6 +62,38 @@ def _add_catalog_verbs(verbs) -> None:
     plot.set_defaults(run=catalog.plot)
 
 
+def _add_check(verbs) -> None:
+    check = verbs.add_parser(
+        "check", help="what a folder of images holds, and what is wrong there"
+    )
+    check.add_argument("data", metavar="FOLDER")
+    check.add_argument(
+        "--quick", action="store_true", help="read the ends of files only, not pixels"
+    )
+    _add_folder(check)
+    check.add_argument("--json", action="store_true")
+    check.set_defaults(run=checking.check)
+
+
+def _add_folder(verb) -> None:
+    """How a folder of images is read."""
+    verb.add_argument(
+        "--labels", metavar="CSV", help="the class of each image: file,class"
+    )
+    verb.add_argument(
+        "--follow-links", action="store_true", help="also out of the folder"
+    )
+
+
+def _add_on_bad(verb) -> None:
+    verb.add_argument(
+        "--on-bad",
+        choices=("raise", "skip"),
+        default="raise",
+        help="of files that cannot be read: stop before anything else, or leave them out",
+    )
+
+
 def _add_train(verbs) -> None:
     train = verbs.add_parser(
         "train", help="train a network on your data, or go on with a training"
@@ -65,10 +101,30 @@ def _add_train(verbs) -> None:
     _add_training(train)
     train.add_argument(
         "--validation",
-        type=float,
+        type=_part,
         default=0.1,
         metavar="SHARE",
-        help="of the images, held out; default: 0.1",
+        help="of the images, held out, or their number; default: 0.1, or what a folder "
+        "has in val/ beside train/",
+    )
+    train.add_argument(
+        "--group-by",
+        metavar="PATTERN",
+        help="images in whose names this regular expression finds the same text stay in "
+        "one part",
+    )
+    train.add_argument(
+        "--allow-copies",
+        action="store_true",
+        help="go on where images of train/ are in val/, too",
+    )
+    train.add_argument(
+        "--csv",
+        action="store_true",
+        help="write history.csv, too; an epoch that a kill cut off can stand there twice",
+    )
+    train.add_argument(
+        "--tensorboard", action="store_true", help="write logs that TensorBoard shows"
     )
     train.set_defaults(run=training.train)
 
@@ -88,8 +144,9 @@ def _add_training(verb) -> None:
     verb.add_argument("--out", required=True, metavar="DIR")
     verb.add_argument(
         "--recipe",
-        choices=("original", "ours"),
-        help="for digits: that of kkweon's networks, or one of fewer epochs",
+        choices=RECIPES,
+        help="for digits: that of kkweon's networks, or ours; for photographs of 32 "
+        "pixels: cifar",
     )
     verb.add_argument("--epochs", type=_positive(int), help="at most; default: 10")
     verb.add_argument(
@@ -121,19 +178,23 @@ def _add_training(verb) -> None:
         "horizontal_flip; the names are those of cnnzoo.data.augment.Augment",
     )
     verb.add_argument("--download", action="store_true", help="fetch all of MNIST")
+    _add_folder(verb)
+    _add_on_bad(verb)
 
 
 def _add_model_verbs(verbs) -> None:
     evaluate = verbs.add_parser("evaluate", help="accuracy, per class, confusion")
     evaluate.add_argument("data", metavar="DATA", help=DATA_HELP)
-    evaluate.add_argument("--model", required=True, metavar="DIR")
+    _add_answering(evaluate)
+    _add_folder(evaluate)
+    _add_on_bad(evaluate)
     evaluate.add_argument("--out", metavar="DIR", help="default: the model's folder")
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(run=trained.evaluate)
 
     predict = verbs.add_parser("predict", help="classes of images, or of a .csv")
     predict.add_argument("data", metavar="FILE", nargs="+")
-    predict.add_argument("--model", required=True, metavar="DIR")
+    _add_answering(predict)
     predict.add_argument(
         "--top",
         type=_positive(int),
@@ -143,6 +204,22 @@ def _add_model_verbs(verbs) -> None:
     predict.add_argument("--out", metavar="FILE", help="submission of a .csv")
     predict.add_argument("--json", action="store_true")
     predict.set_defaults(run=trained.predict)
+
+
+def _add_answering(verb) -> None:
+    """What a verb takes that asks trained networks."""
+    verb.add_argument(
+        "--model",
+        action="append",
+        metavar="DIR",
+        help="a folder that train wrote, a .keras file, or a network that the package "
+        "has weights of; where it stands several times, their mean answers",
+    )
+    verb.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="ask the package's three networks for MNIST together",
+    )
 
 
 def _positive(kind: type):
@@ -156,6 +233,11 @@ def _positive(kind: type):
     return number
 
 
+def _part(text: str) -> float | int:
+    """A share, or a number of images."""
+    return int(text) if text.isdecimal() else float(text)
+
+
 def _seed(text: str) -> int:
     seed = int(text)
     if not 0 <= seed < 2**32:
@@ -163,13 +245,20 @@ def _seed(text: str) -> int:
     return seed
 
 
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"cnnzoo: warning: {message}", file=sys.stderr)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; errors become one line on stderr and an exit code."""
     options = parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # this process is ours
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    code = 0
     try:
-        options.run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = options.run(options) or 0
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -181,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"cnnzoo: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, CnnzooError) else 3
-    return 0
+    return code
 
 
 if __name__ == "__main__":

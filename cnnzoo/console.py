@@ -9,6 +9,7 @@ from tempfile import TemporaryFile
 from rich.console import Console
 from rich.table import Table
 
+TOLD = 10  # files that are left out, by name
 WIDE = 200  # columns: a figure is never cut, a narrow terminal wraps the line
 
 
@@ -67,11 +68,25 @@ def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
 
 
-def tell_ignored(source) -> None:
-    """Says on stderr which files of a folder are no images."""
-    ignored = getattr(source, "ignored", {})
-    if ignored:
-        counts = ", ".join(
-            f"{ending or 'no ending'} {n}" for ending, n in ignored.items()
-        )
-        print(f"left out, since they are no images: {counts}", file=sys.stderr)
+def tell_left_out(*sources) -> None:
+    """Says on stderr which files of folders are not used, and what looks wrong there."""
+    for source in sources:
+        found = getattr(source, "findings", None)
+        if found is None:
+            continue
+        if found.ignored:
+            counts = ", ".join(
+                f"{ending or 'no ending'} {n}" for ending, n in found.ignored.items()
+            )
+            total = sum(found.ignored.values())
+            _tell(f"{total} files left out, since they are no images: {counts}")
+        for name, reason in found.skipped[:TOLD]:
+            _tell(f"left out {name!r}: {reason}")
+        if len(found.skipped) > TOLD:
+            _tell(f"{len(found.skipped)} files left out in all; see cnnzoo check")
+        for warning in found.warnings:
+            _tell(f"warning: {warning}")
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

@@ -14,7 +14,6 @@ from PIL import Image
 
 from cnnzoo import figures, files
 from cnnzoo.console import verbosity
-from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import shifted
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
@@ -26,7 +25,6 @@ from cnnzoo.zoo import build, sketch
 NETWORK = "lenet_gap"
 DRAWN = ("lenet_gap", "vgg16", "inception_v1", "resnet18")
 RECIPE = Recipe(epochs=12, batch_size=64, learning_rate=2e-3)
-SHOWN = 16  # misread digits in the report
 
 
 def run(out: Path) -> Evaluation:
@@ -56,7 +54,7 @@ def run(out: Path) -> Evaluation:
     )
     confusion = figures.confusion(result)
     files.write_bytes(out / "confusion.png", confusion)
-    misread = mistakes(test, result)
+    misread = figures.misread(test, result)
     files.write_bytes(out / "misread.png", misread)
 
     prediction = predict_file(model, test.images[0], out / "digit.png")
@@ -78,15 +76,6 @@ def draw(name: str, path: Path) -> bytes:
     picture = figures.stages(sketch(name))
     files.write_bytes(path, picture)
     return picture
-
-
-def mistakes(test: Images, result: Evaluation) -> bytes:
-    """The digits that the network was surest of and misread."""
-    predicted = result.probabilities.argmax(1)
-    wrong = np.flatnonzero(predicted != result.labels)
-    surest = wrong[np.argsort(-result.probabilities[wrong].max(1))][:SHOWN]
-    captions = [f"{result.labels[i]} read as {predicted[i]}" for i in surest]
-    return figures.gallery(test.images[surest], captions)
 
 
 def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Prediction:

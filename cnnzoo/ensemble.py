@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo import combining, files
+from cnnzoo import combining, ensemble_folder
 from cnnzoo.data.source import Source, renumbered
-from cnnzoo.errors import UsageError, WeightFileError
-from cnnzoo.inference import Evaluation, class_names, judged, probabilities
-from cnnzoo.saving import load, save
+from cnnzoo.errors import UsageError, WeightFileError, unknown
+from cnnzoo.inference import Evaluation, Files, class_names, judged, probabilities
+from cnnzoo.zoo import build
 
-CARD_FILE = "ensemble.json"
-MAX_BYTES = 1 << 24
-FORMAT = 1
-WAYS = ("mean", "vote", "weighted", "stack")
+PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
+"""The networks that answer together, by the tag of their weights in the package."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +66,25 @@ class Ensemble:
         self.class_names = _common_names(self.models)
         fixed = not isinstance(combine, str)
         self.combine = "weighted" if fixed else combine
-        if self.combine not in WAYS:
+        if self.combine not in combining.WAYS:
             raise UsageError(
-                f"cannot combine by {combine!r}; expected one of {', '.join(WAYS)}, or a "
-                "weight for each member"
+                f"cannot combine by {combine!r}; expected one of "
+                f"{', '.join(combining.WAYS)}, or a weight for each member"
             )
         self.weights = combining.checked(combine, len(self.models)) if fixed else None
+
+    @classmethod
+    def pretrained(cls, tag: str = "mnist") -> Ensemble:
+        """The package's own ensemble of that tag; it takes pixels of 0 to 255.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if tag not in PRETRAINED:
+            raise unknown("ensemble", tag, PRETRAINED)
+        return cls(
+            [build(n, weights=tag, include_preprocessing=True) for n in PRETRAINED[tag]]
+        )
 
     def fit(
         self, source: Source, answers: Sequence[np.ndarray] | np.ndarray | None = None
@@ -97,8 +107,11 @@ class Ensemble:
             self.weights = combining.fitted_stack(given, labels)
         return self
 
-    def predict(self, source: Source | np.ndarray) -> np.ndarray:
+    def predict(self, source: Source | np.ndarray | Files) -> np.ndarray:
         """The probabilities of all together, (images, classes) float32.
+
+        Args:
+            source: as in `cnnzoo.inference.probabilities`.
 
         Raises:
             UsageError: `fit` has not been called, and the way needs it.
@@ -137,22 +150,14 @@ class Ensemble:
     def save(self, folder: str | Path) -> Path:
         """Writes the members as `.keras` files and how they are combined.
 
+        An ensemble that the folder has is whole until this one is, and goes then.
+
         Raises:
             SaveError: the folder cannot be written.
         """
-        folder = Path(folder)
-        kinds = list(dict.fromkeys(map(id, self.models)))
-        numbers = [kinds.index(id(model)) for model in self.models]
-        for number, model in dict(zip(numbers, self.models, strict=True)).items():
-            save(model, folder / _member(number))
-        weights = None if self.weights is None else self.weights.tolist()
-        card = {
-            "format": FORMAT,
-            "members": numbers,
-            "combine": self.combine,
-            "weights": weights,
-        }
-        return files.write_json(folder / CARD_FILE, card)
+        return ensemble_folder.write(
+            Path(folder), self.models, self.combine, self.weights
+        )
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
@@ -163,21 +168,14 @@ class Ensemble:
             WeightFileError: a file of it is damaged or altered.
             UnsafeFileError: a file asks for what no honest file asks for.
         """
-        path = Path(folder) / CARD_FILE
-        try:
-            numbers, combine, weights = _read(path)
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise WeightFileError(
-                f"{path} does not describe an ensemble, since it was cut or altered; get "
-                "it again"
-            ) from error
-        members = {n: load(Path(folder) / _member(n)) for n in set(numbers)}
-        whole = cls([members[number] for number in numbers], combine)
+        folder = Path(folder)
+        models, combine, weights = ensemble_folder.read(folder)
+        whole = cls(models, combine)
         whole.weights = weights
-        whole._check_weights(path)
+        whole._check_weights(folder / ensemble_folder.CARD_FILE)
         return whole
 
-    def _asked(self, source: Source | np.ndarray) -> np.ndarray:
+    def _asked(self, source: Source | np.ndarray | Files) -> np.ndarray:
         """What each member says, (members, images, classes); one a time is asked."""
         said = {id(m): self._ordered(m, probabilities(m, source)) for m in self.models}
         return np.stack([said[id(model)] for model in self.models])
@@ -218,25 +216,6 @@ class Ensemble:
                 f"{path} has weights of shape {found}; expected {expected}, so it was "
                 "altered: get it again"
             )
-
-
-def _member(number: int) -> str:
-    return f"member-{number}.keras"
-
-
-def _read(path: Path) -> tuple[list[int], str, np.ndarray | None]:
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError("larger than any")
-    card = json.loads(path.read_bytes())
-    numbers, combine, weights = card["members"], card["combine"], card["weights"]
-    if card["format"] != FORMAT or combine not in WAYS or not numbers:
-        raise ValueError("another format")
-    if not all(type(n) is int and 0 <= n < len(numbers) for n in numbers):
-        raise ValueError("no numbers of members")
-    found = None if weights is None else np.array(weights, np.float64)
-    if found is not None and not np.isfinite(found).all():
-        raise ValueError("weights that are no numbers")
-    return numbers, combine, found
 
 
 def _common_names(models: tuple[keras.Model, ...]) -> tuple[str, ...]:

@@ -27,7 +27,19 @@ class DatasetError(CnnzooError, ValueError):
 
 
 class ImageDecodeError(DatasetError):
-    """A file that should be an image and is not a readable one."""
+    """A file that should be an image and is not a readable one.
+
+    Attributes:
+        found: what is wrong with it, in a few words.
+    """
+
+    def __init__(self, message: str, found: str = ""):
+        super().__init__(message)
+        self.found = found
+
+
+class LabelError(DatasetError):
+    """Labels that do not go with the images."""
 
 
 class TrainingError(CnnzooError, ArithmeticError):

@@ -10,11 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cnnzoo import graph
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.decode import decode
+from cnnzoo.data.source import Source
 from cnnzoo.inference import Evaluation
 from cnnzoo.nodes import rows_first
 
 BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
+SHOWN = 32  # images that were misread, at most
+SMALL = (96, 96)  # pixels of a file among them
 
 
 def stages(model: keras.Model, form: str = "png") -> bytes:
@@ -113,6 +118,29 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
         axes.set_title(caption, fontsize=8)
         axes.axis("off")
     return _bytes(figure)
+
+
+def misread(source: Source, evaluation: Evaluation) -> bytes:
+    """The images that were misread with the surest answers, as a PNG.
+
+    Args:
+        source: the images that were judged, in their order.
+    """
+    rows = evaluation.surest_errors(SHOWN)
+    if not len(rows):
+        figure = Figure(figsize=(6, 1))
+        figure.text(0.5, 0.5, "none was misread", ha="center", va="center")
+        return _bytes(figure)
+    names = [row.name for row in evaluation.classes]
+    answers = evaluation.probabilities[rows].argmax(1)
+    captions = [
+        f"{names[label]} read as {names[answer]}"
+        for label, answer in zip(evaluation.labels[rows], answers, strict=True)
+    ]
+    chosen = source.take(rows)
+    if isinstance(chosen, Images):
+        return gallery(chosen.images, captions)
+    return gallery(np.stack([decode(path, SMALL, 3) for path in chosen.paths]), captions)
 
 
 def _title(model: keras.Model) -> str:

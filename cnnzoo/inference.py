@@ -6,15 +6,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import own_errors
 from cnnzoo.data.decode import decode
+from cnnzoo.data.images import Folder
 from cnnzoo.data.source import Source, closed, feed, renumbered
 from cnnzoo.errors import UsageError
 from cnnzoo.nodes import channels_first, rows_first
+
+Files = Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,26 @@ class Evaluation:
     labels: np.ndarray
 
     @property
+    def errors(self) -> int:
+        return self.images - int(self.confusion.trace())
+
+    @property
     def error_percent(self) -> float:
         return 100 * (1 - self.accuracy)
+
+    @property
+    def error_interval(self) -> tuple[float, float]:
+        """Where the error of all such images lies with 95 %, per cent.
+
+        E. B. Wilson, Journal of the American Statistical Association 22, 1927.
+        """
+        found = binomtest(self.errors, self.images).proportion_ci(method="wilson")
+        return 100 * found.low, 100 * found.high
+
+    def surest_errors(self, most: int) -> np.ndarray:
+        """The rows of the images that were misread, the surest answers first."""
+        wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
+        return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
 
 
 @dataclass(frozen=True)
@@ -70,21 +92,22 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
 
 
 def probabilities(
-    model: keras.Model, source: Source | np.ndarray, batch_size: int = 128
+    model: keras.Model, source: Source | np.ndarray | Files, batch_size: int = 128
 ) -> np.ndarray:
     """The model's probabilities, (images, classes); one sigmoid unit becomes two.
 
     Auxiliary classifiers are not asked.
 
     Args:
-        source: a data set, or images (n, h, w, c) in the model's size; pixels of 0 to
-            255, which are preprocessed here where the model does not do it, and turned
-            where it wants the channels first.
+        source: a data set, or image files, or images (n, h, w, c) in the model's size;
+            pixels of 0 to 255, which are preprocessed here where the model does not do
+            it, and turned where it wants the channels first.
         batch_size: images a step.
 
     Raises:
-        UsageError: the model has no classifier, or returns logits.
-        ImageDecodeError: a file of a folder is no readable image.
+        UsageError: the model has no classifier, or returns logits; files are to be read
+            and its image size is open.
+        ImageDecodeError: a file is no readable image.
     """
     built = described(model)
     options = built.options
@@ -93,8 +116,9 @@ def probabilities(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
         )
-    if isinstance(source, np.ndarray):
-        source = Images(source, None, ())
+    if not isinstance(source, Images | Folder):
+        pixels = source if isinstance(source, np.ndarray) else _decoded(model, source)
+        source = Images(pixels, None, ())
     inputs, _ = feed(
         source,
         rows_first(model, model.input_shape[1:]),
@@ -148,9 +172,7 @@ def judged(answers: np.ndarray, source: Source) -> Evaluation:
     )
 
 
-def predict(
-    model: keras.Model, paths: Sequence[str | Path], top: int = 5
-) -> list[Prediction]:
+def predict(model: keras.Model, paths: Files, top: int = 5) -> list[Prediction]:
     """The likeliest classes of image files, read as in training.
 
     Raises:
@@ -159,10 +181,14 @@ def predict(
     """
     if not paths:
         return []
-    height, width, channels = closed(rows_first(model, model.input_shape[1:]))
-    images = np.stack([decode(path, (height, width), channels) for path in paths])
-    answers = probabilities(model, images)
-    decoded = decode_predictions(answers, class_names(model), top)
+    return told(paths, probabilities(model, paths), class_names(model), top)
+
+
+def told(
+    paths: Files, probabilities: np.ndarray, class_names: Sequence[str], top: int
+) -> list[Prediction]:
+    """Probabilities of files, (n, classes), as the likeliest classes of each."""
+    decoded = decode_predictions(probabilities, class_names, top)
     return [
         Prediction(str(path), best) for path, best in zip(paths, decoded, strict=True)
     ]
@@ -186,6 +212,11 @@ def decode_predictions(
         tuple((str(class_names[i]), float(row[i])) for i in best)
         for row, best in zip(probabilities, order, strict=True)
     ]
+
+
+def _decoded(model: keras.Model, paths: Files) -> np.ndarray:
+    height, width, channels = closed(rows_first(model, model.input_shape[1:]))
+    return np.stack([decode(path, (height, width), channels) for path in paths])
 
 
 def _class_count(model: keras.Model) -> int:

@@ -1,10 +1,10 @@
 """Settings that a process makes once, before its first computation."""
 
-import os
 from pathlib import Path
 
 import keras
 
+from cnnzoo.cores import cores
 from cnnzoo.errors import UsageError
 
 
@@ -38,6 +38,38 @@ def configure(threads: int | None = None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def in_force() -> dict[str, object]:
+    """The settings that decide about the last bits of a training.
+
+    Returns:
+        `device`; `threads` of one computation, None where JAX chooses; `deterministic`,
+        whether the same training ends in the same bits, as it does on a CPU, None where
+        the backend does not tell.
+    """
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        device = "gpu" if torch.cuda.is_available() else "cpu"
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        threads = torch.get_num_threads()
+    elif backend == "jax":
+        import jax  # pyright: ignore[reportMissingImports], in an extra of its own
+
+        device, deterministic, threads = jax.default_backend(), None, None
+    else:
+        import tensorflow as tf
+
+        device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+        deterministic = None
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or cores()
+    return {
+        "device": device,
+        "threads": threads,
+        "deterministic": device == "cpu" or deterministic,
+    }
 
 
 def _tensorflow(threads: int) -> None:
@@ -77,4 +109,4 @@ def _share(controls: Path = Path("/sys/fs/cgroup")) -> int | None:
         return None
     if int(quota) < 0:  # the first version's word for no limit
         return None
-    return min(max(1, share), len(os.sched_getaffinity(0)))  # as Linux alone has both
+    return min(max(1, share), cores())

@@ -3,7 +3,8 @@
 - `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
 - `tests/golden/NAME.txt`: the structure of each network, a line a layer;
 - the table of networks in `README.md`, between its two marks;
-- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` noted.
+- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` noted;
+- `docs/mnist.md`, from `docs/trainings.json`.
 
 The tests compute the same again and fail where a file is stale.
 """
@@ -15,13 +16,14 @@ from pathlib import Path
 
 import keras
 import pages
+import trainings
 
 from cnnzoo import files, graph
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, every_model
 from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Spec
-from cnnzoo.weights.applications import tags
+from cnnzoo.weights import applications, packaged
 from cnnzoo.zoo import sketch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +31,7 @@ GOLDEN = ROOT / "tests" / "golden"
 README = ROOT / "README.md"
 NETWORKS = ROOT / "docs" / "networks.md"
 PROOFS = ROOT / "docs" / "proofs.md"
+MNIST = ROOT / "docs" / "mnist.md"
 FACTS = (  # of a layer's configuration, in the golden files
     "kernel_size",
     "pool_size",
@@ -69,7 +72,7 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
                 (name, tuple(tensor.shape[1:]))
                 for name, tensor in graph.stages(model).items()
             ),
-            weights=tags(spec.name),
+            weights=(*applications.tags(spec.name), *packaged.tags(spec.name)),
             differences=spec.differences,
         )
     )
@@ -119,6 +122,7 @@ def write_pages() -> None:
         files.write_text(README, readme(README.read_text(encoding="utf-8")))
     files.write_text(NETWORKS, pages.networks_page())
     files.write_text(PROOFS, pages.proofs_page())
+    files.write_text(MNIST, trainings.page())
 
 
 def main() -> None:

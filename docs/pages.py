@@ -8,7 +8,7 @@ OWN = "our own"
 
 def readme_table() -> str:
     """The README's table of networks."""
-    return _table(
+    return table(
         ("network", "parameters", "MACs", "input", "smallest", "paper"),
         "lrrlrl",
         [
@@ -27,7 +27,7 @@ def readme_table() -> str:
 
 def networks_page() -> str:
     """`docs/networks.md`: a row a network, with its paper, its counts and its proof."""
-    table = _table(
+    rows = table(
         (
             "network",
             "paper",
@@ -65,13 +65,13 @@ convolutions and dense layers for one image. A difference is the largest one ove
 comparisons with that reference, divided by the largest output;
 [proofs.md](proofs.md) has every comparison.
 
-{table}
+{rows}
 """
 
 
 def proofs_page() -> str:
     """`docs/proofs.md`: every comparison."""
-    table = _table(
+    rows = table(
         ("network", "what", "against", "difference", "bound"),
         "lllrr",
         [
@@ -91,7 +91,7 @@ Written by `make proofs`. Each row compares a network with an independent defini
 has the same random weights, BN statistics included, on random images. The difference is
 the largest one, divided by the largest output.
 
-{table}
+{rows}
 """
 
 
@@ -112,7 +112,7 @@ def _millions(macs: int) -> str:
     return f"{macs / 1e6:,.1f} M"
 
 
-def _table(header: tuple[str, ...], aligned: str, rows: list[tuple]) -> str:
+def table(header: tuple[str, ...], aligned: str, rows: list[tuple]) -> str:
     """A Markdown table; `aligned` has l or r a column."""
     rule = [{"l": "---", "r": "---:"}[side] for side in aligned]
     cells = [header, rule, *rows]

@@ -86,6 +86,39 @@ def test_evaluate(run, capsys):
     assert re.search(r"class +precision +recall +F1 +images\n0 ", text)
 
 
+def test_evaluate_several_as_one(run, tmp_path, capsys):
+    data, out, told = str(run / "train.csv"), str(run / "out"), str(tmp_path / "told")
+    asked = ["evaluate", data, "--model", out, "--model", out, "--out", told]
+    assert main([*asked, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    low, high = figures["error_interval"]
+    assert low < figures["error_percent"] < high
+    assert [member["errors"] for member in figures["members"]] == [figures["errors"]] * 2
+    assert figures["members"][0]["accuracy_without"] == figures["accuracy"]
+    written = {path.name for path in (tmp_path / "told").iterdir()}
+    assert written == {"evaluation.json", "confusion.png", "misread.png"}
+    assert width(tmp_path / "told" / "misread.png") > 300
+    assert main(asked) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"\nall together +{figures['errors']} ", text)
+    assert f"images: {figures['errors']}, or {low:.2f} to {high:.2f} % with 95" in text
+
+
+def test_an_ensemble_in_a_folder(run, tmp_path, capsys):
+    model = cnnzoo.load(run / "out" / "model.keras")
+    cnnzoo.Ensemble([model, model]).save(tmp_path)
+    digit, table = str(run / "digit.png"), str(run / "test.csv")
+    asked = ["predict", digit, "--json", "--model"]
+    assert main([*asked, str(tmp_path)]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert main([*asked, str(run / "out")]) == 0
+    (other,) = json.loads(capsys.readouterr().out)
+    assert [name for name, _ in one["top"]] == [name for name, _ in other["top"]]
+    target = tmp_path / "answers.csv"
+    assert main(["predict", table, "--model", str(tmp_path), "--out", str(target)]) == 0
+    assert len(target.read_text().splitlines()) == 21
+
+
 def test_training_again_goes_on(run, capsys, monkeypatch):
     """It is over already, so nothing changes; another training is refused."""
     monkeypatch.chdir(run)
@@ -161,11 +194,10 @@ def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
     pixels = np.loadtxt(data, delimiter=",")[:, 1:]
     (mean,) = cnnzoo.load(out / "model.keras").cnnzoo.preprocessing.mean
     assert mean == pytest.approx(pixels.mean(), rel=0.05)  # of nine tenths of them
-    for name in "ab":
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for i in range(4):
-            with Image.open(run / "digit.png") as digit:
-                digit.save(tmp_path / "photos" / name / f"{i}.png")
+    for i, name in enumerate("abababab"):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        picture = Image.new("L", (28, 28), 30 * i)
+        picture.save(tmp_path / "photos" / name / f"{i}.png")
     photos = [str(tmp_path / "photos"), "--validation", "0.5"]
     assert main(["train", *photos, *arguments, "--out", str(tmp_path / "no")]) == 2
     assert "measured on images in memory, and a folder is" in capsys.readouterr().err
@@ -256,6 +288,8 @@ def test_info_layers(capsys):
         (["predict", "a.csv", "b.png", "--model", "x"], 2, "image files or one .csv"),
         (["predict", "a.csv", "--top", "2", "--model", "x"], 2, "leave out --json"),
         (["predict", "a.png", "--out", "o", "--model", "x"], 2, "leave out --out"),
+        (["predict", "a.png"], 2, "nobody is to answer; give --model DIR"),
+        (["predict", "a.png", "--ensemble", "--model", "x"], 2, "leave out --model"),
     ],
 )
 def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
@@ -355,3 +389,22 @@ def test_without_graphviz_the_stages_are_drawn(tmp_path, monkeypatch, capsys):
     assert width(tmp_path / "vgg.png") > 500
     text = (tmp_path / "vgg.svg").read_text()
     assert text.count("stage") >= 5
+
+
+def test_logs_for_other_programs(run, tmp_path, capsys, monkeypatch):
+    """Keras's own CSV and TensorBoard's, an epoch a line."""
+    train = [*TRAIN[2:], "--epochs", "2", "--csv", "--tensorboard"]
+    train[train.index("out")] = str(tmp_path)
+    assert main(["train", str(run / "train.csv"), *train]) == 0
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0].split(",")[0] == "epoch"
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1"]
+    column = lines[0].split(",").index("val_loss")
+    history = json.loads((tmp_path / "history.json").read_text())
+    told = [float(line.split(",")[column]) for line in lines[1:]]
+    assert told == pytest.approx(history["val_loss"], rel=1e-6)
+    kinds = {path.parent.name for path in tmp_path.glob("tensorboard/*/events*")}
+    assert kinds == {"train", "validation"}
+    monkeypatch.setattr("cnnzoo.verbs.training.find_spec", lambda name: None)
+    assert main(["train", str(run / "train.csv"), *train]) == 2
+    assert "install cnnzoo[tensorboard]" in capsys.readouterr().err

@@ -16,6 +16,7 @@ import cnnzoo
 from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import Split, load_embedded
+from cnnzoo.train import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTENDING = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -176,6 +177,27 @@ def test_mlp_plus_cnn(tmp_path, capsys, monkeypatch):
     answers = merged.predict([module.ink(test.images), test.images], verbose=0)
     share = np.mean(answers.argmax(1) == test.labels)
     assert share == pytest.approx(accuracies["merged"]["test"], abs=1e-4)
+
+
+# mnist_ensemble
+
+
+def test_mnist_ensemble(tmp_path, capsys, monkeypatch):
+    """Trained on a few digits; where the recipe is None, the package's are asked."""
+    module = example("mnist_ensemble")
+    few = first_digits("test").take(np.arange(200))
+    monkeypatch.setattr(module, "load_embedded", lambda split: few)
+    recipe = Recipe(epochs=1, batch_size=32, precision="float32")
+    digits = first_digits("train").take(np.arange(240))
+    errors = module.main(tmp_path, digits, recipe)
+    assert json.loads((tmp_path / "errors.json").read_text()) == errors
+    names = ["small_vgg", "very_small_vgg", "small_resnet"]
+    assert list(errors) == [*names, "mean", "vote", "weighted", "stack"]
+    printed = capsys.readouterr().out
+    assert all(f" {count}" in printed for count in errors.values())
+    assert_pictures(tmp_path, "misread.png", "small_vgg/curves.png")
+    whole = cnnzoo.Ensemble.load(tmp_path / "ensemble")
+    assert whole.evaluate(few).whole.errors == errors["mean"]
 
 
 # mnist_baselines

@@ -12,8 +12,9 @@ from PIL import Image
 
 import cnnzoo
 from cnnzoo import demo, figures
+from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.inference import ClassReport, Evaluation
+from cnnzoo.inference import ClassReport, Evaluation, judged
 from cnnzoo.plot import plot
 from cnnzoo.report import Section, html
 from cnnzoo.train.recipes import Recipe
@@ -58,6 +59,24 @@ def test_confusion_and_curves(classes):
         "val_loss": [2.0, 1.0],
     }
     assert size(figures.learning_curves(history))[0] > 800
+
+
+def test_errors_and_where_the_error_lies():
+    """Wilson's interval of 15 errors in 10,000, as tables have it; the surest first."""
+    labels = np.arange(10_000) % 2
+    answers = np.eye(2)[labels]
+    answers[:15] = 1 - answers[:15]
+    answers[3] = 0.4, 0.6
+    labels[3] = 0
+    source = Images(np.zeros((10_000, 4, 4, 1), np.uint8), labels, ("even", "odd"))
+    result = judged(answers, source)
+    assert result.errors == 15
+    assert result.error_interval == pytest.approx((0.0909, 0.2473), abs=1e-4)
+    assert result.surest_errors(99).tolist() == [*range(3), *range(4, 15), 3]
+    assert size(figures.misread(source, result))[0] > 300
+    right = judged(np.eye(2)[labels], source)
+    assert right.errors == 0
+    assert size(figures.misread(source, right)) == (660, 110)
 
 
 def test_gallery():

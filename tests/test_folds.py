@@ -12,7 +12,9 @@ from PIL import Image
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.images import scan
-from cnnzoo.train import Recipe, kfold, repeat
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.train import Recipe, bag, kfold, members, repeat
+from cnnzoo.train.card import fingerprint
 from cnnzoo.train.folds import split
 
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
@@ -92,6 +94,32 @@ def test_seeds(marked, tmp_path: Path):
     np.testing.assert_array_equal(kernels[0], kernels[2])
     assert np.abs(kernels[0] - kernels[1]).max() > 0.01
     assert {path.name for path in tmp_path.iterdir()} == {"seed-3", "seed-4", "again"}
+
+
+def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
+    train, validation = marked.split(0.25, seed=0)
+    short = replace(RECIPE, epochs=1)
+    models = bag(network, train, validation, tmp_path, short, members=2)
+    cards = [json.loads((tmp_path / f"bag-{i}/run.json").read_text()) for i in (1, 2)]
+    learned = [card["data"]["train"] for card in cards]
+    assert [part["images"] for part in learned] == [180, 180]
+    whole = fingerprint(train)
+    assert len({whole, *(part["sha256"] for part in learned)}) == 3
+    loaded = members(tmp_path)
+    for one, other in zip(models, loaded, strict=True):
+        np.testing.assert_array_equal(one.get_weights()[0], other.get_weights()[0])
+    assert Ensemble(loaded).predict(validation).shape == (60, 2)
+    with pytest.raises(cnnzoo.UsageError, match="no trained networks, such as fold-1"):
+        members(tmp_path / "bag-1")
+
+
+def test_members_stand_in_the_order_of_their_numbers(tmp_path: Path):
+    for number in (2, 10, 1):
+        cnnzoo.save(network(), tmp_path / f"fold-{number}" / "model.keras")
+    paths = [tmp_path / f"fold-{number}/model.keras" for number in (1, 2, 10)]
+    for path, model in zip(paths, members(tmp_path), strict=True):
+        expected = cnnzoo.load(path).get_weights()[0]
+        np.testing.assert_array_equal(model.get_weights()[0], expected)
 
 
 def test_what_is_refused(marked, tmp_path: Path):

@@ -6,6 +6,7 @@ from dataclasses import fields
 import generate
 import pages
 import pytest
+import trainings
 
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.certificate import certificate
@@ -47,6 +48,7 @@ def test_pages():
     assert networks == pages.networks_page(), f"networks.md {STALE}"
     assert networks.count("\n| `") == len(SPECS) >= 45
     assert generate.PROOFS.read_text(encoding="utf-8") == pages.proofs_page(), STALE
+    assert generate.MNIST.read_text(encoding="utf-8") == trainings.page(), STALE
 
 
 def test_every_network_has_a_proof_of_its_graph_as_it_is():

@@ -42,7 +42,7 @@ def test_scan(photos: Path):
     assert len(folder) == 20
     assert folder.root == photos
     assert folder.paths[0] == photos / "10" / "0.png"
-    assert folder.ignored == {}
+    assert folder.findings.ignored == {}
     classes = [folder.class_names[label] for label in folder.labels]
     assert [path.parent.name for path in folder.paths] == classes
 
@@ -59,27 +59,25 @@ def test_scan_knows_endings_and_counts_the_rest(photos: Path):
         "h.ppm",
     ]:
         (photos / "b" / name).touch()
+    (photos / "b" / "i.jfif").touch()
     for name in ["x.heic", "y.HEIC", "notes.txt", "README", "Thumbs.db"]:
         (photos / "b" / name).touch()
     for name in ["._x.png", ".DS_Store", ".hidden.jpg"]:
         (photos / "b" / name).touch()
     (photos / "b" / "inner.png").mkdir()
-    os.mkfifo(photos / "b" / "pipe.png")
-    (photos / "b" / "broken.png").symlink_to(photos / "gone")
+    saved(photos / "b" / "inner.png" / "deep.png", GREY)
     (photos / ".cache").mkdir()
     (photos / "__MACOSX").mkdir()
     (photos / "loose.png").touch()
-    folder = scan(photos)
-    assert np.bincount(folder.labels).tolist() == [6, 10, 12]
+    folder = scan(photos, depth="names")
+    assert np.bincount(folder.labels).tolist() == [6, 10, 14]
+    assert "b/inner.png/deep.png" in folder.names
     assert folder.class_names == ("10", "2", "b")
-    assert folder.ignored == {
-        "": 1,
-        ".db": 1,
-        ".heic": 2,
-        ".png": 1,
-        ".txt": 1,
-        "not a file": 3,
-    }
+    assert folder.findings.ignored == {"": 1, ".heic": 2, ".txt": 1}
+    assert folder.findings.hidden == 6
+    assert folder.findings.warnings == (
+        "1 images lie beside the class folders and are left out",
+    )
 
 
 def test_unusual_names(photos: Path):
@@ -103,13 +101,13 @@ def test_unusable_folders(tmp_path: Path):
         scan(tmp_path)
     (tmp_path / "a").mkdir()
     with pytest.raises(
-        DatasetError, match="at least two for training, found 1 class folders"
+        DatasetError, match="each class, at least two, found 1 class folders"
     ):
         scan(tmp_path)
     (tmp_path / "b" / "deeper").mkdir(parents=True)
     saved(tmp_path / "a" / "1.png", GREY)
     with pytest.raises(
-        DatasetError, match=r"b as .*of a class, found none among 1 entries"
+        DatasetError, match=r"b as .*found none that can be used among 1 entries"
     ):
         scan(tmp_path)
 
@@ -242,7 +240,7 @@ def test_keras_takes_batches(photos: Path):
 
 def test_a_bad_file_is_named_by_fit(photos: Path):
     (photos / "b" / "2.png").write_bytes(b"")
-    batches = Batches(scan(photos), (5, 4), 1, 8, shuffle=False, seed=0)
+    batches = Batches(scan(photos, depth="names"), (5, 4), 1, 8, shuffle=False, seed=0)
     with pytest.raises(Exception, match=r"/b/2\.png"):
         small_model().fit(batches, **QUIET, shuffle=False)
 

@@ -335,7 +335,7 @@ def test_split_is_stratified_and_repeatable():
         assert np.all(np.diff(rows.astype(int)) > 0)
     together = np.concatenate([train.images, validation.images]).ravel()
     assert sorted(together.tolist()) == list(range(160))
-    again, other = whole.split(0.2, seed=3), whole.split(0.2, seed=4)
+    again, other = whole.split(32, seed=3), whole.split(0.2, seed=4)
     np.testing.assert_array_equal(again[1].images, validation.images)
     assert not np.array_equal(other[1].images, validation.images)
 
@@ -348,6 +348,8 @@ def test_split_is_stratified_and_repeatable():
         ([0] * 50 + [1] * 2, 0.1, 0, DatasetError, "every class in both parts, found"),
         ([0, 0, 1, 1], 0.0, 0, UsageError, "fraction 0.0: expected a share above 0"),
         ([0, 0, 1, 1], 1.0, 0, UsageError, "fraction 1.0"),
+        ([0, 0, 1, 1], 0, 0, UsageError, "fraction 0: expected a share above 0"),
+        ([0, 0, 1, 1], 4, 0, DatasetError, "4 images of 2 classes with fraction 4"),
         ([0, 0, 1, 1], 0.5, -1, UsageError, "seed -1: expected 0 to 4294967295"),
         (None, 0.5, 0, DatasetError, "4 unlabelled images"),
     ],

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -182,7 +183,7 @@ def test_best_and_patience_are_remembered(tmp_path: Path):
     one, other = (Store(tmp_path / n / "checkpoints").newest() for n in ("alone", "cut"))
     assert one
     assert other
-    assert one.state == other.state
+    assert one.state | {"seconds": 0} == other.state | {"seconds": 0}
     kinds = [kind for kind, _ in one.state["callbacks"]]
     expected = ["BestCheckpoint", "ReduceLROnPlateau", "EarlyStopping", "HistoryFile"]
     assert kinds == expected
@@ -374,6 +375,34 @@ def test_another_training(change: dict, message: str, alone: Path, tmp_path: Pat
     with pytest.raises(ResumeMismatchError, match=message):
         train(tmp_path / "run", **change)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_start_with_other_settings_is_noted(alone: Path, tmp_path: Path):
+    """It may end with other last bits, which nobody could explain without the note."""
+    shutil.copytree(alone, tmp_path / "run")
+    card = json.loads((alone / "run.json").read_text())
+    assert card["begun"]["deterministic"] is True
+    assert card["begun"]["threads"] >= 1
+    now = card["begun"]["threads"]
+    card["begun"] |= {"threads": 99, "bfloat16_gain": 7}
+    (tmp_path / "run/run.json").write_text(json.dumps(card))
+    train(tmp_path / "run")
+    log = (tmp_path / "run/log.txt").read_text()
+    assert f"goes on otherwise than it began: threads 99 is {now}\n" in log
+    assert "otherwise" not in (alone / "log.txt").read_text()
+
+
+def test_seconds_add_up_over_processes(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="the power went"):
+        train(tmp_path, callbacks=[Stop(6, RuntimeError)])
+    first = Store(tmp_path / "checkpoints").newest()
+    train(tmp_path)
+    second = Store(tmp_path / "checkpoints").newest()
+    assert first
+    assert second
+    assert 0 < first.state["seconds"] < second.state["seconds"] < 600
+    told = (tmp_path / "log.txt").read_text().splitlines()[-1]
+    assert re.search(r"is over after epoch 4, .*, \d+ s in all$", told)
 
 
 def test_a_card_that_is_cut(alone: Path, tmp_path: Path):

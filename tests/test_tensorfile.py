@@ -130,7 +130,12 @@ def test_names_and_types_that_do_not_go(tmp_path: Path):
 def test_a_tag_names_a_file_of_the_package(written, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(packaged, "FOLDER", tmp_path)
     (tmp_path / "lenet_gap-mnist.safetensors").write_bytes(written[1].read_bytes())
+    names = [f"digit {i}" for i in range(10)]
+    (tmp_path / "lenet_gap-mnist.json").write_text(json.dumps({"class_names": names}))
     model = cnnzoo.LeNetGAP(weights="mnist")
+    assert model.cnnzoo.class_names == tuple(names)
+    own = cnnzoo.LeNetGAP(weights="mnist", class_names="abcdefghij")
+    assert own.cnnzoo.class_names == tuple("abcdefghij")
     np.testing.assert_array_equal(model.get_weights()[0], written[0].get_weights()[0])
     with pytest.raises(cnnzoo.UsageError, match="expected None, 'mnist' or the"):
         cnnzoo.LeNetGAP(weights="emnist")

@@ -157,7 +157,7 @@ def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
     (tmp_path / "model.keras").write_bytes(b"of another run")
     recipe = Recipe(epochs=5, optimizer="sgd", learning_rate=1e30)
     with pytest.raises(
-        TrainingError, match="never finite in 1 epochs, so this run left no model"
+        TrainingError, match=r"never finite in 1 epochs.*, so this run left no model"
     ):
         fit(model, digits, digits, tmp_path, recipe)
     written = json.loads((tmp_path / "history.json").read_text())
@@ -368,7 +368,7 @@ def test_a_folder_of_photos(photos, tmp_path):
 def test_a_bad_photo_is_named_from_inside_fit(photos, tmp_path):
     bad = photos / "4" / "bad.png"
     bad.write_bytes(b"no picture")
-    folder = open_source(str(photos))
+    folder = open_source(str(photos), depth="names")
     model = build("lenet_gap", classes=3, input_shape=(16, 16, 1))
     with pytest.raises(ImageDecodeError, match=r"4/bad\.png"):
         fit(model, folder, folder, tmp_path / "run", Recipe(epochs=1))

@@ -135,7 +135,7 @@ def test_a_name_with_dots_and_a_failed_write(source, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keras.Model, "save_weights", full)
+    monkeypatch.setattr(keras.Model, "save", full)
     with pytest.raises(cnnzoo.SaveError, match="No space left on device"):
         save_weights(source, path)
     assert path.read_bytes() == before

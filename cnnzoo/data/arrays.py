@@ -1,14 +1,13 @@
-"""Labelled images in memory, and the stratified split that all data sets share."""
+"""Labelled images in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.data.splits import split_rows
+from cnnzoo.errors import DatasetError, LabelError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,16 +15,25 @@ class Images:
     """Images of one size, with their labels where these are known.
 
     Attributes:
-        images: (n, h, w, c), uint8, 0 to 255.
-        labels: (n,), int64, each an index into `class_names`; None if unlabelled.
+        images: (n, h, w, c), uint8, or another type with pixels of 0 to 255.
+        labels: (n,) integers, each an index into `class_names`; None if unlabelled.
         class_names: one name for each class, in the order of the labels.
         ids: the row names of an unlabelled table; None where it had none.
+
+    Raises:
+        UsageError: the images are no such array.
+        LabelError: the labels are no such numbers, or not as many as images.
     """
 
     images: np.ndarray
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     ids: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_pixels(self.images)
+        if self.labels is not None:
+            _check_labels(self.labels, len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -39,11 +47,12 @@ class Images:
             ids=None if self.ids is None else tuple(self.ids[row] for row in rows),
         )
 
-    def split(self, fraction: float, seed: int) -> tuple[Images, Images]:
+    def split(self, fraction: float | int, seed: int) -> tuple[Images, Images]:
         """Splits off a part with the same share of every class.
 
         Args:
-            fraction: the share of the second part, above 0 and below 1.
+            fraction: the share of the second part, above 0 and below 1, or, an int, its
+                number of images.
             seed: of the random choice; the same seed gives the same parts.
 
         Returns:
@@ -59,63 +68,52 @@ class Images:
                 f"cannot split {len(self)} unlabelled images by class: expected "
                 "labels, found none, so split a labelled set"
             )
-        train, validation = stratified(self.labels, self.class_names, fraction, seed)
+        train, validation = split_rows(self.labels, self.class_names, fraction, seed)
         return self.take(train), self.take(validation)
 
 
-def stratified(
-    labels: np.ndarray, class_names: Sequence[str], fraction: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses the rows of a training and a validation part, class by class.
-
-    Args:
-        labels: (n,) integers.
-        class_names: the name of each label, for messages.
-        fraction: the share of the validation part, above 0 and below 1.
-        seed: of the random choice, 0 to 2**32 - 1.
-
-    Returns:
-        Two ascending arrays of row numbers that together hold each row once.
-
-    Raises:
-        DatasetError: a class cannot be in both parts.
-        UsageError: `fraction` or `seed` is out of its range.
-    """
-    if not 0 < fraction < 1:
-        raise UsageError(
-            f"cannot split with fraction {fraction}: expected a share above 0 and "
-            "below 1, such as 0.1, so pass one"
-        )
-    if not 0 <= seed < 2**32:
-        raise UsageError(
-            f"cannot split with seed {seed}: expected 0 to 4294967295, so pass such a "
-            "number"
-        )
-    present, counts = np.unique(labels, return_counts=True)
-    for label, count in zip(present, counts, strict=True):
-        if count < 2:
-            raise DatasetError(
-                f"cannot split class {class_names[label]!r}: expected at least 2 "
-                f"images, found {count}, so add images or leave the class out"
-            )
-    try:
-        parts = train_test_split(
-            np.arange(len(labels)),
-            test_size=fraction,
-            random_state=seed,
-            stratify=labels,
-        )
-    except ValueError as error:
-        raise _too_few(labels, present, fraction) from error
-    if any(len(np.unique(labels[part])) < len(present) for part in parts):
-        raise _too_few(labels, present, fraction)
-    train, validation = parts
-    return np.sort(train), np.sort(validation)
-
-
-def _too_few(labels: np.ndarray, present: np.ndarray, fraction: float) -> DatasetError:
-    return DatasetError(
-        f"cannot split {len(labels)} images of {len(present)} classes with fraction "
-        f"{fraction}: expected every class in both parts, found one left out of a "
-        "part, so add images or choose a fraction nearer to 0.5"
+def check_pixels(images: np.ndarray) -> None:
+    """Raises UsageError for what is no array of images with pixels of 0 to 255."""
+    expected = "an array (n, h, w, c) of pixels of 0 to 255"
+    dtype = getattr(images, "dtype", None)
+    if not isinstance(images, np.ndarray) or images.ndim != 4:
+        found = f"the shape {getattr(images, 'shape', None)}"
+    elif dtype == np.uint8 or images.size == 0:
+        return
+    elif not np.issubdtype(dtype, np.integer) and not np.issubdtype(dtype, np.floating):
+        found = f"the type {dtype}"
+    else:
+        low, high = float(images.min()), float(images.max())
+        scaled = np.issubdtype(dtype, np.floating) and 0 < high <= 1
+        if 0 <= low <= high <= 255 and not scaled:
+            return
+        found = f"{dtype} between {low:g} and {high:g}"
+    raise UsageError(
+        f"cannot take these images: expected {expected}, found {found}, so pass them as "
+        "files have them, without scaling"
     )
+
+
+def _check_labels(labels: np.ndarray, images: int) -> None:
+    """Raises LabelError for what is no list of so many classes' numbers."""
+    expected = f"{images} numbers of classes"
+    labels = np.asarray(labels)
+    if labels.shape != (images,):
+        found = f"the shape {labels.shape}"
+    elif not np.issubdtype(labels.dtype, np.integer):
+        values = labels.tolist()
+        row = next((i for i, value in enumerate(values) if not _is_whole(value)), 0)
+        found = f"{values[row]!r} as label {row}"
+    elif labels.size and labels.min() < 0:
+        row = int(labels.argmin())
+        found = f"{labels[row]} as label {row}"
+    else:
+        return
+    raise LabelError(
+        f"cannot take these labels: expected {expected}, found {found}, so pass an array "
+        "of integers from 0 on"
+    )
+
+
+def _is_whole(label: object) -> bool:
+    return isinstance(label, int) or (isinstance(label, float) and label.is_integer())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 
+from cnnzoo.cores import cores
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.augmented import augmented
@@ -85,6 +87,7 @@ class Batches(keras.utils.PyDataset):
         self.preprocessing = preprocessing
         self.adapt = adapt
         self.fault: Exception | None = None
+        self._decoders = ThreadPoolExecutor(cores(), "decode")
         self._under_way = False
         self.epoch = 0
 
@@ -121,11 +124,19 @@ class Batches(keras.utils.PyDataset):
             return self.adapt(images, batch.labels)
         return images, batch.labels
 
+    def named(self, index: int) -> list[str]:
+        """What the images of batch `index` of the epoch are called."""
+        start = index * self.batch_size
+        rows = self._order[start : start + self.batch_size]
+        if isinstance(self.source, Images):
+            return [f"image {row}" for row in rows]
+        return [self.source.names[row] for row in rows]
+
     def _pixels(self, batch: Folder | Images, index: int) -> np.ndarray:
         if isinstance(batch, Images):
             images = batch.images
         else:
-            images = _decode_all(batch, self.size, self.channels)
+            images = _decode_all(batch, self.size, self.channels, self._decoders)
         if self.augment is not None:
             images = augmented(images, self.augment, self.seed, self.epoch, index)
         if self.preprocessing is not None:
@@ -176,7 +187,8 @@ def load(folder: Folder, size: tuple[int, int], channels: int) -> Images:
         UsageError: `size` or `channels` is impossible.
     """
     check_target(size, channels)
-    images = _decode_all(folder, size, channels)
+    with ThreadPoolExecutor(cores()) as decoders:
+        images = _decode_all(folder, size, channels, decoders)
     return Images(images, folder.labels, folder.class_names)
 
 
@@ -190,8 +202,16 @@ def _check_source(source: Folder | Images, size: tuple[int, int], channels: int)
         )
 
 
-def _decode_all(folder: Folder, size: tuple[int, int], channels: int) -> np.ndarray:
+def _decode_all(
+    folder: Folder, size: tuple[int, int], channels: int, decoders: ThreadPoolExecutor
+) -> np.ndarray:
+    """The images, each decoder's share of them in one go."""
     images = np.empty((len(folder), *size, channels), np.uint8)
-    for row, path in enumerate(folder.paths):
-        images[row] = decode(path, size, channels)
+    paths = folder.paths
+
+    def fill(rows: np.ndarray) -> None:
+        for row in rows:
+            images[row] = decode(paths[row], size, channels)
+
+    list(decoders.map(fill, np.array_split(np.arange(len(folder)), cores())))
     return images

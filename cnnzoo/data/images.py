@@ -1,166 +1,198 @@
-"""Folders of class folders: which images there are.
+"""Folders of class folders: which images there are, and what is wrong with the others.
 
 photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from cnnzoo.data.arrays import stratified
-from cnnzoo.errors import DatasetError
+from cnnzoo.data import layout
+from cnnzoo.data.findings import Findings, copies, of_headers
+from cnnzoo.data.splits import groups_of, split_rows
+from cnnzoo.data.survey import Look, survey
+from cnnzoo.data.walk import Found, walk
+from cnnzoo.errors import ImageDecodeError
 
-ENDINGS = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
-)
-"""The endings by which `scan` knows an image, in lower case."""
-
-NOT_A_FILE = "not a file"
-"""The key of `Folder.ignored` for subfolders, pipes and broken links."""
+Depth = Literal["names", "headers", "pixels"]
+OnBad = Literal["raise", "skip"]
+TOLD = 10  # bad files that an error names
 
 
 @dataclass(frozen=True, eq=False)
 class Folder:
-    """The images of a folder of class folders; nothing is decoded yet.
+    """The images of a folder of class folders; nothing of them is in memory.
 
     Attributes:
         root: the folder.
-        paths: the images, class by class, in text order.
+        names: the images, class by class, in text order, each as a path below the root
+            with "/" between the parts.
         labels: (n,), int64, each an index into `class_names`.
         class_names: the names of the class folders, in text order ("10" before "2").
-        ignored: how many files were left out, by their ending in lower case; hidden
-            files are not counted.
+        findings: what the scan has to tell besides.
+        checksums: 16 bytes of each image's content; None where they were not asked for.
     """
 
     root: Path
-    paths: tuple[Path, ...]
+    names: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
-    ignored: Mapping[str, int]
+    findings: Findings
+    checksums: tuple[bytes, ...] | None = None
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The images, made new each time: a million of them are many megabytes."""
+        return tuple(self.root / name for name in self.names)
 
     def take(self, rows: np.ndarray) -> Folder:
         """Returns the images at `rows`, (k,) integers, of the same classes."""
+        sums = self.checksums
         return replace(
             self,
-            paths=tuple(self.paths[row] for row in rows),
+            names=tuple(self.names[row] for row in rows),
             labels=self.labels[rows],
+            checksums=None if sums is None else tuple(sums[row] for row in rows),
         )
 
-    def split(self, fraction: float, seed: int) -> tuple[Folder, Folder]:
+    def split(
+        self, fraction: float | int, seed: int, group_by: str | None = None
+    ) -> tuple[Folder, Folder]:
         """Splits off a validation part with the same share of every class.
 
+        Copies of an image, where the scan read checksums, stay in one part.
+
         Args:
-            fraction: the share of the second part, above 0 and below 1.
+            fraction: the share of the second part, above 0 and below 1, or, an int, its
+                number of images.
             seed: of the random choice; the same seed gives the same parts.
+            group_by: a regular expression; images for which it finds the same text in
+                their names stay in one part, such as r"patient\\d+".
 
         Returns:
             The training part and the validation part.
 
         Raises:
             DatasetError: too few images for every class to be in both parts.
-            UsageError: `fraction` or `seed` is out of its range.
+            UsageError: an argument is out of its range, or no regular expression.
         """
-        train, validation = stratified(self.labels, self.class_names, fraction, seed)
+        groups = groups_of(self.names, self.checksums, group_by)
+        train, validation = split_rows(
+            self.labels, self.class_names, fraction, seed, groups
+        )
         return self.take(train), self.take(validation)
 
 
-def scan(folder: str | Path, *, complete: bool = True) -> Folder:
-    """Finds the images in a folder of class folders, without opening any.
+def scan(
+    folder: str | Path,
+    *,
+    complete: bool = True,
+    depth: Depth = "headers",
+    checksums: bool = False,
+    on_bad: OnBad = "raise",
+    follow_links: bool = False,
+    labels: str | Path | None = None,
+) -> Folder:
+    """Finds the images in a folder of class folders, and what is wrong there.
 
-    Hidden files and folders (a name with a leading dot) and `__MACOSX` are passed over.
+    Each folder in it is a class; its images lie in it or deeper. Names with a leading dot
+    and what systems leave behind are passed over.
 
     Args:
-        folder: the folder; each folder in it is a class, and the images lie directly in
-            the class folders.
         complete: asks for two classes and an image in each, as training needs; False
             for a test set, in which some may be missing.
-
-    Returns:
-        The images, their labels, and what was ignored.
+        depth: "names" opens no file; "headers" reads the first and the last bytes of
+            each, which finds what is no image, too large or cut off; "pixels" decodes
+            each as a whole, which finds all.
+        checksums: reads each file as a whole, so that copies are known.
+        on_bad: whether files that cannot be read are an error, or left out and told in
+            the findings.
+        follow_links: follows links that lead out of the folder, too.
+        labels: a CSV file with the class of each image, wherever in the folder it lies.
 
     Raises:
-        DatasetError: the folder is missing or unreadable, holds images but no class
-            folders, fewer than two classes, or a class without images.
+        DatasetError: the folder is missing or unreadable, or its layout is not that of
+            class folders.
+        LabelError: the CSV file does not go with the images.
+        ImageDecodeError: files that are named like images cannot be read.
     """
     root = Path(folder)
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise _unusable(root, "a folder", found, "check the path")
-    try:
-        return _scan(root, complete)
-    except OSError as error:
-        raise _unusable(root, "readable folders", str(error), "allow access") from error
+    found = _walked(root, follow_links)
+    if labels is not None:
+        found = found.labelled(labels)
+    listed = [name for images in found.classes.values() for name in images]
+    looks: dict[str, Look] = {}
+    bad = list(found.skipped)
+    if depth != "names" or checksums:
+        paths = [str(root / name) for name in listed]
+        seen = survey(paths, pixels=depth == "pixels", checksums=checksums)
+        for name, look in zip(listed, seen, strict=True):
+            if isinstance(look, Look):
+                looks[name] = look
+            else:
+                bad.append((name, look))
+    if bad and on_bad == "raise":
+        raise _unreadable(root, bad)
+    return _folder(root, found, looks, bad, complete=complete, checksums=checksums)
 
 
-def _scan(root: Path, complete: bool) -> Folder:
-    ignored: Counter[str] = Counter()
-    entries = _visible(root)
-    classes = [entry for entry in entries if entry.is_dir()]
-    loose = _images([entry for entry in entries if not entry.is_dir()], ignored)
-    if len(classes) < (2 if complete else 1):
-        found = f"{len(classes)} class folders and {len(loose)} images beside them"
-        advice = "sort the images into such folders, as in photos/cat/1.jpg"
-        raise _unusable(
-            root, "a folder for each class, at least two for training", found, advice
-        )
-    ignored.update(path.suffix.lower() for path in loose)
-    paths: list[Path] = []
-    counts: list[int] = []
-    for entry in classes:
-        inside = _visible(Path(entry.path))
-        images = _images(inside, ignored)
-        if complete and not images:
-            found = f"none among {len(inside)} entries"
-            advice = "add images directly in it or remove the folder"
-            raise _unusable(Path(entry.path), "images of a class", found, advice)
-        paths += images
-        counts.append(len(images))
-    return Folder(
-        root=root,
-        paths=tuple(paths),
-        labels=np.repeat(np.arange(len(classes), dtype=np.int64), counts),
-        class_names=tuple(entry.name for entry in classes),
-        ignored=dict(sorted(ignored.items())),
+def _folder(
+    root: Path,
+    found: Found,
+    looks: Mapping[str, Look],
+    bad: Sequence[tuple[str, str]],
+    *,
+    complete: bool,
+    checksums: bool,
+) -> Folder:
+    """The images that are left without the bad ones, and what there is to tell."""
+    left_out = {name for name, _ in bad}
+    usable = {
+        name: [image for image in images if image not in left_out]
+        for name, images in found.classes.items()
+    }
+    counts = {name: len(images) for name, images in usable.items()}
+    layout.check(root, found, counts, complete=complete)
+    names = tuple(name for images in usable.values() for name in images)
+    sums = tuple(looks[name].checksum for name in names) if checksums else None
+    findings = Findings(
+        skipped=tuple(bad),
+        linked=tuple(found.linked),
+        ignored=dict(sorted(found.ignored.items())),
+        hidden=found.hidden,
+        copies=copies(names, sums) if sums else None,
+        warnings=layout.warnings(counts, len(found.loose)),
+        **of_headers({name: look.header for name, look in looks.items()}),
     )
+    numbers = np.arange(len(counts), dtype=np.int64)
+    labels = np.repeat(numbers, list(counts.values()))
+    return Folder(root, names, labels, tuple(counts), findings, sums)
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    """Lists what is in a folder, in text order, without hidden names."""
-    with os.scandir(folder) as entries:
-        return sorted(
-            (
-                entry
-                for entry in entries
-                if not entry.name.startswith(".") and entry.name != "__MACOSX"
-            ),
-            key=lambda entry: entry.name,
-        )
+def _walked(root: Path, follow_links: bool) -> Found:
+    if not root.is_dir():
+        seen = "a file" if root.exists() else "nothing"
+        raise layout.unusable(root, "a folder", seen, "check the path")
+    try:
+        return walk(root, follow_links=follow_links)
+    except OSError as error:
+        raise layout.unusable(
+            root, "readable folders", str(error), "allow access"
+        ) from error
 
 
-def _images(entries: list[os.DirEntry[str]], ignored: Counter[str]) -> list[Path]:
-    """Returns the images among `entries`, and counts the others in `ignored`."""
-    images = []
-    for entry in entries:
-        path = Path(entry.path)
-        ending = path.suffix.lower() if entry.is_file() else NOT_A_FILE
-        if ending in ENDINGS:
-            images.append(path)
-        else:
-            ignored[ending] += 1
-    return images
-
-
-def _unusable(path: Path, expected: str, found: str, advice: str) -> DatasetError:
-    return DatasetError(
-        f"cannot use {path} as a set of images: expected {expected}, found {found}, so "
-        f"{advice}"
+def _unreadable(root: Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
+    told = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:TOLD])
+    more = f" and {len(bad) - TOLD} more" if len(bad) > TOLD else ""
+    return ImageDecodeError(
+        f"{root} has {len(bad)} files that cannot be read as images: {told[:700]}{more}; "
+        'repair or remove them, or leave them out with on_bad="skip"'
     )

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
+from cnnzoo.data import layout
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
@@ -27,8 +28,17 @@ Split = Literal["train", "test"]
 PILLOW_MODES = {1: "L", 3: "RGB"}  # by channels
 
 
-def open_source(data: str, split: Split = "train", *, download: bool = False) -> Source:
+def open_source(
+    data: str, split: Split = "train", *, download: bool = False, **reading: Any
+) -> Source:
     """Opens what `data` names; of MNIST's forms, the given split.
+
+    Of a folder that is split into `train`, `val` and `test` already, it is that part;
+    "test" takes `val` where there is no `test`.
+
+    Args:
+        download: allows Keras to fetch MNIST's training digits.
+        **reading: what `scan` takes, for a folder of images.
 
     Raises:
         DatasetError: there is nothing of that name, or nothing that can be read.
@@ -41,7 +51,9 @@ def open_source(data: str, split: Split = "train", *, download: bool = False) ->
     if path.suffix == ".csv":
         return read_csv(path, complete=split == "train")
     if path.is_dir():
-        return scan(path, complete=split == "train")
+        parts = layout.given_parts(path)
+        part = parts.get(split) or parts.get("validation") or path
+        return scan(part, complete=split == "train", **reading)
     raise DatasetError(
         f"{data} is no data set: expected mnist, a folder of class folders, a folder of "
         "MNIST's four files, a .npz or a .csv"

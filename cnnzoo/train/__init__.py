@@ -1,8 +1,18 @@
 """Training: runs that survive a kill, recipes, folds."""
 
 from cnnzoo.train.checkpoint import Checkpoint
-from cnnzoo.train.folds import Folds, kfold, repeat
+from cnnzoo.train.folds import Folds, bag, kfold, members, repeat
 from cnnzoo.train.recipes import RECIPES, Recipe
 from cnnzoo.train.run import Run
 
-__all__ = ["RECIPES", "Checkpoint", "Folds", "Recipe", "Run", "kfold", "repeat"]
+__all__ = [
+    "RECIPES",
+    "Checkpoint",
+    "Folds",
+    "Recipe",
+    "Run",
+    "bag",
+    "kfold",
+    "members",
+    "repeat",
+]

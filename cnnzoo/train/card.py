@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -15,12 +16,15 @@ from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.source import Source
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
+from cnnzoo.startup import in_force
 from cnnzoo.train.precision import Precision
 from cnnzoo.train.recipes import Recipe
 
 CARD_FILE = "run.json"
 MAX_BYTES = 1 << 22
 PACKAGES = ("cnnzoo", "keras", "numpy")
+# What may change between two starts, and can then be seen in the last bits of the end.
+BITS = ("device", "threads", "deterministic", "versions")
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Card:
         network: name, options, preprocessing and number of parameters.
         recipe: as it was asked for.
         data: what is learnt and what is held out, each by a hash.
-        begun: precision, backend and versions of the first start.
+        begun: precision, backend, device, threads and versions of the first start.
     """
 
     network: Mapping
@@ -62,6 +66,7 @@ def card_of(
             "precision": chosen.name,
             "bfloat16_gain": chosen.gain,
             "backend": keras.backend.backend(),
+            **in_force(),
             "versions": {package: version(package) for package in PACKAGES},
         },
     )
@@ -100,6 +105,15 @@ def settled(folder: Path, card: Card) -> Card:
     return first
 
 
+def changed_since(first: Card, now: Card) -> str:
+    """What is another way than at the first start, and can tell in the last bits."""
+    return ", ".join(
+        f"{name} {before} is {now.begun.get(name)}"
+        for name, before in first.begun.items()
+        if name in BITS and before != now.begun.get(name)
+    )
+
+
 def _may_change(part: str, name: str, card: Card) -> bool:
     """Whether a training may be told otherwise later: how long it shall be, that is."""
     return part == "recipe" and name == "epochs" and card.recipe["schedule"] == "plateau"
@@ -129,8 +143,9 @@ def fingerprint(source: Source) -> str:
         hashed.update(str(source.images.shape).encode())
         hashed.update(np.ascontiguousarray(source.images).tobytes())
         return hashed.hexdigest()
-    for path in source.paths:
-        hashed.update(f"{Path(path).name}\0{Path(path).stat().st_size}\0".encode())
+    for name, path in zip(source.names, source.paths, strict=True):
+        size = path.stat().st_size if path.exists() else "gone"  # reading it will tell
+        hashed.update(os.fsencode(f"{name}\0{size}\0"))
     return hashed.hexdigest()
 
 

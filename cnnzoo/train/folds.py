@@ -1,4 +1,4 @@
-"""The same training several times: on folds of the data, and from several seeds."""
+"""The same training several times: on folds or bootstraps of the data, from seeds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +12,9 @@ from cnnzoo import files
 from cnnzoo.data.source import Source
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, evaluate, judged
+from cnnzoo.saving import load
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import Run
+from cnnzoo.train.run import MODEL_FILE, Run
 
 CHOOSING = 0.1  # of what a fold learns from, held out to choose its best epoch by
 FOLDS_FILE = "folds.json"
@@ -155,6 +156,60 @@ def repeat(
         )
         for seed in seeds
     ]
+
+
+def bag(
+    new_model: NewModel,
+    train: Source,
+    validation: Source,
+    folder: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    members: int = 5,
+    seed: int = 0,
+    verbose: int = 0,
+) -> list[keras.Model]:
+    """Members of an ensemble, each a `Run` in `bag-N` on a bootstrap of the images.
+
+    A bootstrap is as many images, drawn with replacement: L. Breiman, Bagging
+    Predictors, Machine Learning 24, 1996.
+
+    Args:
+        new_model: builds the network anew; Keras's seed is set before, to `seed` and the
+            number of the member.
+    """
+    found = []
+    for number in range(1, members + 1):
+        draw = np.random.default_rng((seed, number))
+        rows = np.sort(draw.integers(0, len(train), len(train)))
+        model = _trained(
+            new_model,
+            (train.take(rows), validation),
+            Path(folder) / f"bag-{number}",
+            recipe,
+            seed=seed + number,
+            verbose=verbose,
+        )
+        found.append(model)
+    return found
+
+
+def members(folder: str | Path) -> list[keras.Model]:
+    """The networks that `kfold`, `repeat` or `bag` trained in a folder, in their order.
+
+    Raises:
+        UsageError: there are none.
+        WeightFileError: a file is damaged.
+    """
+    paths = Path(folder).glob(f"*-*/{MODEL_FILE}")
+    number = {path: path.parent.name.rpartition("-")[2] for path in paths}
+    ordered = sorted((int(n), path) for path, n in number.items() if n.isdecimal())
+    if not ordered:
+        raise UsageError(
+            f"{folder} has no trained networks, such as fold-1/{MODEL_FILE}; expected a "
+            "folder that kfold, repeat or bag trained in"
+        )
+    return [load(path) for _, path in ordered]
 
 
 def _trained(

@@ -20,6 +20,7 @@ class Keeper:
         position: how far the training has come.
         stopped: whether it had enough there.
         rejected: checkpoints that were damaged, each with the reason.
+        seconds: that the training has taken, in all processes.
     """
 
     def __init__(
@@ -29,11 +30,11 @@ class Keeper:
         signals: Signals,
         *,
         steps: int,
-        seconds: float,
+        save_seconds: float,
     ):
         """Args:
         steps: of an epoch.
-        seconds: how long after a checkpoint the next is written.
+        save_seconds: how long after a checkpoint the next is written.
         """
         self.position = Position()
         self.stopped = False
@@ -42,9 +43,14 @@ class Keeper:
         self._training = training
         self._signals = signals
         self._steps = steps
-        self._seconds = seconds
+        self._save_seconds = save_seconds
+        self._before = 0.0  # seconds of earlier processes
+        self._began = self._saved_at = time.monotonic()
         self._saved: Position | None = None
-        self._saved_at = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._began
 
     def restore(self) -> None:
         """Puts the training back to the newest checkpoint, if there is one.
@@ -59,6 +65,7 @@ class Keeper:
         self._training.put(snapshot, self._store.folder / saved.name)
         self.position = self._saved = Position(**saved.state["position"])
         self.stopped = saved.state["stopped"]
+        self._before = saved.state["seconds"]
         self.rejected = saved.rejected
 
     def reached(self, position: Position) -> None:
@@ -67,7 +74,7 @@ class Keeper:
         """
         self.position = position
         self.stopped = self._training.model.stop_training
-        if time.monotonic() - self._saved_at >= self._seconds:
+        if time.monotonic() - self._saved_at >= self._save_seconds:
             self.save()
         self.look()
 
@@ -85,6 +92,7 @@ class Keeper:
             state = {
                 "position": asdict(self.position),
                 "stopped": self.stopped,
+                "seconds": self.seconds,
                 "callbacks": snapshot.callbacks,
             }
             # An epoch that is over and one that is judged, too, are two positions.

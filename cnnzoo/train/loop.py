@@ -77,6 +77,17 @@ class Loop:
         images, labels = self._learned[0]
         self.model.test_on_batch(images, labels)
 
+    def lost(self, position: Position) -> str:
+        """Where the loss became no number: the step after `position`, and its images."""
+        self._learned.epoch = position.epoch
+        names = self._learned.named(min(position.batch, self._steps - 1))
+        rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        return (
+            f"the loss became no number in batch {position.batch + 1} of epoch "
+            f"{position.epoch + 1}, at the learning rate {rate:.3g}, on "
+            f"{', '.join(names)[:500]}"
+        )
+
     def run(self, epochs: int, start: Position, keeper: Keeper) -> bool:
         """Trains until so many epochs are over, or a callback has enough.
 

@@ -118,6 +118,18 @@ def check_classes(model: keras.Model, train: Source) -> None:
         )
 
 
+def _momentum(recipe: Recipe) -> dict:
+    """Raises UsageError where the optimiser has no momentum to set."""
+    if recipe.momentum is None:
+        return {}
+    if recipe.optimizer.lower() != "sgd":
+        raise UsageError(
+            f"momentum={recipe.momentum} is for the optimiser sgd; got "
+            f"{recipe.optimizer!r}, so leave momentum out or choose sgd"
+        )
+    return {"momentum": recipe.momentum, "nesterov": True}
+
+
 def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
     """Args:
     steps: of a pass.
@@ -138,6 +150,8 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
             warmup_target=rate if rising else None,
             warmup_steps=rising,
         )
-    optimizer = type(optimizer)(rate, weight_decay=recipe.weight_decay)
+    optimizer = type(optimizer)(
+        rate, weight_decay=recipe.weight_decay, **_momentum(recipe)
+    )
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return optimizer

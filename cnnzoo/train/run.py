@@ -6,18 +6,21 @@ from dataclasses import replace
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
+from warnings import warn
 
 import keras
 from keras.callbacks import CallbackList, TerminateOnNaN
 
 from cnnzoo import files
 from cnnzoo.built import described
+from cnnzoo.data import seen
+from cnnzoo.data.images import Folder
 from cnnzoo.data.source import Source
 from cnnzoo.errors import TrainingError
 from cnnzoo.train import precision, preparation
 from cnnzoo.train.averages import Averages
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
-from cnnzoo.train.card import card_of, settled
+from cnnzoo.train.card import Card, card_of, changed_since, settled
 from cnnzoo.train.keeper import Ended, Keeper
 from cnnzoo.train.lock import locked
 from cnnzoo.train.loop import Loop
@@ -86,7 +89,8 @@ class Run:
             UsageError: Keras has no such optimiser or loss; there is no such precision.
             DatasetError: the labels do not fit the classifier.
             ImageDecodeError: a file of a folder is no readable image.
-            TrainingError: no epoch had a finite validation loss.
+            TrainingError: no epoch had a finite validation loss. Where one had, and the
+                loss became no number later, there is a RuntimeWarning that says where.
             ResumeMismatchError: the folder holds another training.
             CheckpointError: another process trains there, or all checkpoints are bad.
             SaveError: the folder cannot be written.
@@ -98,40 +102,74 @@ class Run:
         learned, held_out = preparation.fed(model, loss, recipe, train, validation)
         asked = card_of(model, recipe, train, validation, chosen)
         with locked(self.folder), caught() as signals:
-            first = settled(self.folder, asked)
+            first = self._settled(asked)
+            if isinstance(train, Folder) and train.checksums is not None:
+                seen.write(self.folder, train.checksums)
             names = described(model).class_names or tuple(train.class_names)
             model.cnnzoo = replace(described(model), class_names=names)
-            monitor = preparation.monitored(model)
-            best = BestCheckpoint(self.folder / MODEL_FILE, monitor)
-            history = HistoryFile(self.folder / HISTORY_FILE)
-            own = [best, *patience(recipe, monitor), TerminateOnNaN(), history]
-            everyone = CallbackList(
-                [*own, *callbacks],
-                add_progbar=verbose != 0,
-                model=model,
-                verbose=verbose,
-                epochs=recipe.epochs,
-                steps=len(learned),
+            best, history, everyone = self._callbacks(
+                model, recipe, callbacks, steps=len(learned), verbose=verbose
             )
             averages = Averages(model, recipe.averaging) if recipe.averaging else None
             training = Training(
                 model, everyone.callbacks, averages.variables if averages else ()
             )
-            store = Store(self.folder / CHECKPOINTS)
             keeper = Keeper(
-                store, training, signals, steps=len(learned), seconds=self.save_seconds
+                Store(self.folder / CHECKPOINTS),
+                training,
+                signals,
+                steps=len(learned),
+                save_seconds=self.save_seconds,
             )
             loop = Loop(model, learned, held_out, everyone, averages)
             with precision.running(model, first.begun["precision"]):
-                self._train(loop, keeper, recipe.epochs)
+                lost = self._train(loop, keeper, recipe.epochs)
             signals.obey()
             if not isfinite(best.best):
-                raise _never_finite(model, len(history.history["loss"]), self.folder)
+                epochs = len(history.history["loss"])
+                raise _never_finite(model, epochs, self.folder, lost)
+            if lost:
+                told = f"{self.folder}: {lost}; what was good before stays"
+                warn(told, RuntimeWarning, stacklevel=2)
             load_weights(model, self.folder / MODEL_FILE)
             return history.history
 
-    def _train(self, loop: Loop, keeper: Keeper, epochs: int) -> None:
-        """From the newest checkpoint to the end, or to where a signal asks for it."""
+    def _settled(self, asked: Card) -> Card:
+        """The card that the folder has, which says what the training was begun with."""
+        first = settled(self.folder, asked)
+        if changed := changed_since(first, asked):
+            self._note(f"goes on otherwise than it began: {changed}")
+        return first
+
+    def _callbacks(
+        self,
+        model: keras.Model,
+        recipe: Recipe,
+        more: Sequence[keras.callbacks.Callback],
+        *,
+        steps: int,
+        verbose: int,
+    ) -> tuple[BestCheckpoint, HistoryFile, CallbackList]:
+        """Who keeps the best and the history, and everyone who hears of the training."""
+        monitor = preparation.monitored(model)
+        best = BestCheckpoint(self.folder / MODEL_FILE, monitor)
+        history = HistoryFile(self.folder / HISTORY_FILE)
+        everyone = CallbackList(
+            [best, *patience(recipe, monitor), TerminateOnNaN(), history, *more],
+            add_progbar=verbose != 0,
+            model=model,
+            verbose=verbose,
+            epochs=recipe.epochs,
+            steps=steps,
+        )
+        return best, history, everyone
+
+    def _train(self, loop: Loop, keeper: Keeper, epochs: int) -> str | None:
+        """From the newest checkpoint to the end, or to where a signal asks for it.
+
+        Returns:
+            Where the loss became no number, if it did.
+        """
         loop.measure()
         loop.callbacks.on_train_begin()
         keeper.restore()
@@ -143,20 +181,25 @@ class Run:
         except Ended:
             keeper.save()
             self._note(f"a signal ended it at {keeper.position}")
-            return
+            return None
         if finite:
             keeper.save()
         loop.callbacks.on_train_end()
-        how = "is over" if finite else "lost its way, to a loss that is no number,"
-        self._note(f"{how} after {keeper.position}")
+        lost = None if finite else loop.lost(keeper.position)
+        told = lost or f"is over after {keeper.position}"
+        self._note(f"{told}, {keeper.seconds:,.0f} s in all")
+        return lost
 
     def _note(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")
         files.add_line(self.folder / LOG_FILE, f"{now} {line}")
 
 
-def _never_finite(model: keras.Model, epochs: int, folder: Path) -> TrainingError:
+def _never_finite(
+    model: keras.Model, epochs: int, folder: Path, lost: str | None
+) -> TrainingError:
+    where = f", since {lost}" if lost else ""
     return TrainingError(
-        f"the validation loss of {model.name!r} was never finite in {epochs} epochs, so "
-        f"this run left no model in {folder}; try a lower learning rate"
+        f"the validation loss of {model.name!r} was never finite in {epochs} epochs"
+        f"{where}, so this run left no model in {folder}; try a lower learning rate"
     )

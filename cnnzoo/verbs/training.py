@@ -2,11 +2,13 @@
 
 from argparse import Namespace
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from cnnzoo.console import print_json, print_table, start, tell_ignored, verbosity
+from cnnzoo.console import print_json, print_table, start, tell_left_out, verbosity
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import ModelInfo, model_info
+from cnnzoo.verbs.reading import reading
 
 
 def train(args: Namespace) -> None:
@@ -15,23 +17,39 @@ def train(args: Namespace) -> None:
     import numpy as np
 
     from cnnzoo import figures, files
+    from cnnzoo.data.parts import open_parts
     from cnnzoo.train.card import CARD_FILE
     from cnnzoo.train.precision import resolve
     from cnnzoo.train.run import Run
 
-    recipe = _recipe(args)
-    source = _source(args)
-    learned, held_out = source.split(args.validation, args.seed)
+    recipe, loggers = _recipe(args), _loggers(args)
+    learned, held_out = open_parts(
+        args.data,
+        args.validation,
+        args.seed,
+        group_by=args.group_by,
+        allow_copies=args.allow_copies,
+        download=args.download,
+        **reading(args),
+    )
+    tell_left_out(learned, held_out)
     shape, model = _network(args, network, learned)
     print(
         f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
-        f"from, {len(held_out):,} held out, {len(source.class_names)} classes"
+        f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
     )
     out = Path(args.out)
     print(f"precision: {resolve(recipe.precision)}")
     if (out / CARD_FILE).exists():
         print(f"{out} holds this training already; it goes on where it was")
-    history = Run(out).fit(model, learned, held_out, recipe, verbose=verbosity())
+    history = Run(out).fit(
+        model,
+        learned,
+        held_out,
+        recipe,
+        callbacks=loggers,
+        verbose=verbosity(),
+    )
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     best = int(np.nanargmin(history["val_loss"]))
     print(
@@ -70,11 +88,27 @@ def kfold(args: Namespace) -> None:
     print(Path(args.out) / FOLDS_FILE)
 
 
+def _loggers(args: Namespace) -> list:
+    from keras.callbacks import CSVLogger, TensorBoard
+
+    loggers, out = [], Path(args.out)
+    if args.csv:
+        loggers.append(CSVLogger(out / "history.csv", append=True))
+    if args.tensorboard:
+        if find_spec("tensorboard") is None:
+            raise UsageError(
+                "--tensorboard needs the package tensorboard, which is not installed; "
+                "install cnnzoo[tensorboard], or use --csv"
+            )
+        loggers.append(TensorBoard(out / "tensorboard", write_graph=False))
+    return loggers
+
+
 def _source(args: Namespace):
     from cnnzoo.data.source import open_source
 
-    source = open_source(args.data, "train", download=args.download)
-    tell_ignored(source)
+    source = open_source(args.data, "train", download=args.download, **reading(args))
+    tell_left_out(source)
     return source
 
 

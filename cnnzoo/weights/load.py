@@ -1,12 +1,16 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
+from zipfile import ZipFile
 
 import keras
 import numpy as np
 
-from cnnzoo.built import network_of
+from cnnzoo.built import described, network_of
 from cnnzoo.errors import UsageError, WeightFileError
 from cnnzoo.files import replacing, write_bytes
 from cnnzoo.weights import applications, formats, packaged, tensorfile
@@ -85,8 +89,21 @@ def save_weights(
             f"it {path.name.removesuffix(WRITTEN)}{tensorfile.ENDING} for float16"
         )
     with replacing(path) as temporary:
-        model.save_weights(temporary)
+        temporary.write_bytes(_hdf5(model))
     return path
+
+
+def _hdf5(model: keras.Model) -> bytes:
+    """What `model.save_weights` writes, made in memory.
+
+    HDF5 that cannot write all of a file ends the process when it closes the next one.
+    Inside an archive Keras makes it in memory, and the archive's errors are Python's.
+    """
+    with TemporaryDirectory() as folder:
+        archive = Path(folder) / "model.keras"
+        model.save(archive)
+        with ZipFile(archive) as members:
+            return members.read(formats.WEIGHTS_MEMBER)
 
 
 def check_source(network: str, weights: object) -> None:
@@ -109,11 +126,26 @@ def _load_named(model: keras.Model, source: str | Path) -> LoadReport:
     if source == applications.IMAGENET:
         twin = applications.pretrained(model)
         return _load(model, of_model(twin), f"keras.applications' {source} weights")
-    source = packaged.path(network_of(model) or "", str(source)) or source
+    network = network_of(model) or ""
+    path = packaged.path(network, str(source))
+    report = _load_file(model, path or source)
+    if path:
+        _name_classes(model, packaged.card(network, str(source))["class_names"])
+    return report
+
+
+def _load_file(model: keras.Model, path: str | Path) -> LoadReport:
     limit = OPTIMISER * model.count_params() + HEADERS
-    with formats.open_weights(source, limit) as stored:
-        _check_network(model, formats.network(source), str(source))
-        return _load(model, stored, str(source))
+    with formats.open_weights(path, limit) as stored:
+        _check_network(model, formats.network(path), str(path))
+        return _load(model, stored, str(path))
+
+
+def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
+    """Tells a classifier that has no names for its classes what the weights call them."""
+    built = described(model)
+    if built.class_names is None and built.options["include_top"]:
+        model.cnnzoo = replace(built, class_names=tuple(names))
 
 
 def _check_network(model: keras.Model, found: str | None, source: str) -> None:

@@ -1,5 +1,9 @@
-"""Weights that travel in the package: `small_vgg-mnist.safetensors` and others."""
+"""Weights that travel in the package, each with a card that tells where it comes from.
 
+`small_vgg-mnist.safetensors` holds numbers, `small_vgg-mnist.json` the card.
+"""
+
+import json
 from pathlib import Path
 
 from cnnzoo.weights.tensorfile import ENDING
@@ -15,5 +19,11 @@ def path(network: str, tag: str) -> Path | None:
 
 def tags(network: str) -> tuple[str, ...]:
     """What `weights=` takes for a network that the package has weights of."""
-    files = sorted(FOLDER.glob(f"{network}-*{ENDING}"))
-    return tuple(file.stem.removeprefix(f"{network}-") for file in files)
+    names = [file.stem.rpartition("-") for file in sorted(FOLDER.glob(f"*{ENDING}"))]
+    return tuple(tag for name, _, tag in names if name == network)
+
+
+def card(network: str, tag: str) -> dict:
+    """What is known of these weights: recipe, command, errors, data, licence."""
+    file = FOLDER / f"{network}-{tag}.json"
+    return json.loads(file.read_text(encoding="utf-8"))

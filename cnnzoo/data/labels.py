@@ -1,0 +1,88 @@
+"""A CSV file that names the class of each image of a folder.
+
+Two columns, the file and its class, with or without a header; a file's ending may be left
+out. UTF-8, with or without a byte order mark; quotes and CRLF may be there.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cnnzoo.errors import LabelError
+
+NAMED = 10  # files that an error names
+NO_LABELS = ("", "nan", "none", "null")  # in lower case
+
+
+def classes_of(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
+    """The images of each class, classes in text order and images as in `names`.
+
+    Args:
+        path: the CSV file.
+        names: the images of the folder, below it.
+
+    Raises:
+        LabelError: the file cannot be read, a line has no class, or files and images do
+            not go together one to one.
+    """
+    known = {name: name for name in names}
+    bare = [os.path.splitext(name)[0] for name in names]
+    counts = Counter(bare)
+    known |= {b: n for b, n in zip(bare, names, strict=True) if counts[b] == 1}
+    labels: dict[str, str] = {}
+    strange, twice = [], []
+    for line, (file, label) in _rows(Path(path)):
+        if line == 1 and file not in known:
+            continue  # a header
+        if label.lower() in NO_LABELS:
+            raise _fault(path, "a class for each file", f"none on line {line}, {file!r}")
+        if file not in known:
+            strange.append(file)
+        elif known[file] in labels:
+            twice.append(file)
+        else:
+            labels[known[file]] = label
+    missing = [name for name in names if name not in labels]
+    for files, what in (
+        (strange, "that are not in the folder"),
+        (twice, "that stand there twice"),
+        (missing, "of the folder that it does not name"),
+    ):
+        if files:
+            raise _fault(path, "each image once", f"{len(files)} files {what}", files)
+    classes: dict[str, list[str]] = {name: [] for name in sorted(set(labels.values()))}
+    for name in names:
+        classes[labels[name]].append(name)
+    return classes
+
+
+def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yields line number, from 1, file and class."""
+    if not path.is_file():
+        raise _fault(path, "a CSV file", "no regular file")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != 2:
+                    seen = f"{len(row)} on line {reader.line_num}"
+                    raise _fault(path, "two columns, file and class", seen)
+                yield reader.line_num, (row[0].strip(), row[1].strip())
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _fault(path, "a CSV file in UTF-8", str(error)) from error
+
+
+def _fault(
+    path: str | Path, expected: str, found: str, files: Sequence[str] = ()
+) -> LabelError:
+    told = f", such as {', '.join(map(repr, files[:NAMED]))}"[:500] if files else ""
+    return LabelError(
+        f"cannot label images by {path}: expected {expected}, found {found}{told}, so "
+        "mend the file"
+    )

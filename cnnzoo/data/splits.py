@@ -1,0 +1,145 @@
+"""Which rows of a data set are learnt and which are held out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from cnnzoo.errors import DatasetError, UsageError
+
+
+def split_rows(
+    labels: np.ndarray,
+    class_names: Sequence[str],
+    fraction: float | int,
+    seed: int,
+    groups: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses the rows of a training and a validation part, class by class.
+
+    Args:
+        labels: (n,) integers.
+        class_names: the name of each label, for messages.
+        fraction: the share of the validation part, above 0 and below 1, or, an int, its
+            number of images; where rows are grouped, about so many.
+        seed: of the random choice, 0 to 2**32 - 1.
+        groups: (n,) integers; rows of one number stay in one part. None for no groups.
+
+    Returns:
+        Two ascending arrays of row numbers that together hold each row once.
+
+    Raises:
+        DatasetError: a class cannot be in both parts.
+        UsageError: `fraction` or `seed` is out of its range.
+    """
+    _check(labels, class_names, fraction, seed)
+    try:
+        if groups is None or len(np.unique(groups)) == len(groups):
+            parts = train_test_split(
+                np.arange(len(labels)),
+                test_size=fraction,
+                random_state=seed,
+                stratify=labels,
+            )
+        else:
+            share = fraction / len(labels) if fraction >= 1 else fraction
+            folds = StratifiedGroupKFold(
+                max(2, round(1 / share)), shuffle=True, random_state=seed
+            )
+            parts = next(folds.split(np.zeros(len(labels)), labels, groups))
+    except ValueError as error:
+        raise _too_few(labels, fraction) from error
+    if any(len(np.unique(labels[part])) < len(np.unique(labels)) for part in parts):
+        raise _too_few(labels, fraction)
+    train, validation = parts
+    return np.sort(train), np.sort(validation)
+
+
+def groups_of(
+    names: Sequence[str], copies: Sequence[bytes] | None, group_by: str | None
+) -> np.ndarray | None:
+    """Numbers the groups of images that must not be torn apart; None for no groups.
+
+    Args:
+        copies: a checksum an image; those of equal ones belong together.
+        group_by: a regular expression; images for which it finds the same text in their
+            names belong together.
+
+    Raises:
+        UsageError: it is no regular expression, or finds nothing in a name.
+    """
+    if copies is None and group_by is None:
+        return None
+    keys: list[list[object]] = [[] for _ in names]
+    for row, name in enumerate(names):
+        if copies is not None:
+            keys[row].append(copies[row])  # bytes, which no text equals
+        if group_by is not None:
+            keys[row].append(_found(group_by, name))
+    return _joined(keys)
+
+
+def _found(group_by: str, name: str) -> str:
+    try:
+        found = re.search(group_by, name)
+    except re.error as error:
+        raise UsageError(
+            f"cannot group by {group_by!r}: expected a regular expression, found that "
+            f"{error}, so pass one such as 'patient[0-9]+'"
+        ) from error
+    if found is None:
+        raise UsageError(
+            f"cannot group by {group_by!r}, since it finds nothing in {name!r}; expected "
+            "a text in every name, so pass a pattern that all of them have"
+        )
+    return found[1] if found.re.groups else found[0]
+
+
+def _joined(keys: Sequence[Sequence[object]]) -> np.ndarray:
+    """Numbers of groups; rows that share any key are in one."""
+    numbers: dict[object, int] = {}
+    pairs = [
+        (row, len(keys) + numbers.setdefault(key, len(numbers)))
+        for row, own in enumerate(keys)
+        for key in own
+    ]
+    nodes = len(keys) + len(numbers)
+    graph = coo_array((np.ones(len(pairs)), np.transpose(pairs)), (nodes, nodes))
+    return connected_components(graph, directed=False)[1][: len(keys)]
+
+
+def _check(
+    labels: np.ndarray, class_names: Sequence[str], fraction: float | int, seed: int
+) -> None:
+    if not (fraction > 0 if isinstance(fraction, Integral) else 0 < fraction < 1):
+        raise UsageError(
+            f"cannot split with fraction {fraction}: expected a share above 0 and "
+            "below 1, such as 0.1, or a number of images, so pass one"
+        )
+    if not 0 <= seed < 2**32:
+        raise UsageError(
+            f"cannot split with seed {seed}: expected 0 to 4294967295, so pass such a "
+            "number"
+        )
+    present, counts = np.unique(labels, return_counts=True)
+    for label, count in zip(present, counts, strict=True):
+        if count < 2:
+            raise DatasetError(
+                f"cannot split class {class_names[label]!r}: expected at least 2 "
+                f"images, found {count}, so add images or leave the class out"
+            )
+
+
+def _too_few(labels: np.ndarray, fraction: float) -> DatasetError:
+    present = np.unique(labels)
+    return DatasetError(
+        f"cannot split {len(labels)} images of {len(present)} classes with fraction "
+        f"{fraction}: expected every class in both parts, found one left out of a "
+        "part, so add images or choose a fraction nearer to 0.5"
+    )

@@ -1,0 +1,215 @@
+"""Judges trainings that are over, and puts their weights into the package.
+
+    CNNZOO_DATA=folder python docs/make_weights.py runs/small_vgg-0 --package
+    CNNZOO_DATA=folder python docs/make_weights.py --ensemble
+
+The first adds a training to `docs/trainings.json`, and with `--package` writes its
+weights and their card to `cnnzoo/weights/trained`; the second adds the package's
+ensemble. `make index` then makes `docs/mnist.md` of them. Only trainings that were
+planned here, seed and all, are judged by the test split: it chooses nothing.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import cnnzoo
+from cnnzoo import files
+from cnnzoo.data.source import Source, open_source
+from cnnzoo.ensemble import PRETRAINED, Ensemble
+from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.train.card import fingerprint
+from cnnzoo.train.recipes import RECIPES
+from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE
+from cnnzoo.train.store import Store
+from cnnzoo.weights import packaged
+
+LIST = Path(__file__).with_name("trainings.json")
+HELD_OUT = 5000  # training images that choose the best epoch
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set of trainings: what `cnnzoo train` is given, and what a card tells."""
+
+    path: str
+    source: str
+    licence: str
+    tested: bool
+
+
+DATA = {
+    "mnist": Data("mnist", "MNIST, LeCun, Cortes & Burges", "CC-BY-SA-3.0", True),
+    "cifar10": Data(
+        "cifar10/train",
+        "CIFAR-10's training images as JPEG files, Krizhevsky 2009",
+        "published for research without a licence text",
+        False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A training that was decided on before any test split was opened."""
+
+    network: str
+    data: str
+    recipe: str
+    seed: int
+
+    @property
+    def command(self) -> str:
+        return (
+            f"cnnzoo train {DATA[self.data].path} --model {self.network} "
+            f"--recipe {self.recipe} --seed {self.seed} --validation {HELD_OUT} "
+            f"--out runs/{self.network}-{self.seed}"
+        )
+
+
+PLAN = [
+    *(
+        Planned(network, "mnist", "ours", seed)
+        for network in (*PRETRAINED["mnist"], "lenet5", "lenet_gap")
+        for seed in (0, 1, 2)
+    ),
+    Planned("resnet20", "cifar10", "cifar", 0),
+]
+
+
+def planned(card: dict) -> Planned:
+    """The plan of the training that this `run.json` tells of."""
+    for plan in PLAN:
+        recipe = replace(RECIPES[plan.recipe], seed=plan.seed).told()
+        same_recipe = json.loads(json.dumps(recipe)) == card["recipe"]
+        if plan.network == card["network"]["name"] and same_recipe:
+            return plan
+    raise SystemExit("this training was not planned, so the test split stays closed")
+
+
+def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
+    """The model of a training that is over, and what is told of it."""
+    card = json.loads((run / "run.json").read_text())
+    plan = planned(card)
+    data = DATA[plan.data]
+    _, held_out = open_source(data.path).split(HELD_OUT, plan.seed)
+    if fingerprint(held_out) != card["data"]["validation"]["sha256"]:
+        raise SystemExit("the images held out are others than those of the training")
+    model = cnnzoo.load(run / MODEL_FILE)
+    saved = Store(run / CHECKPOINTS).newest()
+    history = json.loads((run / "history.json").read_text())
+    epochs = len(history["val_loss"])
+    if saved is None or epochs < card["recipe"]["epochs"]:
+        raise SystemExit(f"this training is not over: {epochs} epochs")
+    seconds = saved.state["seconds"]
+    learned = card["data"]["train"]["images"]
+    return (
+        model,
+        plan,
+        {
+            **asdict(plan),
+            "command": plan.command,
+            "date": date.today().isoformat(),
+            "parameters": card["network"]["parameters"],
+            "recipe_values": card["recipe"],
+            "begun": card["begun"],
+            "epochs": epochs,
+            "best_epoch": int(np.argmin(history["val_loss"])) + 1,
+            "hours": round(seconds / 3600, 2),
+            "images_per_second": round(epochs * learned / seconds),
+            "validation": figures(evaluate(model, held_out)),
+            "test": figures(evaluate(model, tested(plan.data))) if data.tested else None,
+            "data_source": data.source,
+            "data_licence": data.licence,
+            "data_sha256": card["data"],
+        },
+    )
+
+
+def tested(data: str) -> Source:
+    return open_source(DATA[data].path, "test")
+
+
+def figures(result: Evaluation) -> dict:
+    return {
+        "images": result.images,
+        "errors": result.errors,
+        "error_percent": round(result.error_percent, 4),
+        "interval": [round(side, 3) for side in result.error_interval],
+    }
+
+
+def package(model: keras.Model, plan: Planned, told: dict) -> None:
+    """Writes the weights as float16, and their card."""
+    path = packaged.FOLDER / f"{plan.network}-{plan.data}.safetensors"
+    cnnzoo.save_weights(model, path, dtype="float16")
+    half = cnnzoo.build(plan.network, include_preprocessing=True)
+    if half.cnnzoo.preprocessing != model.cnnzoo.preprocessing:
+        raise SystemExit("the network has another preprocessing by itself")
+    cnnzoo.load_weights(half, path)
+    data = DATA[plan.data]
+    asked = (
+        tested(plan.data)
+        if data.tested
+        else open_source(data.path).split(HELD_OUT, plan.seed)[1]
+    )
+    one, other = (evaluate(m, asked).probabilities.argmax(1) for m in (model, half))
+    card = {
+        **told,
+        "class_names": model.cnnzoo.class_names,
+        "licence": "Apache-2.0",
+        "dtype": "float16",
+        "predictions_that_float16_changes": int(np.sum(one != other)),
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path.read_bytes()).hexdigest(),
+    }
+    files.write_json(path.with_suffix(".json"), card)
+
+
+def ensemble() -> dict:
+    """What is told of the package's three networks together."""
+    whole = Ensemble.pretrained("mnist")
+    _, held_out = open_source("mnist").split(HELD_OUT, 0)
+    told = {
+        "members": PRETRAINED["mnist"],
+        "combine": whole.combine,
+        "date": date.today().isoformat(),
+        "command": "cnnzoo evaluate mnist --ensemble",
+    }
+    for part, source in (("validation", held_out), ("test", tested("mnist"))):
+        judgement = whole.evaluate(source)
+        told[part] = figures(judgement.whole)
+        told[f"{part}_members"] = [m.errors for m in judgement.members]
+        without = [round(len(source) * (1 - share)) for share in judgement.without]
+        told[f"{part}_without"] = without
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--package", action="store_true")
+    parser.add_argument("--ensemble", action="store_true")
+    args = parser.parse_args()
+    known = {"trainings": [], "ensembles": []}
+    if LIST.exists():
+        known = json.loads(LIST.read_text())
+    if args.run:
+        model, plan, told = judged(args.run)
+        others = [t for t in known["trainings"] if t["command"] != told["command"]]
+        known["trainings"] = [*others, told]
+        if args.package:
+            package(model, plan, told)
+    if args.ensemble:
+        known["ensembles"] = [ensemble()]
+    files.write_json(LIST, known)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""`docs/mnist.md`: every training that is over, and the ensemble; from one JSON file."""
+
+import json
+from pathlib import Path
+
+from pages import table
+
+from cnnzoo.models.index import model_info
+from cnnzoo.weights import packaged
+
+LIST = Path(__file__).with_name("trainings.json")
+ORIGINAL = {"small_vgg": 0.29, "very_small_vgg": 0.37, "small_resnet": 0.40}
+GOAL = 0.20  # of the ensemble, per cent
+
+
+def page() -> str:
+    """The whole page."""
+    known = json.loads(LIST.read_text(encoding="utf-8"))
+    return f"""# Trained networks
+
+Written by `make index` from `docs/trainings.json`, to which `docs/make_weights.py` adds
+every planned training when it is over, good or bad. 5,000 of the training images choose
+each network's best epoch and nothing else does; which networks, recipes and seeds there
+are was fixed in `docs/make_weights.py` before a test split was opened, and a miss is
+not trained again. An interval is Wilson's, of 95 %.
+
+{_ensembles(known["ensembles"])}## Every training
+
+{
+        table(
+            (
+                "network",
+                "data",
+                "recipe",
+                "seed",
+                "epochs",
+                "best",
+                "hours",
+                "images/s",
+                "validation error",
+                "test error",
+                "the original's",
+                "in the package",
+            ),
+            "lllrrrrrrrrl",
+            [_row(told) for told in known["trainings"]],
+        )
+    }
+
+{_machine(known["trainings"])}Validation is in the hours. The original is
+<https://github.com/kkweon/mnist-competition>, whose README has its errors.
+
+## The commands
+
+{_commands(known["trainings"])}
+## What the package holds
+
+{_cards()}"""
+
+
+def _ensembles(ensembles: list[dict]) -> str:
+    return "".join(_ensemble(told) for told in ensembles)
+
+
+def _ensemble(told: dict) -> str:
+    members = [
+        (f"`{name}`", *(told[f"{part}{which}"][i] for part, which in COLUMNS))
+        for i, name in enumerate(told["members"])
+    ]
+    whole = ("all together", told["validation"]["errors"], "", told["test"]["errors"], "")
+    rows = table(
+        (
+            "member",
+            f"errors of {told['validation']['images']:,} held out",
+            "of all without it",
+            f"errors of {told['test']['images']:,} in the test split",
+            "of all without it",
+        ),
+        "lrrrr",
+        [*members, whole],
+    )
+    test = told["test"]
+    reached = "reached" if test["error_percent"] <= GOAL else "missed"
+    return f"""## Three networks together
+
+The {told["combine"]} of the three networks' probabilities misreads
+**{test["error_percent"]:.2f} %** of MNIST's test split, {_interval(test)}; the goal of
+{GOAL:.2f} % is {reached}. `{told["command"]}` shows it again, without network and
+training.
+
+{rows}
+
+"""
+
+
+COLUMNS = (
+    ("validation", "_members"),
+    ("validation", "_without"),
+    ("test", "_members"),
+    ("test", "_without"),
+)
+
+
+def _row(told: dict) -> tuple:
+    original = ORIGINAL.get(told["network"])
+    return (
+        f"`{told['network']}`",
+        told["data"],
+        told["recipe"],
+        told["seed"],
+        told["epochs"],
+        told["best_epoch"],
+        f"{told['hours']:.2f}",
+        told["images_per_second"],
+        _error(told["validation"]),
+        _error(told["test"]) if told["test"] else "not opened",
+        f"{original:.2f} %" if original and told["data"] == "mnist" else "",
+        "yes" if _card(told["network"], told["data"]).get("seed") == told["seed"] else "",
+    )
+
+
+def _card(network: str, data: str) -> dict:
+    return packaged.card(network, data) if data in packaged.tags(network) else {}
+
+
+def _machine(trainings: list[dict]) -> str:
+    if not trainings:
+        return "No training is over yet. "
+    threads = sorted({str(told["begun"]["threads"]) for told in trainings})
+    device = sorted({told["begun"]["device"].upper() for told in trainings})
+    machine = f"{' or '.join(threads)} threads of a {' or '.join(device)}"
+    return f"Hours and images a second are those of {machine}. "
+
+
+def _commands(trainings: list[dict]) -> str:
+    lines = "\n".join(told["command"] for told in trainings)
+    return (
+        "MNIST's training images are read from `mnist.npz` in the folder `CNNZOO_DATA`, "
+        f"or fetched with `--download`.\n\n```\n{lines}\n```\n"
+    )
+
+
+def _cards() -> str:
+    rows = [
+        (f"`{card['network']}`", *_cells(card))
+        for name in sorted(path.stem for path in packaged.FOLDER.glob("*.json"))
+        for card in [packaged.card(*name.rsplit("-", 1))]
+    ]
+    return table(
+        (
+            "network",
+            "`weights=`",
+            "parameters",
+            "bytes",
+            "predictions that float16 changes",
+            "data",
+            "their licence",
+            "SHA-256",
+        ),
+        "llrrrlll",
+        rows,
+    )
+
+
+def _cells(card: dict) -> tuple:
+    return (
+        f'`"{card["data"]}"`',
+        f"{model_info(card['network']).parameters:,}",
+        f"{card['bytes']:,}",
+        card["predictions_that_float16_changes"],
+        card["data_source"],
+        card["data_licence"],
+        f"`{card['sha256'][:16]}…`",
+    )
+
+
+def _error(figures: dict) -> str:
+    return f"{figures['error_percent']:.2f} % ({_interval(figures)})"
+
+
+def _interval(figures: dict) -> str:
+    low, high = figures["interval"]
+    return f"{figures['errors']} of {figures['images']:,}, {low:.2f} to {high:.2f} %"

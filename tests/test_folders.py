@@ -1,0 +1,541 @@
+"""Folders of photographs with everything in them: rows I01 to I21 and L01 to L07.
+
+The ids are those of the project's list of failures; each row is a test or a part of one.
+"""
+
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from picture_files import BAD, every_form, packed, picture
+from PIL import Image
+
+import cnnzoo
+from cnnzoo.cli import main
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.batches import Batches, load
+from cnnzoo.data.decode import decode
+from cnnzoo.data.images import Folder, scan
+from cnnzoo.data.parts import open_parts
+from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
+from cnnzoo.inference import probabilities
+from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.run import Run
+
+SIZE = (12, 12)
+
+
+def fill(root: Path, counts: dict[str, int]) -> Path:
+    """Class folders with so many images each, all different."""
+    seed = 0
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            image = picture(12, seed)
+            (root / name / f"{number}.png").write_bytes(packed(image, "PNG"))
+            seed += 1
+    return root
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return fill(tmp_path / "photos", {"ants": 6, "bees": 6})
+
+
+def network(classes: int = 2) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return cnnzoo.build(
+        "mlp",
+        input_shape=(*SIZE, 3),
+        classes=classes,
+        depth=1,
+        width=8,
+        include_preprocessing=True,
+    )
+
+
+# Files that are no images ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_i01_i02_i03_a_bad_file_is_named_before_training(kind: str, photos: Path):
+    bad = photos / "bees" / "bad.png"
+    bad.write_bytes(BAD[kind]())
+    with pytest.raises(
+        ImageDecodeError, match=r"1 files that cannot.*'bees/bad\.png' \("
+    ):
+        scan(photos, depth="pixels")
+    with pytest.raises(ImageDecodeError, match=r"cannot decode .*bad\.png: .*, found ."):
+        decode(bad, None, 3)
+    folder = scan(photos, depth="pixels", on_bad="skip")
+    assert len(folder) == 12
+    ((name, reason),) = folder.findings.skipped
+    assert name == "bees/bad.png"
+    assert reason
+
+
+@pytest.mark.parametrize("kind", sorted(set(BAD) - {"wrong checksum"}))
+def test_headers_alone_find_all_but_damage_in_between(kind: str, photos: Path):
+    (photos / "bees" / "bad.jpg").write_bytes(BAD[kind]())
+    assert len(scan(photos, on_bad="skip").findings.skipped) == 1
+
+
+def test_s02_ten_thousand_images_and_a_hundred_bad_ones(tmp_path: Path):
+    """Exactly the good ones are learnt, and every bad one is named."""
+    bad: set[str] = set()
+    for number in range(10_000):
+        folder = tmp_path / "photos" / "abcd"[number % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = list(BAD)[number // 100 % 10]
+        if number % 100 == 37:
+            (folder / f"{number}.png").write_bytes(BAD[kind]())
+            bad.add(f"{folder.name}/{number}.png")
+        else:
+            pixels = np.full((6, 6), number % 251, np.uint8)
+            content = packed(Image.fromarray(pixels), "PNG", compress_level=1)
+            (folder / f"{number}.png").write_bytes(content)
+    folder = scan(tmp_path / "photos", depth="pixels", on_bad="skip")
+    assert {name for name, _ in folder.findings.skipped} == bad
+    assert len(bad) == 100
+    assert len(folder) == 9_900
+    learned, held_out = folder.split(0.1, seed=0)
+    assert not bad & {*learned.names, *held_out.names}
+    history = Run(tmp_path / "run").fit(network(4), learned, held_out, Recipe(epochs=1))
+    assert len(history["loss"]) == 1
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert card["data"]["train"]["images"] + card["data"]["validation"]["images"] == 9_900
+
+
+def test_i18_a_file_that_changes_after_the_scan(photos: Path, tmp_path: Path):
+    folder = scan(photos, depth="pixels")
+    folder.paths[3].write_bytes(b"gone bad")
+    with pytest.raises(ImageDecodeError, match=r"ants/3\.png"):
+        Run(tmp_path / "run").fit(network(), folder, folder, Recipe(epochs=1))
+    folder.paths[3].unlink()
+    with pytest.raises(ImageDecodeError, match=r"ants/3\.png.*no regular file"):
+        Run(tmp_path / "run2").fit(network(), folder, folder, Recipe(epochs=1))
+
+
+# One rule everywhere --------------------------------------------------------------------
+
+
+def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
+    """Training, evaluation, prediction of files, and `decode`: difference 0."""
+    forms = dict(every_form())
+    assert len(forms) >= 40
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    for number, (name, content) in enumerate(forms.items()):
+        (tmp_path / "photos" / "ab"[number % 2] / name).write_bytes(content)
+    folder = scan(tmp_path / "photos", depth="pixels")
+    assert len(folder) == len(forms)
+    alone = np.stack([decode(path, SIZE, 3) for path in folder.paths])
+    np.testing.assert_array_equal(load(folder, SIZE, 3).images, alone)
+    batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=1)
+    order = np.concatenate([batches[i][0] for i in range(len(batches))])
+    np.testing.assert_array_equal(order, alone[batches._order])
+    model = network()
+    expected = probabilities(model, alone)
+    np.testing.assert_array_equal(probabilities(model, folder), expected)
+    np.testing.assert_array_equal(probabilities(model, folder.paths), expected)
+
+
+def test_i08_i09_i10_names_that_mislead(photos: Path):
+    (photos / "ants" / "x.jpg").write_bytes(packed(picture(), "PNG"))
+    for name in ("a.heic", "b.avif", "c.heic", "notes.txt"):
+        (photos / "bees" / name).write_bytes(b"x")
+    for name in ("._0.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (photos / "bees" / name).write_bytes(b"x")
+    found = scan(photos).findings
+    assert found.misnamed == ("ants/x.jpg",)
+    assert found.ignored == {".avif": 1, ".heic": 2, ".txt": 1}
+    assert found.hidden == 4
+    assert found.formats == {"PNG": 13}
+    assert found.sizes == ((12, 12), (24, 24))
+
+
+def test_a_jpeg_is_decoded_at_less_than_its_size_alike_everywhere(tmp_path: Path):
+    """Which changes little: an eighth of the pixels is what the size wanted asks for."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(packed(picture(800), "JPEG", quality=95))
+    with Image.open(path) as image:
+        whole = image.resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.abs(decode(path, (32, 32), 3) - np.asarray(whole, int)).mean() < 2
+
+
+# Things that are no files, links, names -------------------------------------------------
+
+
+@pytest.mark.parametrize("on_bad", ["raise", "skip"])
+def test_i11_nothing_but_regular_files_is_opened(on_bad, photos: Path):
+    os.mkfifo(photos / "ants" / "pipe.png")
+    (photos / "ants" / "gone.png").symlink_to(photos / "nowhere.png")
+    (photos / "ants" / "device.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server:
+        place = os.getcwd()
+        os.chdir(photos / "bees")  # a socket's address is short
+        try:
+            server.bind("s.png")
+        finally:
+            os.chdir(place)
+        if on_bad == "raise":
+            with pytest.raises(ImageDecodeError, match="4 files that cannot be read"):
+                scan(photos)
+            return
+        folder = scan(photos, on_bad="skip", follow_links=True)
+    assert len(folder) == 12
+    assert dict(folder.findings.skipped) == {
+        "ants/pipe.png": "no regular file",
+        "ants/gone.png": "a link to nothing",
+        "ants/device.png": "no regular file",
+        "bees/s.png": "no regular file",
+    }
+
+
+def test_i11_a_file_that_may_not_be_read(photos: Path, monkeypatch):
+    real = open
+
+    def refusing(path, *args, **options):
+        if str(path).endswith("ants/2.png"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr("builtins.open", refusing)
+    found = scan(photos, on_bad="skip").findings.skipped
+    assert [name for name, _ in found] == ["ants/2.png"]
+    assert "Permission denied" in found[0][1]
+
+
+def test_i12_links_are_followed_once(photos: Path, tmp_path: Path):
+    fill(tmp_path / "pool", {"x": 3})
+    (photos / "ants" / "loop").symlink_to(photos)
+    (photos / "ants" / "again.png").symlink_to(photos / "bees" / "0.png")
+    (photos / "bees" / "out").symlink_to(tmp_path / "pool" / "x")
+    (photos / "bees" / "twice").symlink_to(tmp_path / "pool" / "x")
+    folder = scan(photos, on_bad="skip")
+    assert len(folder) == 12
+    assert folder.findings.linked == ("ants/again.png", "ants/loop")
+    refused = [name for name, _ in folder.findings.skipped]
+    assert refused == ["bees/out", "bees/twice"]
+    with pytest.raises(ImageDecodeError, match=r"out of the folder, which follow_links"):
+        scan(photos)
+    followed = scan(photos, follow_links=True)
+    assert len(followed) == 15
+    assert "bees/out/2.png" in followed.names
+    assert followed.findings.linked == ("ants/again.png", "ants/loop", "bees/twice")
+
+
+def test_i13_odd_names(photos: Path):
+    names = [
+        "ü😀",
+        "a b ",
+        "new\nline",
+        os.fsdecode(b"\xff\xfe"),
+        "con",
+        "‏rtl",
+        "n" * 251,
+    ]
+    for name in names:
+        (photos / "ants" / f"{name}.png").write_bytes(packed(picture(), "PNG"))
+    folder = scan(photos, depth="pixels", checksums=True)
+    assert len(folder) == 12 + len(names)
+    (photos / "ants" / (os.fsdecode(b"\xfd") + ".png")).write_bytes(b"bad")
+    with pytest.raises(ImageDecodeError, match=r"'ants/\\udcfd\.png'"):
+        scan(photos)
+
+
+# Layout ---------------------------------------------------------------------------------
+
+
+def test_i14_i15_layouts_that_are_no_class_folders(tmp_path: Path):
+    flat = fill(tmp_path / "flat", {".": 3})
+    rows: list[tuple[Path, str]] = [
+        (tmp_path / "missing", "expected a folder, found nothing"),
+        (flat, "found 0 class folders and 3 images beside them"),
+        (fill(tmp_path / "one", {"ants": 3}), "at least two, found 1 class folders"),
+        (fill(tmp_path / "empty", {"a": 3, "b": 0}), "b as .*none that can be used"),
+        (fill(tmp_path / "high", {"train": 3, "test": 3}), "named like parts of a set"),
+    ]
+    for root, message in rows:
+        with pytest.raises(DatasetError, match=message):
+            scan(root)
+
+
+def test_i16_what_is_suspicious_is_told(tmp_path: Path):
+    numbers = fill(tmp_path / "n", {"0": 1, "1": 1, "2": 1, "10": 20})
+    told = scan(numbers).findings.warnings
+    assert told[0] == "classes are in text order: 0, 1, 10, 2"
+    assert told[1] == "classes have between 1 and 20 images"
+    alike = fill(tmp_path / "c", {"Caf\u00e9": 1, "cafe\u0301": 1, "tea": 1})
+    (warning,) = scan(alike).findings.warnings
+    assert warning.startswith("classes whose names are the same to a reader: ")
+
+
+# Splits ---------------------------------------------------------------------------------
+
+
+def test_i17_a_split_without_a_class(photos: Path):
+    for number in range(1, 6):
+        (photos / "ants" / f"{number}.png").unlink()
+    with pytest.raises(DatasetError, match="class 'ants': expected at least 2"):
+        scan(photos).split(0.5, seed=0)
+
+
+def test_i20_copies_stay_together(photos: Path):
+    for number in range(6):
+        content = (photos / "ants" / f"{number}.png").read_bytes()
+        (photos / "ants" / f"copy{number}.png").write_bytes(content)
+    folder = scan(photos, checksums=True)
+    assert folder.findings.copies is not None
+    assert len(folder.findings.copies) == 6
+    for seed in range(10):
+        train, validation = folder.split(0.3, seed=seed)
+        assert not {*(train.checksums or ())} & {*(validation.checksums or ())}
+        assert len(train) + len(validation) == 18
+
+
+def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path):
+    fill(tmp_path / "set" / "train", {"a": 4, "b": 4})
+    val = fill(tmp_path / "set" / "val", {"a": 4, "b": 4})  # the same pictures
+    root = str(tmp_path / "set")
+    with pytest.raises(DatasetError, match=r"8 images of .*val are copies of images in"):
+        open_parts(root, checksums=True)
+    learned, held_out = open_parts(root, checksums=True, allow_copies=True)
+    assert isinstance(learned, Folder)
+    assert isinstance(held_out, Folder)
+    assert (learned.root, held_out.root) == (tmp_path / "set" / "train", val)
+    for path in val.rglob("*.png"):
+        path.write_bytes(packed(picture(12, 100 + hash(path.as_posix()) % 999), "PNG"))
+    assert len(open_parts(root, checksums=True)[1]) == 8
+
+
+def test_groups_stay_together(photos: Path):
+    for path in list(photos.rglob("*.png")):
+        path.rename(path.with_name(f"patient{int(path.stem) // 2}_{path.name}"))
+    folder = scan(photos)
+    for seed in range(10):
+        parts = folder.split(0.34, seed, r"[a-z]+/patient\d+")
+        groups = [{name.rpartition("_")[0] for name in part.names} for part in parts]
+        assert not groups[0] & groups[1]
+        assert [len(part) for part in parts] == [8, 4]
+    with pytest.raises(UsageError, match=r"finds nothing in 'ants/patient0_0\.png'"):
+        folder.split(0.3, 0, "doctor")
+    with pytest.raises(UsageError, match="expected a regular expression"):
+        folder.split(0.3, 0, "(")
+
+
+# Labels ---------------------------------------------------------------------------------
+
+
+def labelled(root: Path, text: str) -> Folder:
+    (root / "labels.csv").write_bytes(text.encode())
+    return scan(root, labels=root / "labels.csv")
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    return fill(tmp_path / "flat", {".": 3})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\n0.png,x\n1.png,y\n2.png,x\n",
+        '\ufefffile,label\r\n"0.png","x"\r\n1.png,y\r\n2.png,x\r\n',
+        "0,x\n1,y\n2,x\n",
+    ],
+    ids=["plain", "mark, quotes and CRLF", "without endings and header"],
+)
+def test_l02_labels_from_a_table(text: str, flat: Path):
+    folder = labelled(flat, text)
+    assert folder.class_names == ("x", "y")
+    assert dict(zip(folder.names, folder.labels.tolist(), strict=True)) == {
+        "0.png": 0,
+        "2.png": 0,
+        "1.png": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0.png,x\n1.png,y\n", r"1 files of the folder that it does not name.*'2\.png'"),
+        ("0,x\n1,y\n2,x\n9,x\n", "1 files that are not in the folder, such as '9'"),
+        ("0,x\n1,y\n2,x\n2,y\n", "1 files that stand there twice, such as '2'"),
+        ("0,x\n1,\n2,x\n", "a class for each file, found none on line 2, '1'"),
+        ("0,x\n1,NaN\n2,x\n", "a class for each file, found none on line 2"),
+        ("0,x,1\n", "two columns, file and class, found 3 on line 1"),
+    ],
+)
+def test_l01_l02_labels_that_do_not_go_with_the_images(text, message, flat: Path):
+    with pytest.raises(LabelError, match=message):
+        labelled(flat, text)
+    with pytest.raises(LabelError, match="found no regular file"):
+        scan(flat, labels=flat / "nowhere.csv")
+
+
+# Guards ---------------------------------------------------------------------------------
+
+
+def test_l05_a_loss_that_is_no_number_names_the_images(photos: Path, tmp_path: Path):
+    folder = scan(photos)
+    recipe = Recipe(epochs=3, batch_size=4, optimizer="sgd", learning_rate=1e25)
+    with pytest.raises(cnnzoo.TrainingError) as caught:
+        Run(tmp_path / "run").fit(network(), folder, folder, recipe)
+    told = str(caught.value)
+    assert "the loss became no number in batch " in told
+    assert "of epoch 1, at the learning rate 1e+25, on " in told
+    assert ".png" in told
+    assert len(told) <= 1000
+
+
+# Command line ---------------------------------------------------------------------------
+
+
+def test_check(photos: Path, capsys):
+    assert main(["check", str(photos)]) == 0
+    assert "12 images that can be read" in capsys.readouterr().out
+    (photos / "bees" / "odd.gif").write_bytes(BAD["html"]())
+    (photos / "bees" / "a.heic").write_bytes(b"x")
+    assert main(["check", str(photos)]) == 1
+    text = capsys.readouterr().out
+    assert "cannot be read:\n  'bees/odd.gif': content in none of these formats" in text
+    assert "no images by their names" in text
+    assert main(["check", str(photos), "--json"]) == 1
+    (told,) = json.loads(capsys.readouterr().out).values()
+    assert told["skipped"] == [["bees/odd.gif", "content in none of these formats"]]
+    assert told["classes"] == {"ants": 6, "bees": 6}
+
+
+def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path, capsys):
+    (photos / "bees" / "odd.png").write_bytes(BAD["wrong checksum"]())
+    out = tmp_path / "run"
+    asked = ["train", str(photos), "--model", "mlp", "--size", "12", "--epochs", "1"]
+    asked += ["--out", str(out), "--validation", "0.5"]
+    assert main(asked) == 1
+    assert "'bees/odd.png' (" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*asked, "--on-bad", "skip"]) == 0
+    captured = capsys.readouterr()
+    assert "left out 'bees/odd.png': " in captured.err
+    assert "6 images to learn from, 6 held out" in captured.out
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_given_parts_are_used(number: int, tmp_path: Path, capsys):
+    root = tmp_path / "set"
+    fill(root / "train", {"a": 5, "b": 5})
+    for i, part in enumerate(("val", "test")[: 1 + number], start=1):
+        for name in ("a", "b"):
+            (root / part / name).mkdir(parents=True)
+            content = packed(picture(12, 100 * i + ord(name)), "PNG")
+            (root / part / name / "1.png").write_bytes(content)
+    out = str(tmp_path / "run")
+    asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
+    assert main(["train", str(root), *asked]) == 0
+    assert "10 images to learn from, 2 held out" in capsys.readouterr().out
+    assert main(["evaluate", str(root), "--model", out]) == 0
+    assert "of 2 images" in capsys.readouterr().out
+
+
+def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, capsys):
+    out = str(tmp_path / "run")
+    asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
+    assert main(["train", str(photos), *asked, "--validation", "0.5"]) == 0
+    learned = (tmp_path / "run" / "learned.txt").read_text().split()
+    assert len(learned) == 6
+    capsys.readouterr()
+    paths = [str(path) for path in sorted(photos.rglob("*.png"))]
+    assert main(["predict", *paths, "--model", out, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(one["learned"] for one in told) == 6
+    copy = tmp_path / "another name.png"
+    copy.write_bytes(Path(next(o["path"] for o in told if o["learned"])).read_bytes())
+    assert main(["predict", str(copy), "--model", out]) == 0
+    assert capsys.readouterr().out.endswith(" (it learnt this picture)\n")
+
+
+# Arrays ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (np.zeros((2, 8, 8)), r"the shape \(2, 8, 8\)"),
+        (np.full((2, 8, 8, 3), np.nan), "float64 between nan and nan"),
+        (np.full((2, 8, 8, 3), np.inf), "float64 between inf and inf"),
+        (np.full((2, 8, 8, 3), 0.5, "float32"), "float32 between 0.5 and 0.5"),
+        (np.full((2, 8, 8, 3), -1), "int64 between -1 and -1"),
+        (np.full((2, 8, 8, 3), 256), "int64 between 256 and 256"),
+        (np.zeros((2, 8, 8, 3), object), "the type object"),
+    ],
+    ids=str,
+)
+def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
+    with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
+        Images(pixels, None, ())
+    with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
+        probabilities(network(), pixels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ([0, 1, 0], r"the shape \(3,\)"),
+        ([[1, 0], [0, 1]], r"the shape \(2, 2\)"),
+        ([0, -1], "-1 as label 1"),
+        ([0, np.nan], r".*nan.* as label 1"),
+        (["0", "x"], "'0'.* as label 0"),
+        ([0, None], "None as label 1"),
+    ],
+    ids=str,
+)
+def test_l01_l02_l03_labels_that_are_no_numbers_of_classes(labels, found: str):
+    pixels = np.zeros((2, 8, 8, 3), np.uint8)
+    with pytest.raises(
+        LabelError, match=rf"expected 2 numbers of classes, found {found}"
+    ):
+        Images(pixels, np.array(labels), ("a", "b"))
+
+
+# Fuzzing --------------------------------------------------------------------------------
+
+
+def mutants(content: bytes, rng: np.random.Generator) -> bytes:
+    """A few bits flipped, the end cut off, a part repeated, or a number made large."""
+    bad = bytearray(content)
+    way = rng.integers(4)
+    place = int(rng.integers(len(bad)))
+    if way == 0:
+        for _ in range(rng.integers(1, 9)):
+            bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+    elif way == 1:
+        del bad[place:]
+    elif way == 2:
+        bad[place:place] = bad[: rng.integers(1, 60)]
+    else:
+        bad[place : place + 4] = rng.choice([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"])
+    return bytes(bad)
+
+
+def test_damage_of_any_kind_is_an_image_or_an_error(tmp_path: Path):
+    """Every format, flipped and cut: what is read is read alike by everyone."""
+    rng = np.random.default_rng(0)
+    forms = {n: c for n, c in every_form() if n not in ("large.jpg",)}
+    (tmp_path / "a").mkdir()
+    decided: dict[str, bool] = {}
+    for number in range(1500):
+        name, content = list(forms.items())[number % len(forms)]
+        path = tmp_path / "a" / f"{number}{Path(name).suffix}"
+        path.write_bytes(mutants(content, rng))
+        decided[f"a/{path.name}"] = False
+        with suppress(ImageDecodeError):
+            decided[f"a/{path.name}"] = decode(path, (6, 6), 3).shape == (6, 6, 3)
+    folder = scan(tmp_path, depth="pixels", on_bad="skip", complete=False)
+    assert set(folder.names) == {name for name, good in decided.items() if good}
+    assert 200 < len(folder) < 1300

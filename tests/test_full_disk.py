@@ -1,0 +1,85 @@
+"""A disk that is full after so many bytes: what was there stays, bit by bit.
+
+A limit on the size of files stands for it, which every library's writes meet.
+"""
+
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from test_run import RECIPE, assert_equal, last, train
+
+import cnnzoo
+from cnnzoo import files
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.errors import SaveError
+from cnnzoo.train.store import Store
+
+LEVELS = 20
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file can grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def network(seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return cnnzoo.build("lenet_gap", include_preprocessing=True)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+WRITERS: dict[str, Callable[[Path, int], object]] = {
+    "bytes": lambda folder, n: files.write_bytes(folder / "x", bytes([n]) * 50_000),
+    "model.keras": lambda folder, n: cnnzoo.save(network(n), folder / "x.keras"),
+    "weights.h5": lambda folder, n: cnnzoo.save_weights(
+        network(n), folder / "x.weights.h5"
+    ),
+    "safetensors": lambda folder, n: cnnzoo.save_weights(
+        network(n), folder / "x.safetensors"
+    ),
+    "checkpoint": lambda folder, n: Store(folder).write(n, {"x": np.arange(9000)}, {}),
+    "ensemble": lambda folder, n: Ensemble([network(n)]).save(folder),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_was_there_stays(kind: str, tmp_path: Path):
+    write = WRITERS[kind]
+    write(tmp_path, 1)
+    before = contents(tmp_path)
+    largest = max(map(len, before.values()))
+    for level in range(LEVELS):
+        with room(level * largest // LEVELS), pytest.raises(SaveError, match="make room"):
+            write(tmp_path, 2)
+        assert contents(tmp_path) == before
+    write(tmp_path, 2)
+    assert contents(tmp_path) != before
+
+
+def test_a_training_goes_on_when_there_is_room_again(tmp_path: Path):
+    train(tmp_path / "alone")
+    whole = contents(tmp_path / "alone").values()
+    largest = max(map(len, whole))
+    for level in range(LEVELS):
+        with room(level * largest // LEVELS), pytest.raises(SaveError, match="make room"):
+            train(tmp_path / "full", RECIPE)
+    train(tmp_path / "full")
+    assert_equal(last(tmp_path / "full"), last(tmp_path / "alone"))
+    assert not list((tmp_path / "full").rglob(f"{files.TEMPORARY_PREFIX}*"))
