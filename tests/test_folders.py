@@ -6,6 +6,7 @@ The ids are those of the project's list of failures; each row is a test or a par
 import json
 import os
 import socket
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -458,6 +459,21 @@ def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, cap
     copy.write_bytes(Path(next(o["path"] for o in told if o["learned"])).read_bytes())
     assert main(["predict", str(copy), "--model", out]) == 0
     assert capsys.readouterr().out.endswith(" (it learnt this picture)\n")
+
+
+def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys):
+    """Among them is a picture that says that a photograph was not found."""
+    with zipfile.ZipFile(data_folder / "hymenoptera_train.zip") as archive:
+        archive.extractall(tmp_path / "photos")
+    assert main(["check", str(tmp_path / "photos")]) == 0
+    told = capsys.readouterr().out
+    odd = "nearly no other has:\n  'ants/imageNotFound.gif'"
+    assert odd in told
+    assert "245 images that can be read" in told
+    asked = ["--model", "lenet_gap", "--size", "32", "--channels", "3", "--epochs", "1"]
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "photos"), *asked, *out]) == 0
+    assert "220 images to learn from, 25 held out" in capsys.readouterr().out
 
 
 # Arrays ---------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ class Findings:
         hidden: how many names with a leading dot, or of a system's own, were passed over.
         formats: how many images there are of each format.
         sizes: smallest and largest height and width, pixels; None without headers.
+        rare: images of a format that at most one in a hundred has, such as a picture
+            that stands for a missing one.
         misnamed: images whose ending is that of another format; they are read.
         animated: images with more than one frame; the first is read.
         copies: groups of images of equal content; None without checksums.
@@ -32,6 +34,7 @@ class Findings:
     hidden: int = 0
     formats: Mapping[str, int] = field(default_factory=dict)
     sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
+    rare: tuple[str, ...] = ()
     misnamed: tuple[str, ...] = ()
     animated: tuple[str, ...] = ()
     copies: tuple[tuple[str, ...], ...] | None = None
@@ -42,6 +45,7 @@ class Findings:
         return asdict(self)
 
 
+RARE = 0.01  # the share of all images that a rare format has, at most
 NAMED = {  # what formats are called by the endings of files
     "JPEG": (".jpg", ".jpeg", ".jfif"),
     "TIFF": (".tif", ".tiff"),
@@ -49,18 +53,21 @@ NAMED = {  # what formats are called by the endings of files
 }
 
 
-def of_headers(headers: Mapping[str, Header]) -> dict:
-    """What headers, by the names of their files, have to tell; of none, nothing."""
+def of_headers(names: Sequence[str], headers: Sequence[Header]) -> dict:
+    """What the headers of files have to tell; of none, nothing."""
     if not headers:
         return {}
-    heights = [header.height for header in headers.values()]
-    widths = [header.width for header in headers.values()]
-    formats = Counter(header.format for header in headers.values())
+    heights = [header.height for header in headers]
+    widths = [header.width for header in headers]
+    formats = Counter(header.format for header in headers)
+    few = RARE * len(headers)
+    pairs = list(zip(names, headers, strict=True))
     return {
         "formats": dict(formats.most_common()),
         "sizes": ((min(heights), min(widths)), (max(heights), max(widths))),
-        "misnamed": tuple(name for name, h in headers.items() if _misnamed(name, h)),
-        "animated": tuple(name for name, h in headers.items() if h.animated),
+        "rare": tuple(name for name, h in pairs if formats[h.format] <= few),
+        "misnamed": tuple(name for name, h in pairs if _misnamed(name, h)),
+        "animated": tuple(name for name, h in pairs if h.animated),
     }
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from cnnzoo.data import layout
 from cnnzoo.data.findings import Findings, copies, of_headers
+from cnnzoo.data.header import Header
 from cnnzoo.data.splits import groups_of, split_rows
 from cnnzoo.data.survey import Look, survey
 from cnnzoo.data.walk import Found, walk
@@ -35,6 +36,7 @@ class Folder:
         labels: (n,), int64, each an index into `class_names`.
         class_names: the names of the class folders, in text order ("10" before "2").
         findings: what the scan has to tell besides.
+        headers: format and size of each image; None where only names were read.
         checksums: 16 bytes of each image's content; None where they were not asked for.
     """
 
@@ -43,6 +45,7 @@ class Folder:
     labels: np.ndarray
     class_names: tuple[str, ...]
     findings: Findings
+    headers: tuple[Header, ...] | None = None
     checksums: tuple[bytes, ...] | None = None
 
     def __len__(self) -> int:
@@ -55,12 +58,16 @@ class Folder:
 
     def take(self, rows: np.ndarray) -> Folder:
         """Returns the images at `rows`, (k,) integers, of the same classes."""
-        sums = self.checksums
+
+        def taken(values: tuple | None) -> Any:
+            return None if values is None else tuple(values[row] for row in rows)
+
         return replace(
             self,
-            names=tuple(self.names[row] for row in rows),
+            names=taken(self.names),
             labels=self.labels[rows],
-            checksums=None if sums is None else tuple(sums[row] for row in rows),
+            headers=taken(self.headers),
+            checksums=taken(self.checksums),
         )
 
     def split(
@@ -162,6 +169,7 @@ def _folder(
     counts = {name: len(images) for name, images in usable.items()}
     layout.check(root, found, counts, complete=complete)
     names = tuple(name for images in usable.values() for name in images)
+    headers = tuple(looks[name].header for name in names) if looks else None
     sums = tuple(looks[name].checksum for name in names) if checksums else None
     findings = Findings(
         skipped=tuple(bad),
@@ -170,11 +178,11 @@ def _folder(
         hidden=found.hidden,
         copies=copies(names, sums) if sums else None,
         warnings=layout.warnings(counts, len(found.loose)),
-        **of_headers({name: look.header for name, look in looks.items()}),
+        **of_headers(names, headers or ()),
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
-    return Folder(root, names, labels, tuple(counts), findings, sums)
+    return Folder(root, names, labels, tuple(counts), findings, headers, sums)
 
 
 def _walked(root: Path, follow_links: bool) -> Found:

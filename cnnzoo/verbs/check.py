@@ -75,6 +75,8 @@ def _print(folder: Folder) -> None:
     print_pairs(pairs)
     _list("cannot be read", (f"{name!r}: {why}" for name, why in found.skipped))
     _list("links to what is there already", map(repr, found.linked))
+    rare = (f"{name!r}" for name in found.rare)
+    _list("are of a format that nearly no other has", rare)
     _list("are of another format than their names say", map(repr, found.misnamed))
     _list("have several frames, of which the first is read", map(repr, found.animated))
     copies = (" = ".join(map(repr, group)) for group in found.copies or ())
