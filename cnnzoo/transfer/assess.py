@@ -1,0 +1,199 @@
+"""Which of the four cases a data set is, measured: small or large, similar or different.
+
+CS231n's rule (https://cs231n.github.io/transfer-learning) gives no numbers. Here a data
+set is small below 20,000 images, as in BiT's hyper-rule (Kolesnikov et al. 2019,
+https://arxiv.org/abs/1912.11370), and different where an earlier cut of the network
+serves a linear probe significantly better than its last one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.batches import load
+from cnnzoo.data.source import Source, fitted
+from cnnzoo.data.splits import split_rows
+from cnnzoo.errors import DatasetError
+from cnnzoo.nodes import rows_first
+from cnnzoo.transfer import probes
+from cnnzoo.transfer.codes import BATCH, batches, codes, inputs_of, pixels
+from cnnzoo.transfer.cuts import Cut, stage_cuts
+from cnnzoo.transfer.evidence import ALPHA, MIN_GAIN, SMALL, Assessment, Evidence
+from cnnzoo.transfer.twin import random_twin
+
+FEW_A_CLASS = 200  # the median class of a large one has at least as many
+FEW_SHOTS = 10  # images of the rarest class, below which nothing is fine-tuned
+PROBED = 500  # images that are asked
+
+
+def assess(
+    model: keras.Model,
+    source: Source,
+    *,
+    probed: int = PROBED,
+    cuts: Sequence[Cut] | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH,
+) -> Assessment:
+    """Measures which of the four cases a data set is for a network.
+
+    Two forward passes, of the network and of a twin with random weights, and a singular
+    value decomposition a cut. The same seed gives the same assessment.
+
+    Args:
+        model: a functional classifier with trained weights.
+        source: labelled images; all are counted, and some are asked.
+        probed: how many images are asked, at most.
+        cuts: where; None for the ends of the stages.
+        seed: of which images are asked, and of the twin.
+
+    Raises:
+        DatasetError: no labels, fewer than two classes, or a class with one image.
+        UsageError: the model has no place to cut it.
+    """
+    labels = _labels(source)
+    counts = np.unique(labels, return_counts=True)[1]
+    rows = _chosen(labels, source.class_names, probed, seed)
+    asked = source.take(rows)
+    places = list(cuts or stage_cuts(model))
+    seen = _probe(model, places, asked, labels[rows], batch_size)
+    first = next(
+        iter(batches(inputs_of(model, asked, batch_size), len(rows), batch_size))
+    )
+    twin = random_twin(model, first, seed)
+    twins = _probe(twin, places, asked, labels[rows], batch_size, model)
+    table = _table(places, seen, twins, labels[rows])
+    similar = not _is_different(table)
+    small = len(labels) < SMALL or float(np.median(counts)) < FEW_A_CLASS
+    benefit, p_value = _benefit(seen, twins, labels[rows])
+    return Assessment(
+        case=(1 if similar else 3) + (0 if small else 1),
+        cut=_used(table),
+        images=len(labels),
+        smallest_class=int(counts.min()),
+        probed=len(rows),
+        small=small,
+        similar=similar,
+        few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_A_CLASS,
+        table=table,
+        pixels=_of_pixels(model, asked, labels[rows]),
+        benefit=benefit,
+        benefit_p_value=p_value,
+        network=model.name,
+    )
+
+
+@dataclass(frozen=True)
+class _Seen:
+    ridge: probes.Ridge
+    neighbours: float
+
+
+def _probe(
+    model: keras.Model,
+    cuts: Sequence[Cut],
+    source: Source,
+    labels: np.ndarray,
+    batch_size: int,
+    noted: keras.Model | None = None,
+) -> list[_Seen]:
+    """The probes of every cut. `noted` is the model that knows the preprocessing."""
+    names = [cut.name for cut in cuts]
+    found = codes(model, names, source, batch_size, noted=noted)
+    seen = []
+    for name in names:
+        ready = probes.standardised(found[name])
+        answers = probes.nearest(found[name].astype(np.float64), labels)
+        ridge = probes.leave_one_out(ready, labels)
+        seen.append(_Seen(ridge, float(np.mean(answers == labels))))
+    return seen
+
+
+def _table(
+    cuts: Sequence[Cut],
+    seen: Sequence[_Seen],
+    twins: Sequence[_Seen],
+    labels: np.ndarray,
+) -> tuple[Evidence, ...]:
+    right = [one.ridge.answers == labels for one in seen]
+    p_values = probes.holm([probes.mcnemar(one, right[-1]) for one in right[:-1]])
+    return tuple(
+        Evidence(
+            cut=cut,
+            accuracy=one.ridge.accuracy,
+            error=math.sqrt(one.ridge.accuracy * (1 - one.ridge.accuracy) / len(labels)),
+            neighbours=one.neighbours,
+            twin=twin.ridge.accuracy,
+            penalty=one.ridge.penalty,
+            p_value=p_value,
+        )
+        for cut, one, twin, p_value in zip(
+            cuts, seen, twins, [*p_values, 1.0], strict=True
+        )
+    )
+
+
+def _is_different(table: Sequence[Evidence]) -> bool:
+    best = max(table, key=lambda row: row.accuracy)
+    return best.accuracy - table[-1].accuracy >= MIN_GAIN and best.p_value < ALPHA
+
+
+def _used(table: Sequence[Evidence]) -> str:
+    """The deepest cut within a standard error of the best: a choice needs no proof."""
+    best = max(table, key=lambda row: row.accuracy)
+    near = [row for row in table if row.accuracy >= best.accuracy - best.error]
+    return near[-1].cut.name
+
+
+def _benefit(
+    seen: Sequence[_Seen], twins: Sequence[_Seen], labels: np.ndarray
+) -> tuple[float, float]:
+    """The gain over random weights, each at its best cut, and its p-value."""
+    ours, theirs = (
+        max(probed, key=lambda one: one.ridge.accuracy).ridge for probed in (seen, twins)
+    )
+    p_value = probes.mcnemar(ours.answers == labels, theirs.answers == labels)
+    return ours.accuracy - theirs.accuracy, p_value
+
+
+def _of_pixels(model: keras.Model, source: Source, labels: np.ndarray) -> float:
+    if isinstance(source, Images):
+        images = fitted(source, rows_first(model, model.input_shape[1:])).images
+    else:
+        height, width, channels = rows_first(model, model.input_shape[1:])
+        images = load(source, (height, width), channels).images
+    ready = probes.standardised(pixels(images))
+    return probes.leave_one_out(ready, labels).accuracy
+
+
+def _labels(source: Source) -> np.ndarray:
+    """The classes that occur, numbered from 0."""
+    if source.labels is None:
+        raise DatasetError(
+            "a case is measured on labelled images and the data have no labels; give "
+            "class folders or a label column"
+        )
+    present, labels, counts = np.unique(
+        np.asarray(source.labels), return_inverse=True, return_counts=True
+    )
+    if len(present) < 2 or counts.min() < 2:
+        raise DatasetError(
+            f"a case is measured on at least two classes of at least two images; found "
+            f"{len(present)} classes, the smallest of {counts.min()}; add images"
+        )
+    return labels
+
+
+def _chosen(
+    labels: np.ndarray, names: Sequence[str], probed: int, seed: int
+) -> np.ndarray:
+    """Some rows, each class with its share."""
+    if len(labels) <= probed:
+        return np.arange(len(labels))
+    return split_rows(labels, names, probed, seed)[1]

@@ -1,0 +1,134 @@
+"""What an assessment has found: the case, and the evidence for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from cnnzoo.transfer.cuts import Cut
+
+SMALL = 20_000  # images, below which a data set is small
+MIN_GAIN = 0.02  # that an earlier cut must gain for a data set to be different
+ALPHA = 0.05
+NAMES = {
+    1: "small and similar",
+    2: "large and similar",
+    3: "small and different",
+    4: "large and different",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one cut is worth.
+
+    Attributes:
+        cut: where it is.
+        accuracy: of the leave-one-out ridge probe, 0 to 1.
+        error: one standard error of it.
+        neighbours: accuracy of the five nearest images.
+        twin: accuracy of the same probe on a twin with random weights.
+        penalty: the probe's.
+        p_value: of the gain over the last cut, exact, corrected for the number of cuts.
+    """
+
+    cut: Cut
+    accuracy: float
+    error: float
+    neighbours: float
+    twin: float
+    penalty: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The case of a data set for a network, and why.
+
+    Attributes:
+        case: 1 to 4.
+        cut: where a small data set's classifier is best put: the deepest cut within one
+            standard error of the best.
+        images: how many there are.
+        smallest_class: how many the rarest class has.
+        probed: how many images were asked.
+        small: whether the data set is.
+        similar: whether no earlier cut is significantly better than the last.
+        few_shots: whether there is too little to fine-tune anything.
+        table: a row a cut, shallow to deep.
+        pixels: accuracy of the probe on the images alone.
+        benefit: what the weights gain over random ones at their best cuts, -1 to 1.
+        benefit_p_value: that this is by chance.
+        network: the model's name.
+    """
+
+    case: int
+    cut: str
+    images: int
+    smallest_class: int
+    probed: int
+    small: bool
+    similar: bool
+    few_shots: bool
+    table: tuple[Evidence, ...]
+    pixels: float
+    benefit: float
+    benefit_p_value: float
+    network: str
+
+    @property
+    def weights_help(self) -> bool:
+        """Whether the weights are significantly better than random ones."""
+        return self.benefit > 0 and self.benefit_p_value < ALPHA
+
+    @property
+    def margin(self) -> float:
+        """What the best cut gains over the last one beyond what makes it different."""
+        return (
+            max(row.accuracy for row in self.table) - self.table[-1].accuracy - MIN_GAIN
+        )
+
+    def to_json(self) -> dict:
+        """As JSON has it."""
+        return asdict(self)
+
+    def explain(self) -> str:
+        """The evidence as a table, the decision, and what would change it."""
+        lines = [
+            f"{self.images:,} images, {self.smallest_class:,} of the rarest class: "
+            f"{'small' if self.small else 'large'} (below {SMALL:,} is small)",
+            f"{'cut':24} {'numbers':>8} {'accuracy':>13} {'5-NN':>6} {'random':>7} "
+            f"{'p':>6}",
+        ]
+        lines += [
+            f"{row.cut.name:24} {row.cut.pooled:8,} "
+            f"{100 * row.accuracy:6.1f} ±{100 * row.error:4.1f} % "
+            f"{100 * row.neighbours:5.1f} % {100 * row.twin:5.1f} % {row.p_value:6.2g}"
+            f"{'  <- used' if row.cut.name == self.cut else ''}"
+            for row in self.table
+        ]
+        return "\n".join([*lines, *self._decision()])
+
+    def _decision(self) -> list[str]:
+        best = max(self.table, key=lambda row: row.accuracy)
+        last = self.table[-1]
+        gain = 100 * (best.accuracy - last.accuracy)
+        verdict = "not shown to be different" if self.similar else "different"
+        lines = [
+            f"pixels alone {100 * self.pixels:.1f} %; {best.cut.name} gains {gain:.1f} "
+            f"points over {last.cut.name}, p = {best.p_value:.2g}: {verdict}",
+            f"the weights gain {100 * self.benefit:.1f} points over random ones, "
+            f"p = {self.benefit_p_value:.2g}",
+        ]
+        if not self.weights_help:
+            lines.append(
+                "warning: these weights show no advantage over random ones on this task"
+            )
+        other = self.case + (1 if self.small else -1)
+        bound = f"with {SMALL:,} images" if self.small else f"below {SMALL:,} images"
+        lines.append(f"case {self.case}, {NAMES[self.case]}: cut at {self.cut}")
+        lines.append(
+            f"{bound} it would be case {other}; the similarity would change if the gain "
+            f"{'rose above' if self.similar else 'fell below'} {100 * MIN_GAIN:.0f} "
+            f"points with p below {ALPHA}"
+        )
+        return lines

@@ -1,0 +1,55 @@
+"""A twin of a network with random weights: what its shape alone is worth."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+from keras import layers
+
+NORMS = (layers.BatchNormalization,)
+
+
+def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Model:
+    """The same graph with weights drawn anew, and BN statistics of one batch.
+
+    Keras's own random state is neither used nor changed.
+
+    Args:
+        images: (b, ...) as the model takes them, to measure the statistics on.
+    """
+    twin = keras.models.clone_model(model, clone_function=_without_draws)
+    rng = np.random.default_rng(seed)
+    for old, new in zip(model.weights, twin.weights, strict=True):
+        new.assign(_drawn(old, rng))
+    for layer in _norms(twin):
+        layer.momentum = 0.0  # so that one batch decides
+    twin(images, training=True)
+    return twin
+
+
+def _without_draws(layer: keras.Layer) -> keras.Layer:
+    """A layer that draws nothing when it is made: its weights are assigned later."""
+    config = layer.get_config()
+    if isinstance(layer, layers.Dropout | layers.SpatialDropout2D):
+        config |= {"rate": 0.0, "seed": 0}
+    for name in config:
+        if name.endswith("_initializer"):
+            config[name] = "zeros"
+    return type(layer).from_config(config)
+
+
+def _drawn(weight: keras.Variable, rng: np.random.Generator) -> np.ndarray:
+    """He's normal draw for kernels; scales and variances 1; what else there is, as it was
+    when a layer is made: 0, or a quarter for the slopes of PReLU."""
+    shape = tuple(weight.shape)
+    if weight.name.endswith("kernel") and len(shape) > 1:
+        inputs = math.prod(shape[:-1])
+        return rng.normal(0, math.sqrt(2 / inputs), shape).astype(np.float32)
+    start = {"gamma": 1.0, "moving_variance": 1.0, "alpha": 0.25}
+    return np.full(shape, start.get(weight.name, 0.0), np.float32)
+
+
+def _norms(model: keras.Model) -> list:
+    return [layer for layer in model.layers if isinstance(layer, NORMS)]

@@ -1,0 +1,87 @@
+"""Closed-form probes, held against doing it the long way."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn.linear_model import Ridge as Sklearn
+from sklearn.neighbors import KNeighborsClassifier
+
+from cnnzoo.transfer import probes
+
+
+def problem(count: int = 40, width: int = 12, classes: int = 3, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    codes = rng.normal(size=(count, width)) + np.eye(classes, width)[labels]
+    return codes, labels
+
+
+@pytest.mark.parametrize("width", [5, 60], ids=["narrow", "wider than images"])
+def test_leave_one_out_is_exact(width: int):
+    """Every image left out in turn, and the rest fitted anew."""
+    codes, labels = problem(width=width)
+    codes = probes.standardised(codes)
+    found = probes.leave_one_out(codes, labels)
+    targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
+    best = 0.0
+    for penalty in probes.LAMBDAS:
+        answers, scores = [], []
+        for row in range(len(labels)):
+            rest = np.arange(len(labels)) != row
+            fit = Sklearn(alpha=penalty).fit(codes[rest], targets[rest])
+            scores.append(fit.predict(codes[row : row + 1])[0])
+            answers.append(int(np.argmax(scores[-1])))
+        accuracy = float(np.mean(np.array(answers) == labels))
+        if accuracy > best:
+            best, expected, kept = accuracy, answers, penalty
+    assert found.accuracy == pytest.approx(best, abs=1e-10)
+    assert found.penalty == kept
+    np.testing.assert_array_equal(found.answers, expected)
+
+
+def test_the_residuals_are_those_of_refits():
+    codes, labels = problem(width=60)
+    codes = probes.standardised(codes)
+    targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
+    found = probes.scores(codes, labels, 0.7)
+    for row in range(len(labels)):
+        rest = np.arange(len(labels)) != row
+        fit = Sklearn(alpha=0.7, tol=1e-12).fit(codes[rest], targets[rest])
+        np.testing.assert_allclose(
+            found[row], fit.predict(codes[row : row + 1])[0], atol=1e-10
+        )
+
+
+def test_the_solution_is_the_ridge_regression():
+    codes, labels = problem()
+    weights, offsets = probes.solved(codes, labels, 3, 2.5)
+    targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
+    fit = Sklearn(alpha=2.5).fit(codes, targets)
+    np.testing.assert_allclose(codes @ weights + offsets, fit.predict(codes), atol=1e-10)
+
+
+def test_neighbours_are_those_of_scikit_learn():
+    codes, labels = problem(count=90, classes=2)
+    found = probes.nearest(codes, labels)
+    expected = []
+    for row in range(len(labels)):
+        rest = np.arange(len(labels)) != row
+        fit = KNeighborsClassifier(5, metric="cosine").fit(codes[rest], labels[rest])
+        expected.append(fit.predict(codes[row : row + 1])[0])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_mcnemar_and_holm():
+    one = np.array([True] * 9 + [False] * 11)
+    other = np.array([False] * 8 + [True] * 2 + [False] * 10)
+    assert probes.mcnemar(one, other) == pytest.approx(binomtest(8, 9).pvalue)
+    assert probes.mcnemar(one, one) == 1
+    assert probes.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert probes.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+
+
+def test_codes_of_one_value_do_no_harm():
+    codes, labels = problem()
+    codes[:, 3] = 7
+    assert np.isfinite(probes.standardised(codes)).all()
+    assert probes.leave_one_out(probes.standardised(codes), labels).accuracy > 0.3

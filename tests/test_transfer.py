@@ -1,0 +1,302 @@
+"""Cuts, freezing and the assessment, on networks of the catalog and of Keras."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo import transfer
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.transfer import codes, twin
+from cnnzoo.transfer.cuts import front, stage_cuts, tail
+from cnnzoo.zoo import sketch
+
+RNG = np.random.default_rng(0)
+
+
+def digits(count: int, size: int = 28) -> Images:
+    whole = load_embedded("train").take(np.arange(count))
+    return whole
+
+
+# Cuts -----------------------------------------------------------------------------------
+
+
+def test_cuts_of_vgg16_are_those_of_the_table():
+    """The ends of the five blocks: 13 % of the MACs, 1.61 MB in float16, and so on."""
+    model = sketch("vgg16")
+    ends = stage_cuts(model)
+    shapes = [cut.shape for cut in ends]
+    assert shapes == [
+        (112, 112, 64),
+        (56, 56, 128),
+        (28, 28, 256),
+        (14, 14, 512),
+        (7, 7, 512),
+    ]
+    assert [cut.shape for cut in transfer.cuts(model)][-2:] == [(4096,), (4096,)]
+    whole = 15_346_630_656
+    shares = [round(100 * (cut.macs or 0) / whole) for cut in ends[:5]]
+    assert shares == [13, 31, 61, 91, 100]
+    megabytes = [round((cut.bytes or 0) / 1e6, 2) for cut in ends[:5]]
+    assert megabytes == [1.61, 0.8, 0.4, 0.2, 0.05]
+    assert [cut.pooled for cut in ends[:2]] == [256, 512]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "inception_v1", "small_resnet", "xception"])
+def test_every_cut_makes_two_models_that_are_the_whole(name: str):
+    side = max(64, cnnzoo.model_info(name).min_size)
+    channels = cnnzoo.model_info(name).input_shape[2]
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build(name, input_shape=(side, side, channels), classes=7)
+    images = RNG.normal(size=(2, side, side, channels)).astype("float32")
+    expected = model.predict(images, verbose=0)
+    places = stage_cuts(model)
+    assert len(places) >= 3
+    for cut in places:
+        seen = front(model, [cut.name]).predict(images, verbose=0)
+        seen = seen[0] if isinstance(seen, list) else seen
+        assert seen.shape[1:] == cut.shape
+        rest = tail(model, cut.name)
+        np.testing.assert_allclose(rest.predict(seen, verbose=0), expected, atol=1e-6)
+
+
+def test_no_cut_lies_within_a_branch():
+    names = {cut.name for cut in transfer.cuts(sketch("resnet18"))}
+    every = [layer.name for layer in sketch("resnet18").layers]
+    assert names < set(every)
+    inner = next(n for n in every if n.startswith("stage2") and n not in names)
+    with pytest.raises(cnnzoo.UsageError, match="unknown cut of resnet18"):
+        tail(sketch("resnet18"), inner)
+
+
+def test_a_network_of_keras_has_cuts():
+    model = keras.applications.MobileNet(
+        weights=None, input_shape=(64, 64, 3), alpha=0.25
+    )
+    places = stage_cuts(model)
+    assert [cut.shape[:2] for cut in places if len(cut.shape) == 3][-1] == (1, 1)
+    assert len(places) >= 5
+
+
+# Freezing -------------------------------------------------------------------------------
+
+
+def norms(until: str | None, **options) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8, 8, 3))
+    x = inputs
+    for stage in (1, 2):
+        x = keras.layers.Conv2D(4, 3, padding="same", name=f"conv{stage}")(x)
+        x = keras.layers.BatchNormalization(name=f"bn{stage}")(x)
+        x = keras.layers.ReLU(name=f"relu{stage}")(x)
+        x = keras.layers.Dropout(0.5, name=f"drop{stage}")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="answer")(x))
+
+
+def trained(model: keras.Model) -> None:
+    images = RNG.normal(3, 2, (64, 8, 8, 3)).astype("float32")
+    model.fit(images, np.arange(64) % 3, epochs=2, verbose=0)
+
+
+@pytest.mark.parametrize("accelerated", [False, True])
+@pytest.mark.parametrize("when", ["before compile", "after compile", "after fit"])
+def test_what_is_frozen_stays_bit_by_bit(when: str, accelerated: bool):
+    model = norms("relu1")
+    if accelerated:
+        cnnzoo.accelerate(model)
+    if when != "before compile":
+        model.compile("adam", "sparse_categorical_crossentropy")
+    if when == "after fit":
+        trained(model)
+    report = transfer.freeze(model, until="relu1")
+    if when == "before compile":
+        model.compile("adam", "sparse_categorical_crossentropy")
+    before = {w.path: w.numpy().copy() for w in model.weights}
+    trained(model)
+    transfer.check_frozen(report, model)
+    changed = {w.path for w in model.weights if (w.numpy() != before[w.path]).any()}
+    assert not {path for path in changed if path.split("/")[0] in ("conv1", "bn1")}
+    assert {path.split("/")[0] for path in changed} >= {"conv2", "bn2", "answer"}
+    assert report.frozen == ("conv1", "bn1")
+    assert len(report.hashes) == 6
+    assert "frozen up to relu1: 2 layers" in str(report)
+
+
+def test_a_frozen_weight_that_changed_is_found():
+    model = norms("relu1")
+    report = transfer.freeze(model, until="relu1")
+    model.get_layer("conv1").bias.assign(np.ones(4))
+    with pytest.raises(cnnzoo.TrainingError, match=r"1 frozen weights.*conv1/bias"):
+        transfer.check_frozen(report, model)
+
+
+@pytest.mark.parametrize("accelerated", [False, True])
+def test_norms_that_learn_scales_and_keep_statistics(accelerated: bool):
+    model = norms("relu1")
+    if accelerated:
+        cnnzoo.accelerate(model)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    report = transfer.freeze(model, until="relu1", norm="affine")
+    layer = model.get_layer("bn1")
+    before = [w.numpy().copy() for w in layer.weights]
+    trained(model)
+    transfer.check_frozen(report, model)
+    gamma, beta, mean, variance = [w.numpy() for w in layer.weights]
+    assert (gamma != before[0]).any()
+    assert (beta != before[1]).any()
+    np.testing.assert_array_equal(mean, before[2])
+    np.testing.assert_array_equal(variance, before[3])
+    assert "bn1/moving_mean" in report.hashes
+
+
+def test_statistics_may_be_estimated_anew():
+    model = norms("relu1")
+    model.compile("adam", "sparse_categorical_crossentropy")
+    report = transfer.freeze(model, until="relu1", norm="train")
+    layer = model.get_layer("bn1")
+    before = layer.moving_mean.numpy().copy()
+    trained(model)
+    transfer.check_frozen(report, model)
+    assert (layer.moving_mean.numpy() != before).any()
+
+
+def test_dropout_is_off_in_the_frozen_part_and_on_again():
+    model = norms("drop1")
+    images = np.ones((2, 8, 8, 3), "float32")
+    seen = front(model, ["drop1"])
+    transfer.freeze(model, until="drop1")
+    np.testing.assert_array_equal(seen(images, training=True), seen(images))
+    transfer.unfreeze(model)
+    assert np.abs(seen(images, training=True) - seen(images)).max() > 0
+    assert "call" not in vars(model.get_layer("drop1"))
+    assert all(layer.trainable for layer in model.layers)
+
+
+def test_what_is_saved_is_stock(tmp_path):
+    model = norms("drop1")
+    transfer.freeze(model, until="drop1", norm="affine")
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    images = RNG.normal(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0), model.predict(images, verbose=0), rtol=1e-6
+    )
+
+
+def test_what_cannot_be_frozen():
+    model = norms("relu1")
+    with pytest.raises(cnnzoo.UsageError, match=r"unknown layer 'relu3'.*'relu"):
+        transfer.freeze(model, until="relu3")
+    with pytest.raises(cnnzoo.UsageError, match="mode of batch normalisation 'affin'"):
+        transfer.freeze(model, until="relu1", norm="affin")  # pyright: ignore
+
+
+# The assessment -------------------------------------------------------------------------
+
+
+def gratings(count: int, seed: int = 0, classes: int = 8, size: int = 28) -> Images:
+    """Stripes of an orientation, which is the class, with a phase of their own."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    rows, columns = np.mgrid[:size, :size]
+    angles = (np.pi * labels / classes)[:, None, None]
+    phases = rng.uniform(0, 2 * np.pi, (count, 1, 1))
+    waves = np.sin(0.7 * (rows * np.sin(angles) + columns * np.cos(angles)) + phases)
+    noise = rng.normal(0, 2, waves.shape)
+    pixels = np.clip(127 + 60 * (waves + noise), 0, 255).astype(np.uint8)
+    return Images(pixels[..., None], labels, tuple("abcdefgh"[:classes]))
+
+
+@pytest.fixture(scope="module")
+def reader() -> keras.Model:
+    """A network that reads digits 0 to 4."""
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build("lenet_gap", classes=5, include_preprocessing=True)
+    whole = load_embedded("train")
+    few = whole.take(np.flatnonzero(np.asarray(whole.labels) < 5))
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(few.images, few.labels, epochs=4, batch_size=32, verbose=0)
+    return model
+
+
+def test_where_the_last_maps_have_lost_the_task_it_is_a_different_one(reader):
+    """Of the stripes that the second stage sees, the third lets one channel through."""
+    forgetful = keras.models.clone_model(reader)
+    forgetful.set_weights(reader.get_weights())
+    kernel = forgetful.get_layer("stage3_conv").kernel
+    kernel.assign(kernel.numpy() * (np.arange(120) == 5))
+    found = transfer.assess(forgetful, gratings(300))
+    assert found.case == 3
+    assert not found.similar
+    assert found.small
+    assert not found.few_shots
+    assert found.weights_help
+    assert found.cut == "stage2_pool"
+    assert found.table[1].p_value < 1e-6
+    assert found == transfer.assess(forgetful, gratings(300))
+    assert "different" in found.explain()
+
+
+def test_other_digits_are_a_similar_task(reader):
+    whole = load_embedded("train")
+    rows = np.flatnonzero(np.asarray(whole.labels) >= 5)[:300]
+    found = transfer.assess(reader, whole.take(rows))
+    assert found.case == 1
+    assert found.images == 300
+    told = json.loads(json.dumps(found.to_json()))
+    assert told["case"] == 1
+    assert len(told["table"]) == len(found.table)
+    text = found.explain()
+    assert "case 1, small and similar: cut at stage3_conv_act" in text
+    assert "with 20,000 images it would be case 2" in text
+
+
+def test_the_twin_has_other_weights_and_leaves_keras_alone(reader):
+    keras.utils.set_random_seed(7)
+    expected = keras.random.normal((3,))
+    keras.utils.set_random_seed(7)
+    images = RNG.uniform(0, 255, (8, 28, 28, 1)).astype("float32")
+    one, same, other = (twin.random_twin(reader, images, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(keras.random.normal((3,)), expected)
+    for a, b in zip(one.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.abs(one.get_weights()[0] - other.get_weights()[0]).max() > 0
+    assert reader.count_params() == one.count_params()
+
+
+def test_the_twin_of_a_network_with_norms_knows_its_images():
+    model = norms("relu1")
+    images = RNG.normal(5, 3, (64, 8, 8, 3)).astype("float32")
+    made = twin.random_twin(model, images, 0)
+    seen = keras.Model(made.inputs, made.get_layer("conv1").output).predict(images)
+    np.testing.assert_allclose(
+        made.get_layer("bn1").moving_mean.numpy(), seen.mean((0, 1, 2)), rtol=1e-4
+    )
+
+
+def test_pooling_is_the_means_of_quarters():
+    maps = np.arange(2 * 5 * 4 * 3, dtype="float32").reshape(2, 5, 4, 3)
+    found = codes.pooled(maps)
+    assert found.shape == (2, 12)
+    np.testing.assert_allclose(found[:, :3], maps[:, :3, :2].mean((1, 2)))
+    np.testing.assert_allclose(found[:, 9:], maps[:, 3:, 2:].mean((1, 2)))
+    assert codes.pooled(maps[:, :1, :1]).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "the data have no labels"),
+        (np.zeros(20, int), "found 1 classes"),
+        (np.arange(20) // 19, "the smallest of 1"),
+    ],
+)
+def test_what_cannot_be_assessed(labels, message: str, reader):
+    data = Images(np.zeros((20, 28, 28, 1), np.uint8), labels, ("a", "b"))
+    with pytest.raises(cnnzoo.DatasetError, match=message):
+        transfer.assess(reader, data)
