@@ -107,7 +107,8 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
     epochs = len(history["val_loss"])
     if saved is None or epochs < card["recipe"]["epochs"]:
         raise SystemExit(f"this training is not over: {epochs} epochs")
-    seconds = saved.state["seconds"]
+    hours, cpu_hours = (seconds / 3600 for seconds in saved.state["seconds"])
+    threads = card["begun"]["threads"]
     learned = card["data"]["train"]["images"]
     return (
         model,
@@ -121,8 +122,9 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
             "begun": card["begun"],
             "epochs": epochs,
             "best_epoch": int(np.argmin(history["val_loss"])) + 1,
-            "hours": round(seconds / 3600, 2),
-            "images_per_second": round(epochs * learned / seconds),
+            "hours": round(hours, 2),
+            "hours_of_all_threads": round(cpu_hours / threads, 2),
+            "images_per_second": round(epochs * learned / (3600 * cpu_hours / threads)),
             "validation": figures(evaluate(model, held_out)),
             "test": figures(evaluate(model, tested(plan.data))) if data.tested else None,
             "data_source": data.source,

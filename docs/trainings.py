@@ -110,7 +110,7 @@ def _row(told: dict) -> tuple:
         told["seed"],
         told["epochs"],
         told["best_epoch"],
-        f"{told['hours']:.2f}",
+        f"{told['hours_of_all_threads']:.2f}",
         told["images_per_second"],
         _error(told["validation"]),
         _error(told["test"]) if told["test"] else "not opened",
@@ -129,7 +129,10 @@ def _machine(trainings: list[dict]) -> str:
     threads = sorted({str(told["begun"]["threads"]) for told in trainings})
     device = sorted({told["begun"]["device"].upper() for told in trainings})
     machine = f"{' or '.join(threads)} threads of a {' or '.join(device)}"
-    return f"Hours and images a second are those of {machine}. "
+    return (
+        f"Hours and images a second are those of {machine}, by the CPU time that the "
+        "training took, since others used the machine, too. "
+    )
 
 
 def _commands(trainings: list[dict]) -> str:

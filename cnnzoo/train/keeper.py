@@ -21,6 +21,8 @@ class Keeper:
         stopped: whether it had enough there.
         rejected: checkpoints that were damaged, each with the reason.
         seconds: that the training has taken, in all processes.
+        cpu_seconds: of all their threads together, which others on the machine do not
+            make longer.
     """
 
     def __init__(
@@ -44,13 +46,18 @@ class Keeper:
         self._signals = signals
         self._steps = steps
         self._save_seconds = save_seconds
-        self._before = 0.0  # seconds of earlier processes
-        self._began = self._saved_at = time.monotonic()
+        self._before = (0.0, 0.0)  # seconds of earlier processes, and of their CPU
+        self._began = (time.monotonic(), time.process_time())
+        self._saved_at = time.monotonic()
         self._saved: Position | None = None
 
     @property
     def seconds(self) -> float:
-        return self._before + time.monotonic() - self._began
+        return self._before[0] + time.monotonic() - self._began[0]
+
+    @property
+    def cpu_seconds(self) -> float:
+        return self._before[1] + time.process_time() - self._began[1]
 
     def restore(self) -> None:
         """Puts the training back to the newest checkpoint, if there is one.
@@ -65,7 +72,7 @@ class Keeper:
         self._training.put(snapshot, self._store.folder / saved.name)
         self.position = self._saved = Position(**saved.state["position"])
         self.stopped = saved.state["stopped"]
-        self._before = saved.state["seconds"]
+        self._before = tuple(saved.state["seconds"])
         self.rejected = saved.rejected
 
     def reached(self, position: Position) -> None:
@@ -92,7 +99,7 @@ class Keeper:
             state = {
                 "position": asdict(self.position),
                 "stopped": self.stopped,
-                "seconds": self.seconds,
+                "seconds": [self.seconds, self.cpu_seconds],
                 "callbacks": snapshot.callbacks,
             }
             # An epoch that is over and one that is judged, too, are two positions.
