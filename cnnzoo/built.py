@@ -20,6 +20,7 @@ GRAPH_OPTIONS = (  # the arguments of `build` that decide what is drawn
     "dropout",
     "activation",
     "weight_decay",
+    "cut",
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import keras
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv
+from cnnzoo.blocks import Conv, channel_axis
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.pools import avg_pool
 from cnnzoo.spec import Activation, Spec
@@ -56,6 +56,34 @@ def pooled_head(
     if not hidden:
         x = conv.drop(x, name="head_dropout")
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
+
+
+def quarters_head(
+    x: KerasTensor, units: int, activation: Activation, *, conv: Conv
+) -> KerasTensor:
+    """The classifier on the means of a map's quarters; on a vector, alone."""
+    if len(x.shape) == 4:
+        x = quarters(x, name="head")
+    return classify(x, units, activation, conv=conv)
+
+
+def quarters(x: KerasTensor, *, name: str) -> KerasTensor:
+    """(b, h, w, c) to (b, 4 c), where h and w are at least 2; an open size to (b, c).
+
+    The quarters of an odd side share its middle.
+    """
+    axis = channel_axis()
+    sides = [side for i, side in enumerate(x.shape[1:], 1) if i != axis % 4]
+    if None in sides:
+        return layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
+    pool, strides = zip(*(window(side) for side in sides), strict=True)
+    x = layers.AveragePooling2D(pool, strides, name=f"{name}_pool")(x)
+    return layers.Flatten(name=f"{name}_flatten")(x)
+
+
+def window(side: int) -> tuple[int, int]:
+    """Size and step of a window that fits twice along a side, or once where it is 1."""
+    return (side + 1) // 2, max(1, side // 2)
 
 
 def classifiers(

@@ -18,6 +18,7 @@ from cnnzoo.fast import accelerate
 from cnnzoo.heads import aux_inputs, classifiers
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Activation, Preprocess, Spec
+from cnnzoo.truncated import truncated
 from cnnzoo.weights.load import load_weights
 
 FEATURES = "features"  # the seam: in every model, the layer between trunk and head
@@ -53,6 +54,7 @@ def build(
     kernel_initializer: str | keras.Initializer | None = None,
     weight_decay: float | None = None,
     class_names: Sequence[str] | None = None,
+    cut: str | None = None,
     **options: object,
 ) -> keras.Model:
     """Builds a network of the catalog, or one of your own.
@@ -81,6 +83,8 @@ def build(
             which an activation with negative values can see.
         kernel_initializer: in place of the paper's.
         class_names: one a class, in the order of the outputs; `save` keeps them.
+        cut: a layer of the trunk that all paths go through; the network ends there, and
+            its classifier stands on the means of the map's quarters.
         weight_decay: L2 penalty on every convolution and dense kernel, as
             `keras.regularizers.L2` takes it: half of what papers call weight decay.
         **options: the family's own, such as LeNet5's `subsampling`.
@@ -110,6 +114,8 @@ def build(
         dropout=dropout,
         weight_decay=weight_decay,
     )
+    if cut is not None:
+        spec = truncated(spec, cut)
     conv = _conv(spec.conv, activation, kernel_initializer, weight_decay, dropout)
     images = _images(spec, input_shape, input_tensor)
     sizes.check(spec, images)
@@ -147,6 +153,7 @@ def build(
         "dropout": dropout,
         "activation": activation,
         "weight_decay": weight_decay,
+        "cut": cut,
         **options,
     }
     built.cnnzoo = Built(

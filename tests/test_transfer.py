@@ -284,8 +284,37 @@ def test_pooling_is_the_means_of_quarters():
     found = codes.pooled(maps)
     assert found.shape == (2, 12)
     np.testing.assert_allclose(found[:, :3], maps[:, :3, :2].mean((1, 2)))
-    np.testing.assert_allclose(found[:, 9:], maps[:, 3:, 2:].mean((1, 2)))
+    np.testing.assert_allclose(found[:, 9:], maps[:, 2:, 2:].mean((1, 2)))
     assert codes.pooled(maps[:, :1, :1]).shape == (2, 3)
+
+
+@pytest.mark.parametrize("cut", ["stage1_pool", "stage3_conv_act"])
+def test_a_network_that_ends_at_a_cut(cut: str, tmp_path):
+    """Its classifier sees the codes of the probe; it is saved and loaded as any other."""
+    keras.utils.set_random_seed(0)
+    whole = cnnzoo.build("lenet_gap", input_shape=(33, 30, 1))
+    model = cnnzoo.build("lenet_gap", input_shape=(33, 30, 1), classes=3, cut=cut)
+    for layer in model.layers:
+        if layer.name.startswith("stage"):
+            layer.set_weights(whole.get_layer(layer.name).get_weights())
+    images = Images(RNG.integers(0, 256, (5, 33, 30, 1)).astype("uint8"), None, ())
+    expected = codes.codes(whole, [cut], images)[cut]
+    dense = model.get_layer("predictions")
+    seen = keras.Model(model.inputs[0], dense.input)
+    scaled = cnnzoo.preprocess_input(images.images, model.cnnzoo.preprocessing)
+    np.testing.assert_allclose(seen.predict(scaled, verbose=0), expected, rtol=1e-5)
+    names = [layer.name for layer in model.layers]
+    assert names[-4:] == ["features", "head_pool", "head_flatten", "predictions"]
+    cnnzoo.save(model, tmp_path / "m.keras")
+    loaded = cnnzoo.load(tmp_path / "m.keras")
+    np.testing.assert_allclose(loaded(scaled), model(scaled), rtol=1e-6)
+
+
+def test_cuts_that_cannot_be():
+    with pytest.raises(cnnzoo.UsageError, match="unknown cut of lenet_gap 'stage9'"):
+        cnnzoo.build("lenet_gap", cut="stage9")
+    with pytest.raises(cnnzoo.UsageError, match="auxiliary classifiers and for the cut"):
+        cnnzoo.build("inception_v1", cut="stage2_pool", aux_heads=True)
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ import numpy as np
 from cnnzoo.built import Built
 from cnnzoo.data.batches import own_errors
 from cnnzoo.data.source import Source, feed
+from cnnzoo.heads import window
 from cnnzoo.nodes import channels_first, rows_first
-from cnnzoo.transfer.cuts import GRID, front
+from cnnzoo.transfer.cuts import front
 
 BATCH = 32
 PIXELS = 16  # the side that raw images are shrunk to for a probe of pixels alone
@@ -73,17 +74,18 @@ def rows_last(model: keras.Model, output: np.ndarray) -> np.ndarray:
 
 
 def pooled(output: np.ndarray) -> np.ndarray:
-    """(b, h, w, c) maps as the means of their quarters, (b, 4 c); vectors as they are."""
+    """(b, h, w, c) maps as the means of their quarters, (b, 4 c); vectors as they are.
+
+    It is what the head of `cnnzoo.build(..., cut=)` sees.
+    """
     output = np.asarray(output, np.float32)
     if output.ndim == 2:
         return output
-    rows, columns = (
-        np.array_split(np.arange(side), min(GRID, side)) for side in output.shape[1:3]
-    )
+    (height, down), (width, right) = map(window, output.shape[1:3])
     means = [
-        output[:, row[0] : row[-1] + 1, column[0] : column[-1] + 1].mean((1, 2))
-        for row in rows
-        for column in columns
+        output[:, top : top + height, left : left + width].mean((1, 2))
+        for top in range(0, output.shape[1] - height + 1, down)
+        for left in range(0, output.shape[2] - width + 1, right)
     ]
     return np.concatenate(means, 1)
 
