@@ -5,6 +5,7 @@ Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
 """
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -108,12 +109,6 @@ def _add_train(verbs) -> None:
         "has in val/ beside train/",
     )
     train.add_argument(
-        "--group-by",
-        metavar="PATTERN",
-        help="images in whose names this regular expression finds the same text stay in "
-        "one part",
-    )
-    train.add_argument(
         "--allow-copies",
         action="store_true",
         help="go on where images of train/ are in val/, too",
@@ -177,6 +172,12 @@ def _add_training(verb) -> None:
         help="random changes, such as rotation_range=10 zoom_range=0.9,1.2 "
         "horizontal_flip; the names are those of cnnzoo.data.augment.Augment",
     )
+    verb.add_argument(
+        "--group-by",
+        metavar="PATTERN",
+        help="images in whose names this regular expression finds the same text stay in "
+        "one part",
+    )
     verb.add_argument("--download", action="store_true", help="fetch all of MNIST")
     _add_folder(verb)
     _add_on_bad(verb)
@@ -238,6 +239,9 @@ def _part(text: str) -> float | int:
     return int(text) if text.isdecimal() else float(text)
 
 
+_part.__name__ = "share or number of images"  # argparse names it where `text` is none
+
+
 def _seed(text: str) -> int:
     seed = int(text)
     if not 0 <= seed < 2**32:
@@ -254,6 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # this process is ours
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for stream in (sys.stdout, sys.stderr):  # names of files can be in no encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     code = 0
     try:
         with warnings.catch_warnings():

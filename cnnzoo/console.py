@@ -70,20 +70,22 @@ def print_json(content: object) -> None:
 
 def tell_left_out(*sources) -> None:
     """Says on stderr which files of folders are not used, and what looks wrong there."""
-    for source in sources:
-        found = getattr(source, "findings", None)
-        if found is None:
-            continue
+    every = (getattr(source, "findings", None) for source in sources)
+    for found in {id(one): one for one in every if one}.values():  # parts share theirs
         if found.ignored:
             counts = ", ".join(
                 f"{ending or 'no ending'} {n}" for ending, n in found.ignored.items()
             )
             total = sum(found.ignored.values())
-            _tell(f"{total} files left out, since they are no images: {counts}")
+            _tell(f"{total} files left out, whose endings are not read: {counts}")
         for name, reason in found.skipped[:TOLD]:
             _tell(f"left out {name!r}: {reason}")
         if len(found.skipped) > TOLD:
             _tell(f"{len(found.skipped)} files left out in all; see cnnzoo check")
+        if found.linked:
+            _tell(f"{len(found.linked)} links lead to what is in the folder already")
+        if found.animated:
+            _tell(f"{len(found.animated)} images have several frames; the first is read")
         for warning in found.warnings:
             _tell(f"warning: {warning}")
 

@@ -73,7 +73,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
 def confusion(evaluation: Evaluation) -> bytes:
     """The confusion matrix, rows true and columns predicted classes, as a PNG."""
     counts = evaluation.confusion
-    names = [row.name for row in evaluation.classes]
+    names = [printable(row.name) for row in evaluation.classes]
     side = max(4.0, min(14.0, 0.55 * len(names) + 1.5))
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
@@ -131,7 +131,7 @@ def misread(source: Source, evaluation: Evaluation) -> bytes:
         figure = Figure(figsize=(6, 1))
         figure.text(0.5, 0.5, "none was misread", ha="center", va="center")
         return _bytes(figure)
-    names = [row.name for row in evaluation.classes]
+    names = [printable(row.name) for row in evaluation.classes]
     answers = evaluation.probabilities[rows].argmax(1)
     captions = [
         f"{names[label]} read as {names[answer]}"
@@ -141,6 +141,11 @@ def misread(source: Source, evaluation: Evaluation) -> bytes:
     if isinstance(chosen, Images):
         return gallery(chosen.images, captions)
     return gallery(np.stack([decode(path, SMALL, 3) for path in chosen.paths]), captions)
+
+
+def printable(name: str) -> str:
+    """A class's name as pictures show it: no formula, and bytes in no encoding told."""
+    return name.encode(errors="backslashreplace").decode().replace("$", r"\$")
 
 
 def _title(model: keras.Model) -> str:

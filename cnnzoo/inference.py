@@ -10,11 +10,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnnzoo.built import described
-from cnnzoo.data.arrays import Images
+from cnnzoo.data.arrays import Images, check_pixels
 from cnnzoo.data.batches import own_errors
-from cnnzoo.data.decode import decode
+from cnnzoo.data.findings import Findings
 from cnnzoo.data.images import Folder
-from cnnzoo.data.source import Source, closed, feed, renumbered
+from cnnzoo.data.source import Source, feed, renumbered
 from cnnzoo.errors import UsageError
 from cnnzoo.nodes import channels_first, rows_first
 
@@ -116,9 +116,13 @@ def probabilities(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
         )
-    if not isinstance(source, Images | Folder):
-        pixels = source if isinstance(source, np.ndarray) else _decoded(model, source)
-        source = Images(pixels, None, ())
+    if isinstance(source, np.ndarray):
+        check_pixels(source)
+        source = Images(source, None, ())
+    elif not isinstance(source, Images | Folder):
+        names = tuple(map(str, source))
+        labels = np.zeros(len(names), np.int64)  # which nobody asks for
+        source = Folder(Path(), names, labels, ("",), Findings())
     inputs, _ = feed(
         source,
         rows_first(model, model.input_shape[1:]),
@@ -212,11 +216,6 @@ def decode_predictions(
         tuple((str(class_names[i]), float(row[i])) for i in best)
         for row, best in zip(probabilities, order, strict=True)
     ]
-
-
-def _decoded(model: keras.Model, paths: Files) -> np.ndarray:
-    height, width, channels = closed(rows_first(model, model.input_shape[1:]))
-    return np.stack([decode(path, (height, width), channels) for path in paths])
 
 
 def _class_count(model: keras.Model) -> int:

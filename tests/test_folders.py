@@ -6,6 +6,8 @@ The ids are those of the project's list of failures; each row is a test or a par
 import json
 import os
 import socket
+import subprocess
+import sys
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -17,14 +19,17 @@ from picture_files import BAD, every_form, packed, picture
 from PIL import Image
 
 import cnnzoo
+from cnnzoo import figures
 from cnnzoo.cli import main
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import Batches, load
 from cnnzoo.data.decode import decode
 from cnnzoo.data.images import Folder, scan
 from cnnzoo.data.parts import open_parts
+from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
-from cnnzoo.inference import probabilities
+from cnnzoo.inference import judged, probabilities
+from cnnzoo.train.folds import split
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import Run
 
@@ -146,6 +151,13 @@ def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
     np.testing.assert_array_equal(probabilities(model, folder.paths), expected)
 
 
+def test_a_picture_in_lab_is_read_as_grey_too(tmp_path: Path):
+    """What is checked in one number of channels is read in the other."""
+    (tmp_path / "lab.tif").write_bytes(packed(picture().convert("LAB"), "TIFF"))
+    grey, colour = (decode(tmp_path / "lab.tif", SIZE, c) for c in (1, 3))
+    assert np.abs(grey[..., 0] - colour @ [0.299, 0.587, 0.114]).max() < 2
+
+
 def test_i08_i09_i10_names_that_mislead(photos: Path):
     (photos / "ants" / "x.jpg").write_bytes(packed(picture(), "PNG"))
     for name in ("a.heic", "b.avif", "c.heic", "notes.txt"):
@@ -223,12 +235,62 @@ def test_i12_links_are_followed_once(photos: Path, tmp_path: Path):
     assert folder.findings.linked == ("ants/again.png", "ants/loop")
     refused = [name for name, _ in folder.findings.skipped]
     assert refused == ["bees/out", "bees/twice"]
-    with pytest.raises(ImageDecodeError, match=r"out of the folder, which follow_links"):
+    with pytest.raises(ImageDecodeError, match=r"a link out of the folder: follow_links"):
         scan(photos)
     followed = scan(photos, follow_links=True)
     assert len(followed) == 15
     assert "bees/out/2.png" in followed.names
     assert followed.findings.linked == ("ants/again.png", "ants/loop", "bees/twice")
+
+
+def test_i12_links_within_the_folder(photos: Path):
+    """To what the walk does not come to by itself; in a circle; twice by two ways."""
+    (photos / ".pool").mkdir()
+    for number in range(3):
+        content = packed(picture(12, 50 + number), "PNG")
+        (photos / ".pool" / f"{number}.png").write_bytes(content)
+    (photos / "ants" / "hidden.png").symlink_to(photos / ".pool" / "0.png")
+    (photos / "bees" / "pool").symlink_to(photos / ".pool")
+    (photos / "bees" / "circle.png").symlink_to(photos / "bees" / "circle.png")
+    folder = scan(photos, on_bad="skip")
+    assert "ants/hidden.png" in folder.names
+    assert [name for name in folder.names if "pool" in name] == [
+        "bees/pool/1.png",
+        "bees/pool/2.png",
+    ]
+    assert folder.findings.linked == ("bees/pool/0.png",)
+    assert [name for name, _ in folder.findings.skipped] == ["bees/circle.png"]
+
+
+def test_folders_a_thousand_deep(photos: Path):
+    place = os.getcwd()
+    os.chdir(photos / "ants")
+    try:
+        for _ in range(1100):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(place)
+    with pytest.raises(DatasetError, match="a thousand deep"):
+        scan(photos)
+
+
+def test_i13_names_that_a_terminal_cannot_show(photos: Path):
+    name = os.fsdecode(b"\xff") + "$_$"
+    (photos / "bees").rename(photos / name)
+    (photos / name / (name + ".png")).write_bytes(b"bad")
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnzoo.cli", "check", str(photos)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.returncode == 1
+    assert rb"\udcff$_$" in done.stdout
+    labels = np.array([0, 1])
+    pixels = Images(np.zeros((2, 4, 4, 1), np.uint8), labels, ("a", name))
+    wrong = judged(np.eye(2)[::-1], pixels)
+    assert figures.confusion(wrong).startswith(b"\x89PNG")
+    assert figures.misread(pixels, wrong).startswith(b"\x89PNG")
 
 
 def test_i13_odd_names(photos: Path):
@@ -300,19 +362,69 @@ def test_i20_copies_stay_together(photos: Path):
         assert len(train) + len(validation) == 18
 
 
-def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path):
+def test_one_copy_changes_neither_the_share_nor_the_time():
+    labels = np.arange(2000) % 4
+    groups = np.arange(2000)
+    groups[8] = groups[0]
+    for share in (0.02, 0.4, 0.7, 100):
+        parts = split_rows(labels, tuple("abcd"), share, 0, groups)
+        wanted = share if share > 1 else share * 2000
+        assert abs(len(parts[1]) - wanted) <= 2
+        assert sorted(np.concatenate(parts)) == list(range(2000))
+        assert (0 in parts[0]) == (8 in parts[0])
+
+
+def test_folds_keep_copies_and_groups_together(photos: Path):
+    for path in list(photos.rglob("*.png")):
+        path.with_name(f"copy{path.name}").write_bytes(path.read_bytes())
+    folder = scan(photos, checksums=True)
+    assert folder.checksums
+    for learned, judging in split(folder, 3, 0):
+        sums = [{folder.checksums[row] for row in rows} for rows in (learned, judging)]
+        assert not sums[0] & sums[1]
+    apart = scan(photos)
+    pattern = r"[a-z]+/(?:copy)?(\d+)"
+    parts = list(split(apart, 3, 0, pattern))
+    assert sorted(np.concatenate([judging for _, judging in parts])) == list(range(24))
+    for learned, judging in parts:
+        one, other = (
+            {name[-5] for name in apart.take(rows).names} for rows in (learned, judging)
+        )
+        assert not one & other
+    with pytest.raises(UsageError, match="expected a folder of image files"):
+        next(split(load(apart, SIZE, 3), 3, 0, "x"))
+
+
+def test_groups_in_both_given_parts_are_refused(tmp_path: Path):
+    fill(tmp_path / "train", {"a": 2, "b": 2})
+    fill(tmp_path / "val", {"a": 3, "b": 2})
+    with pytest.raises(DatasetError, match=r"4 groups are in .*such as 'a/0'"):
+        open_parts(str(tmp_path), group_by=r"./\d", allow_copies=True)
+    with pytest.raises(UsageError, match="a table of labels is for a folder without"):
+        open_parts(str(tmp_path), labels="x.csv")
+
+
+def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path, capsys):
     fill(tmp_path / "set" / "train", {"a": 4, "b": 4})
     val = fill(tmp_path / "set" / "val", {"a": 4, "b": 4})  # the same pictures
     root = str(tmp_path / "set")
     with pytest.raises(DatasetError, match=r"8 images of .*val are copies of images in"):
-        open_parts(root, checksums=True)
-    learned, held_out = open_parts(root, checksums=True, allow_copies=True)
+        open_parts(root)
+    assert main(["check", root]) == 1
+    assert "8 images of" in capsys.readouterr().out
+    learned, held_out = open_parts(root, allow_copies=True)
     assert isinstance(learned, Folder)
     assert isinstance(held_out, Folder)
     assert (learned.root, held_out.root) == (tmp_path / "set" / "train", val)
     for path in val.rglob("*.png"):
-        path.write_bytes(packed(picture(12, 100 + hash(path.as_posix()) % 999), "PNG"))
-    assert len(open_parts(root, checksums=True)[1]) == 8
+        seed = 100 + 10 * ord(path.parent.name) + int(path.stem)
+        path.write_bytes(packed(picture(12, seed), "PNG"))
+    assert len(open_parts(root)[1]) == 8
+    again = (val / "a" / "0.png").read_bytes()
+    (val / "b" / "0.png").write_bytes(again)
+    (warning,) = scan(val, checksums=True).findings.warnings
+    told = "1 pictures are in more than one class, such as 'a/0.png' = 'b/0.png'"
+    assert warning == told
 
 
 def test_groups_stay_together(photos: Path):
@@ -323,7 +435,7 @@ def test_groups_stay_together(photos: Path):
         parts = folder.split(0.34, seed, r"[a-z]+/patient\d+")
         groups = [{name.rpartition("_")[0] for name in part.names} for part in parts]
         assert not groups[0] & groups[1]
-        assert [len(part) for part in parts] == [8, 4]
+        assert [len(part) for part in parts] == [6, 6]  # 3 of 6 groups, rounded up
     with pytest.raises(UsageError, match=r"finds nothing in 'ants/patient0_0\.png'"):
         folder.split(0.3, 0, "doctor")
     with pytest.raises(UsageError, match="expected a regular expression"):
@@ -371,6 +483,7 @@ def test_l02_labels_from_a_table(text: str, flat: Path):
         ("0,x\n1,\n2,x\n", "a class for each file, found none on line 2, '1'"),
         ("0,x\n1,NaN\n2,x\n", "a class for each file, found none on line 2"),
         ("0,x,1\n", "two columns, file and class, found 3 on line 1"),
+        ("9.png,x\n0,x\n1,y\n2,x\n", "1 files that are not in the folder"),
     ],
 )
 def test_l01_l02_labels_that_do_not_go_with_the_images(text, message, flat: Path):
@@ -406,9 +519,11 @@ def test_check(photos: Path, capsys):
     assert main(["check", str(photos)]) == 1
     text = capsys.readouterr().out
     assert "cannot be read:\n  'bees/odd.gif': content in none of these formats" in text
-    assert "no images by their names" in text
+    assert "endings that are not read" in text
     assert main(["check", str(photos), "--json"]) == 1
-    (told,) = json.loads(capsys.readouterr().out).values()
+    every = json.loads(capsys.readouterr().out)
+    assert every["faults"] == []
+    (told,) = every["folders"].values()
     assert told["skipped"] == [["bees/odd.gif", "content in none of these formats"]]
     assert told["classes"] == {"ants": 6, "bees": 6}
 
@@ -494,7 +609,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
 )
 def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
     with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
-        Images(pixels, None, ())
+        cnnzoo.evaluate(network(), Images(pixels, np.array([0, 1]), ("a", "b")))
     with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
         probabilities(network(), pixels)
 
@@ -511,12 +626,16 @@ def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
     ],
     ids=str,
 )
-def test_l01_l02_l03_labels_that_are_no_numbers_of_classes(labels, found: str):
+def test_l01_l02_l03_labels_that_are_no_numbers_of_classes(labels, found, tmp_path):
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
-    with pytest.raises(
-        LabelError, match=rf"expected 2 numbers of classes, found {found}"
-    ):
-        Images(pixels, np.array(labels), ("a", "b"))
+    data = Images(pixels, np.array(labels), ("a", "b"))
+    good = Images(pixels, np.array([0, 1]), ("a", "b"))
+    message = rf"expected 2 numbers of classes, found {found}"
+    with pytest.raises(LabelError, match=message):
+        Run(tmp_path).fit(network(), data, good, Recipe(epochs=1))
+    with pytest.raises(LabelError, match=message):
+        cnnzoo.evaluate(network(), data)
+    assert not list(tmp_path.iterdir())
 
 
 # Fuzzing --------------------------------------------------------------------------------

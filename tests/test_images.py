@@ -107,7 +107,7 @@ def test_unusable_folders(tmp_path: Path):
     (tmp_path / "b" / "deeper").mkdir(parents=True)
     saved(tmp_path / "a" / "1.png", GREY)
     with pytest.raises(
-        DatasetError, match=r"b as .*found none that can be used among 1 entries"
+        DatasetError, match=r"b as .*found none that can be used, so add images"
     ):
         scan(tmp_path)
 

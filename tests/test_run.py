@@ -443,6 +443,22 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
         assert all(np.isfinite(array).all() for array in saved.arrays.values())
 
 
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path):
+    """A step may end there while its loss, which comes before, is still a number."""
+
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            if batch == 1:
+                bias = self.model.get_layer("predictions").bias
+                bias.assign(np.full(bias.shape, np.nan))
+
+    with pytest.raises(TrainingError, match="in batch 3 of epoch 1"):
+        train(tmp_path, callbacks=[Poison()])
+    saved = Store(tmp_path / "checkpoints").newest()
+    assert saved
+    assert saved.state["position"]["batch"] == 1
+
+
 def test_a_snapshot_of_another_model(tmp_path: Path):
     model, other = network(), network(width=9)
     for one in (model, other):

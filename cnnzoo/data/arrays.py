@@ -19,21 +19,12 @@ class Images:
         labels: (n,) integers, each an index into `class_names`; None if unlabelled.
         class_names: one name for each class, in the order of the labels.
         ids: the row names of an unlabelled table; None where it had none.
-
-    Raises:
-        UsageError: the images are no such array.
-        LabelError: the labels are no such numbers, or not as many as images.
     """
 
     images: np.ndarray
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     ids: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        check_pixels(self.images)
-        if self.labels is not None:
-            _check_labels(self.labels, len(self.images))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,6 +61,18 @@ class Images:
             )
         train, validation = split_rows(self.labels, self.class_names, fraction, seed)
         return self.take(train), self.take(validation)
+
+
+def check(data: Images) -> None:
+    """Checks what the caller gives, before anything is computed with it.
+
+    Raises:
+        UsageError: the images are no array of pixels of 0 to 255.
+        LabelError: the labels are no numbers of classes, or not as many as images.
+    """
+    check_pixels(data.images)
+    if data.labels is not None:
+        _check_labels(data.labels, len(data.images))
 
 
 def check_pixels(images: np.ndarray) -> None:

@@ -73,7 +73,7 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
         raise _fault(path, "content in none of these formats") from error
     # Pillow's readers fail on damaged bytes with many types, SyntaxError among them.
     except Exception as error:
-        raise _fault(path, str(error)[:300]) from error
+        raise _fault(path, str(error)[:300] or type(error).__name__) from error
 
 
 def check_target(size: tuple[int, int] | None, channels: int) -> None:
@@ -103,6 +103,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray(np.rint(values / np.float32(257)).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
+    if image.mode == "LAB":  # which becomes RGB, and not grey
+        return image.convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA"))

@@ -167,7 +167,7 @@ def _folder(
         for name, images in found.classes.items()
     }
     counts = {name: len(images) for name, images in usable.items()}
-    layout.check(root, found, counts, complete=complete)
+    layout.check(root, counts, len(found.loose), complete=complete)
     names = tuple(name for images in usable.values() for name in images)
     headers = tuple(looks[name].header for name in names) if looks else None
     sums = tuple(looks[name].checksum for name in names) if checksums else None
@@ -177,12 +177,30 @@ def _folder(
         ignored=dict(sorted(found.ignored.items())),
         hidden=found.hidden,
         copies=copies(names, sums) if sums else None,
-        warnings=layout.warnings(counts, len(found.loose)),
+        warnings=(
+            *layout.warnings(counts, len(found.loose)),
+            *_in_two_classes(names, sums, usable),
+        ),
         **of_headers(names, headers or ()),
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
     return Folder(root, names, labels, tuple(counts), findings, headers, sums)
+
+
+def _in_two_classes(
+    names: Sequence[str],
+    sums: Sequence[bytes] | None,
+    classes: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """A warning where copies of a picture have different classes."""
+    of = {image: name for name, images in classes.items() for image in images}
+    groups = copies(names, sums) if sums else ()
+    mixed = [group for group in groups if len({of[image] for image in group}) > 1]
+    if not mixed:
+        return []
+    told = " = ".join(map(repr, mixed[0]))
+    return [f"{len(mixed)} pictures are in more than one class, such as {told}"]
 
 
 def _walked(root: Path, follow_links: bool) -> Found:
@@ -195,6 +213,9 @@ def _walked(root: Path, follow_links: bool) -> Found:
         raise layout.unusable(
             root, "readable folders", str(error), "allow access"
         ) from error
+    except RecursionError as error:
+        found = "folders in folders, a thousand deep"
+        raise layout.unusable(root, "class folders", found, "move them up") from error
 
 
 def _unreadable(root: Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
@@ -202,5 +223,5 @@ def _unreadable(root: Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
     more = f" and {len(bad) - TOLD} more" if len(bad) > TOLD else ""
     return ImageDecodeError(
         f"{root} has {len(bad)} files that cannot be read as images: {told[:700]}{more}; "
-        'repair or remove them, or leave them out with on_bad="skip"'
+        "repair or remove them, or leave them out with on_bad='skip' (--on-bad skip)"
     )

@@ -29,15 +29,15 @@ def classes_of(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
         LabelError: the file cannot be read, a line has no class, or files and images do
             not go together one to one.
     """
-    known = {name: name for name in names}
     bare = [os.path.splitext(name)[0] for name in names]
     counts = Counter(bare)
-    known |= {b: n for b, n in zip(bare, names, strict=True) if counts[b] == 1}
+    known = {b: n for b, n in zip(bare, names, strict=True) if counts[b] == 1}
+    known |= {name: name for name in names}
     labels: dict[str, str] = {}
     strange, twice = [], []
     for line, (file, label) in _rows(Path(path)):
-        if line == 1 and file not in known:
-            continue  # a header
+        if line == 1 and file not in known and not os.path.splitext(file)[1]:
+            continue  # a header, such as file,class
         if label.lower() in NO_LABELS:
             raise _fault(path, "a class for each file", f"none on line {line}, {file!r}")
         if file not in known:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from cnnzoo.data.walk import Found
 from cnnzoo.errors import DatasetError
 
 # What folders of given parts are called.
@@ -30,15 +29,16 @@ def given_parts(root: Path) -> dict[str, Path]:
     return found if "train" in found and len(found) > 1 else {}
 
 
-def check(root: Path, found: Found, images: Mapping[str, int], *, complete: bool) -> None:
+def check(root: Path, images: Mapping[str, int], loose: int, *, complete: bool) -> None:
     """Raises DatasetError where the layout is not that of class folders.
 
     Args:
         images: how many usable ones each class has.
+        loose: how many lie beside the class folders.
         complete: asks for two classes and an image in each.
     """
     if len(images) < (2 if complete else 1):
-        seen = f"{len(images)} class folders and {len(found.loose)} images beside them"
+        seen = f"{len(images)} class folders and {loose} images beside them"
         advice = "sort the images into such folders, as in photos/cat/1.jpg"
         raise unusable(root, "a folder for each class, at least two", seen, advice)
     if not complete:
@@ -50,7 +50,7 @@ def check(root: Path, found: Found, images: Mapping[str, int], *, complete: bool
         raise unusable(root, "a folder for each class", seen, advice)
     for name, count in images.items():
         if not count:
-            seen = f"none that can be used among {found.entries[name]} entries"
+            seen = "none that can be used"
             advice = "add images to it or remove the folder"
             raise unusable(root / name, "images of a class", seen, advice)
 

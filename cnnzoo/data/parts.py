@@ -8,6 +8,7 @@ from typing import Any
 from cnnzoo.data import layout
 from cnnzoo.data.images import Folder, scan
 from cnnzoo.data.source import Source, open_source
+from cnnzoo.data.splits import group_key
 from cnnzoo.errors import DatasetError, UsageError
 
 TOLD = 5  # copies that an error names
@@ -41,12 +42,14 @@ def open_parts(
         UsageError: an argument is out of its range, or does not go with the data.
     """
     path = Path(data)
+    reading.setdefault("checksums", True)
     given = layout.given_parts(path) if path.is_dir() else {}
     if "validation" in given:
-        learned = scan(given["train"], **reading)
-        held_out = scan(given["validation"], complete=False, **reading)
+        learned, held_out = _given(given["train"], given["validation"], reading)
         if not allow_copies:
-            _check_copies(learned, held_out)
+            check_copies(learned, held_out)
+        if group_by is not None:
+            _check_groups(learned, held_out, group_by)
         return learned, held_out
     source = open_source(data, "train", download=download, **reading)
     if isinstance(source, Folder):
@@ -59,11 +62,37 @@ def open_parts(
     return source.split(fraction, seed)
 
 
-def _check_copies(learned: Folder, held_out: Folder) -> None:
-    known = dict(zip(learned.checksums or (), learned.names, strict=False))
+def _given(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder]:
+    if reading.get("labels") is not None:
+        raise UsageError(
+            f"{train} and {validation} have their classes as folders; a table of labels "
+            "is for a folder without parts, so leave it out"
+        )
+    return scan(train, **reading), scan(validation, complete=False, **reading)
+
+
+def _check_groups(learned: Folder, held_out: Folder, group_by: str) -> None:
+    one, other = (
+        {group_key(group_by, name) for name in part.names} for part in (learned, held_out)
+    )
+    if both := sorted(one & other):
+        raise DatasetError(
+            f"{len(both)} groups are in {learned.root} and in {held_out.root}, such as "
+            f"{both[0]!r}; move each into one of the two"
+        )
+
+
+def check_copies(learned: Folder, held_out: Folder) -> None:
+    """Raises DatasetError where images that are learnt are held out, too.
+
+    Both folders were scanned with their checksums.
+    """
+    if learned.checksums is None or held_out.checksums is None:
+        return
+    known = dict(zip(learned.checksums, learned.names, strict=True))
     pairs = [
         (name, known[checksum])
-        for name, checksum in zip(held_out.names, held_out.checksums or (), strict=False)
+        for name, checksum in zip(held_out.names, held_out.checksums, strict=True)
         if checksum in known
     ]
     if pairs:
@@ -71,5 +100,5 @@ def _check_copies(learned: Folder, held_out: Folder) -> None:
         raise DatasetError(
             f"{len(pairs)} images of {held_out.root} are copies of images in "
             f"{learned.root}, which makes its figures too good: {told[:600]}; remove "
-            "them, or allow copies"
+            "them, or go on with allow_copies (--allow-copies)"
         )

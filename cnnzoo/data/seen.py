@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cnnzoo.data.survey import checksum
@@ -21,14 +21,18 @@ def write(folder: Path, checksums: Iterable[bytes]) -> Path:
     return write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
 
 
-def seen(folder: Path, paths: Iterable[str | Path]) -> list[bool]:
+def seen(folders: Iterable[Path], paths: Sequence[str | Path]) -> list[bool | None]:
     """Whether each file has the content of an image that was learnt.
 
     Args:
-        folder: of the training; where it kept nothing, nothing was seen.
+        folders: of the trainings.
+
+    Returns:
+        None for every file where one of them kept nothing, so that nobody knows.
     """
-    paths = list(paths)
-    if not (folder / FILE).is_file():
-        return [False] * len(paths)
-    known = set((folder / FILE).read_text(encoding="ascii").split())
+    lists = [folder / FILE for folder in folders]
+    if not lists or not all(path.is_file() for path in lists):
+        return [None] * len(paths)
+    text = "".join(path.read_text(encoding="ascii", errors="replace") for path in lists)
+    known = set(text.split())
     return [checksum(path).hex() in known for path in paths]

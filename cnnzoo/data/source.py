@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cnnzoo.data import layout
-from cnnzoo.data.arrays import Images
+from cnnzoo.data.arrays import Images, check
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.images import Folder, scan
@@ -121,6 +121,8 @@ def renumbered(source: Source, names: Sequence[str]) -> Source:
             "labelled images are needed and the data have none; give a folder of class "
             "folders or a .csv with a label column"
         )
+    if isinstance(source, Images):
+        check(source)
     strange = [name for name in source.class_names if name not in names]
     if strange:
         raise DatasetError(

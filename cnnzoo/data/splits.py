@@ -9,7 +9,7 @@ from numbers import Integral
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import train_test_split
 
 from cnnzoo.errors import DatasetError, UsageError
 
@@ -27,7 +27,7 @@ def split_rows(
         labels: (n,) integers.
         class_names: the name of each label, for messages.
         fraction: the share of the validation part, above 0 and below 1, or, an int, its
-            number of images; where rows are grouped, about so many.
+            number of images; where rows are grouped, about so many of them.
         seed: of the random choice, 0 to 2**32 - 1.
         groups: (n,) integers; rows of one number stay in one part. None for no groups.
 
@@ -39,26 +39,26 @@ def split_rows(
         UsageError: `fraction` or `seed` is out of its range.
     """
     _check(labels, class_names, fraction, seed)
+    first, group = np.arange(len(labels)), np.arange(len(labels))
+    if groups is not None:  # a group goes where its first row goes
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    size = fraction
+    if len(first) < len(labels) and fraction >= 1:
+        size = fraction / len(labels)
     try:
-        if groups is None or len(np.unique(groups)) == len(groups):
-            parts = train_test_split(
-                np.arange(len(labels)),
-                test_size=fraction,
-                random_state=seed,
-                stratify=labels,
-            )
-        else:
-            share = fraction / len(labels) if fraction >= 1 else fraction
-            folds = StratifiedGroupKFold(
-                max(2, round(1 / share)), shuffle=True, random_state=seed
-            )
-            parts = next(folds.split(np.zeros(len(labels)), labels, groups))
+        _, chosen = train_test_split(
+            np.arange(len(first)),
+            test_size=size,
+            random_state=seed,
+            stratify=labels[first],
+        )
     except ValueError as error:
-        raise _too_few(labels, fraction) from error
+        raise _too_few(labels, fraction, len(first)) from error
+    held_out = np.isin(group, chosen)
+    parts = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if any(len(np.unique(labels[part])) < len(np.unique(labels)) for part in parts):
-        raise _too_few(labels, fraction)
-    train, validation = parts
-    return np.sort(train), np.sort(validation)
+        raise _too_few(labels, fraction, len(first))
+    return parts
 
 
 def groups_of(
@@ -74,18 +74,16 @@ def groups_of(
     Raises:
         UsageError: it is no regular expression, or finds nothing in a name.
     """
-    if copies is None and group_by is None:
-        return None
-    keys: list[list[object]] = [[] for _ in names]
-    for row, name in enumerate(names):
-        if copies is not None:
-            keys[row].append(copies[row])  # bytes, which no text equals
-        if group_by is not None:
-            keys[row].append(_found(group_by, name))
-    return _joined(keys)
+    if group_by is None:
+        return None if copies is None else np.unique(copies, return_inverse=True)[1]
+    found = [group_key(group_by, name) for name in names]
+    if copies is None:
+        return np.unique(found, return_inverse=True)[1]
+    return _joined(list(zip(found, copies, strict=True)))
 
 
-def _found(group_by: str, name: str) -> str:
+def group_key(group_by: str, name: str) -> str:
+    """The text of a name that tells its group; see `groups_of`."""
     try:
         found = re.search(group_by, name)
     except re.error as error:
@@ -93,12 +91,13 @@ def _found(group_by: str, name: str) -> str:
             f"cannot group by {group_by!r}: expected a regular expression, found that "
             f"{error}, so pass one such as 'patient[0-9]+'"
         ) from error
-    if found is None:
+    key = None if found is None else found[1 if found.re.groups else 0]
+    if key is None:
         raise UsageError(
             f"cannot group by {group_by!r}, since it finds nothing in {name!r}; expected "
             "a text in every name, so pass a pattern that all of them have"
         )
-    return found[1] if found.re.groups else found[0]
+    return key
 
 
 def _joined(keys: Sequence[Sequence[object]]) -> np.ndarray:
@@ -136,10 +135,11 @@ def _check(
             )
 
 
-def _too_few(labels: np.ndarray, fraction: float) -> DatasetError:
+def _too_few(labels: np.ndarray, fraction: float, groups: int) -> DatasetError:
     present = np.unique(labels)
+    grouped = f" in {groups} groups" if groups < len(labels) else ""
     return DatasetError(
-        f"cannot split {len(labels)} images of {len(present)} classes with fraction "
-        f"{fraction}: expected every class in both parts, found one left out of a "
-        "part, so add images or choose a fraction nearer to 0.5"
+        f"cannot split {len(labels)} images of {len(present)} classes{grouped} with "
+        f"fraction {fraction}: expected every class in both parts, found one left out of "
+        "a part, so add images or choose a fraction nearer to 0.5"
     )

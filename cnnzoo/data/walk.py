@@ -26,7 +26,6 @@ class Found:
     Attributes:
         classes: the images of each class folder, all in text order.
         loose: images beside the class folders.
-        entries: how many visible entries each class folder has.
         ignored: how many files are no images by their ending in lower case.
         hidden: how many names were passed over.
         linked: links to what is in the folder already.
@@ -35,7 +34,6 @@ class Found:
 
     classes: dict[str, list[str]] = field(default_factory=dict)
     loose: list[str] = field(default_factory=list)
-    entries: dict[str, int] = field(default_factory=dict)
     ignored: Counter[str] = field(default_factory=Counter)
     hidden: int = 0
     linked: list[str] = field(default_factory=list)
@@ -48,9 +46,7 @@ class Found:
             LabelError: the file does not go with the images.
         """
         inside = [name for images in self.classes.values() for name in images]
-        classes = classes_of(path, [*self.loose, *inside])
-        counts = {name: len(images) for name, images in classes.items()}
-        return replace(self, classes=classes, loose=[], entries=counts)
+        return replace(self, classes=classes_of(path, [*self.loose, *inside]), loose=[])
 
 
 def walk(root: Path, *, follow_links: bool = False) -> Found:
@@ -64,14 +60,16 @@ def walk(root: Path, *, follow_links: bool = False) -> Found:
 
     Raises:
         OSError: a folder cannot be read.
+        RecursionError: folders lie in folders a thousand deep.
     """
     walker = _Walker(root, follow_links)
     for entry in walker.visible(os.fspath(root)):
-        if walker.is_folder(entry, entry.name):
-            images, count = walker.images(entry.path, entry.name)
-            walker.found.classes[entry.name] = images
-            walker.found.entries[entry.name] = count
-        elif walker.is_image(entry, entry.name):
+        kind = walker.kind(entry, entry.name)
+        if kind == "folder":
+            walker.found.classes[entry.name] = walker.images(
+                entry.path, entry.name, linked=entry.is_symlink()
+            )
+        elif kind == "image":
             walker.found.loose.append(entry.name)
     return walker.found
 
@@ -81,58 +79,80 @@ class _Walker:
         self.found = Found()
         self._root = os.path.realpath(root)
         self._follow = follow_links
-        self._targets: set[str] = set()  # of links that were followed
+        self._reached: set[str] = set()  # real paths that links have led to
 
     def visible(self, folder: str) -> Iterator[os.DirEntry[str]]:
         """What is in a folder, in text order, without hidden names."""
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
-            if entry.name.startswith(".") or entry.name in JUNK:
+            if _is_hidden(entry.name):
                 self.found.hidden += 1
             else:
                 yield entry
 
-    def images(self, folder: str, name: str) -> tuple[list[str], int]:
-        """The names below the root of all images in a folder, and its entries."""
-        images, count = [], 0
+    def images(self, folder: str, name: str, *, linked: bool = False) -> list[str]:
+        """The names below the root of all images in a folder.
+
+        Args:
+            linked: whether a link led to the folder, so that another can lead there, too.
+        """
+        images = []
         for entry in self.visible(folder):
             inside = f"{name}/{entry.name}"
-            count += 1
-            if self.is_folder(entry, inside):
-                images += self.images(entry.path, inside)[0]
-            elif self.is_image(entry, inside):
+            kind = self.kind(entry, inside, linked=linked)
+            if kind == "folder":
+                through = linked or entry.is_symlink()
+                images += self.images(entry.path, inside, linked=through)
+            elif kind == "image":
                 images.append(inside)
-        return images, count
+        return images
 
-    def is_folder(self, entry: os.DirEntry[str], name: str) -> bool:
-        return entry.is_dir() and (not entry.is_symlink() or self._goes_on(entry, name))
-
-    def is_image(self, entry: os.DirEntry[str], name: str) -> bool:
-        """Notes what is none."""
+    def kind(
+        self, entry: os.DirEntry[str], name: str, *, linked: bool = False
+    ) -> str | None:
+        """ "folder", "image", or None for what is neither, which is noted."""
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:  # links in a circle, or into a folder that is closed
+            self.found.skipped.append((name, error.strerror or str(error)))
+            return None
         ending = os.path.splitext(entry.name)[1].lower()
-        if entry.is_dir():
-            return False  # a link to a folder, which has been told
-        if ending not in ENDINGS:
+        if not is_folder and ending not in ENDINGS:
             self.found.ignored[ending] += 1
-            return False
-        if not entry.is_file():
+            return None
+        if not is_folder and not is_file:
             broken = entry.is_symlink() and not os.path.exists(entry.path)
             reason = "a link to nothing" if broken else "no regular file"
             self.found.skipped.append((name, reason))
-            return False
-        return not entry.is_symlink() or self._goes_on(entry, name)
+            return None
+        if (entry.is_symlink() or linked) and not self._is_first(entry, name):
+            return None
+        return "folder" if is_folder else "image"
 
-    def _goes_on(self, link: os.DirEntry[str], name: str) -> bool:
-        """Whether a link is followed; notes one that is not."""
+    def _is_first(self, link: os.DirEntry[str], name: str) -> bool:
+        """Whether what a link leads to is to be listed here; notes it where it is not."""
         target = os.path.realpath(link.path)
         inside = os.path.commonpath((self._root, target)) == self._root
-        if inside or target in self._targets:
+        if target in self._reached or (inside and self._is_listed(target)):
             self.found.linked.append(name)
             return False
-        if not self._follow:
-            reason = "a link out of the folder, which follow_links=True follows"
+        if not inside and not self._follow:
+            reason = "a link out of the folder: follow_links (--follow-links) follows it"
             self.found.skipped.append((name, reason))
             return False
-        self._targets.add(target)
+        self._reached.add(target)
         return True
+
+    def _is_listed(self, target: str) -> bool:
+        """Whether the walk comes to a place in the root without links."""
+        parts = os.path.relpath(target, self._root).split(os.sep)
+        if any(map(_is_hidden, parts)) and parts != ["."]:
+            return False
+        if os.path.isdir(target):
+            return True
+        return len(parts) > 1 and os.path.splitext(target)[1].lower() in ENDINGS
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in JUNK

@@ -143,7 +143,8 @@ def fingerprint(source: Source) -> str:
         hashed.update(str(source.images.shape).encode())
         hashed.update(np.ascontiguousarray(source.images).tobytes())
         return hashed.hexdigest()
-    for name, path in zip(source.names, source.paths, strict=True):
+    for name in source.names:
+        path = source.root / name
         size = path.stat().st_size if path.exists() else "gone"  # reading it will tell
         hashed.update(os.fsencode(f"{name}\0{size}\0"))
     return hashed.hexdigest()

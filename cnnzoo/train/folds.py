@@ -9,7 +9,9 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from cnnzoo import files
+from cnnzoo.data.images import Folder
 from cnnzoo.data.source import Source
+from cnnzoo.data.splits import groups_of
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, evaluate, judged
 from cnnzoo.saving import load
@@ -63,6 +65,7 @@ def kfold(
     *,
     folds: int = 5,
     seed: int = 0,
+    group_by: str | None = None,
     verbose: int = 0,
 ) -> Folds:
     """Cross-validation: each image is judged by a network that has not seen it.
@@ -77,18 +80,19 @@ def kfold(
         folder: of the runs, `fold-1` and so on, and of `folds.json`.
         folds: at least 2, with as many images of each class.
         seed: of the folds.
+        group_by: a regular expression, for a folder of files; see `Folder.split`.
 
     Raises:
-        UsageError: fewer than 2 folds.
+        UsageError: fewer than 2 folds, or groups of what has no names.
         DatasetError: a class has fewer images than there are folds.
     """
-    parts = list(split(source, folds, seed))
+    parts = list(split(source, folds, seed, group_by))
     answers = np.zeros(0)
     accuracies = []
     for number, (learned, judging) in enumerate(parts, start=1):
         model = _trained(
             new_model,
-            source.take(learned).split(CHOOSING, seed),
+            _choosing(source.take(learned), seed, group_by),
             Path(folder) / f"fold-{number}",
             recipe,
             seed=seed + number,
@@ -104,10 +108,17 @@ def kfold(
     return result
 
 
-def split(source: Source, folds: int, seed: int):
+def _choosing(source: Source, seed: int, group_by: str | None) -> tuple[Source, Source]:
+    if isinstance(source, Folder):
+        return source.split(CHOOSING, seed, group_by)
+    return source.split(CHOOSING, seed)
+
+
+def split(source: Source, folds: int, seed: int, group_by: str | None = None):
     """Yields, for each fold, the rows to learn from and those to judge by.
 
-    Each class has the same share in every fold.
+    Each class has the same share in every fold; copies of a file, and files of a group,
+    are in one.
 
     Raises:
         UsageError: fewer than 2 folds.
@@ -118,15 +129,34 @@ def split(source: Source, folds: int, seed: int):
     if source.labels is None:
         raise DatasetError("folds need labels and the data have none; give labelled data")
     labels = np.asarray(source.labels)
-    present, counts = np.unique(labels, return_counts=True)
+    rows = np.arange(len(labels))
+    first, group = rows, rows
+    if (groups := _groups(source, group_by)) is not None:
+        # A group goes where its first row goes.
+        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    present, counts = np.unique(labels[first], return_counts=True)
     if counts.min() < folds:
         few = source.class_names[present[counts.argmin()]]
         raise DatasetError(
-            f"cannot make {folds} folds: expected as many images of each class, found "
-            f"{counts.min()} of {few!r}; add images or make fewer folds"
+            f"cannot make {folds} folds: expected as many images of each class, copies "
+            f"and groups counted once, found {counts.min()} of {few!r}; add images or "
+            "make fewer folds"
         )
     maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return maker.split(np.zeros(len(labels)), labels)
+    for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
+        judging = np.isin(group, chosen)
+        yield rows[~judging], rows[judging]
+
+
+def _groups(source: Source, group_by: str | None) -> np.ndarray | None:
+    if isinstance(source, Folder):
+        return groups_of(source.names, source.checksums, group_by)
+    if group_by is not None:
+        raise UsageError(
+            f"cannot group by {group_by!r}: expected a folder of image files, in whose "
+            "names the pattern is looked for; leave it out"
+        )
+    return None
 
 
 def repeat(

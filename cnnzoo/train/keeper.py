@@ -96,6 +96,8 @@ class Keeper:
         """Writes where the training is; what is written already stays."""
         if self.position != self._saved:
             snapshot = self._training.take()
+            if not snapshot.is_finite:  # a step to no number, which the next loss tells
+                return
             state = {
                 "position": asdict(self.position),
                 "stopped": self.stopped,

@@ -14,6 +14,7 @@ from cnnzoo.train import generators
 from cnnzoo.train.averages import Averages
 
 Figures = dict[str, float]
+NAMED = 10  # images of a batch that a message names
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,12 @@ class Loop:
         """Where the loss became no number: the step after `position`, and its images."""
         self._learned.epoch = position.epoch
         names = self._learned.named(min(position.batch, self._steps - 1))
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
             f"the loss became no number in batch {position.batch + 1} of epoch "
             f"{position.epoch + 1}, at the learning rate {rate:.3g}, on "
-            f"{', '.join(names)[:500]}"
+            f"{', '.join(map(repr, names[:NAMED]))[:600]}{more}"
         )
 
     def run(self, epochs: int, start: Position, keeper: Keeper) -> bool:

@@ -42,7 +42,8 @@ class Run:
     """A folder that holds a training.
 
     It has `run.json` (network, recipe, data, precision, versions), `model.keras` (the
-    best so far), `history.json`, `log.txt` and `checkpoints/`. A checkpoint holds all
+    best so far), `history.json`, `log.txt`, `checkpoints/`, and, of a folder of files
+    with checksums, `learned.txt`. A checkpoint holds all
     that changes, so that a training that was killed ends, on the same machine, as one
     that was not, bit by bit.
     """

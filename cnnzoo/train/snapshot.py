@@ -40,6 +40,15 @@ class Snapshot:
     arrays: Mapping[str, np.ndarray]
     callbacks: Sequence[tuple[str, dict]]
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether the model's weights are numbers."""
+        return all(
+            np.isfinite(array).all()
+            for name, array in self.arrays.items()
+            if name.startswith("model/") and array.dtype.kind == "f"
+        )
+
 
 @dataclass(frozen=True)
 class Training:

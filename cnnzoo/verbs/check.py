@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cnnzoo.console import print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -16,16 +18,18 @@ SHOWN = 20  # files of a kind, unless --json asks for all
 
 
 def check(args: Namespace) -> int:
-    """Returns 1 where files cannot be read, else 0."""
+    """Returns 1 where files cannot be read or training would refuse them, else 0."""
     from cnnzoo.data import layout
     from cnnzoo.data.images import scan
+    from cnnzoo.data.parts import check_copies
+    from cnnzoo.errors import DatasetError
 
     root = Path(args.data)
     parts = layout.given_parts(root) if root.is_dir() else {}
     folders = {
         part: scan(
             path,
-            complete=part in ("", "train"),
+            complete=False,
             depth="headers" if args.quick else "pixels",
             checksums=not args.quick,
             on_bad="skip",
@@ -34,12 +38,24 @@ def check(args: Namespace) -> int:
         )
         for part, path in (parts or {"": root}).items()
     }
+    faults = []
+    whole = folders.get("train") or folders.get("")
+    try:
+        if whole:
+            layout.check(whole.root, _counts(whole), 0, complete=True)
+        for part in ("validation", "test"):
+            if part in folders and not args.quick:
+                check_copies(folders["train"], folders[part])
+    except DatasetError as error:
+        faults.append(str(error))
     if args.json:
-        print_json({str(f.root): _told(f) for f in folders.values()})
+        told = {str(folder.root): _told(folder) for folder in folders.values()}
+        print_json({"folders": told, "faults": faults})
     else:
         for folder in folders.values():
             _print(folder)
-    return int(any(folder.findings.skipped for folder in folders.values()))
+        _list("faults", faults)
+    return int(bool(faults) or any(f.findings.skipped for f in folders.values()))
 
 
 def _told(folder: Folder) -> dict:
@@ -51,8 +67,8 @@ def _told(folder: Folder) -> dict:
 
 
 def _counts(folder: Folder) -> dict[str, int]:
-    labels = folder.labels.tolist()
-    return {name: labels.count(i) for i, name in enumerate(folder.class_names)}
+    counts = np.bincount(folder.labels, minlength=len(folder.class_names)).tolist()
+    return dict(zip(folder.class_names, counts, strict=True))
 
 
 def _print(folder: Folder) -> None:
@@ -66,7 +82,7 @@ def _print(folder: Folder) -> None:
         pairs["height"] = f"{low:,} to {high:,} pixels"
         pairs["width"] = f"{narrow:,} to {wide:,} pixels"
     if found.ignored:
-        pairs["no images by their names"] = ", ".join(
+        pairs["endings that are not read"] = ", ".join(
             f"{ending or 'no ending'} {count:,}"
             for ending, count in found.ignored.items()
         )

@@ -75,7 +75,7 @@ def predict(args: Namespace) -> None:
             "predict writes a file for a .csv only, and prints what images show; leave "
             "out --out, or redirect the output of --json"
         )
-    asked, folder = _asked(args)
+    asked, _ = _asked(args)
     if isinstance(asked, Ensemble):
         names, say = asked.class_names, asked.predict
     else:
@@ -84,7 +84,8 @@ def predict(args: Namespace) -> None:
         _submit(say, names, tables[0], args.out)
         return
     predictions = likeliest(args.data, say(args.data), names, args.top or TOP)
-    learned = seen(folder, args.data)
+    models = map(Path, args.model or ())
+    learned = seen([p if p.is_dir() else p.parent for p in models], args.data)
     if args.json:
         pairs = zip(predictions, learned, strict=True)
         print_json([{**asdict(one), "learned": was} for one, was in pairs])

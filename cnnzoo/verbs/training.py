@@ -23,6 +23,7 @@ def train(args: Namespace) -> None:
     from cnnzoo.train.run import Run
 
     recipe, loggers = _recipe(args), _loggers(args)
+    out = Path(args.out)
     learned, held_out = open_parts(
         args.data,
         args.validation,
@@ -30,7 +31,7 @@ def train(args: Namespace) -> None:
         group_by=args.group_by,
         allow_copies=args.allow_copies,
         download=args.download,
-        **reading(args),
+        **reading(args, again=(out / CARD_FILE).exists()),
     )
     tell_left_out(learned, held_out)
     shape, model = _network(args, network, learned)
@@ -38,7 +39,6 @@ def train(args: Namespace) -> None:
         f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
         f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
     )
-    out = Path(args.out)
     print(f"precision: {resolve(recipe.precision)}")
     if (out / CARD_FILE).exists():
         print(f"{out} holds this training already; it goes on where it was")
@@ -72,6 +72,7 @@ def kfold(args: Namespace) -> None:
         args.out,
         _recipe(args),
         folds=args.folds,
+        group_by=args.group_by,
         seed=args.seed,
         verbose=verbosity(),
     )
