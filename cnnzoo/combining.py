@@ -22,7 +22,10 @@ def checked(weights: Sequence[float], members: int) -> np.ndarray:
     Raises:
         UsageError: they are no weights of so many members.
     """
-    found = np.asarray(weights, np.float64)
+    try:
+        found = np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
     if found.shape != (members,) or not (np.isfinite(found).all() and found.min() >= 0):
         raise UsageError(
             f"the weights of {members} members must be {members} numbers of at least 0; "
@@ -63,6 +66,10 @@ def fitted_weights(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def fitted_stack(answers: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Coefficients and offsets of a logistic regression on log-probabilities."""
     classes = answers.shape[2]
+    if len(np.unique(labels)) < 2:
+        raise UsageError(
+            "a stack is fitted on images of at least two classes; found one, so give more"
+        )
     model = LogisticRegression(max_iter=1000).fit(_inputs(answers)[:, :-1], labels)
     weights = np.zeros((answers.shape[0] * classes + 1, classes))
     weights[-1] = np.log(LEAST)  # of classes that the labels do not have

@@ -26,13 +26,13 @@ class Judgement:
     Attributes:
         whole: the ensemble.
         members: each alone.
-        without: the ensemble's accuracy without each member, 0 to 1; empty for a single
-            one.
+        without: the ensemble's accuracy without each member, 0 to 1, None where all who
+            are left have the weight 0; empty for a single one.
     """
 
     whole: Evaluation
     members: tuple[Evaluation, ...]
-    without: tuple[float, ...]
+    without: tuple[float | None, ...]
 
 
 class Ensemble:
@@ -184,14 +184,19 @@ class Ensemble:
         names = class_names(model)
         return answers[:, [names.index(name) for name in self.class_names]]
 
-    def _without(self, answers: np.ndarray, labels: np.ndarray) -> tuple[float, ...]:
+    def _without(
+        self, answers: np.ndarray, labels: np.ndarray
+    ) -> tuple[float | None, ...]:
         if len(self.models) == 1 or self.combine == "stack":
             return ()
-        found = []
+        found: list[float | None] = []
         for i in range(len(self.models)):
             rest = Ensemble(self.models[:i] + self.models[i + 1 :], self.combine)
             if self.weights is not None:
                 rest.weights = np.delete(self.weights, i)
+                if not rest.weights.any():  # who are left say nothing
+                    found.append(None)
+                    continue
             joined = rest.joined(np.delete(answers, i, 0))
             found.append(float(np.mean(joined.argmax(1) == labels)))
         return tuple(found)

@@ -8,7 +8,8 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -16,7 +17,7 @@ import numpy as np
 
 from cnnzoo import files
 from cnnzoo.combining import WAYS
-from cnnzoo.errors import WeightFileError
+from cnnzoo.errors import SaveError, WeightFileError
 from cnnzoo.saving import load, save
 
 CARD_FILE = "ensemble.json"
@@ -39,22 +40,44 @@ def write(
     """
     kinds = {id(model): model for model in models}
     names = {kind: secrets.token_hex(NAME_BYTES) for kind in kinds}
-    sums = {
-        names[kind]: _hash(save(model, _member(folder, names[kind])))
-        for kind, model in kinds.items()
-    }
+    try:
+        sums = {
+            names[kind]: _hash(save(model, _member(folder, names[kind])))
+            for kind, model in kinds.items()
+        }
+        path = _write_card(folder, models, names, sums, combine, weights)
+    except SaveError:
+        _remove(folder, names.values())
+        raise
+    found = folder.glob(_member(folder, "*").name)
+    known = (re.fullmatch(_member(folder, f"({NAME})").name, path.name) for path in found)
+    _remove(folder, {match[1] for match in known if match} - set(sums))
+    return path
+
+
+def _write_card(
+    folder: Path,
+    models: Sequence[keras.Model],
+    names: Mapping[int, str],
+    sums: Mapping[str, str],
+    combine: str,
+    weights: np.ndarray | None,
+) -> Path:
     card = {
         "format": FORMAT,
         "members": [names[id(model)] for model in models],
-        "sha256": sums,
+        "sha256": dict(sums),
         "combine": combine,
         "weights": None if weights is None else weights.tolist(),
     }
-    path = files.write_json(folder / CARD_FILE, card)
-    own = {_member(folder, name) for name in sums}
-    for other in set(folder.glob(_member(folder, "*").name)) - own:
-        other.unlink()  # of an ensemble that the new card has replaced
-    return path
+    return files.write_json(folder / CARD_FILE, card)
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    """Removes members that no card names; one that stays does no harm."""
+    for name in names:
+        with suppress(OSError):
+            _member(folder, name).unlink(missing_ok=True)
 
 
 def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None]:

@@ -67,7 +67,7 @@ class Evaluation:
         E. B. Wilson, Journal of the American Statistical Association 22, 1927.
         """
         found = binomtest(self.errors, self.images).proportion_ci(method="wilson")
-        return 100 * found.low, 100 * found.high
+        return 100 * float(found.low), 100 * float(found.high)
 
     def surest_errors(self, most: int) -> np.ndarray:
         """The rows of the images that were misread, the surest answers first."""

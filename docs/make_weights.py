@@ -24,6 +24,7 @@ from cnnzoo import files
 from cnnzoo.data.source import Source, open_source
 from cnnzoo.ensemble import PRETRAINED, Ensemble
 from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.models.index import model_info
 from cnnzoo.train.card import fingerprint
 from cnnzoo.train.recipes import RECIPES
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE
@@ -98,16 +99,23 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
     card = json.loads((run / "run.json").read_text())
     plan = planned(card)
     data = DATA[plan.data]
-    _, held_out = open_source(data.path).split(HELD_OUT, plan.seed)
-    if fingerprint(held_out) != card["data"]["validation"]["sha256"]:
-        raise SystemExit("the images held out are others than those of the training")
+    parts = open_source(data.path).split(HELD_OUT, plan.seed)
+    kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
+    if [fingerprint(part) for part in parts] != kept:
+        raise SystemExit("the images are others than those of the training")
+    _, held_out = parts
+    if card["network"]["parameters"] != model_info(plan.network).parameters:
+        raise SystemExit("the network is another than the catalog's")
+    history = json.loads((run / "history.json").read_text())
+    losses = np.array(history["val_loss"], np.float64)  # null becomes no number
+    epochs = len(losses)
+    if epochs < card["recipe"]["epochs"]:
+        raise SystemExit(f"this training is not over: {epochs} epochs")
     model = cnnzoo.load(run / MODEL_FILE)
     saved = Store(run / CHECKPOINTS).newest()
-    history = json.loads((run / "history.json").read_text())
-    epochs = len(history["val_loss"])
-    if saved is None or epochs < card["recipe"]["epochs"]:
-        raise SystemExit(f"this training is not over: {epochs} epochs")
-    hours, cpu_hours = (seconds / 3600 for seconds in saved.state["seconds"])
+    if saved is None:
+        raise SystemExit("this training has no checkpoint")
+    hours, cpu_hours = (saved.state[kind] / 3600 for kind in ("seconds", "cpu_seconds"))
     threads = card["begun"]["threads"]
     learned = card["data"]["train"]["images"]
     return (
@@ -121,7 +129,7 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
             "recipe_values": card["recipe"],
             "begun": card["begun"],
             "epochs": epochs,
-            "best_epoch": int(np.argmin(history["val_loss"])) + 1,
+            "best_epoch": int(np.nanargmin(losses)) + 1,
             "hours": round(hours, 2),
             "hours_of_all_threads": round(cpu_hours / threads, 2),
             "images_per_second": round(epochs * learned / (3600 * cpu_hours / threads)),
@@ -149,11 +157,13 @@ def figures(result: Evaluation) -> dict:
 
 def package(model: keras.Model, plan: Planned, told: dict) -> None:
     """Writes the weights as float16, and their card."""
+    if plan.seed != 0:
+        raise SystemExit("the package takes the seed 0, whatever others came to")
     path = packaged.FOLDER / f"{plan.network}-{plan.data}.safetensors"
-    cnnzoo.save_weights(model, path, dtype="float16")
     half = cnnzoo.build(plan.network, include_preprocessing=True)
     if half.cnnzoo.preprocessing != model.cnnzoo.preprocessing:
         raise SystemExit("the network has another preprocessing by itself")
+    cnnzoo.save_weights(model, path, dtype="float16")
     cnnzoo.load_weights(half, path)
     data = DATA[plan.data]
     asked = (
@@ -161,13 +171,15 @@ def package(model: keras.Model, plan: Planned, told: dict) -> None:
         if data.tested
         else open_source(data.path).split(HELD_OUT, plan.seed)[1]
     )
-    one, other = (evaluate(m, asked).probabilities.argmax(1) for m in (model, half))
+    results = [evaluate(m, asked) for m in (model, half)]
+    one, other = (result.probabilities.argmax(1) for result in results)
     card = {
         **told,
         "class_names": model.cnnzoo.class_names,
         "licence": "Apache-2.0",
         "dtype": "float16",
         "predictions_that_float16_changes": int(np.sum(one != other)),
+        "errors_in_float16": results[1].errors,
         "bytes": path.stat().st_size,
         "sha256": sha256(path.read_bytes()).hexdigest(),
     }
@@ -178,6 +190,10 @@ def ensemble() -> dict:
     """What is told of the package's three networks together."""
     whole = Ensemble.pretrained("mnist")
     _, held_out = open_source("mnist").split(HELD_OUT, 0)
+    for name in PRETRAINED["mnist"]:
+        kept = packaged.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
+        if fingerprint(held_out) != kept:
+            raise SystemExit(f"{name} held out other images than these")
     told = {
         "members": PRETRAINED["mnist"],
         "combine": whole.combine,
@@ -188,7 +204,7 @@ def ensemble() -> dict:
         judgement = whole.evaluate(source)
         told[part] = figures(judgement.whole)
         told[f"{part}_members"] = [m.errors for m in judgement.members]
-        without = [round(len(source) * (1 - share)) for share in judgement.without]
+        without = [round(len(source) * (1 - (s or 0))) for s in judgement.without]
         told[f"{part}_without"] = without
     return told
 
@@ -204,8 +220,10 @@ def main() -> None:
         known = json.loads(LIST.read_text())
     if args.run:
         model, plan, told = judged(args.run)
-        others = [t for t in known["trainings"] if t["command"] != told["command"]]
-        known["trainings"] = [*others, told]
+        if told["command"] in (t["command"] for t in known["trainings"]):
+            raise SystemExit("this training is listed already; a miss is not run again")
+        known["trainings"].append(told)
+        files.write_json(LIST, known)
         if args.package:
             package(model, plan, told)
     if args.ensemble:

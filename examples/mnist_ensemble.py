@@ -8,7 +8,7 @@ A twelfth of the training digits, 5,000 of 60,000, chooses each network's best e
 the weights of two of the four ways. The test split chooses nothing: all four ways are
 told, and the headline was fixed beforehand to be the mean.
 
-    python examples/mnist_ensemble.py
+    CNNZOO_DATA=folder python examples/mnist_ensemble.py
     CNNZOO_DATA=folder python examples/mnist_ensemble.py --train
 """
 
@@ -29,6 +29,7 @@ from cnnzoo.inference import Evaluation, judged, probabilities
 from cnnzoo.train import RECIPES, Recipe, Run
 
 HELD_OUT = 1 / 12
+ALL = 60_000  # digits, of which the package's networks have held out a twelfth
 SEED = 0
 WAYS = ("mean", "vote", "weighted", "stack")
 
@@ -70,6 +71,12 @@ def main(out: Path, digits: Images, recipe: Recipe | None = None) -> dict[str, i
         digits: all that may be learnt from, and what is held out of it.
         recipe: trains the networks; None takes those of the package.
     """
+    if recipe is None and len(digits) < ALL:
+        raise SystemExit(
+            f"found {len(digits):,} digits, which the package's networks have learnt; "
+            "set CNNZOO_DATA to the folder of mnist.npz, or try cnnzoo evaluate mnist "
+            "--ensemble, or --train"
+        )
     learned, held_out = digits.split(HELD_OUT, SEED)
     names = PRETRAINED["mnist"]
     if recipe is None:

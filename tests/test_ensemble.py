@@ -221,13 +221,31 @@ def test_a_member_of_another_ensemble(members, tmp_path: Path):
         Ensemble.load(tmp_path)
 
 
+def test_files_of_others_stay(members, tmp_path: Path):
+    """A name that only looks like a member's, and nothing half after a full disk."""
+    (tmp_path / "member-1.keras").write_bytes(b"mine")
+    whole = Ensemble(members[:2])
+    whole.save(tmp_path)
+    whole.save(tmp_path)
+    assert (tmp_path / "member-1.keras").read_bytes() == b"mine"
+    assert len(list(tmp_path.glob("member-*.keras"))) == 3
+
+
+def test_who_alone_has_a_weight(members, digits):
+    told = Ensemble(members, (1, 0, 0)).evaluate(digits)
+    assert told.without[0] is None
+    assert told.without[1] == told.without[2] == told.whole.accuracy
+
+
 def test_what_is_refused(members, digits):
-    for combine, message in (
+    rows: list[tuple[Any, str]] = [
         ("median", "cannot combine by 'median'"),
         ((1, 2), r"must be 3 numbers of at least 0; got \(1, 2\)"),
         ((1, 2, -3), "must be 3 numbers of at least 0"),
         ((0, 0, 0), "are all 0"),
-    ):
+        (["mean"], "must be 3 numbers of at least 0"),
+    ]
+    for combine, message in rows:
         with pytest.raises(cnnzoo.UsageError, match=message):
             Ensemble(members, combine)
     with pytest.raises(cnnzoo.UsageError, match="needs at least one member"):
@@ -236,5 +254,8 @@ def test_what_is_refused(members, digits):
         Ensemble([members[0], member(0, names=("a", "b", "d"))])
     with pytest.raises(cnnzoo.UsageError, match="has no weights yet; call fit"):
         Ensemble(members, "stack").predict(digits)
+    alike = replace(digits, labels=np.zeros(len(digits), int))
+    with pytest.raises(cnnzoo.UsageError, match="of at least two classes; found one"):
+        Ensemble(members, "stack").fit(alike)
     with pytest.raises(cnnzoo.UsageError, match=r"shape \(3, 9, 3\); expected \(3, 90"):
         Ensemble(members, "stack").fit(digits, np.zeros((3, 9, 3)))

@@ -123,6 +123,9 @@ def test_names_and_types_that_do_not_go(tmp_path: Path):
     model = network()
     with pytest.raises(cnnzoo.UsageError, match=r"\.weights\.h5 or \.safetensors; got"):
         cnnzoo.save_weights(model, tmp_path / "x.npz")
+    other: Any = "bfloat16"
+    with pytest.raises(cnnzoo.UsageError, match="unknown type of weights 'bfloat16'"):
+        cnnzoo.save_weights(model, tmp_path / "x.safetensors", dtype=other)
     with pytest.raises(cnnzoo.UsageError, match="holds float32; got dtype='float16'"):
         cnnzoo.save_weights(model, tmp_path / "x.weights.h5", dtype="float16")
 

@@ -10,10 +10,10 @@ from sklearn.model_selection import StratifiedKFold
 
 from cnnzoo import files
 from cnnzoo.data.images import Folder
-from cnnzoo.data.source import Source
+from cnnzoo.data.source import Source, renumbered
 from cnnzoo.data.splits import groups_of
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.inference import Evaluation, evaluate, judged
+from cnnzoo.inference import Evaluation, class_names, evaluate, judged
 from cnnzoo.saving import load
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import MODEL_FILE, Run
@@ -87,7 +87,7 @@ def kfold(
         DatasetError: a class has fewer images than there are folds.
     """
     parts = list(split(source, folds, seed, group_by))
-    answers = np.zeros(0)
+    answers, names = np.zeros(0), source.class_names
     accuracies = []
     for number, (learned, judging) in enumerate(parts, start=1):
         model = _trained(
@@ -103,7 +103,8 @@ def kfold(
             answers = np.zeros((len(source), found.probabilities.shape[1]), "float32")
         answers[judging] = found.probabilities
         accuracies.append(found.accuracy)
-    result = Folds(tuple(accuracies), judged(answers, source))
+        names = class_names(model)
+    result = Folds(tuple(accuracies), judged(answers, renumbered(source, names)))
     files.write_json(Path(folder) / FOLDS_FILE, result.told())
     return result
 

@@ -72,7 +72,7 @@ class Keeper:
         self._training.put(snapshot, self._store.folder / saved.name)
         self.position = self._saved = Position(**saved.state["position"])
         self.stopped = saved.state["stopped"]
-        self._before = tuple(saved.state["seconds"])
+        self._before = (saved.state["seconds"], saved.state["cpu_seconds"])
         self.rejected = saved.rejected
 
     def reached(self, position: Position) -> None:
@@ -101,7 +101,8 @@ class Keeper:
             state = {
                 "position": asdict(self.position),
                 "stopped": self.stopped,
-                "seconds": [self.seconds, self.cpu_seconds],
+                "seconds": self.seconds,
+                "cpu_seconds": self.cpu_seconds,
                 "callbacks": snapshot.callbacks,
             }
             # An epoch that is over and one that is judged, too, are two positions.

@@ -15,21 +15,31 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import load
+from cnnzoo.data.preprocess import resolve
 from cnnzoo.data.source import Source, fitted
-from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError
 from cnnzoo.nodes import rows_first
+from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.codes import BATCH, batches, codes, inputs_of, pixels
+from cnnzoo.transfer.codes import BATCH, codes, images_of, pixels
 from cnnzoo.transfer.cuts import Cut, stage_cuts
-from cnnzoo.transfer.evidence import ALPHA, MIN_GAIN, SMALL, Assessment, Evidence
+from cnnzoo.transfer.evidence import (
+    ALPHA,
+    FEW_A_CLASS,
+    MIN_GAIN,
+    SMALL,
+    Assessment,
+    Evidence,
+)
 from cnnzoo.transfer.twin import random_twin
 
-FEW_A_CLASS = 200  # the median class of a large one has at least as many
+FEW_IMAGES = 200  # of all classes, below which nothing is fine-tuned
 FEW_SHOTS = 10  # images of the rarest class, below which nothing is fine-tuned
 PROBED = 500  # images that are asked
+CALIBRATED = 64  # of them, on which the twin's statistics are measured
 
 
 def assess(
@@ -38,6 +48,7 @@ def assess(
     *,
     probed: int = PROBED,
     cuts: Sequence[Cut] | None = None,
+    preprocessing: str | Preprocess | None = None,
     seed: int = 0,
     batch_size: int = BATCH,
 ) -> Assessment:
@@ -49,25 +60,28 @@ def assess(
     Args:
         model: a functional classifier with trained weights.
         source: labelled images; all are counted, and some are asked.
-        probed: how many images are asked, at most.
+        probed: how many images are asked, about; of each class at least two.
         cuts: where; None for the ends of the stages.
+        preprocessing: a mode of `preprocess_input`, for a model that `build` did not
+            make; None for what the model says.
         seed: of which images are asked, and of the twin.
 
     Raises:
         DatasetError: no labels, fewer than two classes, or a class with one image.
-        UsageError: the model has no place to cut it.
+        UsageError: the model has no place to cut it, or does not tell how it wants
+            images preprocessed.
     """
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
-    rows = _chosen(labels, source.class_names, probed, seed)
+    rows = _chosen(labels, probed, seed)
     asked = source.take(rows)
     places = list(cuts or stage_cuts(model))
-    seen = _probe(model, places, asked, labels[rows], batch_size)
-    first = next(
-        iter(batches(inputs_of(model, asked, batch_size), len(rows), batch_size))
-    )
-    twin = random_twin(model, first, seed)
-    twins = _probe(twin, places, asked, labels[rows], batch_size, model)
+    mode = described(model).outside if preprocessing is None else resolve(preprocessing)
+    seen = _probe(model, places, asked, labels[rows], mode, batch_size)
+    spread = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATED)).astype(int)
+    some = np.concatenate(list(images_of(model, asked.take(spread), mode)))
+    twin = random_twin(model, some, seed)
+    twins = _probe(twin, places, asked, labels[rows], mode, batch_size)
     table = _table(places, seen, twins, labels[rows])
     similar = not _is_different(table)
     small = len(labels) < SMALL or float(np.median(counts)) < FEW_A_CLASS
@@ -80,7 +94,7 @@ def assess(
         probed=len(rows),
         small=small,
         similar=similar,
-        few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_A_CLASS,
+        few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES,
         table=table,
         pixels=_of_pixels(model, asked, labels[rows]),
         benefit=benefit,
@@ -100,12 +114,12 @@ def _probe(
     cuts: Sequence[Cut],
     source: Source,
     labels: np.ndarray,
+    preprocessing: Preprocess | None,
     batch_size: int,
-    noted: keras.Model | None = None,
 ) -> list[_Seen]:
-    """The probes of every cut. `noted` is the model that knows the preprocessing."""
+    """The probes of every cut."""
     names = [cut.name for cut in cuts]
-    found = codes(model, names, source, batch_size, noted=noted)
+    found = codes(model, names, source, preprocessing, batch_size)
     seen = []
     for name in names:
         ready = probes.standardised(found[name])
@@ -190,10 +204,11 @@ def _labels(source: Source) -> np.ndarray:
     return labels
 
 
-def _chosen(
-    labels: np.ndarray, names: Sequence[str], probed: int, seed: int
-) -> np.ndarray:
-    """Some rows, each class with its share."""
+def _chosen(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:
+    """Some rows of every class, at least two of each: its share of `probed`, or more."""
     if len(labels) <= probed:
         return np.arange(len(labels))
-    return split_rows(labels, names, probed, seed)[1]
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(labels == c)) for c in range(labels.max() + 1)]
+    wanted = [max(2, round(probed * len(own) / len(labels))) for own in rows]
+    return np.sort(np.concatenate([r[:n] for r, n in zip(rows, wanted, strict=True)]))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
-from cnnzoo.built import Built
-from cnnzoo.data.batches import own_errors
+from cnnzoo.data.batches import Batches
 from cnnzoo.data.source import Source, feed
 from cnnzoo.heads import window
 from cnnzoo.nodes import channels_first, rows_first
+from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cuts import front
 
 BATCH = 32
@@ -23,47 +22,48 @@ def codes(
     model: keras.Model,
     names: Sequence[str],
     source: Source,
+    preprocessing: Preprocess | None,
     batch_size: int = BATCH,
-    noted: keras.Model | None = None,
 ) -> dict[str, np.ndarray]:
     """(n, d) float32 for each cut, in the order of the source.
 
     Args:
-        noted: the model that knows how images are preprocessed; None for this one.
+        preprocessing: what pixels go through in front of the model; None for nothing.
     """
     sight = front(model, list(names))
-    inputs = inputs_of(noted or model, source, batch_size)
     rows: list[list[np.ndarray]] = []
-    with own_errors(inputs):
-        for images in batches(inputs, len(source), batch_size):
-            outputs = sight.predict_on_batch(images)
-            outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-            rows.append([pooled(rows_last(model, output)) for output in outputs])
+    for images in images_of(model, source, preprocessing, batch_size):
+        outputs = sight.predict_on_batch(images)
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        rows.append([pooled(rows_last(model, output)) for output in outputs])
     columns = zip(*rows, strict=True)
     return {name: np.concatenate(c) for name, c in zip(names, columns, strict=True)}
 
 
-def inputs_of(model: keras.Model, source: Source, batch_size: int = BATCH):
-    """The images as the model takes them: an array, or batches."""
-    built = getattr(model, "cnnzoo", None)
+def images_of(
+    model: keras.Model,
+    source: Source,
+    preprocessing: Preprocess | None,
+    batch_size: int = BATCH,
+) -> Iterator[np.ndarray]:
+    """Yields the images as the model takes them, batch by batch.
+
+    Raises:
+        ImageDecodeError: a file is no readable image.
+    """
     inputs, _ = feed(
         source,
         rows_first(model, model.input_shape[1:]),
         batch_size,
-        preprocessing=built.outside if isinstance(built, Built) else None,
+        preprocessing=preprocessing,
         channels_first=channels_first(model),
     )
-    return inputs
-
-
-def batches(inputs: Any, count: int, batch_size: int) -> Iterator[np.ndarray]:
-    """Yields the images of `inputs_of`, batch by batch."""
-    if isinstance(inputs, np.ndarray):
-        for start in range(0, count, batch_size):
-            yield inputs[start : start + batch_size]
-    else:
+    if isinstance(inputs, Batches):
         for index in range(len(inputs)):
             yield inputs[index][0]
+    else:
+        for start in range(0, len(source), batch_size):
+            yield np.asarray(inputs)[start : start + batch_size]
 
 
 def rows_last(model: keras.Model, output: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ def cuts(model: keras.Model) -> list[Cut]:
         UsageError: the model has several inputs or outputs, or no such place.
     """
     through = set(graph.cut_points(model))
+    calls = Counter(node.operation.name for node in nodes(model))
     codes: set[int] = set()  # the outputs that are
     found, macs = [], 0
     for row, node in zip(graph.layer_rows(model), nodes(model), strict=True):
@@ -58,7 +60,8 @@ def cuts(model: keras.Model) -> list[Cut]:
         if not _are_codes(node, codes):
             continue
         codes.add(id(output))
-        if row.name in through and output is not model.outputs[0]:
+        once = calls[row.name] == 1  # a layer at several places names none of them
+        if once and row.name in through and output is not model.outputs[0]:
             shape = tuple(output.shape[1:])
             found.append(Cut(row.name, shape, _pooled(model, shape), macs, _bytes(shape)))
     if not found:

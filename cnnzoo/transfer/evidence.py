@@ -9,6 +9,7 @@ from cnnzoo.transfer.cuts import Cut
 SMALL = 20_000  # images, below which a data set is small
 MIN_GAIN = 0.02  # that an earlier cut must gain for a data set to be different
 ALPHA = 0.05
+FEW_A_CLASS = 200  # the median class of a large one has at least as many
 NAMES = {
     1: "small and similar",
     2: "large and similar",
@@ -95,7 +96,8 @@ class Assessment:
         """The evidence as a table, the decision, and what would change it."""
         lines = [
             f"{self.images:,} images, {self.smallest_class:,} of the rarest class: "
-            f"{'small' if self.small else 'large'} (below {SMALL:,} is small)",
+            f"{'small' if self.small else 'large'} (large is {SMALL:,} and more, and "
+            f"{FEW_A_CLASS} and more of the median class)",
             f"{'cut':24} {'numbers':>8} {'accuracy':>13} {'5-NN':>6} {'random':>7} "
             f"{'p':>6}",
         ]
@@ -124,11 +126,12 @@ class Assessment:
                 "warning: these weights show no advantage over random ones on this task"
             )
         other = self.case + (1 if self.small else -1)
-        bound = f"with {SMALL:,} images" if self.small else f"below {SMALL:,} images"
+        bound = "as a large set" if self.small else "as a small set"
+        if self.few_shots:
+            lines.append("there is too little to fine-tune anything: a classifier alone")
         lines.append(f"case {self.case}, {NAMES[self.case]}: cut at {self.cut}")
         lines.append(
-            f"{bound} it would be case {other}; the similarity would change if the gain "
-            f"{'rose above' if self.similar else 'fell below'} {100 * MIN_GAIN:.0f} "
-            f"points with p below {ALPHA}"
+            f"{bound} it would be case {other}; different is where an earlier cut gains "
+            f"{100 * MIN_GAIN:.0f} points or more with p below {ALPHA}"
         )
         return lines

@@ -9,7 +9,7 @@ it. So flags are set layer by layer, batch normalisation last, and nothing is be
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MethodType
 from typing import Literal, get_args
@@ -21,9 +21,9 @@ from keras.layers import BatchNormalization
 from cnnzoo import graph
 from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.fast import accelerate
+from cnnzoo.nodes import nodes
 
 Norm = Literal["frozen", "affine", "train"]
-STATISTICS = ("moving_mean", "moving_variance")
 DROPOUTS = (
     layers.Dropout,
     layers.SpatialDropout2D,
@@ -42,7 +42,7 @@ class FreezeReport:
         frozen: the layers of which no weight learns.
         trainable: how many numbers learn.
         total: how many numbers there are.
-        hashes: SHA-256 of every weight that must not change, by its layer and name.
+        hashes: SHA-256 of every weight that must not change, by its place and path.
     """
 
     until: str | None
@@ -67,8 +67,9 @@ def freeze(
 ) -> FreezeReport:
     """Freezes a layer and all that it depends on; what is behind it learns.
 
-    A model that was compiled is compiled again, with a new optimiser of the same
-    settings; a layer's own earlier flags are forgotten.
+    A model that was compiled is compiled again, with a new optimiser of the settings
+    that Keras writes down, which leave out `exclude_from_weight_decay`; a layer's own
+    earlier flags are forgotten.
 
     Args:
         until: the last layer to freeze; None freezes none.
@@ -82,34 +83,38 @@ def freeze(
         What `check_frozen` compares with.
 
     Raises:
-        UsageError: there is no such layer or mode, or what the model was compiled with
-            cannot be written down.
+        UsageError: there is no such layer or mode, the layer is called at several
+            places, or what the model was compiled with cannot be made anew; nothing has
+            changed then.
     """
     norm = norm or ("frozen" if until is not None else "train")
     if norm not in get_args(Norm):
         raise unknown("mode of batch normalisation", norm, get_args(Norm))
     inside = set(graph.ancestors(model, until)) if until is not None else set()
-    held = _leaves([layer for layer in model.layers if layer.name in inside])
-    config = _compiled(model)
+    _check_once(model, until)
+    held = [layer for layer in model.layers if layer.name in inside]
+    arguments = _compiled(model)
     _unfreeze(model)
     for layer in held:
-        layer.trainable = False
+        layer.trainable = False  # and what is in it
+    parts = _with_parts(held)
+    for layer in parts:
         if isinstance(layer, DROPOUTS):
             layer.call = MethodType(_at_inference, layer)
-    for layer in held if until is not None else _leaves(model.layers):
+    for layer in parts if until is not None else _with_parts(model.layers):
         if isinstance(layer, BatchNormalization):
             _set_norm(layer, norm)
-    if config is not None:
-        model.compile_from_config(config)
+    if arguments is not None:
+        model.compile(**arguments)
     return _report(model, until, norm)
 
 
 def unfreeze(model: keras.Model) -> None:
     """Lets every layer learn again, as it was built; compiles anew what was compiled."""
-    config = _compiled(model)
+    arguments = _compiled(model)
     _unfreeze(model)
-    if config is not None:
-        model.compile_from_config(config)
+    if arguments is not None:
+        model.compile(**arguments)
 
 
 def check_frozen(before: FreezeReport, model: keras.Model) -> None:
@@ -118,7 +123,7 @@ def check_frozen(before: FreezeReport, model: keras.Model) -> None:
     Raises:
         TrainingError: one has changed.
     """
-    now = _hashes(model)
+    now = _hashes(model.weights)
     changed = [name for name, digest in before.hashes.items() if now.get(name) != digest]
     if changed:
         raise TrainingError(
@@ -128,12 +133,23 @@ def check_frozen(before: FreezeReport, model: keras.Model) -> None:
 
 
 def _unfreeze(model: keras.Model) -> None:
-    for layer in _leaves(model.layers):
+    model.trainable = True  # or nothing in it learns, whatever its own flag
+    for layer in _with_parts(model.layers):
+        layer.trainable = True
         if _is_ours(vars(layer).get("call")):
             del layer.call
-        layer.trainable = True
     if "compile" in vars(model):  # it was accelerated, and ours took the place of that
         accelerate(model)
+
+
+def _check_once(model: keras.Model, until: str | None) -> None:
+    """Raises UsageError for a layer that is called at several places."""
+    calls = [node.operation.name for node in nodes(model)].count(until)
+    if calls > 1:
+        raise UsageError(
+            f"{model.name!r} calls the layer {until!r} {calls} times, so nobody knows up "
+            "to where to freeze; name another, or use a layer of its own at each place"
+        )
 
 
 def _set_norm(layer: BatchNormalization, norm: Norm) -> None:
@@ -155,55 +171,58 @@ def _is_ours(call: object) -> bool:
 
 
 def _compiled(model: keras.Model) -> dict | None:
-    """How the model was compiled; None where it was not.
+    """What to compile the model with again; None where it was not compiled.
 
     Raises:
-        UsageError: that cannot be written down.
+        UsageError: Keras cannot make that anew.
     """
     if not model.compiled:
         return None
-    config = model.get_compile_config()
-    if not config or "optimizer" not in config:
+    try:
+        config = model.get_compile_config()
+        return keras.saving.deserialize_keras_object(config)
+    except Exception as error:
         raise UsageError(
-            f"model {model.name!r} was compiled with what Keras cannot write down; "
-            "freeze it first and compile it then"
-        )
-    return config
+            f"model {model.name!r} was compiled with what Keras cannot make anew "
+            f"({str(error)[:200]}); freeze it before compile, and compile it then"
+        ) from error
 
 
 def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
     learning = {id(weight) for weight in model.trainable_weights}
+    moving = {
+        id(weight)
+        for layer in _with_parts(model.layers)
+        if isinstance(layer, BatchNormalization) and not _stays(layer)
+        for weight in (layer.moving_mean, layer.moving_variance)
+    }
     frozen = tuple(
         layer.name
-        for layer in _leaves(model.layers)
+        for layer in model.layers
         if layer.weights and not any(id(w) in learning for w in layer.weights)
     )
     trainable, total = graph.parameters(model)[1], model.count_params()
-    return FreezeReport(until, norm, frozen, trainable, total, _hashes(model))
+    hashes = _hashes(model.weights, without=learning | moving)
+    return FreezeReport(until, norm, frozen, trainable, total, hashes)
 
 
-def _hashes(model: keras.Model) -> dict[str, str]:
-    """Of every weight that does not learn, moving statistics that move left out."""
-    learning = {id(weight) for weight in model.trainable_weights}
+def _hashes(
+    weights: Sequence[keras.Variable], without: Set[int] = frozenset()
+) -> dict[str, str]:
+    """Of every weight by its place and path; two layers may bear one name."""
     return {
-        f"{layer.name}/{weight.name}": hashlib.sha256(
+        f"{i}: {weight.path}": hashlib.sha256(
             ops.convert_to_numpy(weight.value).tobytes()
         ).hexdigest()
-        for layer in _leaves(model.layers)
-        for weight in layer.weights
-        if id(weight) not in learning and not _moves(layer, weight)
+        for i, weight in enumerate(weights)
+        if id(weight) not in without
     }
 
 
-def _moves(layer: keras.Layer, weight: keras.Variable) -> bool:
-    moving = isinstance(layer, BatchNormalization) and weight.name in STATISTICS
-    stays = not layer.trainable or _is_ours(vars(layer).get("call"))
-    return (moving and not stays) or weight.name == "seed_generator_state"
+def _stays(layer: BatchNormalization) -> bool:
+    return not layer.trainable or _is_ours(vars(layer).get("call"))
 
 
-def _leaves(found: Sequence[keras.Layer]) -> list[keras.Layer]:
-    """The layers, those of nested models in place of the models."""
-    leaves = []
-    for layer in found:
-        leaves += _leaves(layer.layers) if isinstance(layer, keras.Model) else [layer]
-    return leaves
+def _with_parts(found: Sequence[keras.Layer]) -> list[keras.Layer]:
+    """The layers, and those inside them."""
+    return [part for layer in found for part in layer._flatten_layers()]

@@ -19,7 +19,8 @@ def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Mode
     Args:
         images: (b, ...) as the model takes them, to measure the statistics on.
     """
-    twin = keras.models.clone_model(model, clone_function=_without_draws)
+    plain = keras.Model(model.inputs[0], model.outputs[0])  # of which nothing is compiled
+    twin = keras.models.clone_model(plain, clone_function=_without_draws)
     rng = np.random.default_rng(seed)
     for old, new in zip(model.weights, twin.weights, strict=True):
         new.assign(_drawn(old, rng))
@@ -31,7 +32,7 @@ def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Mode
 
 def _without_draws(layer: keras.Layer) -> keras.Layer:
     """A layer that draws nothing when it is made: its weights are assigned later."""
-    config = layer.get_config()
+    config = layer.get_config() | {"trainable": True}  # or statistics would stay
     if isinstance(layer, layers.Dropout | layers.SpatialDropout2D):
         config |= {"rate": 0.0, "seed": 0}
     for name in config:
@@ -52,4 +53,4 @@ def _drawn(weight: keras.Variable, rng: np.random.Generator) -> np.ndarray:
 
 
 def _norms(model: keras.Model) -> list:
-    return [layer for layer in model.layers if isinstance(layer, NORMS)]
+    return [layer for layer in model._flatten_layers() if isinstance(layer, NORMS)]

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Literal, get_args
 from zipfile import ZipFile
 
 import keras
 import numpy as np
 
 from cnnzoo.built import described, network_of
-from cnnzoo.errors import UsageError, WeightFileError
+from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.files import replacing, write_bytes
 from cnnzoo.weights import applications, formats, packaged, tensorfile
 from cnnzoo.weights.match import Pair, match
@@ -19,6 +19,7 @@ from cnnzoo.weights.report import LoadReport
 from cnnzoo.weights.tensors import Stored, of_model
 
 Weights = str | Path | keras.Model
+Dtype = Literal["float32", "float16"]
 
 OPTIMISER = 4 * 8  # bytes a weight: with an optimiser, up to three more float64
 HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
@@ -61,7 +62,7 @@ def save_weights(
     model: keras.Model,
     path: str | Path,
     *,
-    dtype: Literal["float32", "float16"] = "float32",
+    dtype: Dtype = "float32",
 ) -> Path:
     """Writes a model's weights to a file, atomically.
 
@@ -75,7 +76,9 @@ def save_weights(
         SaveError: the file cannot be written; what stood there before is untouched.
     """
     path = Path(path)
-    if path.suffix == tensorfile.ENDING and dtype in ("float32", "float16"):
+    if dtype not in get_args(Dtype):
+        raise unknown("type of weights", dtype, get_args(Dtype))
+    if path.suffix == tensorfile.ENDING:
         content = tensorfile.packed(of_model(model), network_of(model), dtype)
         return write_bytes(path, content)
     if not path.name.endswith(WRITTEN):
