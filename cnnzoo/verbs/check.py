@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cnnzoo.console import print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -67,6 +65,8 @@ def _told(folder: Folder) -> dict:
 
 
 def _counts(folder: Folder) -> dict[str, int]:
+    import numpy as np
+
     counts = np.bincount(folder.labels, minlength=len(folder.class_names)).tolist()
     return dict(zip(folder.class_names, counts, strict=True))
 
