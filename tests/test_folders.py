@@ -263,16 +263,15 @@ def test_i12_links_within_the_folder(photos: Path):
 
 
 def test_folders_a_thousand_deep(photos: Path):
-    place = os.getcwd()
-    os.chdir(photos / "ants")
+    deep = [photos.joinpath("ants", *["d"] * depth) for depth in range(1, 1101)]
+    for folder in deep:
+        folder.mkdir()
     try:
-        for _ in range(1100):
-            os.mkdir("d")
-            os.chdir("d")
-    finally:
-        os.chdir(place)
-    with pytest.raises(DatasetError, match="a thousand deep"):
-        scan(photos)
+        with pytest.raises(DatasetError, match="a thousand deep"):
+            scan(photos)
+    finally:  # pytest's own clean-up recurses, and would end the whole run
+        for folder in reversed(deep):
+            folder.rmdir()
 
 
 def test_i13_names_that_a_terminal_cannot_show(photos: Path):

@@ -217,9 +217,6 @@ def test_a_layer_that_stands_at_two_places():
     assert [cut.name for cut in transfer.cuts(model)] == ["pool"]
 
 
-# Not in `make test` yet: it passes alone in seconds, and once, behind two thousand other
-# tests, took all memory of the machine; issue 7 is to find out why.
-@pytest.mark.proof
 @pytest.mark.parametrize("norm", ["frozen", "affine"])
 def test_parts_of_layers_are_frozen_too(norm):
     """Of a nested model, and of a block that holds layers of its own."""
