@@ -196,6 +196,7 @@ def _add_model_verbs(verbs) -> None:
     predict = verbs.add_parser("predict", help="classes of images, or of a .csv")
     predict.add_argument("data", metavar="FILE", nargs="+")
     _add_answering(predict)
+    _add_on_bad(predict)
     predict.add_argument(
         "--top",
         type=_positive(int),

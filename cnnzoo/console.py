@@ -86,6 +86,8 @@ def tell_left_out(*sources) -> None:
             _tell(f"{len(found.linked)} links lead to what is in the folder already")
         if found.animated:
             _tell(f"{len(found.animated)} images have several frames; the first is read")
+        for name, told in found.warned[:TOLD]:
+            _tell(f"read with a warning: {name!r}: {told}")
         for warning in found.warnings:
             _tell(f"warning: {warning}")
 

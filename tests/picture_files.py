@@ -41,6 +41,15 @@ def wrong_checksum() -> bytes:
     return bytes(content)
 
 
+def wrong_animation() -> bytes:
+    """A PNG that says that it is an animation of no frames, of which Pillow warns."""
+    content = packed(picture(), "PNG")
+    chunk = b"acTL" + struct.pack(">II", 0, 0)
+    chunk = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    place = content.index(b"IDAT") - 4
+    return content[:place] + chunk + content[place:]
+
+
 def cut(form: str) -> bytes:
     whole = packed(picture(), form)
     return whole[: len(whole) * 2 // 3]

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -15,13 +16,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from picture_files import BAD, every_form, packed, picture
+from picture_files import BAD, every_form, packed, picture, wrong_animation
 from PIL import Image
 
 import cnnzoo
 from cnnzoo import figures
 from cnnzoo.cli import main
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches, load
 from cnnzoo.data.decode import decode
 from cnnzoo.data.images import Folder, scan
@@ -575,6 +577,43 @@ def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, cap
     assert capsys.readouterr().out.endswith(" (it learnt this picture)\n")
 
 
+def test_predict_names_all_files_that_it_cannot_read(
+    photos: Path, tmp_path: Path, capsys
+):
+    cnnzoo.save(network(), tmp_path / "model.keras")
+    good = str(photos / "ants" / "0.png")
+    bad = [str(tmp_path / "missing.png"), str(tmp_path / "text.png")]
+    Path(bad[1]).write_bytes(BAD["text"]())
+    asked = ["--model", str(tmp_path / "model.keras")]
+    assert main(["predict", good, *bad, *asked]) == 1
+    told = capsys.readouterr()
+    assert all(repr(path) in told.err for path in bad)
+    assert not told.out
+    assert main(["predict", *bad, good, *asked, "--on-bad", "skip", "--json"]) == 0
+    told = capsys.readouterr()
+    assert [one["path"] for one in json.loads(told.out)] == [good]
+    assert [
+        line.startswith(f"left out {path!r}: ")
+        for line, path in zip(told.err.splitlines(), bad, strict=True)
+    ] == [True, True]
+    assert main(["predict", *bad, *asked, "--on-bad", "skip"]) == 1
+    assert "2 files, has 2 files that cannot be read" in capsys.readouterr().err
+
+
+def test_i07_what_the_decoder_warns_of_is_told_with_the_file(photos: Path, capsys):
+    (photos / "bees" / "odd.png").write_bytes(wrong_animation())
+    with warnings.catch_warnings(record=True) as loose:
+        warnings.simplefilter("always")
+        folder = scan(photos)
+        warnings.warn("of the caller", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in loose] == ["of the caller"]
+    (warned,) = folder.findings.warned
+    assert warned[0] == "bees/odd.png"
+    assert "Invalid APNG" in warned[1]
+    assert main(["check", str(photos)]) == 0
+    assert "were read with a warning:\n  'bees/odd.png': Inv" in capsys.readouterr().out
+
+
 def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys):
     """Among them is a picture that says that a photograph was not found."""
     with zipfile.ZipFile(data_folder / "hymenoptera_train.zip") as archive:
@@ -611,6 +650,21 @@ def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
         cnnzoo.evaluate(network(), Images(pixels, np.array([0, 1]), ("a", "b")))
     with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
         probabilities(network(), pixels)
+
+
+def test_l07_images_that_are_scaled_twice(photos: Path, tmp_path: Path):
+    data = scan(photos)
+    twice = Recipe(epochs=1, augment=Augment(samplewise_center=True))
+    message = r"twice: after `augment` the first batch is between -\d+.* and \d+"
+    with pytest.warns(UserWarning, match=message):
+        Run(tmp_path / "twice").fit(network(), data, data, twice)
+    once = Recipe(epochs=1, augment=Augment(preprocessing_function=np.negative))
+    own = cnnzoo.build(
+        "mlp", input_shape=(*SIZE, 3), classes=2, depth=1, width=8, preprocessing="none"
+    )
+    Run(tmp_path / "once").fit(own, data, data, once)  # where warnings are errors
+    still = Recipe(epochs=1, augment=Augment(preprocessing_function=np.flip))
+    Run(tmp_path / "still").fit(network(), data, data, still)
 
 
 @pytest.mark.parametrize(
@@ -657,6 +711,7 @@ def mutants(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(bad)
 
 
+@pytest.mark.filterwarnings("ignore")  # of Pillow, which the scan notes
 def test_damage_of_any_kind_is_an_image_or_an_error(tmp_path: Path):
     """Every format, flipped and cut: what is read is read alike by everyone."""
     rng = np.random.default_rng(0)

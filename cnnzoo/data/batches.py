@@ -113,10 +113,11 @@ class Batches(keras.utils.PyDataset):
             ImageDecodeError: a file cannot be decoded.
             UsageError: the augmentation's own function gives another shape.
         """
-        start = index * self.batch_size
-        batch = self.source.take(self._order[start : start + self.batch_size])
+        batch = self.source.take(self._rows(index))
         try:
-            images = self._pixels(batch, index)
+            images = self._augmented(batch, index)
+            if self.preprocessing is not None:
+                images = preprocess_input(images, self.preprocessing)
         except Exception as error:
             self.fault = error
             raise
@@ -124,23 +125,33 @@ class Batches(keras.utils.PyDataset):
             return self.adapt(images, batch.labels)
         return images, batch.labels
 
+    def pixels(self, index: int) -> np.ndarray:
+        """The images of batch `index` of the epoch as they are before the preprocessing.
+
+        Raises:
+            ImageDecodeError: a file cannot be decoded.
+            UsageError: the augmentation's own function gives another shape.
+        """
+        return self._augmented(self.source.take(self._rows(index)), index)
+
     def named(self, index: int) -> list[str]:
         """What the images of batch `index` of the epoch are called."""
-        start = index * self.batch_size
-        rows = self._order[start : start + self.batch_size]
+        rows = self._rows(index)
         if isinstance(self.source, Images):
             return [f"image {row}" for row in rows]
         return [self.source.names[row] for row in rows]
 
-    def _pixels(self, batch: Folder | Images, index: int) -> np.ndarray:
+    def _rows(self, index: int) -> np.ndarray:
+        start = index * self.batch_size
+        return self._order[start : start + self.batch_size]
+
+    def _augmented(self, batch: Folder | Images, index: int) -> np.ndarray:
         if isinstance(batch, Images):
             images = batch.images
         else:
             images = _decode_all(batch, self.size, self.channels, self._decoders)
         if self.augment is not None:
             images = augmented(images, self.augment, self.seed, self.epoch, index)
-        if self.preprocessing is not None:
-            images = preprocess_input(images, self.preprocessing)
         return images
 
     def on_epoch_begin(self) -> None:

@@ -25,6 +25,7 @@ class Findings:
         misnamed: images whose ending is that of another format; they are read.
         animated: images with more than one frame; the first is read.
         copies: groups of images of equal content; None without checksums.
+        warned: images that are read, with what the decoder warned of.
         warnings: what looks like a mistake.
     """
 
@@ -38,6 +39,7 @@ class Findings:
     misnamed: tuple[str, ...] = ()
     animated: tuple[str, ...] = ()
     copies: tuple[tuple[str, ...], ...] | None = None
+    warned: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
 
     def told(self) -> dict:

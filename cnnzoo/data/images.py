@@ -16,13 +16,10 @@ from cnnzoo.data import layout
 from cnnzoo.data.findings import Findings, copies, of_headers
 from cnnzoo.data.header import Header
 from cnnzoo.data.splits import groups_of, split_rows
-from cnnzoo.data.survey import Look, survey
+from cnnzoo.data.survey import Look, OnBad, survey, unreadable
 from cnnzoo.data.walk import Found, walk
-from cnnzoo.errors import ImageDecodeError
 
 Depth = Literal["names", "headers", "pixels"]
-OnBad = Literal["raise", "skip"]
-TOLD = 10  # bad files that an error names
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +144,7 @@ def scan(
             else:
                 bad.append((name, look))
     if bad and on_bad == "raise":
-        raise _unreadable(root, bad)
+        raise unreadable(root, bad)
     return _folder(root, found, looks, bad, complete=complete, checksums=checksums)
 
 
@@ -177,6 +174,9 @@ def _folder(
         ignored=dict(sorted(found.ignored.items())),
         hidden=found.hidden,
         copies=copies(names, sums) if sums else None,
+        warned=tuple(
+            (n, told) for n in names if n in looks for told in looks[n].warnings
+        ),
         warnings=(
             *layout.warnings(counts, len(found.loose)),
             *_in_two_classes(names, sums, usable),
@@ -216,12 +216,3 @@ def _walked(root: Path, follow_links: bool) -> Found:
     except RecursionError as error:
         found = "folders in folders, a thousand deep"
         raise layout.unusable(root, "class folders", found, "move them up") from error
-
-
-def _unreadable(root: Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
-    told = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:TOLD])
-    more = f" and {len(bad) - TOLD} more" if len(bad) > TOLD else ""
-    return ImageDecodeError(
-        f"{root} has {len(bad)} files that cannot be read as images: {told[:700]}{more}; "
-        "repair or remove them, or leave them out with on_bad='skip' (--on-bad skip)"
-    )

@@ -52,6 +52,7 @@ class Loop:
         model: compiled.
         callbacks: those of the whole training; they hear of it as `fit` would tell it.
         averages: of the weights, by which the model is judged; None for the weights.
+        steps: of a pass.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Loop:
         self.averages = averages
         self._learned = learned
         self._held_out = held_out
-        self._steps = len(learned)
+        self.steps = len(learned)
 
     def measure(self) -> None:
         """Makes Keras set up its figures, which it does not before it needs them."""
@@ -81,7 +82,7 @@ class Loop:
     def lost(self, position: Position) -> str:
         """Where the loss became no number: the step after `position`, and its images."""
         self._learned.epoch = position.epoch
-        names = self._learned.named(min(position.batch, self._steps - 1))
+        names = self._learned.named(min(position.batch, self.steps - 1))
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
@@ -104,7 +105,7 @@ class Loop:
         self.model.stop_training = False
         while good and position.epoch < epochs and not self.model.stop_training:
             figures = position.figures or self._learn(position, keeper)
-            judged = Position(position.epoch, self._steps, figures)
+            judged = Position(position.epoch, self.steps, figures)
             good = all(map(isfinite, figures.values()))
             if good:
                 keeper.reached(judged)
@@ -121,8 +122,8 @@ class Loop:
 
         def after(batch: int) -> None:
             if self.averages:
-                self.averages.step(start.epoch * self._steps + batch)
-            if batch < self._steps:
+                self.averages.step(start.epoch * self.steps + batch)
+            if batch < self.steps:
                 keeper.reached(Position(start.epoch, batch))
 
         self.callbacks.on_epoch_begin(start.epoch)

@@ -1,11 +1,13 @@
 """A model made ready to train: compiled, its labels checked, its batches set up."""
 
 from functools import partial
+from warnings import warn
 
 import keras
 
 from cnnzoo.built import described
 from cnnzoo.data.batches import Batches
+from cnnzoo.data.preprocess import MODES
 from cnnzoo.data.source import Source, feed, renumbered
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.nodes import channels_first, rows_first
@@ -98,6 +100,27 @@ def monitored(model: keras.Model) -> str:
     return (
         "val_loss" if len(model.outputs) == 1 else f"val_predictions_{losses.MEAN_LOSS}"
     )
+
+
+def check_range(model: keras.Model, learned: Batches) -> None:
+    """Warns where the augmentation already makes of pixels what the preprocessing does.
+
+    A preprocessing takes pixels of 0 to 255; the first batch is measured.
+    """
+    augment, preprocessing = learned.augment, described(model).preprocessing
+    if augment is None or not augment.normalises or preprocessing == MODES["none"]:
+        return
+    pixels = learned.pixels(0)
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < 0 or high <= 1:
+        warn(
+            "images are scaled twice: after `augment` the first batch is between "
+            f"{low:.4g} and {high:.4g}, and the preprocessing of {model.name!r} expects "
+            "pixels of 0 to 255; leave the normalisation out of `augment`, or build the "
+            'network with preprocessing="none"',
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_classes(model: keras.Model, train: Source) -> None:

@@ -25,7 +25,7 @@ from cnnzoo.train.keeper import Ended, Keeper
 from cnnzoo.train.lock import locked
 from cnnzoo.train.loop import Loop
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.signals import caught
+from cnnzoo.train.signals import Signals, caught
 from cnnzoo.train.snapshot import Training
 from cnnzoo.train.store import Store
 from cnnzoo.weights.load import load_weights
@@ -101,6 +101,7 @@ class Run:
         preparation.check_classes(model, train)
         loss = preparation.compiled(model, recipe, len(train))
         learned, held_out = preparation.fed(model, loss, recipe, train, validation)
+        preparation.check_range(model, learned)
         asked = card_of(model, recipe, train, validation, chosen)
         with locked(self.folder), caught() as signals:
             first = self._settled(asked)
@@ -112,28 +113,19 @@ class Run:
                 model, recipe, callbacks, steps=len(learned), verbose=verbose
             )
             averages = Averages(model, recipe.averaging) if recipe.averaging else None
-            training = Training(
-                model, everyone.callbacks, averages.variables if averages else ()
-            )
-            keeper = Keeper(
-                Store(self.folder / CHECKPOINTS),
-                training,
-                signals,
-                steps=len(learned),
-                save_seconds=self.save_seconds,
-            )
             loop = Loop(model, learned, held_out, everyone, averages)
+            keeper = self._keeper(loop, signals)
             with precision.running(model, first.begun["precision"]):
                 lost = self._train(loop, keeper, recipe.epochs)
             signals.obey()
-            if not isfinite(best.best):
-                epochs = len(history.history["loss"])
-                raise _never_finite(model, epochs, self.folder, lost)
-            if lost:
-                told = f"{self.folder}: {lost}; what was good before stays"
-                warn(told, RuntimeWarning, stacklevel=2)
-            load_weights(model, self.folder / MODEL_FILE)
-            return history.history
+        if not isfinite(best.best):
+            epochs = len(history.history["loss"])
+            raise _never_finite(model, epochs, self.folder, lost)
+        if lost:
+            told = f"{self.folder}: {lost}; what was good before stays"
+            warn(told, RuntimeWarning, stacklevel=2)
+        load_weights(model, self.folder / MODEL_FILE)
+        return history.history
 
     def _settled(self, asked: Card) -> Card:
         """The card that the folder has, which says what the training was begun with."""
@@ -164,6 +156,16 @@ class Run:
             steps=steps,
         )
         return best, history, everyone
+
+    def _keeper(self, loop: Loop, signals: Signals) -> Keeper:
+        averaged = loop.averages.variables if loop.averages else ()
+        return Keeper(
+            Store(self.folder / CHECKPOINTS),
+            Training(loop.model, loop.callbacks.callbacks, averaged),
+            signals,
+            steps=loop.steps,
+            save_seconds=self.save_seconds,
+        )
 
     def _train(self, loop: Loop, keeper: Keeper, epochs: int) -> str | None:
         """From the newest checkpoint to the end, or to where a signal asks for it.

@@ -95,6 +95,7 @@ def _print(folder: Folder) -> None:
     _list("are of a format that nearly no other has", rare)
     _list("are of another format than their names say", map(repr, found.misnamed))
     _list("have several frames, of which the first is read", map(repr, found.animated))
+    _list("were read with a warning", (f"{name!r}: {w}" for name, w in found.warned))
     copies = (" = ".join(map(repr, group)) for group in found.copies or ())
     _list("are copies of each other", copies)
     _list("warnings", found.warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -59,10 +60,37 @@ def evaluate(args: Namespace) -> None:
 def predict(args: Namespace) -> None:
     start(args.threads)
     from cnnzoo.data.seen import seen
+    from cnnzoo.data.survey import readable
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import class_names, probabilities
     from cnnzoo.inference import told as likeliest
 
+    table = _table(args)
+    paths, bad = ([], []) if table else readable(args.data, args.on_bad)
+    for path, reason in bad:
+        print(f"left out {path!r}: {reason}", file=sys.stderr)
+    asked, _ = _asked(args)
+    if isinstance(asked, Ensemble):
+        names, say = asked.class_names, asked.predict
+    else:
+        names, say = class_names(asked), lambda source: probabilities(asked, source)
+    if table:
+        _submit(say, names, table, args.out)
+        return
+    predictions = likeliest(paths, say(paths), names, args.top or TOP)
+    models = map(Path, args.model or ())
+    learned = seen([p if p.is_dir() else p.parent for p in models], paths)
+    if args.json:
+        pairs = zip(predictions, learned, strict=True)
+        print_json([{**asdict(one), "learned": was} for one, was in pairs])
+        return
+    for prediction, was in zip(predictions, learned, strict=True):
+        best = ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.top)
+        print(f"{prediction.path}: {best}{' (it learnt this picture)' if was else ''}")
+
+
+def _table(args: Namespace) -> str | None:
+    """The .csv that is asked about, if it is one; checks what goes with it."""
     tables = [path for path in args.data if path.endswith(".csv")]
     if tables and len(args.data) > 1:
         raise UsageError("predict takes image files or one .csv, not both; run it twice")
@@ -75,24 +103,7 @@ def predict(args: Namespace) -> None:
             "predict writes a file for a .csv only, and prints what images show; leave "
             "out --out, or redirect the output of --json"
         )
-    asked, _ = _asked(args)
-    if isinstance(asked, Ensemble):
-        names, say = asked.class_names, asked.predict
-    else:
-        names, say = class_names(asked), lambda source: probabilities(asked, source)
-    if tables:
-        _submit(say, names, tables[0], args.out)
-        return
-    predictions = likeliest(args.data, say(args.data), names, args.top or TOP)
-    models = map(Path, args.model or ())
-    learned = seen([p if p.is_dir() else p.parent for p in models], args.data)
-    if args.json:
-        pairs = zip(predictions, learned, strict=True)
-        print_json([{**asdict(one), "learned": was} for one, was in pairs])
-        return
-    for prediction, was in zip(predictions, learned, strict=True):
-        best = ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.top)
-        print(f"{prediction.path}: {best}{' (it learnt this picture)' if was else ''}")
+    return tables[0] if tables else None
 
 
 def _submit(say, names: tuple[str, ...], table: str, out: str | None) -> None:
