@@ -12,13 +12,14 @@ from cnnzoo.errors import UsageError
 from cnnzoo.heads import aux_inputs
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Spec
+from cnnzoo.weightless import weightless
 
 LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
 
 
 def smallest_side(spec: Spec) -> int:
     """The smallest height and width that the network takes, computed from its graph."""
-    with keras.StatelessScope(initialize_variables=False):  # allocates no weights
+    with weightless():
         images = keras.Input(layout((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2])))
         features = spec.trunk(images, conv=spec.conv)
         aux = aux_inputs(features, [images], spec, spec.conv)

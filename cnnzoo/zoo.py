@@ -19,6 +19,7 @@ from cnnzoo.heads import aux_inputs, classifiers
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Activation, Preprocess, Spec
 from cnnzoo.truncated import truncated
+from cnnzoo.weightless import weightless
 from cnnzoo.weights.load import load_weights
 
 FEATURES = "features"  # the seam: in every model, the layer between trunk and head
@@ -171,7 +172,7 @@ def build(
 
 def sketch(model: str | Spec, **arguments: Any) -> keras.Model:
     """`build` without memory for weights: the graph alone, to count, draw and measure."""
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         return build(model, **arguments)
 
 

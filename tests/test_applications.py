@@ -17,6 +17,7 @@ import pytest
 from parity import Record, compare, images, randomise
 
 import cnnzoo
+from cnnzoo.weightless import weightless
 from cnnzoo.weights.applications import IMAGENET, TABLES
 from cnnzoo.weights.load import load_weights
 from cnnzoo.weights.match import match
@@ -99,7 +100,7 @@ def test_all(record: Record, name: str, odd: bool, options: dict):
 @pytest.mark.parametrize("name", TABLES)
 def test_every_layer_has_its_counterpart(name: str):
     """The same names, kinds and shapes, without memory for the weights."""
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         theirs = getattr(module(name), TABLES[name].builder)(weights=None)
     pairs, skipped = match(sketch(name), of_model(theirs), "it")
     assert len(pairs) == len(theirs.weights)

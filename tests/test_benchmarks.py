@@ -3,7 +3,6 @@
 from importlib import import_module
 from pathlib import Path
 
-import keras
 import pytest
 
 from benchmarks import __main__ as command
@@ -13,6 +12,7 @@ from benchmarks.results import Measured, Results, dumps, load
 from benchmarks.rows import GROWN, LRN, ROWS, TRAINING, chosen
 from benchmarks.task import Work
 from cnnzoo.models.index import model_info
+from cnnzoo.weightless import weightless
 
 MACHINE = {
     "cpu": "A CPU",
@@ -64,7 +64,7 @@ def measured(*seconds: float, peak: int = 0, precision: str = "float32") -> Meas
 @pytest.mark.parametrize("name", peers_keras.NETWORKS)
 def test_the_keras_peer_has_our_parameters(name):
     info = model_info(name)
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         peer = peers_keras.NETWORKS[name](info.input_shape, info.classes)
     assert peer.count_params() == info.parameters
     trainable = sum(weight.shape.num_elements() for weight in peer.trainable_weights)

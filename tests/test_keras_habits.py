@@ -9,6 +9,7 @@ import pytest
 
 import cnnzoo
 from cnnzoo.models.catalog import SPECS
+from cnnzoo.weightless import weightless
 from cnnzoo.zoo import build, sketch
 
 LARGE = ("inception_v2", "inception_v3", "inception_v4", "inception_resnet", "zfnet")
@@ -77,7 +78,7 @@ def test_input_tensor_classes_and_logits(name: str):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_configuration_makes_the_same_graph(name: str):
     model = sketch(name, input_shape=odd_shape(name, 3), classifier_activation="sigmoid")
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         again = keras.Model.from_config(model.get_config())
     assert again.name == model.name == name
     assert facts(again) == facts(model)

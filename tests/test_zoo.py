@@ -308,3 +308,14 @@ def test_a_seed_means_the_same_for_the_first_network_of_a_process():
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     first, second = found.stdout.split()
     assert first == second
+
+
+def test_a_sketch_never_gets_memory_for_weights():
+    """Keras gives it to all that it has noted when another scope of its own ends."""
+    seen = sketch("simple_cnn")
+    assert seen.count_params() == cnnzoo.model_info("simple_cnn").parameters
+    with keras.StatelessScope():  # as where Keras infers a layer's shapes
+        layer = keras.layers.Dense(3)
+        layer.build((None, 4))
+    assert layer.kernel._value is not None
+    assert {weight._value for weight in seen.weights} == {None}
