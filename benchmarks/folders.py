@@ -14,6 +14,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -23,6 +24,7 @@ from PIL import Image
 SIZES = (64, 224)  # of what photographs become, pixels
 BATCH = 32
 ROUNDS = 5
+LARGE = 8  # of so many photographs, one is made large
 CLASSES = 10
 FILES = 100_000
 NAMES = 1_000_000
@@ -37,14 +39,34 @@ def photographs(folder: Path) -> Path:
     return next(path.parent for path in folder.rglob("ants"))
 
 
-def ours(root: Path, size: int) -> Callable[[], int]:
+def large(folder: Path, photos: Path) -> Path:
+    """Some of the photographs, in a camera's twelve megapixels."""
+    for path in sorted(photos.rglob("*.jpg"))[::LARGE]:
+        target = folder / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            image.resize((4000, 3000), Image.Resampling.BICUBIC).save(target, quality=90)
+    return folder
+
+
+def ours(root: Path, size: int, *, later: bool = False) -> Callable[[], int]:
+    """Two batches at a time, as `Run` has Keras read them.
+
+    Args:
+        later: a pass after the first, for which decoded images are kept.
+    """
     from cnnzoo.data.batches import Batches
     from cnnzoo.data.images import scan
 
-    batches = Batches(scan(root), (size, size), 3, BATCH, shuffle=False, seed=0)
+    folder = scan(root)
+    held: list[Batches] = []
 
     def read() -> int:
-        return sum(len(batches[index][0]) for index in range(len(batches)))
+        if not (later and held):
+            held[:] = [Batches(folder, (size, size), 3, BATCH, shuffle=False, seed=0)]
+        (batches,) = held
+        with ThreadPoolExecutor(2) as readers:
+            return sum(readers.map(lambda i: len(batches[i][0]), range(len(batches))))
 
     return read
 
@@ -61,23 +83,35 @@ def keras_own(root: Path, size: int) -> Callable[[], int]:
 def reading() -> str:
     """Images a second, in turns; the ratio is that of the medians."""
     lines = [
-        "| size | cnnzoo, images/s | Keras, images/s | ratio |",
-        "|---|---:|---:|---:|",
+        "| photographs | size | pass | cnnzoo, images/s | Keras, images/s | ratio |",
+        "|---|---|---|---:|---:|---:|",
     ]
     with tempfile.TemporaryDirectory() as folder:
-        root = photographs(Path(folder))
-        for size in SIZES:
-            readers = [ours(root, size), keras_own(root, size)]
-            rates: list[list[float]] = [[], []]
-            for round_ in range(ROUNDS + 1):
-                for who in (0, 1) if round_ % 2 else (1, 0):
-                    start = time.perf_counter()
-                    images = readers[who]()
-                    if round_:  # the first warms up
-                        rates[who].append(images / (time.perf_counter() - start))
-            one, other = map(median, rates)
-            lines.append(f"| {size} px | {one:.0f} | {other:.0f} | {one / other:.2f} |")
+        root = photographs(Path(folder) / "photos")
+        megapixels = large(Path(folder) / "large", root)
+        for told, photos in (("as they are", root), ("12 megapixels", megapixels)):
+            for size in SIZES:
+                for later in (False, True):
+                    one, other = in_turns(
+                        ours(photos, size, later=later), keras_own(photos, size)
+                    )
+                    lines.append(
+                        f"| {told} | {size} px | {'later' if later else 'first'} | "
+                        f"{one:,.0f} | {other:,.0f} | {one / other:.2f} |"
+                    )
     return "\n".join(lines)
+
+
+def in_turns(*readers: Callable[[], int]) -> list[float]:
+    """The median of the images a second that each reads."""
+    rates: list[list[float]] = [[] for _ in readers]
+    for round_ in range(ROUNDS + 1):
+        for who in range(len(readers)) if round_ % 2 else reversed(range(len(readers))):
+            start = time.perf_counter()
+            images = readers[who]()
+            if round_:  # the first warms up
+                rates[who].append(images / (time.perf_counter() - start))
+    return [median(rate) for rate in rates]
 
 
 def files(folder: Path) -> Path:

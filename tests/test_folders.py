@@ -22,6 +22,7 @@ from PIL import Image
 import cnnzoo
 from cnnzoo import figures
 from cnnzoo.cli import main
+from cnnzoo.data import decoded
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches, load
@@ -612,6 +613,34 @@ def test_i07_what_the_decoder_warns_of_is_told_with_the_file(photos: Path, capsy
     assert "Invalid APNG" in warned[1]
     assert main(["check", str(photos)]) == 0
     assert "were read with a warning:\n  'bees/odd.png': Inv" in capsys.readouterr().out
+
+
+def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch):
+    asked: list[str] = []
+
+    def counted(path, *target):
+        asked.append(Path(path).name)
+        return decode(path, *target)
+
+    monkeypatch.setattr(decoded, "decode", counted)
+    folder = scan(photos)
+    first = decoded.Decoded(folder, SIZE, 3, memory=5 * 12 * 12 * 3)
+    rows = [11, 0, 4, 0, 5]
+    expected = load(folder, SIZE, 3).images[rows]
+    asked.clear()
+    np.testing.assert_array_equal(first.take(rows), expected)
+    asked.clear()
+    np.testing.assert_array_equal(first.take(rows), expected)
+    assert sorted(asked) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
+    batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=0)
+    asked.clear()
+    for epoch in range(3):
+        batches.epoch = epoch
+        for index in range(len(batches)):
+            images, _ = batches[index]
+            images[:] = 0  # what a caller does to a batch does not reach what is kept
+    assert len(asked) == len(folder)
+    assert batches[0][0].any()
 
 
 def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 
-from cnnzoo.cores import cores
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.augmented import augmented
-from cnnzoo.data.decode import check_target, decode
+from cnnzoo.data.decoded import Decoded, load_all
 from cnnzoo.data.images import Folder
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import UsageError
@@ -87,7 +85,11 @@ class Batches(keras.utils.PyDataset):
         self.preprocessing = preprocessing
         self.adapt = adapt
         self.fault: Exception | None = None
-        self._decoders = ThreadPoolExecutor(cores(), "decode")
+        self._take: Callable[[np.ndarray], np.ndarray] = (
+            source.images.__getitem__
+            if isinstance(source, Images)
+            else Decoded(source, size, channels).take
+        )
         self._under_way = False
         self.epoch = 0
 
@@ -113,17 +115,19 @@ class Batches(keras.utils.PyDataset):
             ImageDecodeError: a file cannot be decoded.
             UsageError: the augmentation's own function gives another shape.
         """
-        batch = self.source.take(self._rows(index))
+        rows = self._rows(index)
+        labels = self.source.labels
+        labels = None if labels is None else labels[rows]
         try:
-            images = self._augmented(batch, index)
+            images = self.pixels(index)
             if self.preprocessing is not None:
                 images = preprocess_input(images, self.preprocessing)
         except Exception as error:
             self.fault = error
             raise
         if self.adapt is not None:
-            return self.adapt(images, batch.labels)
-        return images, batch.labels
+            return self.adapt(images, labels)
+        return images, labels
 
     def pixels(self, index: int) -> np.ndarray:
         """The images of batch `index` of the epoch as they are before the preprocessing.
@@ -132,7 +136,10 @@ class Batches(keras.utils.PyDataset):
             ImageDecodeError: a file cannot be decoded.
             UsageError: the augmentation's own function gives another shape.
         """
-        return self._augmented(self.source.take(self._rows(index)), index)
+        images = self._take(self._rows(index))
+        if self.augment is not None:
+            images = augmented(images, self.augment, self.seed, self.epoch, index)
+        return images
 
     def named(self, index: int) -> list[str]:
         """What the images of batch `index` of the epoch are called."""
@@ -144,15 +151,6 @@ class Batches(keras.utils.PyDataset):
     def _rows(self, index: int) -> np.ndarray:
         start = index * self.batch_size
         return self._order[start : start + self.batch_size]
-
-    def _augmented(self, batch: Folder | Images, index: int) -> np.ndarray:
-        if isinstance(batch, Images):
-            images = batch.images
-        else:
-            images = _decode_all(batch, self.size, self.channels, self._decoders)
-        if self.augment is not None:
-            images = augmented(images, self.augment, self.seed, self.epoch, index)
-        return images
 
     def on_epoch_begin(self) -> None:
         """Notes that a pass is under way; Keras calls it."""
@@ -197,32 +195,12 @@ def load(folder: Folder, size: tuple[int, int], channels: int) -> Images:
         ImageDecodeError: a file cannot be decoded.
         UsageError: `size` or `channels` is impossible.
     """
-    check_target(size, channels)
-    with ThreadPoolExecutor(cores()) as decoders:
-        images = _decode_all(folder, size, channels, decoders)
-    return Images(images, folder.labels, folder.class_names)
+    return Images(load_all(folder, size, channels), folder.labels, folder.class_names)
 
 
 def _check_source(source: Folder | Images, size: tuple[int, int], channels: int) -> None:
-    if not isinstance(source, Images):
-        check_target(size, channels)
-    elif source.images.shape[1:] != (*size, channels):
+    if isinstance(source, Images) and source.images.shape[1:] != (*size, channels):
         raise UsageError(
             f"cannot make batches of {(*size, channels)} images: expected images in "
             f"memory of this shape, found {source.images.shape[1:]}, so resize them first"
         )
-
-
-def _decode_all(
-    folder: Folder, size: tuple[int, int], channels: int, decoders: ThreadPoolExecutor
-) -> np.ndarray:
-    """The images, each decoder's share of them in one go."""
-    images = np.empty((len(folder), *size, channels), np.uint8)
-    paths = folder.paths
-
-    def fill(rows: np.ndarray) -> None:
-        for row in rows:
-            images[row] = decode(paths[row], size, channels)
-
-    list(decoders.map(fill, np.array_split(np.arange(len(folder)), cores())))
-    return images

@@ -47,7 +47,8 @@ def decode(path: str | Path, size: tuple[int, int] | None, channels: int) -> np.
     with opened(path) as image:
         if size is not None and image.format == "JPEG":
             side = DRAFT * max(size)  # the orientation may exchange the sides
-            image.draft(None, (side, side))
+            # It holds brightness and colours apart, of which grey needs the first.
+            image.draft("L" if channels == 1 else None, (side, side))
         ImageOps.exif_transpose(image, in_place=True)
         return _array(_eight_bits(image), size, channels)
 
