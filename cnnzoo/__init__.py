@@ -85,14 +85,16 @@ __all__ = [
     "model_info",
     "predict",
     "preprocess_input",
+    "reset_classifier",
     "save",
     "save_weights",
     "scan",
     "train",
+    "transfer",
 ]
 
 if TYPE_CHECKING:
-    from cnnzoo import train
+    from cnnzoo import train, transfer
     from cnnzoo.builders import (
         MLP,
         VGG11,
@@ -139,6 +141,7 @@ if TYPE_CHECKING:
         ZFNet,
         ZFNet512,
     )
+    from cnnzoo.classifier import reset_classifier
     from cnnzoo.data.decode import decode
     from cnnzoo.data.images import scan
     from cnnzoo.data.mnist import load_mnist
@@ -201,6 +204,7 @@ else:
         "predict": "inference",
         "Preprocess": "spec",
         "preprocess_input": "data.preprocess",
+        "reset_classifier": "classifier",
         "save": "saving",
         "scan": "data.images",
         "Spec": "spec",
@@ -213,8 +217,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        if name == "train":
-            return import_module(f"{__name__}.train")
+        if name in ("train", "transfer"):
+            return import_module(f"{__name__}.{name}")
         home = import_module(f"{__name__}.{_HOMES.get(name, 'builders')}")
         value = globals()[name] = getattr(home, name)
         return value

@@ -19,10 +19,17 @@ class BestCheckpoint(keras.callbacks.Callback):
         path: the file, ending in `.keras`.
         monitor: Keras's name of the loss to go by.
         best: the lowest so far.
+        whole: what is saved, where the model that trains is a part of it.
     """
 
-    def __init__(self, path: Path, monitor: str = "val_loss"):
+    def __init__(
+        self,
+        path: Path,
+        monitor: str = "val_loss",
+        whole: keras.Model | None = None,
+    ):
         super().__init__()
+        self.whole = whole
         self.path = path
         self.monitor = monitor
         self.best = inf
@@ -32,7 +39,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         if isfinite(loss) and loss < self.best:
             self.best = loss
             with precision.as_saved(self.model):
-                save(self.model, self.path)
+                save(self.whole or self.model, self.path)
 
     def memory(self) -> dict:
         return {"best": self.best}

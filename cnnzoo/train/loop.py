@@ -62,16 +62,19 @@ class Loop:
         held_out: tuple,
         callbacks: keras.callbacks.CallbackList,
         averages: Averages | None = None,
+        class_weights: dict[int, float] | None = None,
     ):
         """Args:
         learned: in an order of their own each epoch.
         held_out: (images, labels), or (batches, None).
+        class_weights: what each class counts in the loss; None for all alike.
         """
         self.model = model
         self.callbacks = callbacks
         self.averages = averages
         self._learned = learned
         self._held_out = held_out
+        self._class_weights = class_weights
         self.steps = len(learned)
 
     def measure(self) -> None:
@@ -132,6 +135,7 @@ class Loop:
                 rest,
                 shuffle=False,
                 verbose=0,
+                class_weight=self._class_weights,
                 callbacks=[Inner(self.callbacks, start.batch, after)],
             )
 

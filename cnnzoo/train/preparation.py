@@ -4,6 +4,7 @@ from functools import partial
 from warnings import warn
 
 import keras
+import numpy as np
 
 from cnnzoo.built import described
 from cnnzoo.data.batches import Batches
@@ -12,6 +13,7 @@ from cnnzoo.data.source import Source, feed, renumbered
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.nodes import channels_first, rows_first
 from cnnzoo.train import losses
+from cnnzoo.train.decays import slow_early_stages
 from cnnzoo.train.recipes import Recipe
 
 WARM_UP = 0.05  # of all steps, in which a cosine's rate rises
@@ -34,7 +36,14 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
     optimizer = _optimizer(recipe, -(-images // recipe.batch_size))
     if len(model.outputs) == 1:
         model.compile(optimizer, loss, metrics=["accuracy"])
+        if recipe.layer_decay is not None:
+            slow_early_stages(model, recipe.layer_decay)
         return loss
+    if recipe.layer_decay is not None or recipe.class_weights:
+        raise UsageError(
+            f"{model.name!r} has auxiliary classifiers; layer_decay and "
+            "class_weights are for a single one, so build it without them"
+        )
     others = described(model).spec.aux_heads
     own = losses.per_image(loss)
 
@@ -89,6 +98,17 @@ def _fed(
         shuffle=shuffle,
         seed=recipe.seed,
     )
+
+
+def class_weights(recipe: Recipe, train: Source) -> dict[int, float] | None:
+    """What each class counts in the loss, as `fit` takes it; None for all alike."""
+    if recipe.class_weights is None:
+        return None
+    labels = np.asarray(train.labels)
+    labels = labels.argmax(1) if labels.ndim > 1 else labels  # of rows with a single 1
+    present, counts = np.unique(labels, return_counts=True)
+    weights = counts.sum() / (len(present) * counts)
+    return dict(zip(present.tolist(), weights.tolist(), strict=True))
 
 
 def monitored(model: keras.Model) -> str:

@@ -19,8 +19,13 @@ class Recipe:
         schedule: "plateau" halves the learning rate where the validation loss stands
             still for a third of `patience`; "cosine" lets it fall to 0 at the last step,
             along half a cosine, after it has risen in the first twentieth of all steps.
+        layer_decay: by which the learning rate falls a stage, from the classifier towards
+            the image; None for one rate.
         weight_decay: what a step takes from every weight, in parts of the learning rate
             and of the weight; None for none.
+        start_decay: the penalty on what weights are away from where they began, as
+            `keras.regularizers.L2` takes it; None for none.
+        class_weights: "balanced" gives every class the same weight in the loss.
         averaging: what a step keeps of the running average of the weights, such as
             0.999; the averages are what is judged and saved. None for no averages.
         loss: a Keras name; None for the cross-entropy that fits the classifier.
@@ -40,7 +45,10 @@ class Recipe:
     learning_rate: float | None = None
     momentum: float | None = None
     schedule: Literal["plateau", "cosine"] = "plateau"
+    layer_decay: float | None = None
     weight_decay: float | None = None
+    start_decay: float | None = None
+    class_weights: Literal["balanced"] | None = None
     averaging: float | None = None
     loss: str | None = None
     patience: int | None = 9

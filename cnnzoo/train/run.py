@@ -21,6 +21,7 @@ from cnnzoo.train import precision, preparation
 from cnnzoo.train.averages import Averages
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
 from cnnzoo.train.card import Card, card_of, changed_since, settled
+from cnnzoo.train.decays import held_to_start
 from cnnzoo.train.keeper import Ended, Keeper
 from cnnzoo.train.lock import locked
 from cnnzoo.train.loop import Loop
@@ -113,9 +114,13 @@ class Run:
                 model, recipe, callbacks, steps=len(learned), verbose=verbose
             )
             averages = Averages(model, recipe.averaging) if recipe.averaging else None
-            loop = Loop(model, learned, held_out, everyone, averages)
+            weights = preparation.class_weights(recipe, learned.source)
+            loop = Loop(model, learned, held_out, everyone, averages, weights)
             keeper = self._keeper(loop, signals)
-            with precision.running(model, first.begun["precision"]):
+            with (
+                precision.running(model, first.begun["precision"]),
+                held_to_start(model, recipe.start_decay),
+            ):
                 lost = self._train(loop, keeper, recipe.epochs)
             signals.obey()
         if not isfinite(best.best):

@@ -3,16 +3,30 @@
 from cnnzoo.transfer.assess import assess
 from cnnzoo.transfer.cuts import Cut, cuts
 from cnnzoo.transfer.evidence import Assessment, Evidence
+from cnnzoo.transfer.features import FeatureCache
+from cnnzoo.transfer.fit import fit
 from cnnzoo.transfer.freeze import FreezeReport, check_frozen, freeze, unfreeze
+from cnnzoo.transfer.plan import Phase, Plan, plan
+from cnnzoo.transfer.race import Race, race
+from cnnzoo.transfer.result import Done, Result
 
 __all__ = [
     "Assessment",
     "Cut",
+    "Done",
     "Evidence",
+    "FeatureCache",
     "FreezeReport",
+    "Phase",
+    "Plan",
+    "Race",
+    "Result",
     "assess",
     "check_frozen",
     "cuts",
+    "fit",
     "freeze",
+    "plan",
+    "race",
     "unfreeze",
 ]

@@ -63,7 +63,11 @@ class FreezeReport:
 
 
 def freeze(
-    model: keras.Model, until: str | None = None, *, norm: Norm | None = None
+    model: keras.Model,
+    until: str | None = None,
+    *,
+    norm: Norm | None = None,
+    behind: Norm = "train",
 ) -> FreezeReport:
     """Freezes a layer and all that it depends on; what is behind it learns.
 
@@ -78,6 +82,7 @@ def freeze(
             scales and offsets learn and keeps the statistics; "train" lets all learn.
             None for "frozen" in a frozen part, and "train" where there is none. Dropout
             is off in the frozen part.
+        behind: of batch normalisation behind the frozen part.
 
     Returns:
         What `check_frozen` compares with.
@@ -88,8 +93,9 @@ def freeze(
             changed then.
     """
     norm = norm or ("frozen" if until is not None else "train")
-    if norm not in get_args(Norm):
-        raise unknown("mode of batch normalisation", norm, get_args(Norm))
+    for mode in (norm, behind):
+        if mode not in get_args(Norm):
+            raise unknown("mode of batch normalisation", mode, get_args(Norm))
     inside = set(graph.ancestors(model, until)) if until is not None else set()
     _check_once(model, until)
     held = [layer for layer in model.layers if layer.name in inside]
@@ -101,9 +107,11 @@ def freeze(
     for layer in parts:
         if isinstance(layer, DROPOUTS):
             layer.call = MethodType(_at_inference, layer)
-    for layer in parts if until is not None else _with_parts(model.layers):
+    inner = {id(layer) for layer in parts}
+    for layer in _with_parts(model.layers):
         if isinstance(layer, BatchNormalization):
-            _set_norm(layer, norm)
+            within = until is None or id(layer) in inner
+            _set_norm(layer, norm if within else behind)
     if arguments is not None:
         model.compile(**arguments)
     return _report(model, until, norm)

@@ -1,0 +1,169 @@
+"""A phase of which the frozen part is computed once: the rest learns from features."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras.callbacks import Callback, LambdaCallback, TerminateOnNaN
+
+from cnnzoo import graph
+from cnnzoo.data.source import Source
+from cnnzoo.errors import TrainingError, UsageError
+from cnnzoo.nodes import nodes
+from cnnzoo.train import preparation
+from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
+from cnnzoo.train.checkpoint import Checkpoint
+from cnnzoo.train.decays import held_to_start
+from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.run import CHECKPOINTS, HISTORY_FILE, MODEL_FILE, History
+from cnnzoo.train.store import Store
+from cnnzoo.transfer.cuts import cuts, tail
+from cnnzoo.transfer.features import CachedBatches, FeatureCache, Progress
+from cnnzoo.transfer.warm import start_as_ridge
+from cnnzoo.weights.load import load_weights
+
+CLASSIFIER = "predictions"
+ROWS = 256  # that the classifier's input is computed of at a time
+
+
+def place_behind(network: keras.Model, until: str) -> str:
+    """The deepest cut that the frozen part determines: nothing before it learns.
+
+    Raises:
+        UsageError: there is none behind what is frozen.
+    """
+    frozen = set(graph.ancestors(network, until))
+    weighted = {layer.name for layer in network.layers if layer.weights}
+    found = None
+    for cut in cuts(network):
+        before = set(graph.ancestors(network, cut.name))
+        if until in before and not (before - frozen) & weighted:
+            found = cut.name
+    if found is None:
+        raise UsageError(
+            f"nothing can be computed once behind {until!r} of {network.name!r}: "
+            "expected a place that all paths go through; freeze up to a cut, or set "
+            "cached=False"
+        )
+    return found
+
+
+class CachedTraining:
+    """The tail of a network, on the features of its front.
+
+    Attributes:
+        learned, held_out: the features.
+        ridge: exact leave-one-out accuracy of the regression that the classifier began
+            as; None where it did not.
+        accuracy: on what is held out, 0 to 1, when training is over.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        train: Source,
+        validation: Source,
+        cut: str,
+        folder: Path,
+        features: Path,
+        recipe: Recipe,
+        *,
+        views: int = 1,
+        progress: Progress | None = None,
+    ):
+        """Computes the features.
+
+        Args:
+            network: whose part up to `cut` is frozen.
+            folder: of this phase alone.
+            features: of everything that is computed once.
+            recipe: whose augmentation makes the views.
+        """
+        self.ridge: float | None = None
+        self.accuracy = 0.0
+        self._network, self._folder = network, folder
+        self._labels = np.asarray(train.labels)
+        self._held_labels = np.asarray(validation.labels)
+        self._weights = preparation.class_weights(recipe, train)
+        self._recipe = replace(recipe, augment=None)
+        self.learned, self.held_out = (
+            FeatureCache.build(
+                network,
+                part,
+                cut,
+                features,
+                augment=recipe.augment if count > 1 else None,
+                views=count,
+                seed=recipe.seed,
+                progress=progress,
+            )
+            for part, count in ((train, views), (validation, 1))
+        )
+        self._tail = tail(network, cut)
+        self._tail.cnnzoo = network.cnnzoo  # its classifier is the network's
+
+    def train(self, *, warm_start: bool, verbose: int) -> History:
+        """Leaves the network with the weights of the best epoch.
+
+        Args:
+            warm_start: whether the classifier begins as a ridge regression, which the
+                epochs then have to beat.
+
+        Raises:
+            TrainingError: no validation loss was finite.
+        """
+        recipe, checkpoints = self._recipe, self._folder / CHECKPOINTS
+        if warm_start:
+            self.ridge = self._start_as_ridge()
+        preparation.compiled(self._tail, recipe, len(self._labels))
+        learned = CachedBatches(
+            self.learned, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
+        )
+        held_out = CachedBatches(self.held_out, self._held_labels, recipe.batch_size)
+        best = BestCheckpoint(self._folder / MODEL_FILE, whole=self._network)
+        history = HistoryFile(self._folder / HISTORY_FILE)
+        remembering: list[Callback] = [best, *patience(recipe, best.monitor), history]
+        if warm_start and Store(checkpoints).newest() is None:
+            best.set_model(self._tail)
+            best.on_epoch_end(-1, {best.monitor: self._judged(held_out)["loss"]})
+        with held_to_start(self._tail, recipe.start_decay):
+            self._tail.fit(
+                learned,
+                validation_data=held_out,
+                epochs=recipe.epochs,
+                shuffle=False,
+                verbose=verbose,  # pyright: ignore[reportArgumentType] (0, 1 and 2)
+                class_weight=self._weights,
+                callbacks=[
+                    *remembering,
+                    TerminateOnNaN(),
+                    LambdaCallback(on_epoch_begin=learned.begin),
+                    Checkpoint(checkpoints, callbacks=remembering),
+                ],
+            )
+        if not np.isfinite(best.best):
+            raise TrainingError(
+                f"the validation loss was never finite in {self._folder}; try a lower "
+                "learning rate"
+            )
+        load_weights(self._network, best.path)
+        self.accuracy = float(self._judged(held_out)["accuracy"])
+        return history.history
+
+    def _judged(self, held_out: CachedBatches) -> dict[str, float]:
+        return self._tail.evaluate(held_out, verbose=0, return_dict=True)
+
+    def _start_as_ridge(self) -> float:
+        """The classifier as the ridge regression on what it sees of every image."""
+        layer = self._tail.get_layer(CLASSIFIER)
+        node = next(n for n in nodes(self._tail) if n.operation is layer)
+        sight = keras.Model(self._tail.inputs[0], node.input_tensors[0])
+        every = np.arange(len(self.learned))
+        parts = np.array_split(every, -(-len(every) // ROWS))
+        codes = [sight.predict_on_batch(self.learned.rows(part)) for part in parts]
+        return start_as_ridge(
+            layer, np.concatenate(codes), self._labels, self._recipe.seed
+        )

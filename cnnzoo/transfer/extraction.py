@@ -1,0 +1,189 @@
+"""How the rows of a feature cache are computed, and what they are known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Literal
+
+import keras
+import numpy as np
+import PIL
+from keras import ops
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
+from cnnzoo.data.augmented import augmented
+from cnnzoo.data.batches import load
+from cnnzoo.data.images import Folder
+from cnnzoo.data.preprocess import preprocess_input
+from cnnzoo.data.source import Source, closed, fitted
+from cnnzoo.data.survey import SUM_BYTES, survey
+from cnnzoo.errors import ImageDecodeError, UsageError
+from cnnzoo.nodes import channels_first, nodes, rows_first
+from cnnzoo.spec import Preprocess
+from cnnzoo.transfer.cuts import find_cut, front
+
+Dtype = Literal["float16", "float32"]
+SHARD = 1 << 26  # bytes of a file, about
+# What a layer's settings have that changes nothing once it has its weights; Keras makes
+# up names and seeds anew in every process.
+NO_MATTER = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
+
+
+class Extractor:
+    """Computes rows of a cache: what a cut makes of images, or of views of them."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        source: Source,
+        cut: str,
+        preprocessing: Preprocess | None,
+        augment: Augment | None,
+        seed: int,
+        dtype: Dtype,
+        batch_size: int,
+    ):
+        shape = rows_first(model, model.input_shape[1:])
+        self._source = fitted(source, shape) if isinstance(source, Images) else source
+        self._size = shape
+        self._front = front(model, [cut])
+        self._first = channels_first(model)
+        self._preprocessing = preprocessing
+        self._augment, self._seed = augment, seed
+        self._dtype = dtype
+        self._batch_size = batch_size
+        self._cut = cut
+
+    def rows(
+        self, todo: Sequence[tuple[str, int, int]]
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yields keys and rows, so many that they fill a file.
+
+        Args:
+            todo: key, image and view of each row.
+        """
+        keys: list[str] = []
+        rows: list[np.ndarray] = []
+        for start in range(0, len(todo), self._batch_size):
+            batch = todo[start : start + self._batch_size]
+            keys += [key for key, _, _ in batch]
+            rows.append(self._computed(batch))
+            if sum(row.nbytes for row in rows) >= SHARD:
+                yield keys, np.concatenate(rows)
+                keys, rows = [], []
+        if keys:
+            yield keys, np.concatenate(rows)
+
+    def _computed(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
+        images = self._pixels(np.array([image for _, image, _ in batch]))
+        if any(view for _, _, view in batch):
+            images = np.stack(
+                [
+                    self._changed(pixels, key, view)
+                    for pixels, (key, _, view) in zip(images, batch, strict=True)
+                ]
+            )
+        if self._preprocessing is not None:
+            images = preprocess_input(images, self._preprocessing)
+        if self._first:
+            images = np.moveaxis(images, -1, 1)
+        # Of one size, since another is another graph and may round otherwise.
+        full = np.resize(images, (self._batch_size, *images.shape[1:]))
+        output = np.asarray(self._front.predict_on_batch(full))[: len(images)]
+        with np.errstate(over="ignore"):
+            rows = output.astype(self._dtype)
+        if not np.isfinite(rows).all():
+            raise UsageError(
+                f"{self._cut!r} gives numbers up to {np.abs(output).max():.3g}, which "
+                f"{self._dtype} cannot hold; pass dtype='float32', or weights that are "
+                "finite"
+            )
+        return rows
+
+    def _pixels(self, chosen: np.ndarray) -> np.ndarray:
+        part = self._source.take(chosen)
+        if isinstance(part, Images):
+            return part.images
+        height, width, channels = closed(self._size)
+        return load(part, (height, width), channels).images
+
+    def _changed(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
+        """A view of an image, by what it shows and not by its place."""
+        if not view or self._augment is None:
+            return pixels.astype(np.float32)
+        number = int(key[:8], 16)
+        return augmented(pixels[None], self._augment, self._seed, view, number)[0]
+
+
+def checksums(source: Source) -> list[str]:
+    """What each image shows, as text.
+
+    Raises:
+        ImageDecodeError: a file cannot be read.
+    """
+    if isinstance(source, Folder):
+        if source.checksums is not None:
+            return [one.hex() for one in source.checksums]
+        paths = [str(path) for path in source.paths]
+        sums = []
+        for path, look in zip(paths, survey(paths, checksums=True), strict=True):
+            if isinstance(look, str):
+                raise ImageDecodeError(f"cannot read {path}: {look}; repair or remove it")
+            sums.append(look.checksum.hex())
+        return sums
+    return [
+        hashlib.sha256(one.tobytes()).hexdigest()[: 2 * SUM_BYTES]
+        for one in source.images
+    ]
+
+
+def changes_of(augment: Augment | None, seed: int) -> str:
+    """A text for what happens to images in their views."""
+    told = f"{augment!r} {seed}"
+    return f"-{hashlib.sha256(told.encode()).hexdigest()[:16]}-"
+
+
+def way_of(
+    model: keras.Model, cut: str, preprocessing: Preprocess | None, dtype: Dtype
+) -> str:
+    """A name for a way to compute rows: equal ones give equal rows.
+
+    Raises:
+        UsageError: there is no such cut.
+    """
+    find_cut(model, cut)
+    part = front(model, [cut])
+    order = nodes(part)
+    place = {id(t): i for i, node in enumerate(order) for t in node.outputs}
+    graph = [
+        [
+            type(node.operation).__name__,
+            _settings(node.operation),
+            [place[id(tensor)] for tensor in node.input_tensors],
+        ]
+        for node in order
+    ]
+    rule = [
+        str(model.input_shape),
+        preprocessing and asdict(preprocessing),
+        dtype,
+        keras.backend.backend(),
+        PIL.__version__,
+    ]
+    hashed = hashlib.sha256(json.dumps([graph, rule]).encode())
+    for weight in part.weights:
+        hashed.update(ops.convert_to_numpy(weight.value).tobytes())
+    return f"{cut[:40]}-{hashed.hexdigest()[:24]}"
+
+
+def _settings(operation: keras.Operation) -> list[str]:
+    config = operation.get_config() if isinstance(operation, keras.Layer) else {}
+    return [
+        f"{name}={value!r}"
+        for name, value in sorted(config.items())
+        if not name.endswith(NO_MATTER)
+    ]

@@ -1,0 +1,172 @@
+"""fit(): a plan carried out, phase by phase; what a kill has left of it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import keras
+
+from cnnzoo import files
+from cnnzoo.built import described
+from cnnzoo.classifier import reset_classifier
+from cnnzoo.data.source import Source, renumbered
+from cnnzoo.errors import CheckpointError, ResumeMismatchError
+from cnnzoo.saving import save
+from cnnzoo.train.card import fingerprint
+from cnnzoo.train.lock import locked
+from cnnzoo.train.run import MODEL_FILE
+from cnnzoo.transfer.assess import assess
+from cnnzoo.transfer.cuts import stage_cuts
+from cnnzoo.transfer.evidence import Assessment
+from cnnzoo.transfer.features import Progress
+from cnnzoo.transfer.freeze import unfreeze
+from cnnzoo.transfer.phases import Bench
+from cnnzoo.transfer.plan import Plan
+from cnnzoo.transfer.plan import plan as plan_for
+from cnnzoo.transfer.result import Done, Result
+from cnnzoo.weights.load import load_weights
+
+CARD_FILE = "transfer.json"
+DONE_FILE = "done.json"
+FEATURES_FOLDER = "features"
+
+
+def fit(
+    model: keras.Model,
+    train: Source,
+    validation: Source,
+    plan: Plan | Assessment | Literal["auto"] = "auto",
+    *,
+    folder: str | Path | None = None,
+    features: str | Path | None = None,
+    seed: int = 0,
+    verbose: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Makes a network a classifier of other images; the model itself stays as it is.
+
+    Args:
+        model: from `build` or `load`, with trained weights.
+        train: labelled images to learn from.
+        validation: images that choose epochs, and whether a guarded phase is kept.
+        plan: what to do; an assessment for its case; "auto" measures the case first.
+        folder: where a training that is killed goes on when it is called again; None
+            for one that is lost then.
+        features: where what is computed once is kept; None for a place in `folder`.
+        seed: of every random choice.
+        verbose: as in `keras.Model.fit`.
+        progress: is told how many rows of features are there, and of how many.
+
+    Raises:
+        UsageError: the plan asks for what does not go together.
+        DatasetError: the images have no labels, or classes that differ.
+        ResumeMismatchError: the folder holds another training.
+        TrainingError: no validation loss was finite, or what was frozen has changed.
+    """
+    assessment = plan if isinstance(plan, Assessment) else None
+    if plan == "auto":
+        assessment = assess(model, train, seed=seed)
+    todo = plan if isinstance(plan, Plan) else plan_for(assessment)
+    names = tuple(train.class_names)
+    cut = todo.cut or stage_cuts(model)[-1].name
+    keras.utils.set_random_seed(seed)
+    network = reset_classifier(
+        model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
+    )
+    with _place(folder) as place, locked(place):
+        _settle(place, model, todo, train, validation, seed)
+        bench = Bench(
+            network,
+            train,
+            renumbered(validation, names),
+            Path(features or place / FEATURES_FOLDER),
+            seed,
+            verbose,
+            progress,
+        )
+        phases = tuple(_phases(bench, todo, place))
+    unfreeze(network)
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    accuracy = next((done.after for done in reversed(phases) if done.kept), 0.0)
+    return Result(network, todo, assessment, phases, accuracy)
+
+
+def _phases(bench: Bench, plan: Plan, place: Path) -> Iterator[Done]:
+    """Yields what each phase came to; one that is over is only read."""
+    before: float | None = None
+    for number, phase in enumerate(plan.phases, start=1):
+        own = place / f"{number}-{phase.name}"
+        path = own / DONE_FILE
+        if path.exists():
+            done = _read(path)
+            load_weights(bench.network, own / f"over-{MODEL_FILE}")
+        else:
+            done = bench.carry_out(phase, own, before)
+            save(bench.network, own / f"over-{MODEL_FILE}")
+            files.write_json(path, done.told())
+        if done.kept:
+            before = done.after
+        yield done
+
+
+@contextmanager
+def _place(folder: str | Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield Path(folder)
+        return
+    with TemporaryDirectory() as temporary:
+        yield Path(temporary)
+
+
+def _settle(
+    place: Path,
+    model: keras.Model,
+    plan: Plan,
+    train: Source,
+    validation: Source,
+    seed: int,
+) -> None:
+    """Notes which training the folder holds, or holds this one against it.
+
+    Raises:
+        ResumeMismatchError: it is another.
+    """
+    card = {
+        "network": described(model).catalog_name,
+        "plan": repr(plan),
+        "train": fingerprint(train),
+        "validation": fingerprint(validation),
+        "seed": seed,
+    }
+    path = place / CARD_FILE
+    if not path.exists():
+        files.write_json(path, card)
+        return
+    try:
+        first = json.loads(path.read_bytes())
+        different = [name for name in card if first.get(name) != card[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} does not tell which training the folder holds, since it is cut or "
+            "altered; use another folder"
+        ) from error
+    if different:
+        raise ResumeMismatchError(
+            f"{place} holds another transfer: {', '.join(different)} differ; give what "
+            "it was begun with, or use another folder"
+        )
+
+
+def _read(path: Path) -> Done:
+    try:
+        return Done(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"{path} does not tell what a phase came to, since it is cut or altered; "
+            f"remove {path.parent} and call again"
+        ) from error
