@@ -70,27 +70,37 @@ def print_json(content: object) -> None:
 
 def tell_left_out(*sources) -> None:
     """Says on stderr which files of folders are not used, and what looks wrong there."""
+    for line in left_out(*sources):
+        print(line, file=sys.stderr)
+
+
+def left_out(*sources) -> list[str]:
+    """Which files of folders are not used, and what looks wrong there, a line each."""
     every = (getattr(source, "findings", None) for source in sources)
+    lines = []
     for found in {id(one): one for one in every if one}.values():  # parts share theirs
         if found.ignored:
             counts = ", ".join(
                 f"{ending or 'no ending'} {n}" for ending, n in found.ignored.items()
             )
             total = sum(found.ignored.values())
-            _tell(f"{total} files left out, whose endings are not read: {counts}")
-        for name, reason in found.skipped[:TOLD]:
-            _tell(f"left out {name!r}: {reason}")
+            lines.append(f"{total} files left out, whose endings are not read: {counts}")
+        lines += [f"left out {name!r}: {why}" for name, why in found.skipped[:TOLD]]
         if len(found.skipped) > TOLD:
-            _tell(f"{len(found.skipped)} files left out in all; see cnnzoo check")
+            lines.append(f"{len(found.skipped)} files left out in all; see cnnzoo check")
         if found.linked:
-            _tell(f"{len(found.linked)} links lead to what is in the folder already")
+            lines.append(
+                f"{len(found.linked)} links lead to what is in the folder already"
+            )
         if found.animated:
-            _tell(f"{len(found.animated)} images have several frames; the first is read")
-        for name, told in found.warned[:TOLD]:
-            _tell(f"read with a warning: {name!r}: {told}")
-        for warning in found.warnings:
-            _tell(f"warning: {warning}")
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr)
+            frames = "images have several frames; the first is read"
+            lines.append(f"{len(found.animated)} {frames}")
+        lines += [
+            f"{name!r} is of a format that nearly no other has"
+            for name in found.rare[:TOLD]
+        ]
+        lines += [
+            f"read with a warning: {name!r}: {told}" for name, told in found.warned[:TOLD]
+        ]
+        lines += [f"warning: {warning}" for warning in found.warnings]
+    return lines

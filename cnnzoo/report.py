@@ -23,7 +23,7 @@ class Section:
 
     Attributes:
         title: the heading.
-        text: a paragraph.
+        text: paragraphs, a line each.
         header: the table's first row; empty for no table.
         rows: the table's other rows.
         pictures: PNG files as bytes, with a description each.
@@ -52,7 +52,8 @@ def html(title: str, lead: str, sections: Sequence[Section]) -> str:
 def _section(section: Section) -> str:
     parts = [f"<h2>{escape(section.title)}</h2>"]
     if section.text:
-        parts.append(f"<p>{escape(section.text)}</p>")
+        paragraphs = section.text.split("\n")
+        parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
     if section.header:
         rows = [_row("th", section.header), *(_row("td", row) for row in section.rows)]
         parts.append(f"<table>{''.join(rows)}</table>")

@@ -39,9 +39,7 @@ def split_rows(
         UsageError: `fraction` or `seed` is out of its range.
     """
     _check(labels, class_names, fraction, seed)
-    first, group = np.arange(len(labels)), np.arange(len(labels))
-    if groups is not None:  # a group goes where its first row goes
-        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    first, group = first_rows(groups, len(labels))
     size = fraction
     if len(first) < len(labels) and fraction >= 1:
         size = fraction / len(labels)
@@ -59,6 +57,17 @@ def split_rows(
     if any(len(np.unique(labels[part])) < len(np.unique(labels)) for part in parts):
         raise _too_few(labels, fraction, len(first))
     return parts
+
+
+def first_rows(groups: np.ndarray | None, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first row of each group, which tells where it goes, and each row's group.
+
+    Without groups each row is one.
+    """
+    if groups is None:
+        return np.arange(rows), np.arange(rows)
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    return first, group
 
 
 def groups_of(

@@ -19,17 +19,10 @@ class BestCheckpoint(keras.callbacks.Callback):
         path: the file, ending in `.keras`.
         monitor: Keras's name of the loss to go by.
         best: the lowest so far.
-        whole: what is saved, where the model that trains is a part of it.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        monitor: str = "val_loss",
-        whole: keras.Model | None = None,
-    ):
+    def __init__(self, path: Path, monitor: str = "val_loss"):
         super().__init__()
-        self.whole = whole
         self.path = path
         self.monitor = monitor
         self.best = inf
@@ -39,7 +32,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         if isfinite(loss) and loss < self.best:
             self.best = loss
             with precision.as_saved(self.model):
-                save(self.whole or self.model, self.path)
+                save(self.model, self.path)
 
     def memory(self) -> dict:
         return {"best": self.best}
@@ -49,9 +42,14 @@ class BestCheckpoint(keras.callbacks.Callback):
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Writes the figures of all epochs so far as JSON, atomically, a list a figure."""
+    """The figures of all epochs so far, a list a figure, and as JSON in a file.
 
-    def __init__(self, path: Path):
+    Attributes:
+        path: the file, written atomically after each epoch; None for no file.
+        history: the figures.
+    """
+
+    def __init__(self, path: Path | None):
         super().__init__()
         self.path = path
         self.history: dict[str, list[float]] = {}
@@ -76,7 +74,8 @@ class HistoryFile(keras.callbacks.Callback):
             name: [value if isfinite(value) else None for value in values]
             for name, values in self.history.items()
         }
-        files.write_json(self.path, json)
+        if self.path is not None:
+            files.write_json(self.path, json)
 
 
 def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:

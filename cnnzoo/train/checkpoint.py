@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
+from time import monotonic
 
 import keras
 
@@ -30,10 +31,12 @@ class Checkpoint(keras.callbacks.Callback):
         folder: str | Path,
         *,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        save_seconds: float = 0.0,
     ):
         """Args:
         folder: made if missing; for this training alone.
         callbacks: others of this `fit`, such as EarlyStopping, that shall remember.
+        save_seconds: how long after a checkpoint the next is written.
 
         Raises (from `fit`):
             CheckpointError: another process trains there, or all checkpoints are bad.
@@ -44,11 +47,14 @@ class Checkpoint(keras.callbacks.Callback):
         self.epoch = 0
         self._store = Store(folder)
         self._callbacks = tuple(callbacks)
+        self._save_seconds = save_seconds
+        self._saved_at = -inf
         self._open = ExitStack()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._open.close()  # after a `fit` that an error ended
         self._open.enter_context(locked(self._store.folder))
+        self._saved_at = monotonic() if self._save_seconds else -inf
         saved = self._store.newest()
         if saved is None:
             return
@@ -62,6 +68,9 @@ class Checkpoint(keras.callbacks.Callback):
         if not isfinite((logs or {}).get("loss", 0.0)):
             return  # the last good one stays
         self.epoch = epoch + 1
+        if monotonic() - self._saved_at < self._save_seconds:
+            return
+        self._saved_at = monotonic()
         taken = self._training().take()
         self._store.write(self.epoch, taken.arrays, {"callbacks": taken.callbacks})
 

@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 from cnnzoo import files
 from cnnzoo.data.images import Folder
 from cnnzoo.data.source import Source, renumbered
-from cnnzoo.data.splits import groups_of
+from cnnzoo.data.splits import first_rows, groups_of
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, class_names, evaluate, judged
 from cnnzoo.saving import load
@@ -86,27 +86,48 @@ def kfold(
         UsageError: fewer than 2 folds, or groups of what has no names.
         DatasetError: a class has fewer images than there are folds.
     """
-    parts = list(split(source, folds, seed, group_by))
-    answers, names = np.zeros(0), source.class_names
-    accuracies = []
-    for number, (learned, judging) in enumerate(parts, start=1):
-        model = _trained(
+
+    def trained(number: int, parts: tuple[Source, Source]) -> keras.Model:
+        return _trained(
             new_model,
-            _choosing(source.take(learned), seed, group_by),
+            parts,
             Path(folder) / f"fold-{number}",
             recipe,
             seed=seed + number,
             verbose=verbose,
         )
+
+    result = cross_validated(trained, source, folds=folds, seed=seed, group_by=group_by)
+    files.write_json(Path(folder) / FOLDS_FILE, result.told())
+    return result
+
+
+def cross_validated(
+    trained: Callable[[int, tuple[Source, Source]], keras.Model],
+    source: Source,
+    *,
+    folds: int,
+    seed: int = 0,
+    group_by: str | None = None,
+) -> Folds:
+    """`kfold` of networks that are made in any way.
+
+    Args:
+        trained: makes the network of a fold, given its number from 1, the images to
+            learn from, and those that choose its best epoch.
+    """
+    parts = list(split(source, folds, seed, group_by))
+    answers, names = np.zeros(0), source.class_names
+    accuracies = []
+    for number, (learned, judging) in enumerate(parts, start=1):
+        model = trained(number, _choosing(source.take(learned), seed, group_by))
         found = evaluate(model, source.take(judging))
         if number == 1:
             answers = np.zeros((len(source), found.probabilities.shape[1]), "float32")
         answers[judging] = found.probabilities
         accuracies.append(found.accuracy)
         names = class_names(model)
-    result = Folds(tuple(accuracies), judged(answers, renumbered(source, names)))
-    files.write_json(Path(folder) / FOLDS_FILE, result.told())
-    return result
+    return Folds(tuple(accuracies), judged(answers, renumbered(source, names)))
 
 
 def _choosing(source: Source, seed: int, group_by: str | None) -> tuple[Source, Source]:
@@ -131,10 +152,7 @@ def split(source: Source, folds: int, seed: int, group_by: str | None = None):
         raise DatasetError("folds need labels and the data have none; give labelled data")
     labels = np.asarray(source.labels)
     rows = np.arange(len(labels))
-    first, group = rows, rows
-    if (groups := _groups(source, group_by)) is not None:
-        # A group goes where its first row goes.
-        _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    first, group = first_rows(_groups(source, group_by), len(rows))
     present, counts = np.unique(labels[first], return_counts=True)
     if counts.min() < folds:
         few = source.class_names[present[counts.argmin()]]

@@ -14,18 +14,19 @@ from cnnzoo.data.source import Source
 from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.nodes import nodes
 from cnnzoo.train import preparation
-from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
+from cnnzoo.train.callbacks import HistoryFile, patience
 from cnnzoo.train.checkpoint import Checkpoint
 from cnnzoo.train.decays import held_to_start
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import CHECKPOINTS, HISTORY_FILE, MODEL_FILE, History
-from cnnzoo.train.store import Store
+from cnnzoo.train.run import CHECKPOINTS, History
+from cnnzoo.transfer.best import Best
 from cnnzoo.transfer.cuts import cuts, tail
 from cnnzoo.transfer.features import CachedBatches, FeatureCache, Progress
 from cnnzoo.transfer.warm import start_as_ridge
-from cnnzoo.weights.load import load_weights
 
 CLASSIFIER = "predictions"
+BEST_FILE = "best.safetensors"
+SAVE_SECONDS = 60.0  # after a checkpoint the next is written; what a kill can cost
 ROWS = 256  # that the classifier's input is computed of at a time
 
 
@@ -84,7 +85,7 @@ class CachedTraining:
         """
         self.ridge: float | None = None
         self.accuracy = 0.0
-        self._network, self._folder = network, folder
+        self._folder = folder
         self._labels = np.asarray(train.labels)
         self._held_labels = np.asarray(validation.labels)
         self._weights = preparation.class_weights(recipe, train)
@@ -115,7 +116,7 @@ class CachedTraining:
         Raises:
             TrainingError: no validation loss was finite.
         """
-        recipe, checkpoints = self._recipe, self._folder / CHECKPOINTS
+        recipe = self._recipe
         if warm_start:
             self.ridge = self._start_as_ridge()
         preparation.compiled(self._tail, recipe, len(self._labels))
@@ -123,11 +124,10 @@ class CachedTraining:
             self.learned, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
         )
         held_out = CachedBatches(self.held_out, self._held_labels, recipe.batch_size)
-        best = BestCheckpoint(self._folder / MODEL_FILE, whole=self._network)
-        history = HistoryFile(self._folder / HISTORY_FILE)
+        best, history = Best(self._folder / BEST_FILE), HistoryFile(None)
+        best.set_model(self._tail)
         remembering: list[Callback] = [best, *patience(recipe, best.monitor), history]
-        if warm_start and Store(checkpoints).newest() is None:
-            best.set_model(self._tail)
+        if warm_start:
             best.on_epoch_end(-1, {best.monitor: self._judged(held_out)["loss"]})
         with held_to_start(self._tail, recipe.start_decay):
             self._tail.fit(
@@ -141,7 +141,11 @@ class CachedTraining:
                     *remembering,
                     TerminateOnNaN(),
                     LambdaCallback(on_epoch_begin=learned.begin),
-                    Checkpoint(checkpoints, callbacks=remembering),
+                    Checkpoint(
+                        self._folder / CHECKPOINTS,
+                        callbacks=remembering,
+                        save_seconds=SAVE_SECONDS,
+                    ),
                 ],
             )
         if not np.isfinite(best.best):
@@ -149,7 +153,7 @@ class CachedTraining:
                 f"the validation loss was never finite in {self._folder}; try a lower "
                 "learning rate"
             )
-        load_weights(self._network, best.path)
+        best.put_back()
         self.accuracy = float(self._judged(held_out)["accuracy"])
         return history.history
 

@@ -108,9 +108,10 @@ class Assessment:
             f"{'  <- used' if row.cut.name == self.cut else ''}"
             for row in self.table
         ]
-        return "\n".join([*lines, *self._decision()])
+        return "\n".join([*lines, *self.decision()])
 
-    def _decision(self) -> list[str]:
+    def decision(self) -> list[str]:
+        """The case, why it is that one, and what would change it, line by line."""
         best = max(self.table, key=lambda row: row.accuracy)
         last = self.table[-1]
         gain = 100 * (best.accuracy - last.accuracy)

@@ -18,6 +18,7 @@ from cnnzoo.transfer.evidence import NAMES, Assessment
 from cnnzoo.transfer.freeze import Norm
 from cnnzoo.zoo import FEATURES
 
+HEAD_EPOCHS = 100  # at most; the features are there, so one is soon over
 Init = Literal["pretrained", "random"]
 # What changes no label of photographs, digits or textures; a flip would.
 SHIFTS = Augment(width_shift_range=0.1, height_shift_range=0.1)
@@ -207,7 +208,7 @@ def head() -> Phase:
         cached=True,
         warm_start=True,
         learning_rate=1e-3,
-        epochs=100,
+        epochs=HEAD_EPOCHS,
         patience=10,
     )
 

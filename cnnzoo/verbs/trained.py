@@ -66,10 +66,10 @@ def predict(args: Namespace) -> None:
     from cnnzoo.inference import told as likeliest
 
     table = _table(args)
+    asked, _ = _asked(args)
     paths, bad = ([], []) if table else readable(args.data, args.on_bad)
     for path, reason in bad:
         print(f"left out {path!r}: {reason}", file=sys.stderr)
-    asked, _ = _asked(args)
     if isinstance(asked, Ensemble):
         names, say = asked.class_names, asked.predict
     else:
@@ -78,15 +78,33 @@ def predict(args: Namespace) -> None:
         _submit(say, names, table, args.out)
         return
     predictions = likeliest(paths, say(paths), names, args.top or TOP)
-    models = map(Path, args.model or ())
-    learned = seen([p if p.is_dir() else p.parent for p in models], paths)
+    folders = [p if p.is_dir() else p.parent for p in map(Path, args.model or ())]
+    every = zip(
+        predictions, seen(folders, paths), _strange(asked, folders, paths), strict=True
+    )
     if args.json:
-        pairs = zip(predictions, learned, strict=True)
-        print_json([{**asdict(one), "learned": was} for one, was in pairs])
+        told = ({**asdict(one), "learned": was, "none": none} for one, was, none in every)
+        print_json(list(told))
         return
-    for prediction, was in zip(predictions, learned, strict=True):
+    for prediction, was, none in every:
         best = ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.top)
-        print(f"{prediction.path}: {best}{' (it learnt this picture)' if was else ''}")
+        notes = " (none of these, it seems)" if none else ""
+        notes += " (it learnt this picture)" if was else ""
+        print(f"{prediction.path}: {best}{notes}")
+
+
+def _strange(asked, folders: list[Path], paths: list[str]) -> list[bool | None]:
+    """Whether each image is farther than usual from all that the network learnt.
+
+    None where nobody has measured that, as for several networks together.
+    """
+    from cnnzoo.ensemble import Ensemble
+    from cnnzoo.transfer import known
+
+    measured = known.load(folders[0]) if len(folders) == 1 else None
+    if measured is None or isinstance(asked, Ensemble) or not paths:
+        return [None] * len(paths)
+    return (measured.distances(asked, paths) > measured.threshold).tolist()
 
 
 def _table(args: Namespace) -> str | None:
