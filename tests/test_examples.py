@@ -275,3 +275,32 @@ def test_the_page_quotes_the_source_and_names_every_file():
         assert path.name == "__init__.py" or f"`{path.name}`" in EXTENDING
     for prefix in ("images", "preprocess_*", "stem_*", "features", "head_*"):
         assert f"| `{prefix}` |" in EXTENDING
+
+
+# four_cases
+
+
+def test_four_cases(tmp_path, capsys):
+    """A proof runs it at its own size, where the cases are those of its title."""
+    module = example("four_cases")
+    outcomes = module.main(tmp_path, source_epochs=1, epochs=1, large=300)
+    assert list(outcomes) == [
+        "few digits",
+        "many digits",
+        "few gratings",
+        "many gratings",
+    ]
+    assert outcomes["few digits"].images == 80
+    assert json.loads((tmp_path / "outcomes.json").read_text()) == {
+        name: vars(one) for name, one in outcomes.items()
+    }
+    assert capsys.readouterr().out.count("case ") >= 4
+
+
+@pytest.mark.proof
+def test_four_cases_are_four(tmp_path):
+    outcomes = example("four_cases").main(tmp_path)
+    assert [one.case for one in outcomes.values()] == [1, 2, 3, 4]
+    few, many = outcomes["few digits"], outcomes["many digits"]
+    assert few.accuracy > few.random
+    assert many.accuracy > few.accuracy

@@ -123,10 +123,24 @@ def test_the_readmes_example_works_when_pasted(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNZOO_DATA", raising=False)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    code, _ = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len(code.strip().splitlines()) <= 15
     exec(compile(code, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
     assert float(lines[-2]) > 0.8
     assert lines[-1].startswith("3857973248 ['resnet18', 'resnet34', ")
     assert (tmp_path / "digits.keras").exists()
+
+
+def test_the_readmes_transfer_works_when_pasted(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CNNZOO_DATA", raising=False)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, code = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len([line for line in code.splitlines() if line]) <= 14
+    exec(compile(code.replace("epochs=2)", "epochs=1)"), "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "small (large is 20,000" in printed
+    share = re.search(r"^head: ([0-9.]+) % of what is held out", printed, re.M)
+    assert share is not None
+    assert float(share[1]) > 70

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cnnzoo.data.splits import split_rows
-from cnnzoo.errors import DatasetError, LabelError, UsageError
+from cnnzoo.errors import DatasetError, LabelError, UsageError, unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,26 @@ class Images:
             labels=None if self.labels is None else self.labels[rows],
             ids=None if self.ids is None else tuple(self.ids[row] for row in rows),
         )
+
+    def only(self, class_names: Sequence[str]) -> Images:
+        """Returns the images of these classes, numbered in this order.
+
+        Raises:
+            DatasetError: there are no labels.
+            UsageError: there is no such class.
+        """
+        if self.labels is None:
+            raise DatasetError(
+                f"cannot choose classes of {len(self)} unlabelled images: expected "
+                "labels, found none, so give a labelled set"
+            )
+        for name in class_names:
+            if name not in self.class_names:
+                raise unknown("class", name, self.class_names)
+        numbers = [self.class_names.index(name) for name in class_names]
+        rows = np.flatnonzero(np.isin(self.labels, numbers))
+        labels = (self.labels[rows, None] == np.array(numbers)).argmax(1)
+        return replace(self.take(rows), labels=labels, class_names=tuple(class_names))
 
     def split(self, fraction: float | int, seed: int) -> tuple[Images, Images]:
         """Splits off a part with the same share of every class.

@@ -49,6 +49,7 @@ def assess(
     probed: int = PROBED,
     cuts: Sequence[Cut] | None = None,
     preprocessing: str | Preprocess | None = None,
+    small: int = SMALL,
     seed: int = 0,
     batch_size: int = BATCH,
 ) -> Assessment:
@@ -64,6 +65,7 @@ def assess(
         cuts: where; None for the ends of the stages.
         preprocessing: a mode of `preprocess_input`, for a model that `build` did not
             make; None for what the model says.
+        small: the number of images below which a data set is small.
         seed: of which images are asked, and of the twin.
 
     Raises:
@@ -84,15 +86,15 @@ def assess(
     twins = _probe(twin, places, asked, labels[rows], mode, batch_size)
     table = _table(places, seen, twins, labels[rows])
     similar = not _is_different(table)
-    small = len(labels) < SMALL or float(np.median(counts)) < FEW_A_CLASS
+    is_small = len(labels) < small or float(np.median(counts)) < FEW_A_CLASS
     benefit, p_value = _benefit(seen, twins, labels[rows])
     return Assessment(
-        case=(1 if similar else 3) + (0 if small else 1),
+        case=(1 if similar else 3) + (0 if is_small else 1),
         cut=_used(table),
         images=len(labels),
         smallest_class=int(counts.min()),
         probed=len(rows),
-        small=small,
+        small=is_small,
         similar=similar,
         few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES,
         table=table,
@@ -100,6 +102,7 @@ def assess(
         benefit=benefit,
         benefit_p_value=p_value,
         network=model.name,
+        large_from=small,
     )
 
 

@@ -60,6 +60,7 @@ class Assessment:
         benefit: what the weights gain over random ones at their best cuts, -1 to 1.
         benefit_p_value: that this is by chance.
         network: the model's name.
+        large_from: the number of images from which a data set is large.
     """
 
     case: int
@@ -75,6 +76,7 @@ class Assessment:
     benefit: float
     benefit_p_value: float
     network: str
+    large_from: int = SMALL
 
     @property
     def weights_help(self) -> bool:
@@ -96,8 +98,8 @@ class Assessment:
         """The evidence as a table, the decision, and what would change it."""
         lines = [
             f"{self.images:,} images, {self.smallest_class:,} of the rarest class: "
-            f"{'small' if self.small else 'large'} (large is {SMALL:,} and more, and "
-            f"{FEW_A_CLASS} and more of the median class)",
+            f"{'small' if self.small else 'large'} (large is {self.large_from:,} and "
+            f"more, and {FEW_A_CLASS} and more of the median class)",
             f"{'cut':24} {'numbers':>8} {'accuracy':>13} {'5-NN':>6} {'random':>7} "
             f"{'p':>6}",
         ]

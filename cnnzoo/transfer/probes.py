@@ -22,7 +22,8 @@ class Ridge:
     Attributes:
         answers: (n,) classes, each from a fit to all other images.
         accuracy: the share that is right, 0 to 1.
-        penalty: the one of `LAMBDAS` that gives the best accuracy.
+        penalty: the one of `LAMBDAS` that gives the best accuracy; of equals, the
+            largest.
     """
 
     answers: np.ndarray
@@ -55,7 +56,7 @@ def leave_one_out(codes: np.ndarray, labels: np.ndarray) -> Ridge:
     for penalty, without in _left_out(codes, labels, LAMBDAS):
         answers = without.argmax(1)
         accuracy = float(np.mean(answers == labels))
-        if best is None or accuracy > best.accuracy:
+        if best is None or accuracy >= best.accuracy:
             best = Ridge(answers, accuracy, penalty)
     assert best is not None
     return best

@@ -1,0 +1,133 @@
+"""The four cases of transfer learning, measured and carried out on generated data.
+
+A small network learns the digits 0 to 4. Then it meets four data sets: few and many of
+the digits 5 to 9, which look alike, and few and many gratings, striped squares in eight
+directions, which do not. For each, cnnzoo measures the case, writes a plan and carries it
+out; beside it stands what a network of random weights comes to on the same images. Large
+is 2,000 images here, in place of 20,000, so that it is over in some minutes.
+
+    python examples/four_cases.py
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import cnnzoo
+from cnnzoo import files, transfer
+from cnnzoo.data.arrays import Images
+from cnnzoo.train import Recipe, Run
+
+LARGE = 2000  # images, from which a set counts as large here
+FEW = 100
+DIRECTIONS = 8
+SIDE = 28
+
+
+def gratings(count: int, seed: int) -> Images:
+    """Stripes in eight directions, of random place, width and contrast, with noise."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % DIRECTIONS
+    angles = (np.pi * labels / DIRECTIONS)[:, None, None]
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    along = rows * np.cos(angles) + columns * np.sin(angles)
+    wide, start, contrast = (
+        rng.uniform(low, high, (count, 1, 1))
+        for low, high in ((0.7, 1.5), (0, 2 * np.pi), (30, 100))
+    )
+    pixels = 128 + contrast * np.sin(wide * along + start)
+    pixels = (pixels + rng.normal(0, 30, pixels.shape)).clip(0, 255).astype(np.uint8)
+    names = tuple(f"{180 * k / DIRECTIONS:g} degrees" for k in range(DIRECTIONS))
+    return Images(pixels[..., None], labels, names)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one data set, accuracies from 0 to 1.
+
+    Attributes:
+        images: to learn from.
+        case: as measured.
+        accuracy: by the plan of the case.
+        random: of a network that begins with random weights.
+    """
+
+    images: int
+    case: int
+    accuracy: float
+    random: float
+
+
+def source(digits: Images, out: Path, epochs: int) -> keras.Model:
+    """The network that knows the digits 0 to 4."""
+    keras.utils.set_random_seed(0)
+    known = digits.only("01234")
+    model = cnnzoo.VerySmallVGG(class_names=known.class_names, include_preprocessing=True)
+    Run(out).fit(model, *known.split(0.1, seed=0), Recipe(epochs=epochs, patience=None))
+    return model
+
+
+def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outcome:
+    """Measures the case of a data set, and carries out its plan.
+
+    Args:
+        test: images that choose nothing.
+        epochs: in which a whole network learns, at most.
+    """
+    train, held_out = data.split(0.2, seed=0)
+    found = transfer.assess(model, train, small=LARGE)
+    print(f"\n{found.explain()}")
+    plan = transfer.plan(found)
+    drawn = transfer.plan(freeze="none", init="random")
+    for phase in (plan.phases[-1], drawn.phases[0]):
+        if phase.until is None:
+            phase.epochs = epochs
+    accuracies = [
+        cnnzoo.evaluate(transfer.fit(model, train, held_out, one).model, test).accuracy
+        for one in (plan, drawn)
+    ]
+    return Outcome(len(train), found.case, *accuracies)
+
+
+def main(out: Path, *, source_epochs: int = 5, epochs: int = 5, large: int = 2600):
+    """Runs everything; returns the outcomes by data set.
+
+    Args:
+        large: images of the large sets, held-out ones counted.
+    """
+    digits = cnnzoo.load_mnist("train")
+    model = source(digits, out / "source", source_epochs)
+    others = digits.only("56789")
+    few, many = (
+        others.split(count, seed=1)[1] for count in (FEW, min(large, len(others) - 10))
+    )
+    unseen = cnnzoo.load_mnist("test").only("56789")
+    stripes = gratings(1000, seed=3)
+    sets = {
+        "few digits": (few, unseen),
+        "many digits": (many, unseen),
+        "few gratings": (gratings(2 * FEW, seed=1), stripes),
+        "many gratings": (gratings(large, seed=2), stripes),
+    }
+    outcomes = {
+        name: outcome(model, data, test, epochs) for name, (data, test) in sets.items()
+    }
+    table = Table("data", "images", "case", "accuracy", "from random weights", box=None)
+    for name, one in outcomes.items():
+        shares = (f"{100 * share:.1f} %" for share in (one.accuracy, one.random))
+        table.add_row(name, str(one.images), str(one.case), *shares)
+    Console().print(table)
+    told = {name: vars(one) for name, one in outcomes.items()}
+    files.write_json(out / "outcomes.json", told)
+    return outcomes
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("four_cases"))
+    main(parser.parse_args().out)

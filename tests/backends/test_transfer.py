@@ -1,0 +1,138 @@
+"""Transfer on TensorFlow, JAX and PyTorch: what is frozen stays, the rest learns."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import cnnzoo
+from cnnzoo import transfer
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.train.decays import held_to_start, slow_early_stages
+from cnnzoo.transfer.cuts import front, stage_cuts, tail
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(3, 2, (32, 8, 8, 3)).astype("float32")
+LABELS = np.arange(32) % 3
+
+
+def digits(count: int) -> Images:
+    return load_embedded("train").take(np.arange(count))
+
+
+def network() -> keras.Model:
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8, 8, 3))
+    x = inputs
+    for stage in (1, 2):
+        x = keras.layers.Conv2D(4, 3, padding="same", name=f"stage{stage}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"stage{stage}_bn")(x)
+        x = keras.layers.ReLU(name=f"stage{stage}_relu")(x)
+        x = keras.layers.Dropout(0.5, name=f"stage{stage}_drop")(x)
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="predictions")(x))
+
+
+def numbers(model: keras.Model) -> dict[str, np.ndarray]:
+    return {w.path: np.array(ops.convert_to_numpy(w.value)) for w in model.weights}
+
+
+@pytest.mark.parametrize("when", ["before compile", "after a fit"])
+@pytest.mark.parametrize("norm", ["frozen", "affine"])
+def test_what_is_frozen_stays_bit_by_bit(norm, when: str):
+    model = network()
+    if when == "after a fit":
+        model.compile("adam", "sparse_categorical_crossentropy")
+        model.fit(IMAGES, LABELS, verbose=0)
+    report = transfer.freeze(model, "stage1_drop", norm=norm)
+    if when == "before compile":
+        model.compile("adam", "sparse_categorical_crossentropy")
+    before = numbers(model)
+    model.fit(IMAGES, LABELS, epochs=2, verbose=0)
+    transfer.check_frozen(report, model)
+    now = numbers(model)
+    changed = {path for path in now if (now[path] != before[path]).any()}
+    expected = {"stage1_bn/gamma", "stage1_bn/beta"} if norm == "affine" else set()
+    assert {path for path in changed if path.startswith("stage1")} == expected
+    assert changed >= {"stage2_conv/kernel", "stage2_bn/moving_mean"}
+    model.get_layer("stage1_conv").bias.assign(np.ones(4))
+    with pytest.raises(cnnzoo.TrainingError, match="1 frozen weights"):
+        transfer.check_frozen(report, model)
+
+
+def test_dropout_is_off_in_what_is_frozen():
+    model = network()
+    transfer.freeze(model, "stage1_drop")
+    frozen = front(model, ["stage1_drop"])
+    learning = front(model, ["stage2_drop"])
+    for part, same in ((frozen, True), (learning, False)):
+        one, other = (ops.convert_to_numpy(part(IMAGES, training=True)) for _ in range(2))
+        assert (one == other).all() == same
+
+
+def test_the_tail_on_features_is_the_whole():
+    model = network()
+    features = front(model, ["stage1_relu"]).predict_on_batch(IMAGES)
+    by_parts = tail(model, "stage1_relu").predict_on_batch(features)
+    np.testing.assert_allclose(by_parts, model.predict_on_batch(IMAGES), atol=1e-6)
+
+
+def test_rates_by_stage_and_l2_sp():
+    def moved(decay: float | None) -> dict[str, float]:
+        model = network()
+        model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+        if decay is not None:
+            slow_early_stages(model, decay)
+        before = numbers(model)
+        model.train_on_batch(IMAGES, LABELS)
+        now = numbers(model)
+        return {
+            path: float(np.linalg.norm(now[path] - before[path]))
+            for path in now
+            if path.endswith("kernel")
+        }
+
+    plain, slowed = moved(None), moved(0.5)
+    assert slowed["stage1_conv/kernel"] == pytest.approx(
+        plain["stage1_conv/kernel"] / 2, rel=1e-3
+    )
+    assert slowed["predictions/kernel"] == pytest.approx(
+        plain["predictions/kernel"], rel=1e-3
+    )
+    model = network()
+    with held_to_start(model, 0.5):
+        model.get_layer("stage1_conv").bias.assign(np.full(4, 2.0))
+        assert float(sum(model.losses)) == pytest.approx(0.5 * 4 * 4)
+    assert not model.losses
+
+
+def test_fit(tmp_path: Path):
+    """A head and a whole network; what ends is the same function that was trained."""
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build("lenet_gap", classes=5)
+    data = digits(200)
+    plan = transfer.plan(2)
+    for phase in plan.phases:
+        phase.epochs = 1
+    result = transfer.fit(model, data, data, plan, folder=tmp_path)
+    head, whole = result.phases
+    assert head.ridge is not None
+    assert head.after > 0.5
+    assert whole.frozen == 0
+    answers = cnnzoo.evaluate(result.model, data)
+    assert answers.accuracy == pytest.approx(result.accuracy, abs=0.01)
+    again = cnnzoo.load(cnnzoo.save(result.model, tmp_path / "model.keras"))
+    assert cnnzoo.evaluate(again, data).accuracy == answers.accuracy
+
+
+def test_assess():
+    """The same case on every backend: weights that differ in kind, not by chance."""
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build("lenet_gap")
+    found = transfer.assess(model, digits(200))
+    assert found.case in (1, 3)
+    assert [row.cut.name for row in found.table] == [c.name for c in stage_cuts(model)]
+    assert found == transfer.assess(model, digits(200))
