@@ -1,6 +1,6 @@
 """The four cases of transfer learning, measured and carried out on generated data.
 
-A small network learns the digits 0 to 4. Then it meets four data sets: few and many of
+ResNet20 learns the digits 0 to 4. Then it meets four data sets: few and many of
 the digits 5 to 9, which look alike, and few and many gratings, striped squares in eight
 directions, which do not. For each, cnnzoo measures the case, writes a plan and carries it
 out; beside it stands what a network of random weights comes to on the same images. Large
@@ -22,9 +22,11 @@ import cnnzoo
 from cnnzoo import files, transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.train import Recipe, Run
+from cnnzoo.transfer.plan import SHIFTS
 
 LARGE = 2000  # images, from which a set counts as large here
-FEW = 100
+FEW_DIGITS, FEW_GRATINGS = 100, 500
+BATCH = 32  # images a step, where the whole network learns from so few
 DIRECTIONS = 8
 SIDE = 28
 
@@ -67,8 +69,9 @@ def source(digits: Images, out: Path, epochs: int) -> keras.Model:
     """The network that knows the digits 0 to 4."""
     keras.utils.set_random_seed(0)
     known = digits.only("01234")
-    model = cnnzoo.VerySmallVGG(class_names=known.class_names, include_preprocessing=True)
-    Run(out).fit(model, *known.split(0.1, seed=0), Recipe(epochs=epochs, patience=None))
+    model = cnnzoo.ResNet20(input_shape=(SIDE, SIDE, 1), class_names=known.class_names)
+    recipe = Recipe(epochs=epochs, patience=None, augment=SHIFTS)
+    Run(out).fit(model, *known.split(0.1, seed=0), recipe)
     return model
 
 
@@ -86,7 +89,7 @@ def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outc
     drawn = transfer.plan(freeze="none", init="random")
     for phase in (plan.phases[-1], drawn.phases[0]):
         if phase.until is None:
-            phase.epochs = epochs
+            phase.epochs, phase.batch_size = epochs, BATCH
     accuracies = [
         cnnzoo.evaluate(transfer.fit(model, train, held_out, one).model, test).accuracy
         for one in (plan, drawn)
@@ -94,7 +97,7 @@ def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outc
     return Outcome(len(train), found.case, *accuracies)
 
 
-def main(out: Path, *, source_epochs: int = 5, epochs: int = 5, large: int = 2600):
+def main(out: Path, *, source_epochs: int = 5, epochs: int = 8, large: int = 2600):
     """Runs everything; returns the outcomes by data set.
 
     Args:
@@ -104,14 +107,15 @@ def main(out: Path, *, source_epochs: int = 5, epochs: int = 5, large: int = 260
     model = source(digits, out / "source", source_epochs)
     others = digits.only("56789")
     few, many = (
-        others.split(count, seed=1)[1] for count in (FEW, min(large, len(others) - 10))
+        others.split(count, seed=1)[1]
+        for count in (FEW_DIGITS, min(large, len(others) - 10))
     )
     unseen = cnnzoo.load_mnist("test").only("56789")
     stripes = gratings(1000, seed=3)
     sets = {
         "few digits": (few, unseen),
         "many digits": (many, unseen),
-        "few gratings": (gratings(2 * FEW, seed=1), stripes),
+        "few gratings": (gratings(FEW_GRATINGS, seed=1), stripes),
         "many gratings": (gratings(large, seed=2), stripes),
     }
     outcomes = {

@@ -1,0 +1,110 @@
+"""What the transfer benchmark learns from: CIFAR-10's copy, MNIST, generated gratings."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.batches import load
+from cnnzoo.data.images import scan
+from cnnzoo.data.mnist import load_mnist
+from cnnzoo.data.source import fitted
+
+SIDE = 32
+DIRECTIONS = 8
+KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # what the sources learn
+DIGITS = tuple("01234")
+
+
+def folder() -> Path:
+    return Path(os.environ["CNNZOO_DATA"])
+
+
+@cache
+def cifar() -> Images:
+    """The 50,000 training images of CIFAR-10, from a copy in JPEG files."""
+    with tempfile.TemporaryDirectory() as place:
+        with zipfile.ZipFile(folder() / "cifar10_train.zip") as archive:
+            archive.extractall(place)
+        root = next(p.parent for p in Path(place).rglob("airplane") if p.is_dir())
+        return load(scan(root, depth="names"), (SIDE, SIDE), 3)
+
+
+@cache
+def digits() -> Images:
+    """The 60,000 training digits of MNIST, as RGB images of 32x32 pixels."""
+    return fitted(load_mnist("train", folder() / "mnist.npz"), (SIDE, SIDE, 3))
+
+
+def gratings(count: int, seed: int) -> Images:
+    """Stripes in eight directions, of random place, width, contrast and colour."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % DIRECTIONS
+    angles = (np.pi * labels / DIRECTIONS)[:, None, None]
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    along = rows * np.cos(angles) + columns * np.sin(angles)
+    wide, start = (
+        rng.uniform(low, high, (count, 1, 1))
+        for low, high in ((0.7, 1.5), (0, 2 * np.pi))
+    )
+    waves = np.sin(wide * along + start)[..., None]
+    base, contrast = (
+        rng.uniform(low, high, (count, 1, 1, 3)) for low, high in ((80, 176), (-60, 60))
+    )
+    pixels = base + contrast * waves + rng.normal(0, 25, (count, SIDE, SIDE, 3))
+    names = tuple(f"{180 * k / DIRECTIONS:g} degrees" for k in range(DIRECTIONS))
+    return Images(pixels.clip(0, 255).astype(np.uint8), labels, names)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One of the four rows: a data set for a source network.
+
+    Attributes:
+        case: 1 to 4, as which it was chosen before anything was measured.
+        source: the network that serves it.
+        images: to learn from, held-out ones counted.
+        quick: the same where hours count.
+        judged: images that judge.
+    """
+
+    case: int
+    source: str
+    images: int
+    quick: int
+    judged: int
+
+    def draw(self, seed: int, *, quick: bool) -> tuple[Images, Images]:
+        """The images to learn from, of a seed, and those that judge, of none."""
+        if self.case == 3:
+            count = self.quick if quick else self.images
+            return gratings(count, seed + 1), gratings(self.judged, 0)
+        whole = cifar()
+        if self.source == "cifar":
+            whole = whole.only([n for n in whole.class_names if n not in KNOWN])
+        rest, judging = whole.split(self.judged, seed=12345)
+        count = self.quick if quick else self.images
+        if count >= len(rest):
+            return rest, judging
+        return rest.split(count, seed=seed)[1], judging
+
+
+TARGETS = {
+    "few of other objects": Target(1, "cifar", 500, 500, 5000),
+    "many of other objects": Target(2, "cifar", 20_000, 8_000, 5000),
+    "few gratings": Target(3, "cifar", 240, 240, 4000),
+    "many objects, from digits": Target(4, "digits", 40_000, 8_000, 10_000),
+}
+
+
+def source_images(name: str) -> tuple[Images, Images]:
+    """What a source network learns from, and what chooses its best epoch."""
+    whole = cifar().only(KNOWN) if name == "cifar" else digits().only(DIGITS)
+    return whole.split(0.1, seed=0)

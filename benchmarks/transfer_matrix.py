@@ -1,0 +1,133 @@
+"""The four cases against four policies: is the policy of the case the best?
+
+    CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix --quick
+
+Two source networks are trained (ResNet20, on five classes of CIFAR-10 and on five
+digits). Each of four data sets was chosen for one case before anything was measured;
+on each, the policies of all four cases, the measured one, and a network of random weights
+are carried out on the same images, from several seeds. Every result is written when it is
+there, so that a run that is killed goes on. `docs/transfer-results.md` is made of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+import cnnzoo
+from benchmarks.machine import describe
+from benchmarks.transfer_data import SIDE, TARGETS, Target, source_images
+from cnnzoo import files, transfer
+from cnnzoo.inference import evaluate
+from cnnzoo.train import Recipe, Run
+from cnnzoo.train.recipes import RECIPES
+from cnnzoo.transfer import Assessment, Plan
+
+EPOCHS = {"cifar": (30, 12), "digits": (4, 2)}  # of a source, and where hours count
+BODY_EPOCHS = (10, 4)  # in which a whole network learns
+SEEDS = (5, 2)
+ASSESSED = 20  # seeds of which the case alone is measured
+
+
+def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
+    """A trained source network; from its run, if that is there."""
+    path = folder / f"source-{name}"
+    if (path / "done").exists():
+        return cnnzoo.load(path / "model.keras")
+    train, held_out = source_images(name)
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.ResNet20(input_shape=(SIDE, SIDE, 3), class_names=train.class_names)
+    epochs = EPOCHS[name][quick]
+    recipe = Recipe(epochs=epochs, patience=None)
+    if name == "cifar":
+        recipe = replace(RECIPES["cifar"], epochs=epochs)
+    history = Run(path).fit(model, train, held_out, recipe, verbose=2)
+    files.write_text(path / "done", f"{max(history['val_accuracy'])}\n")
+    return model
+
+
+def policies(found: Assessment, *, quick: bool) -> dict[str, Plan]:
+    """The policy of every case, the measured one, and random weights."""
+    plans = {
+        "1: frozen": transfer.plan(1),
+        "2: whole, slowly": transfer.plan(2),
+        "3: frozen, earlier": transfer.plan(3, cut=found.cut),
+        "4: whole, fast": transfer.plan(4),
+        "measured": transfer.plan(found, refine=True),
+        "random weights": transfer.plan(4, init="random"),
+    }
+    for plan in plans.values():
+        for phase in plan.phases:
+            if phase.until is None:
+                phase.epochs = BODY_EPOCHS[quick]
+    return plans
+
+
+def row(
+    name: str, target: Target, model: keras.Model, seed: int, folder: Path, *, quick: bool
+) -> None:
+    """Carries out all policies on one data set from one seed; writes each result."""
+    data, judging = target.draw(seed, quick=quick)
+    train, held_out = data.split(0.2, seed=seed)
+    found = assessed(name, target, model, seed, folder)
+    place = folder / f"case{target.case}-{seed}"
+    for policy, plan in policies(found, quick=quick).items():
+        path = place / f"{policy.partition(':')[0]}.json"
+        if path.exists():
+            continue
+        begun = time.monotonic()
+        result = transfer.fit(
+            model, train, held_out, plan, seed=seed, features=place / "features"
+        )
+        files.write_json(
+            path,
+            {
+                "target": name,
+                "policy": policy,
+                "seed": seed,
+                "case": target.case,
+                "accuracy": evaluate(result.model, judging).accuracy,
+                "held_out": result.accuracy,
+                "seconds": time.monotonic() - begun,
+                "plan": str(plan),
+            },
+        )
+        print(path.read_text(), flush=True)
+
+
+def assessed(
+    name: str, target: Target, model: keras.Model, seed: int, folder: Path
+) -> Assessment:
+    """The case of a data set as a user has it, also where training is cut short."""
+    data, _ = target.draw(seed, quick=False)
+    found = transfer.assess(model, data, seed=seed)
+    told = {"target": name, "seed": seed, "case": target.case, "measured": found.case}
+    files.write_json(folder / f"assessed-{target.case}-{seed}.json", told)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder of the results")
+    parser.add_argument("--quick", action="store_true", help="an hour on two cores")
+    args = parser.parse_args()
+    quick = args.quick
+    files.write_json(args.out / "machine.json", {**describe(), "quick": quick})
+    models = {name: source(name, args.out, quick=quick) for name in EPOCHS}
+    for seed in range(SEEDS[quick]):
+        for name, target in TARGETS.items():
+            row(name, target, models[target.source], seed, args.out, quick=quick)
+    for seed in range(SEEDS[quick], ASSESSED):
+        for name, target in TARGETS.items():
+            assessed(name, target, models[target.source], seed, args.out)
+    cells = [json.loads(path.read_bytes()) for path in args.out.glob("case*-*/*.json")]
+    print(f"{len(cells)} results in {args.out}")
+
+
+if __name__ == "__main__":
+    main()
