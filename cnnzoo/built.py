@@ -35,6 +35,7 @@ class Built:
         preprocessing: what the pixels must go through before the model, or inside it
             where `options["include_preprocessing"]`.
         class_names: one a class, in the order of the outputs; None until they are known.
+        on_tensor: whether layers of the caller's stand in front, as an `input_tensor`.
     """
 
     spec: Spec
@@ -42,6 +43,7 @@ class Built:
     options: Mapping[str, object]
     preprocessing: Preprocess
     class_names: tuple[str, ...] | None = None
+    on_tensor: bool = False
 
     @property
     def outside(self) -> Preprocess | None:

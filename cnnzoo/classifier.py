@@ -42,6 +42,11 @@ def reset_classifier(
             "classes= or class_names="
         )
     built = described(model)
+    if built.on_tensor:
+        raise UsageError(
+            f"model {model.name!r} stands on layers of yours (input_tensor), which are "
+            "not built again; build it without them, and load its weights"
+        )
     options: dict[str, Any] = dict(built.options)
     options.pop("aux_heads", None)  # they served the classes that were
     options |= {

@@ -152,7 +152,7 @@ def _add_transfer(verbs) -> None:
     )
     transfer.add_argument(
         "--folds",
-        type=_positive(int),
+        type=_folds,
         metavar="K",
         help="also judge each image by a network that did not learn it",
     )
@@ -275,6 +275,13 @@ def _positive(kind: type):
 
     number.__name__ = kind.__name__  # argparse names it where `text` is no number
     return number
+
+
+def _folds(text: str) -> int:
+    folds = int(text)
+    if folds < 2:
+        raise argparse.ArgumentTypeError(f"expected 2 or more, got {text}")
+    return folds
 
 
 def _part(text: str) -> float | int:

@@ -39,7 +39,7 @@ class Section:
 def html(title: str, lead: str, sections: Sequence[Section]) -> str:
     """A complete page; all text is escaped."""
     body = "\n".join(_section(section) for section in sections)
-    return (
+    page = (
         "<!doctype html>\n"
         f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -47,6 +47,7 @@ def html(title: str, lead: str, sections: Sequence[Section]) -> str:
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
         f"{body}\n</body></html>\n"
     )
+    return page.encode(errors="backslashreplace").decode()  # names in no encoding
 
 
 def _section(section: Section) -> str:

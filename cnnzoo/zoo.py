@@ -163,6 +163,7 @@ def build(
         options={option: plain(value) for option, value in graph_options.items()},
         preprocessing=mode,
         class_names=tuple(map(str, class_names)) if class_names else None,
+        on_tensor=input_tensor is not None,
     )
     accelerate(built)
     if weights is not None:

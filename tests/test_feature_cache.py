@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 
 import cnnzoo
+from cnnzoo import files
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.images import scan
@@ -168,7 +168,6 @@ def test_f03_files_go_by_their_content(tmp_path: Path):
 def test_f04_damaged_files_are_made_again(damage, reason, tmp_path, monkeypatch):
     small_files(monkeypatch)
     expected = built(tmp_path).rows(np.arange(40))
-    shards._opened.cache_clear()
     file = sorted(tmp_path.glob("*/rows-*.h5"))[1]
     damage(file, file.with_suffix(".json"))
     cache = built(tmp_path)
@@ -200,7 +199,6 @@ built({place!r}, batch_size=1)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills its own fork")
 def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
     """Each time the rest is computed; what was whole counts, and nothing is wrong."""
     monkeypatch.setattr(extraction, "SHARD", 36 * 4 * 2)
@@ -280,7 +278,7 @@ def test_f05_several_write_at_once(tmp_path: Path, monkeypatch):
 
 def test_f06_a_full_disk_leaves_what_was_whole(tmp_path: Path, monkeypatch):
     small_files(monkeypatch)
-    real, count = cnnzoo.files.write_bytes, []
+    real, count = files.write_bytes, []
 
     def full(path, content):
         count.append(path)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import cnnzoo
-from cnnzoo import transfer
+from cnnzoo import graph, transfer
 from cnnzoo.cli import main
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
@@ -20,8 +20,10 @@ from cnnzoo.train import Recipe, Run
 from cnnzoo.train.decays import held_to_start, slow_early_stages
 from cnnzoo.transfer import Phase, Plan, cached, fit, known, plan
 from cnnzoo.transfer.cached import CachedTraining, place_behind
+from cnnzoo.transfer.evidence import NAMES
 from cnnzoo.transfer.phases import layer_of
 from cnnzoo.transfer.warm import start_as_ridge
+from cnnzoo.zoo import sketch
 
 SIDE = 16
 CLASSES = ("across", "down", "rising", "falling")
@@ -41,7 +43,7 @@ def gratings(count: int, seed: int = 0) -> Images:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> keras.Model:
-    """A small network with batch normalisation and dropout, trained on two classes."""
+    """A small network with batch normalisation, trained on two classes."""
     keras.utils.set_random_seed(0)
     model = cnnzoo.build(
         "simple_cnn",
@@ -50,10 +52,9 @@ def source(tmp_path_factory) -> keras.Model:
         input_shape=(SIDE, SIDE, 1),
         classes=2,
         preprocessing="unit",
+        batch_norm=True,
     )
-    every = gratings(160)
-    rows = np.flatnonzero(every.labels < 2)
-    two = replace(every.take(rows), class_names=CLASSES[:2])
+    two = gratings(160).only(CLASSES[:2])
     recipe = Recipe(epochs=2, batch_size=16, precision="float32")
     Run(tmp_path_factory.mktemp("source")).fit(model, two, two, recipe)
     return model
@@ -86,7 +87,7 @@ def test_the_plan_of_a_case(case: int, phases: list[str]):
     assert found.phases[0].cached
     assert found.phases[0].warm_start
     told = str(found)
-    assert told.startswith(f"case {case}, {transfer.evidence.NAMES[case]}: ")
+    assert told.startswith(f"case {case}, {NAMES[case]}: ")
     assert len(told.splitlines()) == 1 + len(phases)
     whole = found.phases[-1]
     if case == 2:
@@ -121,6 +122,7 @@ def test_a_plan_can_be_changed():
         ({"case": 5}, "the cases 1 to 4; got 5"),
         ({"case": 3}, "pass cut=, or an assessment"),
         ({"case": 1, "refine": True}, "pass refine=NAME"),
+        ({"case": 1, "init": "random"}, "random weights are not"),
     ],
 )
 def test_plans_that_cannot_be(arguments: dict, message: str):
@@ -139,6 +141,10 @@ def test_plans_that_cannot_be(arguments: dict, message: str):
         (Phase(name="x", cached=True, until="features", views=3), "views=3 of each"),
         (Phase(name="x", warm_start=True), "begin as a ridge regression"),
         (Phase(name="x", until=99), "the first 99 layers"),
+        (
+            Phase(name="x", cached=True, until="features", frozen_norm="affine"),
+            "would change",
+        ),
         (Phase(name="x", until="stage9"), "unknown layer 'stage9'"),
     ],
 )
@@ -181,7 +187,7 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
     expected = model.predict(HELD_OUT.images, verbose=0)
     for one in (again, plain):
         said = one.predict(HELD_OUT.images, verbose=0)
-        np.testing.assert_allclose(said, expected, atol=1e-6)
+        np.testing.assert_allclose(said, expected, atol=1e-5)
 
 
 def test_the_cached_head_answers_as_the_network(source, tmp_path: Path):
@@ -312,7 +318,7 @@ def test_the_ridge_start_is_scikit_learns_ridge():
     labels = (codes @ rng.normal(size=(12, 3))).argmax(1)
     layer = keras.layers.Dense(3)
     layer.build((None, 12))
-    accuracy = start_as_ridge(layer, codes, labels, seed=0)
+    accuracy = start_as_ridge(layer, codes, labels)
     assert accuracy > 0.8
     logits = codes @ layer.get_weights()[0] + layer.get_weights()[1]
     scaled = (codes - codes.mean(0)) / (codes.std(0) * np.sqrt(12))
@@ -392,6 +398,85 @@ def test_the_first_layers(source):
     assert layer_of(source, "stage1_pool") == "stage1_pool"
 
 
+def test_the_first_layers_of_a_network_with_branches():
+    model = sketch("resnet18", input_shape=(64, 64, 3))
+    weighted = [layer.name for layer in model.layers if layer.weights]
+    assert layer_of(model, 2) == weighted[1]
+    within = next(
+        count
+        for count in range(1, len(weighted))
+        if not set(weighted[:count]) <= set(graph.ancestors(model, weighted[count - 1]))
+    )
+    with pytest.raises(cnnzoo.UsageError, match="no branch is open behind them"):
+        layer_of(model, within)
+
+
+def test_a_network_that_ends_in_a_vector_can_be_transferred():
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build("mlp", input_shape=(SIDE, SIDE, 1), classes=2, width=16)
+    asked = quick()
+    result = fit(model, TRAIN, HELD_OUT, asked)
+    assert result.phases[0].computed == len(TRAIN) + len(HELD_OUT)
+
+
+def test_layers_of_the_callers_own_are_not_lost_silently():
+    image = keras.Input((SIDE, SIDE, 3))
+    grey = keras.layers.Conv2D(1, 1)(image)
+    model = cnnzoo.build("simple_cnn", input_tensor=grey, classes=2)
+    with pytest.raises(cnnzoo.UsageError, match="stands on layers of yours"):
+        cnnzoo.reset_classifier(model, 3)
+
+
+def test_what_is_wrong_is_said_before_anything_is_kept(source, tmp_path: Path):
+    one = replace(TRAIN, labels=None)
+    with pytest.raises(cnnzoo.DatasetError, match="the data have none"):
+        fit(source, one, HELD_OUT, quick(), folder=tmp_path)
+    strange = replace(HELD_OUT, class_names=("across", "down", "rising", "else"))
+    with pytest.raises(cnnzoo.DatasetError, match="such as 'else'"):
+        fit(source, TRAIN, strange, quick(), folder=tmp_path)
+    late = quick()
+    late.phases.append(Phase(name="late", until="stage9"))
+    with pytest.raises(cnnzoo.UsageError, match="'stage9'"):
+        fit(source, TRAIN, HELD_OUT, late, folder=tmp_path)
+    with pytest.raises(cnnzoo.UsageError, match="without phases"):
+        fit(source, TRAIN, HELD_OUT, Plan(), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+    other = cnnzoo.reset_classifier(source, 2)
+    other.get_layer("stage1_conv1").bias.assign(np.ones(8))
+    with pytest.raises(cnnzoo.ResumeMismatchError, match="weights differ"):
+        fit(other, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+
+
+def test_a_later_phase_that_is_never_finite_is_undone(source, tmp_path: Path):
+    asked = quick()
+    asked.phases.append(
+        Phase(name="wild", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
+    )
+    result = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
+    assert [done.kept for done in result.phases] == [True, False]
+    assert result.accuracy == result.phases[0].after
+    again = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
+    assert [done.kept for done in again.phases] == [True, False]
+    for one, other in zip(again.model.weights, result.model.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_statistics_of_batch_normalisation_stay_where_they_shall(source):
+    asked = quick()
+    asked.phases += [
+        Phase(name="all", norm="affine", learning_rate=1e-5, epochs=1),
+        Phase(name="tail", until="stage1_pool", learning_rate=1e-5, epochs=1),
+    ]
+    result = fit(source, TRAIN, HELD_OUT, asked)
+    _, everything, tail = result.phases
+    moving = [w for w in source.weights if "moving" in w.path]
+    assert everything.frozen == len(moving)
+    behind = [w for w in moving if not w.path.startswith("stage1")]
+    assert behind
+    assert tail.frozen < len(result.model.weights)
+
+
 def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
     model = fit(source, TRAIN, HELD_OUT, quick()).model
     found = known.measured(model, TRAIN, HELD_OUT)
@@ -399,16 +484,17 @@ def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
     black = Images(np.zeros((1, SIDE, SIDE, 1), np.uint8), np.zeros(1, int), CLASSES)
     assert found.distances(model, black)[0] > 2 * found.threshold
     found.save(tmp_path)
-    again = known.load(tmp_path)
+    again = known.load(tmp_path, model)
     assert again is not None
     assert again.threshold == found.threshold
     np.testing.assert_allclose(
         again.distances(model, HELD_OUT), found.distances(model, HELD_OUT), atol=0.02
     )
-    assert known.load(tmp_path / "elsewhere") is None
+    assert known.load(tmp_path / "elsewhere", model) is None
+    assert known.load(tmp_path, source) is None  # which has another classifier
     (tmp_path / known.FILE).write_bytes(b"no codes")
     with pytest.raises(cnnzoo.WeightFileError, match="what the network knows"):
-        known.load(tmp_path)
+        known.load(tmp_path, model)
 
 
 def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
@@ -434,9 +520,9 @@ def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
 
 def photographs(folder: Path) -> Path:
     every = gratings(80, 5)
-    pairs = zip(every.images, every.labels, strict=True)
-    for number, (pixels, label) in enumerate(pairs):
-        path = folder / CLASSES[label] / f"{number}.png"
+    names = np.array(CLASSES)[every.labels]
+    for number, (pixels, name) in enumerate(zip(every.images, names, strict=True)):
+        path = folder / name / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels[..., 0]).save(path)
     (folder / "down" / "notes.txt").write_text("no picture")
@@ -470,7 +556,7 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     assert answers[1]["none"] is True
     assert main(["predict", str(black), "--model", str(out)]) == 0
     assert "(none of these, it seems)" in capsys.readouterr().out
-    assert main([*asked, "--out", str(out), "--case", "1"]) == 2
+    assert main([*asked, "--out", str(out), "--case", "4"]) == 2
     assert "holds another transfer" in capsys.readouterr().err
     assert main(["transfer", str(photos), "--model", "vgg16", "--out", str(out)]) == 2
     assert "which trained weights of vgg16?" in capsys.readouterr().err

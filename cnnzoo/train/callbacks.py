@@ -4,6 +4,7 @@ from math import inf, isfinite
 from pathlib import Path
 
 import keras
+from keras import ops
 from keras.callbacks import EarlyStopping, ReduceLROnPlateau
 
 from cnnzoo import files
@@ -29,7 +30,7 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best:
+        if isfinite(loss) and loss < self.best and are_numbers(self.model):
             self.best = loss
             with precision.as_saved(self.model):
                 save(self.model, self.path)
@@ -39,6 +40,15 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     def remember(self, memory: dict) -> None:
         self.best = memory["best"]
+
+
+def are_numbers(model: keras.Model) -> bool:
+    """Whether all weights are; a loss can be one without them, behind a ReLU."""
+    return all(
+        bool(ops.all(ops.isfinite(weight.value)))
+        for weight in model.weights
+        if keras.backend.is_float_dtype(weight.dtype)
+    )
 
 
 class HistoryFile(keras.callbacks.Callback):

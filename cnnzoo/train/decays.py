@@ -19,13 +19,26 @@ def slow_early_stages(model: keras.Model, decay: float) -> None:
     before that `decay` times as fast as the next. The optimiser stays a stock one.
     """
     optimizer = model.optimizer
-    step = optimizer.update_step
     scales = _scales(model, decay)
 
+    def scale_of(variable) -> float:
+        return scales[optimizer._get_variable_index(variable)]
+
+    if hasattr(optimizer, "_parallel_update_step"):  # on PyTorch: all variables at once
+        steps = optimizer._parallel_update_step
+
+        def scaled_together(self, gradients, variables, learning_rate):
+            for scale in sorted(set(map(scale_of, variables))):
+                pairs = zip(gradients, variables, strict=True)
+                mine = [(g, v) for g, v in pairs if scale_of(v) == scale]
+                steps(*map(list, zip(*mine, strict=True)), learning_rate * scale)
+
+        optimizer._parallel_update_step = MethodType(scaled_together, optimizer)
+        return
+    step = optimizer.update_step
+
     def scaled(self, gradient, variable, learning_rate):
-        step(
-            gradient, variable, learning_rate * scales[self._get_variable_index(variable)]
-        )
+        step(gradient, variable, learning_rate * scale_of(variable))
 
     optimizer.update_step = MethodType(scaled, optimizer)
 

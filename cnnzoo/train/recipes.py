@@ -58,7 +58,7 @@ class Recipe:
 
     def told(self) -> dict:
         """The recipe as JSON has it; of the augmentation, what differs from none."""
-        augment = self.augment and _differing(self.augment)
+        augment = self.augment and differing(self.augment)
         return {**asdict(replace(self, augment=None)), "augment": augment}
 
 
@@ -115,7 +115,8 @@ RECIPES = {
 """By the name that the command line takes."""
 
 
-def _differing(augment: Augment) -> dict:
+def differing(augment: Augment) -> dict:
+    """What of an augmentation differs from none, as JSON has it."""
     values = {field.name: getattr(augment, field.name) for field in fields(augment)}
     return {
         name: value if isinstance(value, int | float | str | tuple) else _named(value)

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from cnnzoo import files
 from cnnzoo.errors import CheckpointError
+from cnnzoo.train.callbacks import are_numbers
 
 
 class Best(keras.callbacks.Callback):
@@ -36,7 +37,7 @@ class Best(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best:
+        if isfinite(loss) and loss < self.best and are_numbers(self.model):
             self.best = loss
             self._kept = {
                 str(i): ops.convert_to_numpy(weight.value).copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from cnnzoo.train.run import CHECKPOINTS, History
 from cnnzoo.transfer.best import Best
 from cnnzoo.transfer.cuts import cuts, tail
 from cnnzoo.transfer.features import CachedBatches, FeatureCache, Progress
-from cnnzoo.transfer.warm import start_as_ridge
+from cnnzoo.transfer.warm import some_rows, start_as_ridge
 
 CLASSIFIER = "predictions"
 BEST_FILE = "best.safetensors"
@@ -31,17 +32,16 @@ ROWS = 256  # that the classifier's input is computed of at a time
 
 
 def place_behind(network: keras.Model, until: str) -> str:
-    """The deepest cut that the frozen part determines: nothing before it learns.
+    """The deepest cut in front of which all that has weights is frozen, and no less.
 
     Raises:
         UsageError: there is none behind what is frozen.
     """
-    frozen = set(graph.ancestors(network, until))
     weighted = {layer.name for layer in network.layers if layer.weights}
+    frozen = weighted.intersection(graph.ancestors(network, until))
     found = None
     for cut in cuts(network):
-        before = set(graph.ancestors(network, cut.name))
-        if until in before and not (before - frozen) & weighted:
+        if weighted.intersection(graph.ancestors(network, cut.name)) == frozen:
             found = cut.name
     if found is None:
         raise UsageError(
@@ -60,6 +60,7 @@ class CachedTraining:
         ridge: exact leave-one-out accuracy of the regression that the classifier began
             as; None where it did not.
         accuracy: on what is held out, 0 to 1, when training is over.
+        history: the figures of every epoch.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class CachedTraining:
         """
         self.ridge: float | None = None
         self.accuracy = 0.0
+        self.history: History = {}
         self._folder = folder
         self._labels = np.asarray(train.labels)
         self._held_labels = np.asarray(validation.labels)
@@ -106,7 +108,7 @@ class CachedTraining:
         self._tail = tail(network, cut)
         self._tail.cnnzoo = network.cnnzoo  # its classifier is the network's
 
-    def train(self, *, warm_start: bool, verbose: int) -> History:
+    def train(self, *, warm_start: bool, verbose: int) -> None:
         """Leaves the network with the weights of the best epoch.
 
         Args:
@@ -129,7 +131,11 @@ class CachedTraining:
         remembering: list[Callback] = [best, *patience(recipe, best.monitor), history]
         if warm_start:
             best.on_epoch_end(-1, {best.monitor: self._judged(held_out)["loss"]})
-        with held_to_start(self._tail, recipe.start_decay):
+        checkpoint = Checkpoint(
+            self._folder / CHECKPOINTS, callbacks=remembering, save_seconds=SAVE_SECONDS
+        )
+        with held_to_start(self._tail, recipe.start_decay), ExitStack() as after:
+            after.callback(checkpoint.on_train_end)  # also when an interrupt ends it
             self._tail.fit(
                 learned,
                 validation_data=held_out,
@@ -141,11 +147,7 @@ class CachedTraining:
                     *remembering,
                     TerminateOnNaN(),
                     LambdaCallback(on_epoch_begin=learned.begin),
-                    Checkpoint(
-                        self._folder / CHECKPOINTS,
-                        callbacks=remembering,
-                        save_seconds=SAVE_SECONDS,
-                    ),
+                    checkpoint,
                 ],
             )
         if not np.isfinite(best.best):
@@ -155,7 +157,7 @@ class CachedTraining:
             )
         best.put_back()
         self.accuracy = float(self._judged(held_out)["accuracy"])
-        return history.history
+        self.history = history.history
 
     def _judged(self, held_out: CachedBatches) -> dict[str, float]:
         return self._tail.evaluate(held_out, verbose=0, return_dict=True)
@@ -165,9 +167,7 @@ class CachedTraining:
         layer = self._tail.get_layer(CLASSIFIER)
         node = next(n for n in nodes(self._tail) if n.operation is layer)
         sight = keras.Model(self._tail.inputs[0], node.input_tensors[0])
-        every = np.arange(len(self.learned))
-        parts = np.array_split(every, -(-len(every) // ROWS))
+        chosen = some_rows(len(self.learned), self._recipe.seed)
+        parts = np.array_split(chosen, -(-len(chosen) // ROWS))
         codes = [sight.predict_on_batch(self.learned.rows(part)) for part in parts]
-        return start_as_ridge(
-            layer, np.concatenate(codes), self._labels, self._recipe.seed
-        )
+        return start_as_ridge(layer, np.concatenate(codes), self._labels[chosen])

@@ -79,7 +79,8 @@ def stage_cuts(model: keras.Model) -> list[Cut]:
     that the network knows. A network without maps has all its cuts.
     """
     every = cuts(model)
-    maps = [cut for cut in every if len(cut.shape) == 3] or every
+    trunk = [cut for cut in every if not cut.name.startswith("head_")] or every
+    maps = [cut for cut in trunk if len(cut.shape) == 3] or trunk
     ends = {id(tensor) for tensor in graph.stages(model).values()}
     names = {n.operation.name for n in nodes(model) if id(n.outputs[0]) in ends}
     stages = [cut for cut in every if cut.name in names]

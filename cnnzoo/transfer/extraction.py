@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from time import monotonic
 from typing import Literal
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 import PIL
 from keras import ops
 
+import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.augmented import augmented
@@ -24,10 +26,13 @@ from cnnzoo.data.survey import SUM_BYTES, survey
 from cnnzoo.errors import ImageDecodeError, UsageError
 from cnnzoo.nodes import channels_first, nodes, rows_first
 from cnnzoo.spec import Preprocess
+from cnnzoo.train.recipes import differing
 from cnnzoo.transfer.cuts import find_cut, front
 
 Dtype = Literal["float16", "float32"]
 SHARD = 1 << 26  # bytes of a file, about
+ROWS = 50_000  # of a file, at most
+SECONDS = 30.0  # after which what there is goes to a file; what a kill can cost
 # What a layer's settings have that changes nothing once it has its weights; Keras makes
 # up names and seeds anew in every process.
 NO_MATTER = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
@@ -61,20 +66,22 @@ class Extractor:
     def rows(
         self, todo: Sequence[tuple[str, int, int]]
     ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Yields keys and rows, so many that they fill a file.
+        """Yields keys and rows of a file each.
 
         Args:
             todo: key, image and view of each row.
         """
         keys: list[str] = []
         rows: list[np.ndarray] = []
+        begun = monotonic()
         for start in range(0, len(todo), self._batch_size):
             batch = todo[start : start + self._batch_size]
             keys += [key for key, _, _ in batch]
             rows.append(self._computed(batch))
-            if sum(row.nbytes for row in rows) >= SHARD:
+            full = sum(row.nbytes for row in rows) >= SHARD or len(keys) >= ROWS
+            if full or monotonic() - begun > SECONDS:
                 yield keys, np.concatenate(rows)
-                keys, rows = [], []
+                keys, rows, begun = [], [], monotonic()
         if keys:
             yield keys, np.concatenate(rows)
 
@@ -143,7 +150,7 @@ def checksums(source: Source) -> list[str]:
 
 def changes_of(augment: Augment | None, seed: int) -> str:
     """A text for what happens to images in their views."""
-    told = f"{augment!r} {seed}"
+    told = json.dumps([augment and differing(augment), seed])
     return f"-{hashlib.sha256(told.encode()).hexdigest()[:16]}-"
 
 
@@ -163,6 +170,7 @@ def way_of(
         [
             type(node.operation).__name__,
             _settings(node.operation),
+            _given(node),
             [place[id(tensor)] for tensor in node.input_tensors],
         ]
         for node in order
@@ -173,6 +181,7 @@ def way_of(
         dtype,
         keras.backend.backend(),
         PIL.__version__,
+        cnnzoo.__version__,
     ]
     hashed = hashlib.sha256(json.dumps([graph, rule]).encode())
     for weight in part.weights:
@@ -180,8 +189,22 @@ def way_of(
     return f"{cut[:40]}-{hashed.hexdigest()[:24]}"
 
 
+def _given(node) -> list[str]:
+    """What an operation is given besides tensors, such as the 255 of `x / 255`."""
+    every = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    return [
+        repr(np.asarray(one).tolist())
+        for one in every
+        if not isinstance(one, keras.KerasTensor)
+    ]
+
+
 def _settings(operation: keras.Operation) -> list[str]:
-    config = operation.get_config() if isinstance(operation, keras.Layer) else {}
+    if isinstance(operation, keras.Layer):
+        config = operation.get_config()
+    else:
+        plain = (bool, int, float, str, tuple, list, type(None))
+        config = {n: v for n, v in vars(operation).items() if isinstance(v, plain)}
     return [
         f"{name}={value!r}"
         for name, value in sorted(config.items())

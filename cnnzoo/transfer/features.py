@@ -65,6 +65,7 @@ class FeatureCache:
         self.computed = computed
         self.reused = len(keys) * self.views - computed
         self.rejected = tuple(rejected)
+        self._reader = shards.Reader()
         self._files = [shard.path for shard in whole]
         place = {
             key: (number, row)
@@ -76,6 +77,8 @@ class FeatureCache:
         self.shape = first.shape[1:]
         fits = first.nbytes * self._places[..., 0].size <= memory
         self._held = self._read(self._places.reshape(-1, 2)) if fits else None
+        if fits:
+            self._reader.close()
 
     def __len__(self) -> int:
         return len(self._places)
@@ -91,7 +94,7 @@ class FeatureCache:
         result: np.ndarray | None = None
         for number in np.unique(places[:, 0]):
             mine = np.flatnonzero(places[:, 0] == number)
-            rows = shards.read(self._files[number], places[mine, 1])
+            rows = self._reader.rows(self._files[number], places[mine, 1])
             if result is None:
                 result = np.empty((len(places), *rows.shape[1:]), rows.dtype)
             result[mine] = rows
@@ -141,6 +144,11 @@ class FeatureCache:
             raise UsageError(
                 f"cannot cache {views} views of each image: expected 1, or more with an "
                 "augment that changes images at random, so pass one"
+            )
+        if augment is not None and augment.normalises:
+            raise UsageError(
+                "cannot cache views that are normalised: the first of each image is as "
+                "it is, so leave the normalisation to the model's preprocessing"
             )
         place = Path(folder) / way_of(model, cut, preprocessing, dtype)
         files.make_folder(place)

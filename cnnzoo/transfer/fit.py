@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import keras
+from keras import ops
 
 from cnnzoo import files
 from cnnzoo.built import described
 from cnnzoo.classifier import reset_classifier
 from cnnzoo.data.source import Source, renumbered
-from cnnzoo.errors import CheckpointError, ResumeMismatchError
+from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
 from cnnzoo.train.card import fingerprint
 from cnnzoo.train.lock import locked
@@ -25,7 +28,7 @@ from cnnzoo.transfer.cuts import stage_cuts
 from cnnzoo.transfer.evidence import Assessment
 from cnnzoo.transfer.features import Progress
 from cnnzoo.transfer.freeze import unfreeze
-from cnnzoo.transfer.phases import Bench
+from cnnzoo.transfer.phases import Bench, check
 from cnnzoo.transfer.plan import Plan
 from cnnzoo.transfer.plan import plan as plan_for
 from cnnzoo.transfer.result import Done, Result
@@ -58,7 +61,7 @@ def fit(
         folder: where a training that is killed goes on when it is called again; None
             for one that is lost then.
         features: where what is computed once is kept; None for a place in `folder`.
-        seed: of every random choice.
+        seed: of every random choice; Keras's own is set to it, too.
         verbose: as in `keras.Model.fit`.
         progress: is told how many rows of features are there, and of how many.
 
@@ -68,27 +71,26 @@ def fit(
         ResumeMismatchError: the folder holds another training.
         TrainingError: no validation loss was finite, or what was frozen has changed.
     """
+    names = tuple(train.class_names)
+    train, validation = renumbered(train, names), renumbered(validation, names)
+    if len(names) < 2:
+        raise DatasetError(
+            f"a classifier needs two classes, and the images have {len(names)}; add some"
+        )
     assessment = plan if isinstance(plan, Assessment) else None
     if plan == "auto":
         assessment = assess(model, train, seed=seed)
     todo = plan if isinstance(plan, Plan) else plan_for(assessment)
-    names = tuple(train.class_names)
     cut = todo.cut or stage_cuts(model)[-1].name
     keras.utils.set_random_seed(seed)
     network = reset_classifier(
         model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
     )
+    check(network, todo)
     with _place(folder) as place, locked(place):
-        _settle(place, model, todo, train, validation, seed)
-        bench = Bench(
-            network,
-            train,
-            renumbered(validation, names),
-            Path(features or place / FEATURES_FOLDER),
-            seed,
-            verbose,
-            progress,
-        )
+        _settle(place, _card(model, todo, train, validation, seed))
+        own_features = Path(features or place / FEATURES_FOLDER)
+        bench = Bench(network, train, validation, own_features, seed, verbose, progress)
         phases = tuple(_phases(bench, todo, place))
     unfreeze(network)
     # Plain SGD remembers nothing, so that a file holds the weights and no more.
@@ -128,26 +130,34 @@ def _place(folder: str | Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _settle(
-    place: Path,
-    model: keras.Model,
-    plan: Plan,
-    train: Source,
-    validation: Source,
-    seed: int,
-) -> None:
-    """Notes which training the folder holds, or holds this one against it.
-
-    Raises:
-        ResumeMismatchError: it is another.
-    """
+def _card(
+    model: keras.Model, plan: Plan, train: Source, validation: Source, seed: int
+) -> dict:
+    """What tells one training from another."""
+    built = described(model)
+    weights = hashlib.sha256()
+    for weight in model.weights:
+        weights.update(ops.convert_to_numpy(weight.value).tobytes())
     card = {
-        "network": described(model).catalog_name,
-        "plan": repr(plan),
+        "network": built.catalog_name or built.spec.name,
+        "options": {name: str(value) for name, value in built.options.items()},
+        "preprocessing": asdict(built.preprocessing),
+        "weights": weights.hexdigest(),
+        "plan": plan.told(),
         "train": fingerprint(train),
         "validation": fingerprint(validation),
         "seed": seed,
     }
+    return json.loads(json.dumps(card))  # with lists, as it is read
+
+
+def _settle(place: Path, card: dict) -> None:
+    """Notes which training the folder holds, or holds this one against it.
+
+    Raises:
+        ResumeMismatchError: it is another.
+        CheckpointError: its card cannot be read.
+    """
     path = place / CARD_FILE
     if not path.exists():
         files.write_json(path, card)

@@ -7,6 +7,7 @@ images that were held out.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +38,13 @@ class Known:
     Attributes:
         codes: (n, d) of length 1.
         threshold: the distance beyond which an image is none of these, 0 to 2.
+        classifier: the SHA-256 of the classifier's weights, by which the network is
+            known.
     """
 
     codes: np.ndarray
     threshold: float
+    classifier: str
 
     def distances(self, model: keras.Model, source: Source | Files) -> np.ndarray:
         """(n,) each image's distance to the nearest that were learnt, 0 to 2."""
@@ -49,7 +53,10 @@ class Known:
     def save(self, folder: Path) -> Path:
         """Writes `known.safetensors` into a folder, atomically; returns its path."""
         arrays = {"codes": self.codes.astype(np.float16)}
-        told = {"threshold": json.dumps(self.threshold)}
+        told = {
+            "threshold": json.dumps(self.threshold),
+            "classifier": self.classifier,
+        }
         return files.write_bytes(
             folder / FILE, safetensors.numpy.save(arrays, metadata=told)
         )
@@ -66,12 +73,14 @@ def measured(
     """
     rows = np.random.default_rng(seed).permutation(len(train))[:MOST]
     codes = _codes(model, train.take(np.sort(rows)))
-    held_out = _distances(codes, _codes(model, validation))
-    return Known(codes, float(np.quantile(held_out, PASSED)))
+    judged = np.random.default_rng(seed).permutation(len(validation))[:MOST]
+    held_out = _distances(codes, _codes(model, validation.take(np.sort(judged))))
+    threshold = float(np.quantile(held_out, PASSED))
+    return Known(codes, threshold, _classifier(model))
 
 
-def load(folder: Path) -> Known | None:
-    """What `save` wrote; None where there is nothing.
+def load(folder: Path, model: keras.Model) -> Known | None:
+    """What `save` wrote of this network; None where there is nothing.
 
     Raises:
         WeightFileError: the file is damaged.
@@ -84,7 +93,8 @@ def load(folder: Path) -> Known | None:
             raise ValueError("larger than any")
         with safetensors.safe_open(path, framework="numpy") as file:
             codes = file.get_tensor("codes").astype(np.float32)
-            threshold = float(json.loads(file.metadata()["threshold"]))
+            told = file.metadata()
+        threshold, classifier = float(json.loads(told["threshold"])), told["classifier"]
         if codes.ndim != 2 or not np.isfinite(codes).all():
             raise ValueError("no codes")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
@@ -92,7 +102,17 @@ def load(folder: Path) -> Known | None:
             f"{path} does not tell what the network knows, since it is cut or altered "
             f"({str(error)[:200]}); remove it, and nobody asks for it"
         ) from error
-    return Known(codes, threshold)
+    known = Known(codes, threshold, classifier)
+    return known if classifier == _classifier(model) else None
+
+
+def _classifier(model: keras.Model) -> str:
+    hashed = hashlib.sha256()
+    for layer in model.layers:
+        if layer.name == CLASSIFIER:
+            for weight in layer.get_weights():
+                hashed.update(weight.tobytes())
+    return hashed.hexdigest()
 
 
 def _codes(model: keras.Model, source: Source | Files) -> np.ndarray:

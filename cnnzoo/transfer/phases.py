@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +12,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from cnnzoo import graph
 from cnnzoo.data.source import Source
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.inference import probabilities
-from cnnzoo.train.run import Run
+from cnnzoo.train.run import History, Run
 from cnnzoo.transfer.cached import CachedTraining, place_behind
 from cnnzoo.transfer.features import Progress
 from cnnzoo.transfer.freeze import check_frozen, freeze
-from cnnzoo.transfer.plan import Phase
+from cnnzoo.transfer.plan import Phase, Plan
 from cnnzoo.transfer.result import Done
 from cnnzoo.zoo import FEATURES
 
@@ -52,17 +55,17 @@ class Bench:
             before: the accuracy on what is held out; None before the first phase.
 
         Raises:
-            TrainingError: what was frozen has changed, or no loss was finite.
-            UsageError: the phase asks for what does not go together.
+            TrainingError: what was frozen has changed, or the first phase never had a
+                finite loss; a later one counts as undone then.
         """
-        _check(phase)
         begun = time.monotonic()
         start = [ops.convert_to_numpy(weight) for weight in self.network.weights]
         until = layer_of(self.network, phase.until)
+        first = before is None
         told = (
-            self._on_features(phase, folder, until)
+            self._on_features(phase, folder, until, first=first)
             if phase.cached and until
-            else self._on_images(phase, folder, until)
+            else self._on_images(phase, folder, until, first=first)
         )
         after = told["after"]
         kept = before is None or self._is_kept(phase, before, after)
@@ -83,9 +86,11 @@ class Bench:
         error = np.sqrt(before * (1 - before) / len(self.validation))
         return bool(after - before > error)
 
-    def _on_features(self, phase: Phase, folder: Path, until: str) -> dict:
+    def _on_features(
+        self, phase: Phase, folder: Path, until: str, *, first: bool
+    ) -> dict:
         cut = place_behind(self.network, until)
-        report = freeze(self.network, cut, behind=phase.norm or "train")
+        report = freeze(self.network, cut, behind=phase.norm)
         work = CachedTraining(
             self.network,
             self.train,
@@ -97,7 +102,8 @@ class Bench:
             views=phase.views,
             progress=self.progress,
         )
-        history = work.train(warm_start=phase.warm_start, verbose=self.verbose)
+        with _may_fail(first=first):
+            work.train(warm_start=phase.warm_start, verbose=self.verbose)
         check_frozen(report, self.network)
         return {
             "after": work.accuracy,
@@ -106,44 +112,85 @@ class Bench:
             "ridge": work.ridge,
             "trainable": report.trainable,
             "frozen": len(report.hashes),
-            "history": history,
+            "history": work.history,
         }
 
-    def _on_images(self, phase: Phase, folder: Path, until: str | None) -> dict:
-        norm = phase.norm or "train"
-        report = freeze(self.network, until, norm=None if until else norm, behind=norm)
-        history = Run(folder).fit(
-            self.network,
-            self.train,
-            self.validation,
-            phase.recipe(self.seed),
-            verbose=self.verbose,
-        )
+    def _on_images(
+        self, phase: Phase, folder: Path, until: str | None, *, first: bool
+    ) -> dict:
+        norm = phase.frozen_norm if until else phase.norm
+        report = freeze(self.network, until, norm=norm, behind=phase.norm)
+        history: History = {}
+        after = 0.0
+        with _may_fail(first=first):
+            history = Run(folder).fit(
+                self.network,
+                self.train,
+                self.validation,
+                phase.recipe(self.seed),
+                verbose=self.verbose,
+            )
+            after = self.accuracy()
         check_frozen(report, self.network)
         return {
-            "after": self.accuracy(),
+            "after": after,
             "trainable": report.trainable,
             "frozen": len(report.hashes),
             "history": history,
         }
 
 
+@contextmanager
+def _may_fail(*, first: bool) -> Iterator[None]:
+    """A phase after the first that never has a finite loss is no better than none."""
+    try:
+        yield
+    except TrainingError:
+        if first:
+            raise
+
+
+def check(network: keras.Model, plan: Plan) -> None:
+    """Checks all phases before anything trains.
+
+    Raises:
+        UsageError: there is none, or one asks for what does not go together.
+    """
+    if not plan.phases:
+        raise UsageError("a plan without phases trains nothing; give it some")
+    for phase in plan.phases:
+        _check(phase)
+        until = layer_of(network, phase.until)
+        if until is not None:
+            graph.ancestors(network, until)  # which knows the layers
+        if phase.cached and until is not None:
+            place_behind(network, until)
+
+
 def layer_of(network: keras.Model, until: str | int | None) -> str | None:
     """The name of the last frozen layer.
 
     Raises:
-        UsageError: there are not so many layers.
+        UsageError: there are not so many layers, or they end within a branch.
     """
     if not isinstance(until, int):
         return until
     weighted = [layer.name for layer in network.layers if layer.weights]
-    if not 0 <= until < len(weighted):
+    whole = [
+        count
+        for count in range(1, len(weighted))
+        if set(weighted[:count]) <= set(graph.ancestors(network, weighted[count - 1]))
+    ]
+    if until == 0:
+        return None
+    if until not in whole:
+        near = sorted(whole, key=lambda count: abs(count - until))[:3]
         raise UsageError(
-            f"cannot freeze the first {until} layers of {network.name!r}: expected 0 to "
-            f"{len(weighted) - 1}, since it has {len(weighted)} with weights, and the "
-            "classifier is to learn"
+            f"cannot freeze the first {until} layers of {network.name!r}: expected so "
+            "many that no branch is open behind them and the classifier learns, such as "
+            f"{', '.join(map(str, sorted(near)))}, so pass one of these"
         )
-    return weighted[until - 1] if until else None
+    return weighted[until - 1]
 
 
 def _check(phase: Phase) -> None:
@@ -158,6 +205,17 @@ def _check(phase: Phase) -> None:
             f"the phase {phase.name!r} computes features once, of views={phase.views} of "
             "each image; several need an augment that makes them, and an augment needs "
             "several, so set both or neither"
+        )
+    if phase.cached and phase.frozen_norm != "frozen":
+        raise UsageError(
+            f"the phase {phase.name!r} computes once what frozen_norm="
+            f"{phase.frozen_norm!r} would change; set cached=False, or frozen_norm="
+            "'frozen'"
+        )
+    if phase.cached and phase.augment is not None and phase.augment.normalises:
+        raise UsageError(
+            f"the phase {phase.name!r} computes features of images that augment "
+            "normalises, and what is held out is not; leave that to the preprocessing"
         )
     if phase.warm_start and (not phase.cached or phase.until != FEATURES):
         raise UsageError(

@@ -8,12 +8,12 @@ https://arxiv.org/abs/2202.10054, for a head that has converged before the body 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipes import Recipe, differing
 from cnnzoo.transfer.evidence import NAMES, Assessment
 from cnnzoo.transfer.freeze import Norm
 from cnnzoo.zoo import FEATURES
@@ -32,8 +32,9 @@ class Phase:
         name: of the phase.
         until: the last layer that is frozen: a name, `FEATURES` for all but the
             classifier, a number n for the first n layers with weights, None for none.
-        norm: what batch normalisation does in the frozen part, or everywhere where there
-            is none; see `freeze`.
+        norm: what batch normalisation does in the part that learns; see `freeze`.
+        frozen_norm: what it does in the frozen part; where that is computed once, it can
+            only be "frozen".
         cached: whether what the frozen part makes of the images is computed once.
         views: how many random versions of each image are cached; needs `augment`.
         warm_start: whether the classifier begins as the closed-form ridge regression.
@@ -42,6 +43,7 @@ class Phase:
             first counts if it is not worse.
         optimizer: a Keras name.
         learning_rate: of the last stage and the classifier.
+        momentum: of "sgd"; None for none.
         layer_decay: by which the rate falls a stage, towards the image; None for one
             rate.
         schedule: as in `Recipe`.
@@ -57,13 +59,15 @@ class Phase:
 
     name: str
     until: str | int | None = None
-    norm: Norm | None = None
+    norm: Norm = "train"
+    frozen_norm: Norm = "frozen"
     cached: bool = False
     views: int = 1
     warm_start: bool = False
     guarded: bool = False
     optimizer: str = "adam"
     learning_rate: float = 1e-3
+    momentum: float | None = None
     layer_decay: float | None = None
     schedule: Literal["plateau", "cosine"] = "cosine"
     epochs: int = 10
@@ -81,6 +85,7 @@ class Phase:
             batch_size=self.batch_size,
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
+            momentum=self.momentum,
             layer_decay=self.layer_decay,
             schedule=self.schedule,
             weight_decay=self.weight_decay,
@@ -99,8 +104,10 @@ class Phase:
         ]
         if self.layer_decay is not None:
             told.append(f"rate times {self.layer_decay:g} a stage towards the image")
-        if self.norm is not None:
+        if self.norm != "train":
             told.append(f"batch normalisation {self.norm}")
+        if self.frozen_norm != "frozen":
+            told.append(f"in the frozen part {self.frozen_norm}")
         if self.cached:
             views = f", {self.views} views" if self.views > 1 else ""
             told.append(f"the frozen part computed once{views}")
@@ -139,6 +146,19 @@ class Plan:
     init: Init = "pretrained"
     phases: list[Phase] = field(default_factory=list)
 
+    def told(self) -> dict:
+        """As JSON has it."""
+        return {
+            **asdict(replace(self, phases=[])),
+            "phases": [
+                {
+                    **asdict(replace(phase, augment=None)),
+                    "augment": phase.augment and differing(phase.augment),
+                }
+                for phase in self.phases
+            ],
+        }
+
     def __str__(self) -> str:
         case = f"case {self.case}, {NAMES[self.case]}" if self.case else "a plan"
         end = self.cut or "its last stage"
@@ -164,9 +184,10 @@ def plan(
             layers with weights from the image on, or the name of a cut.
         cut: where the new classifier stands; None for the assessment's, or the end of
             the last stage.
-        refine: in cases 1 and 3, lets the last stage learn after the classifier, and
-            keeps that if it is better; or the name of the cut from which on.
-        norm: of batch normalisation, in place of the case's.
+        refine: in cases 1 and 3, lets the last stage in front of the classifier learn
+            after that, if there is one and enough images, and keeps it if it is better;
+            or the name of the cut from which on. In the others, everything learns.
+        norm: of batch normalisation in what learns, in place of the case's.
         init: "random" draws all weights anew; None for the case's, which is "random" in
             case 4 if an assessment shows that the weights do not help.
         augment: of the phases in which the whole network learns.
@@ -191,6 +212,11 @@ def plan(
             "which measures which"
         )
     if number in (1, 3):
+        if init == "random":
+            raise UsageError(
+                f"case {number} freezes what is trained, and random weights are not; "
+                "leave init out, or choose another case"
+            )
         at = cut or (found.cut if found else None)
         start = _refined_from(refine, found, at)
         return _frozen(number, at, start, norm)
@@ -204,7 +230,6 @@ def head() -> Phase:
     return Phase(
         name="head",
         until=FEATURES,
-        norm="frozen",
         cached=True,
         warm_start=True,
         learning_rate=1e-3,
@@ -268,7 +293,7 @@ def _simple(
 ) -> Plan:
     if freeze == "all":
         return Plan(cut=cut, init=init, phases=[head()])
-    body = Phase(name="whole", norm=norm, augment=augment)
+    body = Phase(name="whole", norm=norm or "train", augment=augment)
     if freeze != "none":
         body.name, body.until = "tail", freeze
         body.cached, body.augment = isinstance(freeze, str), None
@@ -292,5 +317,10 @@ def _refined_from(
             "knows the stages; pass refine=NAME of the cut from which on"
         )
     names: Sequence[str] = [row.cut.name for row in found.table]
-    place = names.index(cut) if cut in names else len(names) - 1
+    if cut not in names:
+        raise UsageError(
+            f"refine=True begins at the stage before the cut, and {cut!r} is none of "
+            f"{', '.join(names)}; pass refine=NAME of the cut from which on"
+        )
+    place = names.index(cut)
     return names[place - 1] if place else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,7 +28,7 @@ class Lap:
         accuracy: on the images that judge, 0 to 1.
         interval: where it lies with 95 %, of all such images (Wilson).
         p_value: that it differs from the best by chance alone: exact McNemar, corrected
-            for the number of plans; 1 for the best itself.
+            for the number of pairs of plans; 1 for the best itself.
         seconds: that it took.
     """
 
@@ -120,9 +121,13 @@ def race(
             seconds.append(sum(done.seconds for done in result.phases))
     right = [one.probabilities.argmax(1) == one.labels for one in judged]
     best = int(np.argmax([one.accuracy for one in judged]))
-    others = [i for i in range(len(judged)) if i != best]
-    corrected = holm([mcnemar(right[i], right[best]) for i in others])
-    p_values = {best: 1.0, **dict(zip(others, corrected, strict=True))}
+    # Of all pairs, since the best was chosen on the same images.
+    pairs = list(combinations(range(len(judged)), 2))
+    corrected = holm([mcnemar(right[i], right[j]) for i, j in pairs])
+    p_values = {best: 1.0}
+    for pair, p_value in zip(pairs, corrected, strict=True):
+        if best in pair:
+            p_values[sum(pair) - best] = p_value
     laps = []
     for i, (name, one) in enumerate(zip(plans, judged, strict=True)):
         low, high = one.error_interval

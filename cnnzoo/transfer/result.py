@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isfinite
 
 import keras
 
@@ -45,8 +46,12 @@ class Done:
     ridge: float | None = None
 
     def told(self) -> dict:
-        """As JSON has it."""
-        return asdict(self)
+        """As JSON has it, which has no NaN."""
+        finite = {
+            name: [value if isfinite(value) else None for value in values]
+            for name, values in self.history.items()
+        }
+        return {**asdict(self), "history": finite}
 
     def __str__(self) -> str:
         before = "" if self.before is None else f"{100 * self.before:.1f} to "

@@ -16,9 +16,9 @@ import io
 import json
 import re
 import secrets
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -30,6 +30,7 @@ DATASET = "rows"
 CHUNK = 1 << 16  # bytes that are read at once, about
 MAX_NOTE = 1 << 24  # bytes; an honest one has some thousand
 OPEN = 16  # files that are held open
+DAMAGED = (ValueError, TypeError, KeyError, RecursionError)
 NAME = re.compile(r"rows-[0-9a-f]{16}\.json")
 
 
@@ -73,8 +74,10 @@ def found(folder: Path) -> tuple[list[Shard], list[str]]:
             continue
         try:
             whole.append(_checked(note))
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        except (FileNotFoundError, *DAMAGED) as error:
             rejected.append(f"{note.stem}: {str(error)[:200]}")
+        except OSError:  # which passes; the file may be good
+            continue
     return whole, rejected
 
 
@@ -84,16 +87,29 @@ def remove(folder: Path, name: str) -> None:
         (folder / f"{name}{ending}").unlink(missing_ok=True)
 
 
-def read(path: Path, places: np.ndarray) -> np.ndarray:
-    """The rows at `places`, in their order; each is read once."""
-    ordered, inverse = np.unique(places, return_inverse=True)
-    return _opened(path)[ordered][inverse]
+class Reader:
+    """Reads rows, and holds some files open; one that is immutable needs no lock."""
 
+    def __init__(self) -> None:
+        self._open: OrderedDict[Path, h5py.File] = OrderedDict()
 
-@lru_cache(maxsize=OPEN)
-def _opened(path: Path) -> h5py.Dataset:
-    # What is immutable needs no lock, and some file systems have none.
-    return h5py.File(path, "r", locking=False)[DATASET]  # pyright: ignore[reportReturnType]
+    def rows(self, path: Path, places: np.ndarray) -> np.ndarray:
+        """The rows at `places`, in their order; each is read once."""
+        ordered, inverse = np.unique(places, return_inverse=True)
+        return self._file(path)[DATASET][ordered][inverse]  # pyright: ignore
+
+    def _file(self, path: Path) -> h5py.File:
+        if path in self._open:
+            self._open.move_to_end(path)
+        else:
+            self._open[path] = h5py.File(path, "r", locking=False)
+            if len(self._open) > OPEN:
+                self._open.popitem(last=False)[1].close()
+        return self._open[path]
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
 
 
 def _checked(note: Path) -> Shard:
@@ -108,6 +124,8 @@ def _checked(note: Path) -> Shard:
         if hashlib.file_digest(stream, "sha256").hexdigest() != told["sha256"]:
             raise ValueError("its SHA-256 is another")
     keys = tuple(map(str, told["keys"]))
-    if len(_opened(path)) != len(keys):
-        raise ValueError(f"{len(_opened(path))} rows for {len(keys)} keys")
+    with h5py.File(path, "r", locking=False) as file:
+        rows = len(file[DATASET])  # pyright: ignore[reportArgumentType]
+    if rows != len(keys):
+        raise ValueError(f"{rows} rows for {len(keys)} keys")
     return Shard(path, keys)

@@ -12,8 +12,14 @@ from cnnzoo.transfer import probes
 MOST = 4000  # images that the regression is solved for; more are for the steps to come
 
 
+def some_rows(count: int, seed: int) -> np.ndarray:
+    """The rows of so many images that the regression is solved for, in their order."""
+    rows = np.random.default_rng(seed).permutation(count)[:MOST]
+    return np.sort(rows)
+
+
 def start_as_ridge(
-    layer: keras.layers.Dense, codes: np.ndarray, labels: np.ndarray, seed: int
+    layer: keras.layers.Dense, codes: np.ndarray, labels: np.ndarray
 ) -> float:
     """Sets a classifier's weights; returns the exact leave-one-out accuracy.
 
@@ -24,11 +30,7 @@ def start_as_ridge(
         layer: the dense layer of the classifier, with a unit a class.
         codes: (n, d) what it sees.
         labels: (n,) integers, below its units.
-        seed: of which images are asked where there are more than a few thousand.
     """
-    if len(codes) > MOST:
-        chosen = np.random.default_rng(seed).choice(len(codes), MOST, replace=False)
-        codes, labels = codes[chosen], labels[chosen]
     codes = codes.astype(np.float64)
     mean, deviation = codes.mean(0), codes.std(0)
     scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(codes.shape[1])

@@ -101,8 +101,9 @@ def _strange(asked, folders: list[Path], paths: list[str]) -> list[bool | None]:
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.transfer import known
 
-    measured = known.load(folders[0]) if len(folders) == 1 else None
-    if measured is None or isinstance(asked, Ensemble) or not paths:
+    alone = len(folders) == 1 and not isinstance(asked, Ensemble) and paths
+    measured = known.load(folders[0], asked) if alone else None
+    if measured is None:
         return [None] * len(paths)
     return (measured.distances(asked, paths) > measured.threshold).tolist()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def transfer(args: Namespace) -> None:
     from cnnzoo.saving import save
     from cnnzoo.transfer import fit, known, page
 
-    out = Path(args.out)
+    out, model = Path(args.out), _trained(args)
     learned, held_out = open_parts(
         args.data,
         args.validation,
@@ -42,12 +43,13 @@ def transfer(args: Namespace) -> None:
         **reading(args),
     )
     tell_left_out(learned, held_out)
-    model = _trained(args)
     print(
         f"{len(learned):,} images to learn from, {len(held_out):,} held out, "
         f"{len(learned.class_names)} classes"
     )
+    print("measuring how the images and the network go together", file=sys.stderr)
     assessment, plan = _planned(args, model, learned)
+    print(assessment.explain())
     print(plan, flush=True)
     result = fit(
         model,
@@ -61,28 +63,25 @@ def transfer(args: Namespace) -> None:
     )
     for done in result.phases:
         print(done)
-    folds = _folds(args, model, plan, learned) if args.folds else None
     judged = evaluate(result.model, held_out)
     written = [
         save(result.model, out / "model.keras"),
         files.write_json(out / "class_names.json", list(learned.class_names)),
         known.measured(result.model, learned, held_out, args.seed).save(out),
-        files.write_text(
-            out / "report.html",
-            page.page(
-                result,
-                assessment,
-                held_out,
-                judged,
-                left_out=left_out(learned, held_out),
-                folds=folds,
-            ),
-        ),
     ]
-    if assessment:
-        written.append(files.write_json(out / "assessment.json", assessment.to_json()))
+    written.append(files.write_json(out / "assessment.json", assessment.to_json()))
     if isinstance(learned, Folder) and learned.checksums is not None:
         write_learned(out, learned.checksums)
+    folds = _folds(args, model, learned) if args.folds else None
+    told = page.page(
+        result,
+        assessment,
+        held_out,
+        judged,
+        left_out=left_out(learned, held_out),
+        folds=folds,
+    )
+    written.append(files.write_text(out / "report.html", told))
     low, high = judged.error_interval
     print(
         f"accuracy {100 * judged.accuracy:.1f} % of {judged.images:,} held-out images, "
@@ -94,21 +93,15 @@ def transfer(args: Namespace) -> None:
 
 def _planned(
     args: Namespace, model: keras.Model, learned: Source
-) -> tuple[Assessment | None, Plan]:
+) -> tuple[Assessment, Plan]:
     """What the images are measured to be, and what is to be done about it."""
     from cnnzoo.transfer import assess, plan
 
-    print("measuring how the images and the network go together", file=sys.stderr)
     assessment = assess(model, learned, seed=args.seed)
-    print(assessment.explain(), flush=True)
     if args.case == "auto":
         return assessment, plan(assessment, refine=args.refine)
-    case = int(args.case)
-    cut = assessment.cut if case == 3 else None
-    names = [row.cut.name for row in assessment.table]
-    place = names.index(cut) if cut else len(names) - 1
-    refine = names[place - 1] if args.refine and place else False
-    return assessment, plan(case, cut=cut, refine=refine)
+    asked = replace(assessment, case=int(args.case))
+    return assessment, plan(asked, refine=args.refine)
 
 
 def _trained(args: Namespace) -> keras.Model:
@@ -123,15 +116,24 @@ def _trained(args: Namespace) -> keras.Model:
     from cnnzoo.zoo import build
 
     path = Path(args.model)
-    if path.exists():
+    if path.exists() or path.suffix or len(path.parts) > 1:
+        if args.size or args.weights:
+            raise UsageError(
+                f"{args.model} has its weights and its image size; leave out --weights "
+                "and --size"
+            )
         return load(path / "model.keras" if path.is_dir() else path)
+    info = model_info(args.model)
     if args.weights is None:
         raise UsageError(
             f"which trained weights of {args.model}? Give --weights with a file, with "
             "imagenet, or with a tag that the package ships; or --model with a folder "
             "that train wrote"
         )
-    info = model_info(args.model)
+    if args.size and (args.weights in packaged.tags(args.model)):
+        raise UsageError(
+            "weights of the package are for one image size; leave --size out"
+        )
     if args.weights in packaged.tags(args.model):
         return build(args.model, weights=args.weights)
     if Path(args.weights).suffix == ".keras":
@@ -141,8 +143,8 @@ def _trained(args: Namespace) -> keras.Model:
     return build(args.model, include_top=False, input_shape=shape, weights=args.weights)
 
 
-def _folds(args: Namespace, model: keras.Model, plan: Plan, learned: Source) -> Folds:
-    """Networks of the same plan, each judged by images that it never saw."""
+def _folds(args: Namespace, model: keras.Model, learned: Source) -> Folds:
+    """Networks, each with a plan of its own, judged by images that it never saw."""
     from cnnzoo.train.folds import cross_validated
     from cnnzoo.transfer import fit
     from cnnzoo.transfer.fit import FEATURES_FOLDER
@@ -154,7 +156,7 @@ def _folds(args: Namespace, model: keras.Model, plan: Plan, learned: Source) -> 
         return fit(
             model,
             *parts,
-            plan,
+            _planned(args, model, parts[0])[1],
             folder=work / f"fold-{number}",
             features=work / FEATURES_FOLDER,
             seed=args.seed + number,
