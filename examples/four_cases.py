@@ -10,6 +10,7 @@ is 2,000 images here, in place of 20,000, so that it is over in some minutes.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from cnnzoo.train import Recipe, Run
 from cnnzoo.transfer.plan import SHIFTS
 
 LARGE = 2000  # images, from which a set counts as large here
-FEW_DIGITS, FEW_GRATINGS = 100, 500
+FEW_DIGITS, FEW_GRATINGS, MANY = 100, 500, 2600
+SETS = ("few digits", "many digits", "few gratings", "many gratings")
 BATCH = 32  # images a step, where the whole network learns from so few
 DIRECTIONS = 8
 SIDE = 28
@@ -97,30 +99,33 @@ def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outc
     return Outcome(len(train), found.case, *accuracies)
 
 
-def main(out: Path, *, source_epochs: int = 5, epochs: int = 8, large: int = 2600):
+def main(
+    out: Path,
+    *,
+    chosen: Sequence[str] = SETS,
+    source_epochs: int = 5,
+    epochs: int = 8,
+) -> dict[str, Outcome]:
     """Runs everything; returns the outcomes by data set.
 
     Args:
-        large: images of the large sets, held-out ones counted.
+        chosen: which of the data sets.
+        source_epochs: in which the source network learns.
+        epochs: in which a whole network learns, at most.
     """
     digits = cnnzoo.load_mnist("train")
     model = source(digits, out / "source", source_epochs)
     others = digits.only("56789")
-    few, many = (
-        others.split(count, seed=1)[1]
-        for count in (FEW_DIGITS, min(large, len(others) - 10))
-    )
+    few, many = (others.split(count, seed=1)[1] for count in (FEW_DIGITS, MANY))
     unseen = cnnzoo.load_mnist("test").only("56789")
     stripes = gratings(1000, seed=3)
     sets = {
         "few digits": (few, unseen),
         "many digits": (many, unseen),
         "few gratings": (gratings(FEW_GRATINGS, seed=1), stripes),
-        "many gratings": (gratings(large, seed=2), stripes),
+        "many gratings": (gratings(MANY, seed=2), stripes),
     }
-    outcomes = {
-        name: outcome(model, data, test, epochs) for name, (data, test) in sets.items()
-    }
+    outcomes = {name: outcome(model, *sets[name], epochs) for name in chosen}
     table = Table("data", "images", "case", "accuracy", "from random weights", box=None)
     for name, one in outcomes.items():
         shares = (f"{100 * share:.1f} %" for share in (one.accuracy, one.random))

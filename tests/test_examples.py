@@ -16,6 +16,7 @@ import cnnzoo
 from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import Split, load_embedded
+from cnnzoo.ensemble import PRETRAINED
 from cnnzoo.train import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -182,8 +183,17 @@ def test_mlp_plus_cnn(tmp_path, capsys, monkeypatch):
 # mnist_ensemble
 
 
-def test_mnist_ensemble(tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("lenet5", "lenet_gap", "mlp"),  # which take no time, in place of the package's
+        pytest.param(PRETRAINED["mnist"], marks=pytest.mark.proof),
+    ],
+    ids=["small", "the package's"],
+)
+def test_mnist_ensemble(names, tmp_path, capsys, monkeypatch):
     """Trained on a few digits; where the recipe is None, the package's are asked."""
+    monkeypatch.setitem(PRETRAINED, "mnist", names)
     module = example("mnist_ensemble")
     few = first_digits("test").take(np.arange(200))
     monkeypatch.setattr(module, "load_embedded", lambda split: few)
@@ -191,11 +201,10 @@ def test_mnist_ensemble(tmp_path, capsys, monkeypatch):
     digits = first_digits("train").take(np.arange(240))
     errors = module.main(tmp_path, digits, recipe)
     assert json.loads((tmp_path / "errors.json").read_text()) == errors
-    names = ["small_vgg", "very_small_vgg", "small_resnet"]
     assert list(errors) == [*names, "mean", "vote", "weighted", "stack"]
     printed = capsys.readouterr().out
     assert all(f" {count}" in printed for count in errors.values())
-    assert_pictures(tmp_path, "misread.png", "small_vgg/curves.png")
+    assert_pictures(tmp_path, "misread.png", f"{names[0]}/curves.png")
     whole = cnnzoo.Ensemble.load(tmp_path / "ensemble")
     assert whole.evaluate(few).whole.errors == errors["mean"]
 
