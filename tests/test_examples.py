@@ -292,18 +292,14 @@ def test_the_page_quotes_the_source_and_names_every_file():
 def test_four_cases(tmp_path, capsys):
     """A proof runs it at its own size, where the cases are those of its title."""
     module = example("four_cases")
-    outcomes = module.main(tmp_path, source_epochs=1, epochs=1, large=300)
-    assert list(outcomes) == [
-        "few digits",
-        "many digits",
-        "few gratings",
-        "many gratings",
-    ]
+    chosen = module.SETS[:1]
+    outcomes = module.main(tmp_path, chosen=chosen, source_epochs=1, epochs=1)
+    assert list(outcomes) == ["few digits"]
     assert outcomes["few digits"].images == 80
     assert json.loads((tmp_path / "outcomes.json").read_text()) == {
         name: vars(one) for name, one in outcomes.items()
     }
-    assert capsys.readouterr().out.count("case ") >= 4
+    assert capsys.readouterr().out.count("case ") >= 1
 
 
 @pytest.mark.proof
