@@ -67,11 +67,12 @@ class Outcome:
     random: float
 
 
-def source(digits: Images, out: Path, epochs: int) -> keras.Model:
+def source(network: str, digits: Images, out: Path, epochs: int) -> keras.Model:
     """The network that knows the digits 0 to 4."""
     keras.utils.set_random_seed(0)
     known = digits.only("01234")
-    model = cnnzoo.ResNet20(input_shape=(SIDE, SIDE, 1), class_names=known.class_names)
+    shape = (SIDE, SIDE, 1)
+    model = cnnzoo.build(network, input_shape=shape, class_names=known.class_names)
     recipe = Recipe(epochs=epochs, patience=None, augment=SHIFTS)
     Run(out).fit(model, *known.split(0.1, seed=0), recipe)
     return model
@@ -102,6 +103,7 @@ def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outc
 def main(
     out: Path,
     *,
+    network: str = "resnet20",
     chosen: Sequence[str] = SETS,
     source_epochs: int = 5,
     epochs: int = 8,
@@ -109,12 +111,13 @@ def main(
     """Runs everything; returns the outcomes by data set.
 
     Args:
+        network: that serves all of them, by its name in the catalog.
         chosen: which of the data sets.
         source_epochs: in which the source network learns.
         epochs: in which a whole network learns, at most.
     """
     digits = cnnzoo.load_mnist("train")
-    model = source(digits, out / "source", source_epochs)
+    model = source(network, digits, out / "source", source_epochs)
     others = digits.only("56789")
     few, many = (others.split(count, seed=1)[1] for count in (FEW_DIGITS, MANY))
     unseen = cnnzoo.load_mnist("test").only("56789")

@@ -293,7 +293,9 @@ def test_four_cases(tmp_path, capsys):
     """A proof runs it at its own size, where the cases are those of its title."""
     module = example("four_cases")
     chosen = module.SETS[:1]
-    outcomes = module.main(tmp_path, chosen=chosen, source_epochs=1, epochs=1)
+    outcomes = module.main(
+        tmp_path, network="lenet_gap", chosen=chosen, source_epochs=1, epochs=1
+    )
     assert list(outcomes) == ["few digits"]
     assert outcomes["few digits"].images == 80
     assert json.loads((tmp_path / "outcomes.json").read_text()) == {

@@ -120,6 +120,7 @@ def gradient(model: keras.Model) -> np.ndarray:
     return np.concatenate([array(part).ravel() for part in run()])
 
 
+@pytest.mark.proof
 def test_gradients_of_keras_resnet50():
     """They are as near to float64's as stock Keras's; a ReLU beside 0 moves both."""
     stock, exact = gradient(resnet50()), gradient(resnet50("float64"))
