@@ -202,11 +202,9 @@ decoded images from memory, of which cnnzoo keeps {kept} MB; Keras decodes anew.
 
 {reading}
 
-On the first pass of photographs that are not much larger than what the network wants,
-two thirds of the time is libjpeg's, which both sides call, and most of the rest is the
-resize: cnnzoo's averages where it shrinks (antialias), as Pillow, torchvision and timm
-do, and Keras's does not. Large photographs are decoded at an eighth, which their format
-does at little cost.
+Both sides call libjpeg. cnnzoo's resize averages where it shrinks (antialias), as
+Pillow, torchvision and timm do, and Keras's does not. cnnzoo decodes large photographs at
+a half, a quarter or an eighth, which their format does at little cost.
 
 ## Scanning
 

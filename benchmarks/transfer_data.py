@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import load
 from cnnzoo.data.images import scan
 from cnnzoo.data.mnist import load_mnist
 from cnnzoo.data.source import fitted
+from examples.four_cases import gratings
 
 SIDE = 32
-DIRECTIONS = 8
 KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # what the sources learn
 DIGITS = tuple("01234")
 
@@ -40,27 +38,12 @@ def cifar() -> Images:
 @cache
 def digits() -> Images:
     """The 60,000 training digits of MNIST, as RGB images of 32x32 pixels."""
-    return fitted(load_mnist("train", folder() / "mnist.npz"), (SIDE, SIDE, 3))
+    return colour(load_mnist("train", folder() / "mnist.npz"))
 
 
-def gratings(count: int, seed: int) -> Images:
-    """Stripes in eight directions, of random place, width, contrast and colour."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % DIRECTIONS
-    angles = (np.pi * labels / DIRECTIONS)[:, None, None]
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    along = rows * np.cos(angles) + columns * np.sin(angles)
-    wide, start = (
-        rng.uniform(low, high, (count, 1, 1))
-        for low, high in ((0.7, 1.5), (0, 2 * np.pi))
-    )
-    waves = np.sin(wide * along + start)[..., None]
-    base, contrast = (
-        rng.uniform(low, high, (count, 1, 1, 3)) for low, high in ((80, 176), (-60, 60))
-    )
-    pixels = base + contrast * waves + rng.normal(0, 25, (count, SIDE, SIDE, 3))
-    names = tuple(f"{180 * k / DIRECTIONS:g} degrees" for k in range(DIRECTIONS))
-    return Images(pixels.clip(0, 255).astype(np.uint8), labels, names)
+def colour(images: Images) -> Images:
+    """Grey images of any size, as the source networks take them."""
+    return fitted(images, (SIDE, SIDE, 3))
 
 
 @dataclass(frozen=True)
@@ -85,7 +68,7 @@ class Target:
         """The images to learn from, of a seed, and those that judge, of none."""
         if self.case == 3:
             count = self.quick if quick else self.images
-            return gratings(count, seed + 1), gratings(self.judged, 0)
+            return colour(gratings(count, seed + 1)), colour(gratings(self.judged, 0))
         whole = cifar()
         if self.source == "cifar":
             whole = whole.only([n for n in whole.class_names if n not in KNOWN])

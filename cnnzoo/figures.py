@@ -48,7 +48,7 @@ def stages(model: keras.Model, form: str = "png") -> bytes:
         left += width + GAP
     axes.set(xlim=(-0.35, left - GAP + 0.35), ylim=(-1.6, 1.15), title=_title(model))
     axes.axis("off")
-    return _bytes(figure, form)
+    return as_bytes(figure, form)
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
@@ -67,7 +67,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    return _bytes(figure)
+    return as_bytes(figure)
 
 
 def confusion(evaluation: Evaluation) -> bytes:
@@ -101,7 +101,7 @@ def confusion(evaluation: Evaluation) -> bytes:
         ylabel="true",
         title=f"{evaluation.images:,} images, {100 * evaluation.accuracy:.2f} % right",
     )
-    return _bytes(figure)
+    return as_bytes(figure)
 
 
 def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> bytes:
@@ -117,7 +117,7 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
         axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(caption, fontsize=8)
         axes.axis("off")
-    return _bytes(figure)
+    return as_bytes(figure)
 
 
 def misread(source: Source, evaluation: Evaluation) -> bytes:
@@ -130,7 +130,7 @@ def misread(source: Source, evaluation: Evaluation) -> bytes:
     if not len(rows):
         figure = Figure(figsize=(6, 1))
         figure.text(0.5, 0.5, "none was misread", ha="center", va="center")
-        return _bytes(figure)
+        return as_bytes(figure)
     names = [printable(row.name) for row in evaluation.classes]
     answers = evaluation.probabilities[rows].argmax(1)
     captions = [
@@ -155,7 +155,8 @@ def _title(model: keras.Model) -> str:
     return f"{model.name}: {total:,} parameters{cost}"
 
 
-def _bytes(figure: Figure, form: str = "png") -> bytes:
+def as_bytes(figure: Figure, form: str = "png") -> bytes:
+    """A figure as a file of that form."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format=form, dpi=110)
     return buffer.getvalue()

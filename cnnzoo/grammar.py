@@ -167,6 +167,7 @@ def _add_transfer(verbs) -> None:
     transfer.add_argument("--seed", type=_seed, default=0, help="of every random choice")
     transfer.add_argument("--group-by", metavar="PATTERN", help="as of train")
     transfer.add_argument("--allow-copies", action="store_true", help="as of train")
+    transfer.add_argument("--download", action="store_true", help="as of train")
     transfer.add_argument("--verbose", action="store_true", help="show every epoch")
     transfer.add_argument("--out", required=True, metavar="DIR")
     _add_folder(transfer)

@@ -69,6 +69,15 @@ class Evaluation:
         found = binomtest(self.errors, self.images).proportion_ci(method="wilson")
         return 100 * float(found.low), 100 * float(found.high)
 
+    @property
+    def accuracy_told(self) -> str:
+        """The accuracy and its interval as a part of a sentence."""
+        low, high = self.error_interval
+        return (
+            f"{100 * self.accuracy:.1f} % of {self.images:,} images, {100 - high:.1f} to "
+            f"{100 - low:.1f} % with 95 % confidence"
+        )
+
     def surest_errors(self, most: int) -> np.ndarray:
         """The rows of the images that were misread, the surest answers first."""
         wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)

@@ -43,7 +43,7 @@ def test_the_residuals_are_those_of_refits():
     codes, labels = problem(width=60)
     codes = probes.standardised(codes)
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
-    found = probes.scores(codes, labels, 0.7)
+    found = probes.leave_one_out(codes, labels, [0.7]).scores
     for row in range(len(labels)):
         rest = np.arange(len(labels)) != row
         fit = Sklearn(alpha=0.7, tol=1e-12).fit(codes[rest], targets[rest])

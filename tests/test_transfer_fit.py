@@ -562,6 +562,19 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     assert "which trained weights of vgg16?" in capsys.readouterr().err
 
 
+def test_the_verb_with_a_file_of_weights(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plan"], "HEAD_EPOCHS", 1)
+    photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
+    cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
+    asked = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]
+    out = ["--size", "16", "--out", str(tmp_path / "out")]
+    assert main([*asked, "--weights", str(weights), *out]) == 0
+    assert "features of 64 of 64 images" in capsys.readouterr().err
+    assert cnnzoo.load(tmp_path / "out" / "model.keras").output_shape == (None, 4)
+    assert main([*asked, "--weights", "imagenet", *out]) == 2
+    assert "imagenet" in capsys.readouterr().err
+
+
 @pytest.mark.proof
 def test_the_verb_with_folds(source, tmp_path: Path, capsys):
     photos = photographs(tmp_path / "photos")

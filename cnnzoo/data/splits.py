@@ -70,6 +70,11 @@ def first_rows(groups: np.ndarray | None, rows: int) -> tuple[np.ndarray, np.nda
     return first, group
 
 
+def some_rows(count: int, most: int, seed: int) -> np.ndarray:
+    """At most `most` of so many rows, chosen at random, in ascending order."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
+
+
 def groups_of(
     names: Sequence[str], copies: Sequence[bytes] | None, group_by: str | None
 ) -> np.ndarray | None:

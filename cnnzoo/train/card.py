@@ -52,14 +52,8 @@ def card_of(
     chosen: Precision,
 ) -> Card:
     """The card of a training that begins now."""
-    built = described(model)
     card = Card(
-        network={
-            "name": built.catalog_name or model.name,
-            "options": {name: str(value) for name, value in built.options.items()},
-            "preprocessing": asdict(built.preprocessing),
-            "parameters": model.count_params(),
-        },
+        network=network_told(model),
         recipe=recipe.told(),
         data={"train": _told(train), "validation": _told(validation)},
         begun={
@@ -71,6 +65,17 @@ def card_of(
         },
     )
     return Card(**json.loads(json.dumps(asdict(card))))  # with lists, as it is read
+
+
+def network_told(model: keras.Model) -> dict:
+    """What tells one network from another, but for its weights."""
+    built = described(model)
+    return {
+        "name": built.catalog_name or model.name,
+        "options": {name: str(value) for name, value in built.options.items()},
+        "preprocessing": asdict(built.preprocessing),
+        "parameters": model.count_params(),
+    }
 
 
 def settled(folder: Path, card: Card) -> Card:

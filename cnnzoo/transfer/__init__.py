@@ -6,7 +6,8 @@ from cnnzoo.transfer.evidence import Assessment, Evidence
 from cnnzoo.transfer.features import FeatureCache
 from cnnzoo.transfer.fit import fit
 from cnnzoo.transfer.freeze import FreezeReport, check_frozen, freeze, unfreeze
-from cnnzoo.transfer.plan import Phase, Plan, plan
+from cnnzoo.transfer.phase import Phase, Plan
+from cnnzoo.transfer.plan import plan
 from cnnzoo.transfer.race import Race, race
 from cnnzoo.transfer.result import Done, Result
 

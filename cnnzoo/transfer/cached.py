@@ -12,8 +12,8 @@ from keras.callbacks import Callback, LambdaCallback, TerminateOnNaN
 
 from cnnzoo import graph
 from cnnzoo.data.source import Source
+from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import TrainingError, UsageError
-from cnnzoo.nodes import nodes
 from cnnzoo.train import preparation
 from cnnzoo.train.callbacks import HistoryFile, patience
 from cnnzoo.train.checkpoint import Checkpoint
@@ -21,11 +21,10 @@ from cnnzoo.train.decays import held_to_start
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import CHECKPOINTS, History
 from cnnzoo.transfer.best import Best
-from cnnzoo.transfer.cuts import cuts, tail
+from cnnzoo.transfer.cuts import CLASSIFIER, cuts, sight, tail
 from cnnzoo.transfer.features import CachedBatches, FeatureCache, Progress
-from cnnzoo.transfer.warm import some_rows, start_as_ridge
+from cnnzoo.transfer.warm import MOST, start_as_ridge
 
-CLASSIFIER = "predictions"
 BEST_FILE = "best.safetensors"
 SAVE_SECONDS = 60.0  # after a checkpoint the next is written; what a kill can cost
 ROWS = 256  # that the classifier's input is computed of at a time
@@ -164,10 +163,10 @@ class CachedTraining:
 
     def _start_as_ridge(self) -> float:
         """The classifier as the ridge regression on what it sees of every image."""
-        layer = self._tail.get_layer(CLASSIFIER)
-        node = next(n for n in nodes(self._tail) if n.operation is layer)
-        sight = keras.Model(self._tail.inputs[0], node.input_tensors[0])
-        chosen = some_rows(len(self.learned), self._recipe.seed)
+        front = sight(self._tail)
+        chosen = some_rows(len(self.learned), MOST, self._recipe.seed)
         parts = np.array_split(chosen, -(-len(chosen) // ROWS))
-        codes = [sight.predict_on_batch(self.learned.rows(part)) for part in parts]
-        return start_as_ridge(layer, np.concatenate(codes), self._labels[chosen])
+        codes = [front.predict_on_batch(self.learned.rows(part)) for part in parts]
+        return start_as_ridge(
+            self._tail.get_layer(CLASSIFIER), np.concatenate(codes), self._labels[chosen]
+        )

@@ -14,6 +14,7 @@ from cnnzoo import graph
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.nodes import POOLS, WHOLE_IMAGE, nodes, rows_first
 
+CLASSIFIER = "predictions"  # the layer that ends every network of the catalog
 GRID = 2  # a map is pooled to 2 x 2 means before a probe sees it
 BYTES = 2  # of a number in float16, in which maps are kept
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)
@@ -122,6 +123,12 @@ def tail(model: keras.Model, name: str) -> keras.Model:
     find_cut(model, name)
     output = next(n.outputs[0] for n in nodes(model) if n.operation.name == name)
     return keras.Model(output, model.outputs[0], name=f"{model.name}_tail")
+
+
+def sight(model: keras.Model) -> keras.Model:
+    """The model up to what its classifier sees, on the same weights."""
+    node = next(n for n in nodes(model) if n.operation.name == CLASSIFIER)
+    return keras.Model(model.inputs[0], node.input_tensors[0])
 
 
 def _are_codes(node, codes: Set[int]) -> bool:

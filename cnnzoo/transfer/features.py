@@ -140,16 +140,7 @@ class FeatureCache:
             ImageDecodeError: a file is no readable image.
             SaveError: a file cannot be written; those that are there stay.
         """
-        if views < 1 or (views > 1 and (augment is None or not augment.random)):
-            raise UsageError(
-                f"cannot cache {views} views of each image: expected 1, or more with an "
-                "augment that changes images at random, so pass one"
-            )
-        if augment is not None and augment.normalises:
-            raise UsageError(
-                "cannot cache views that are normalised: the first of each image is as "
-                "it is, so leave the normalisation to the model's preprocessing"
-            )
+        _check_views(augment, views)
         place = Path(folder) / way_of(model, cut, preprocessing, dtype)
         files.make_folder(place)
         whole, rejected = shards.found(place)
@@ -164,11 +155,12 @@ class FeatureCache:
             model, source, cut, preprocessing, augment, seed, dtype, batch_size
         )
         total = len(keys) * views
+        done = total - len(todo)
         for own, rows in extractor.rows(todo):
             whole.append(shards.write(place, own, rows))
-            known.update(own)
+            done += len(own)
             if progress is not None:
-                progress(min(len(known), total), total)
+                progress(done, total)
         return cls(
             place,
             keys,
@@ -184,9 +176,6 @@ class CachedBatches(keras.utils.PyDataset):
 
     Each image shows one of its views, drawn anew each epoch. A batch depends on the
     seed, the epoch and its number alone.
-
-    Attributes:
-        epoch: the number of the pass to come or under way, from 0.
     """
 
     def __init__(
@@ -197,39 +186,28 @@ class CachedBatches(keras.utils.PyDataset):
         *,
         shuffle: bool = False,
         seed: int = 0,
-        epoch: int = 0,
     ):
         super().__init__()
         self._cache, self._labels = cache, labels
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
-        self._under_way = False
-        self.epoch = epoch
+        self.begin(0)
 
     def __len__(self) -> int:
         return -(-len(self._cache) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        count = len(self._cache)
-        order, views = np.arange(count), np.zeros(count, int)
-        if self._shuffle:
-            rng = np.random.default_rng([self._seed, self.epoch])
-            order = rng.permutation(count)
-            views = rng.integers(0, self._cache.views, count)
         start = index * self._batch_size
-        chosen = order[start : start + self._batch_size]
-        return self._cache.rows(chosen, views[chosen]), self._labels[chosen]
+        chosen = self._order[start : start + self._batch_size]
+        return self._cache.rows(chosen, self._views[chosen]), self._labels[chosen]
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Goes on at an epoch, as a callback's `on_epoch_begin`."""
-        self.epoch = epoch
-
-    def on_epoch_begin(self) -> None:
-        self._under_way = True
-
-    def on_epoch_end(self) -> None:
-        # Keras also calls it before the first pass.
-        self.epoch += self._under_way
-        self._under_way = False
+        """Orders the rows for an epoch, from 0; it is a callback's `on_epoch_begin`."""
+        count = len(self._cache)
+        self._order, self._views = np.arange(count), np.zeros(count, int)
+        if self._shuffle:
+            rng = np.random.default_rng([self._seed, epoch])
+            self._order = rng.permutation(count)
+            self._views = rng.integers(0, self._cache.views, count)
 
 
 def _missing(
@@ -244,3 +222,17 @@ def _missing(
     }
     rows = list(todo.values())
     return [rows[i] for i in np.random.default_rng(ORDER).permutation(len(rows))]
+
+
+def _check_views(augment: Augment | None, views: int) -> None:
+    """Raises UsageError for views that nothing makes, or that are of two kinds."""
+    if views < 1 or (views > 1 and (augment is None or not augment.random)):
+        raise UsageError(
+            f"cannot cache {views} views of each image: expected 1, or more with an "
+            "augment that changes images at random, so pass one"
+        )
+    if augment is not None and augment.normalises:
+        raise UsageError(
+            "cannot cache views that are normalised: the first of each image is as "
+            "it is, so leave the normalisation to the model's preprocessing"
+        )

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import keras
-from keras import ops
 
 from cnnzoo import files
-from cnnzoo.built import described
 from cnnzoo.classifier import reset_classifier
 from cnnzoo.data.source import Source, renumbered
 from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
-from cnnzoo.train.card import fingerprint
+from cnnzoo.train.card import fingerprint, network_told
 from cnnzoo.train.lock import locked
 from cnnzoo.train.run import MODEL_FILE
 from cnnzoo.transfer.assess import assess
@@ -28,11 +24,12 @@ from cnnzoo.transfer.cuts import stage_cuts
 from cnnzoo.transfer.evidence import Assessment
 from cnnzoo.transfer.features import Progress
 from cnnzoo.transfer.freeze import unfreeze
+from cnnzoo.transfer.phase import Plan
 from cnnzoo.transfer.phases import Bench, check
-from cnnzoo.transfer.plan import Plan
 from cnnzoo.transfer.plan import plan as plan_for
 from cnnzoo.transfer.result import Done, Result
 from cnnzoo.weights.load import load_weights
+from cnnzoo.weights.tensors import digest
 
 CARD_FILE = "transfer.json"
 DONE_FILE = "done.json"
@@ -99,8 +96,7 @@ def fit(
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    accuracy = next((done.after for done in reversed(phases) if done.kept), 0.0)
-    return Result(network, todo, assessment, phases, accuracy)
+    return Result(network, todo, assessment, phases)
 
 
 def _phases(bench: Bench, plan: Plan, place: Path) -> Iterator[Done]:
@@ -134,15 +130,9 @@ def _card(
     model: keras.Model, plan: Plan, train: Source, validation: Source, seed: int
 ) -> dict:
     """What tells one training from another."""
-    built = described(model)
-    weights = hashlib.sha256()
-    for weight in model.weights:
-        weights.update(ops.convert_to_numpy(weight.value).tobytes())
     card = {
-        "network": built.catalog_name or built.spec.name,
-        "options": {name: str(value) for name, value in built.options.items()},
-        "preprocessing": asdict(built.preprocessing),
-        "weights": weights.hexdigest(),
+        "network": network_told(model),
+        "weights": digest(model.weights),
         "plan": plan.told(),
         "train": fingerprint(train),
         "validation": fingerprint(validation),

@@ -7,7 +7,6 @@ images that were held out.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,16 @@ from safetensors import SafetensorError
 
 from cnnzoo import files
 from cnnzoo.data.source import Source
+from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
 from cnnzoo.inference import Files, probabilities
-from cnnzoo.nodes import nodes
+from cnnzoo.transfer.cuts import CLASSIFIER, sight
+from cnnzoo.weights.tensors import digest
 
 FILE = "known.safetensors"
 MOST = 2000  # training images that are kept
 NEIGHBOURS = 5
 PASSED = 0.95  # of what is held out, which counts as known
-CLASSIFIER = "predictions"
 MAX_BYTES = 1 << 28
 
 
@@ -71,11 +71,11 @@ def measured(
         model: trained on `train`.
         seed: of which images are kept where there are many.
     """
-    rows = np.random.default_rng(seed).permutation(len(train))[:MOST]
-    codes = _codes(model, train.take(np.sort(rows)))
-    judged = np.random.default_rng(seed).permutation(len(validation))[:MOST]
-    held_out = _distances(codes, _codes(model, validation.take(np.sort(judged))))
-    threshold = float(np.quantile(held_out, PASSED))
+    codes, held_out = (
+        _codes(model, part.take(some_rows(len(part), MOST, seed)))
+        for part in (train, validation)
+    )
+    threshold = float(np.quantile(_distances(codes, held_out), PASSED))
     return Known(codes, threshold, _classifier(model))
 
 
@@ -107,20 +107,16 @@ def load(folder: Path, model: keras.Model) -> Known | None:
 
 
 def _classifier(model: keras.Model) -> str:
-    hashed = hashlib.sha256()
-    for layer in model.layers:
-        if layer.name == CLASSIFIER:
-            for weight in layer.get_weights():
-                hashed.update(weight.tobytes())
-    return hashed.hexdigest()
+    return digest(
+        w for layer in model.layers if layer.name == CLASSIFIER for w in layer.weights
+    )
 
 
 def _codes(model: keras.Model, source: Source | Files) -> np.ndarray:
     """(n, d) of length 1: what the classifier sees."""
-    node = next(n for n in nodes(model) if n.operation.name == CLASSIFIER)
-    sight = keras.Model(model.inputs[0], node.input_tensors[0])
-    sight.cnnzoo = model.cnnzoo  # which takes images in the same way
-    seen = probabilities(sight, source)
+    front = sight(model)
+    front.cnnzoo = model.cnnzoo  # which takes images in the same way
+    seen = probabilities(front, source)
     lengths = np.linalg.norm(seen, axis=1, keepdims=True)
     return seen / np.where(lengths > 0, lengths, 1.0)
 

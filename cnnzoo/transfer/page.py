@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
@@ -45,9 +44,7 @@ def depth_profile(assessment: Assessment) -> bytes:
     axes.set(ylabel="accuracy, %", title=f"cuts of {assessment.network}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return figures.as_bytes(figure)
 
 
 def page(
@@ -68,11 +65,9 @@ def page(
         left_out: files of the folder that are not used, and what looks wrong there.
         folds: what networks say of images that they never saw.
     """
-    low, high = evaluation.error_interval
     lead = (
-        f"{100 * evaluation.accuracy:.1f} % of {evaluation.images:,} held-out images "
-        f"({100 - high:.1f} to {100 - low:.1f} % with 95 % confidence); they chose the "
-        "best epochs, so this is a little too good"
+        f"{evaluation.accuracy_told}; they were held out and chose the best epochs, so "
+        "this is a little too good"
     )
     sections = [_folds(folds)] if folds else []
     if assessment:
@@ -146,12 +141,10 @@ def _phases(phases: tuple[Done, ...]) -> Section:
 
 
 def _folds(folds: Folds) -> Section:
-    low, high = folds.evaluation.error_interval
     return Section(
         "On images that no network had seen",
-        text=f"{100 * folds.evaluation.accuracy:.1f} % of {folds.evaluation.images:,} "
-        f"({100 - high:.1f} to {100 - low:.1f} % with 95 % confidence), each judged by a "
-        "network that learnt from others",
+        text=f"{folds.evaluation.accuracy_told}; each was judged by a network that "
+        "learnt from others",
         header=("fold", "accuracy"),
         rows=[(i, f"{100 * a:.1f} %") for i, a in enumerate(folds.accuracies, start=1)],
     )

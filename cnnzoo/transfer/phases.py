@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 
 from cnnzoo import graph
 from cnnzoo.data.source import Source
@@ -20,7 +19,7 @@ from cnnzoo.train.run import History, Run
 from cnnzoo.transfer.cached import CachedTraining, place_behind
 from cnnzoo.transfer.features import Progress
 from cnnzoo.transfer.freeze import check_frozen, freeze
-from cnnzoo.transfer.plan import Phase, Plan
+from cnnzoo.transfer.phase import Phase, Plan
 from cnnzoo.transfer.result import Done
 from cnnzoo.zoo import FEATURES
 
@@ -59,9 +58,9 @@ class Bench:
                 finite loss; a later one counts as undone then.
         """
         begun = time.monotonic()
-        start = [ops.convert_to_numpy(weight) for weight in self.network.weights]
-        until = layer_of(self.network, phase.until)
         first = before is None
+        start = [] if first else self.network.get_weights()
+        until = layer_of(self.network, phase.until)
         told = (
             self._on_features(phase, folder, until, first=first)
             if phase.cached and until
@@ -70,8 +69,7 @@ class Bench:
         after = told["after"]
         kept = before is None or self._is_kept(phase, before, after)
         if not kept:
-            for weight, value in zip(self.network.weights, start, strict=True):
-                weight.assign(value)
+            self.network.set_weights(start)
         seconds = time.monotonic() - begun
         return Done(phase.name, before, kept=kept, seconds=seconds, **told)
 

@@ -22,13 +22,15 @@ class Ridge:
     Attributes:
         answers: (n,) classes, each from a fit to all other images.
         accuracy: the share that is right, 0 to 1.
-        penalty: the one of `LAMBDAS` that gives the best accuracy; of equals, the
+        penalty: the one that gives the best accuracy; of equals, the
             largest.
+        scores: (n, classes) what these fits say, -1 to 1 as a rule.
     """
 
     answers: np.ndarray
     accuracy: float
     penalty: float
+    scores: np.ndarray
 
 
 def standardised(codes: np.ndarray) -> np.ndarray:
@@ -36,13 +38,20 @@ def standardised(codes: np.ndarray) -> np.ndarray:
 
     Then one grid of penalties serves codes of any width.
     """
-    codes = codes.astype(np.float64)
-    deviation = codes.std(0)
+    mean, scale = centre_and_scale(codes)
+    return (codes - mean) / scale
+
+
+def centre_and_scale(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What `standardised` takes off each column, and divides it by, (d,) float64."""
+    deviation = codes.std(0, dtype=np.float64)
     scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(codes.shape[1])
-    return (codes - codes.mean(0)) / scale
+    return codes.mean(0, dtype=np.float64), scale
 
 
-def leave_one_out(codes: np.ndarray, labels: np.ndarray) -> Ridge:
+def leave_one_out(
+    codes: np.ndarray, labels: np.ndarray, penalties: Iterable[float] = LAMBDAS
+) -> Ridge:
     """Exact leave-one-out answers of ridge regression, for the best penalty.
 
     One singular value decomposition serves all penalties and all classes: with the hat
@@ -51,21 +60,16 @@ def leave_one_out(codes: np.ndarray, labels: np.ndarray) -> Ridge:
     Args:
         codes: (n, d), standardised.
         labels: (n,) integers from 0 on.
+        penalties: to choose from.
     """
     best: Ridge | None = None
-    for penalty, without in _left_out(codes, labels, LAMBDAS):
+    for penalty, without in _left_out(codes, labels, penalties):
         answers = without.argmax(1)
         accuracy = float(np.mean(answers == labels))
         if best is None or accuracy >= best.accuracy:
-            best = Ridge(answers, accuracy, penalty)
+            best = Ridge(answers, accuracy, penalty, without)
     assert best is not None
     return best
-
-
-def scores(codes: np.ndarray, labels: np.ndarray, penalty: float) -> np.ndarray:
-    """(n, classes) what a fit to all other images says of each, -1 to 1 as a rule."""
-    ((_, without),) = _left_out(codes, labels, [penalty])
-    return without
 
 
 def _left_out(

@@ -15,7 +15,7 @@ from cnnzoo.data.source import Source
 from cnnzoo.errors import UsageError
 from cnnzoo.inference import evaluate
 from cnnzoo.transfer.fit import FEATURES_FOLDER, fit
-from cnnzoo.transfer.plan import Plan
+from cnnzoo.transfer.phase import Plan
 from cnnzoo.transfer.probes import holm, mcnemar
 
 

@@ -9,7 +9,7 @@ from math import isfinite
 import keras
 
 from cnnzoo.transfer.evidence import Assessment
-from cnnzoo.transfer.plan import Plan
+from cnnzoo.transfer.phase import Plan
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,17 @@ class Result:
         plan: what was done.
         assessment: why; None where the plan was the caller's.
         phases: what each did.
-        accuracy: on what is held out, 0 to 1; it has chosen epochs, so it is a little
-            too good.
     """
 
     model: keras.Model
     plan: Plan
     assessment: Assessment | None
     phases: tuple[Done, ...]
-    accuracy: float
+
+    @property
+    def accuracy(self) -> float:
+        """On what is held out, 0 to 1; that chose epochs, so it is a little too good."""
+        return next(done.after for done in reversed(self.phases) if done.kept)
 
     def __str__(self) -> str:
         return "\n".join([str(self.plan), *map(str, self.phases)])

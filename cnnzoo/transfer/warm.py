@@ -12,12 +12,6 @@ from cnnzoo.transfer import probes
 MOST = 4000  # images that the regression is solved for; more are for the steps to come
 
 
-def some_rows(count: int, seed: int) -> np.ndarray:
-    """The rows of so many images that the regression is solved for, in their order."""
-    rows = np.random.default_rng(seed).permutation(count)[:MOST]
-    return np.sort(rows)
-
-
 def start_as_ridge(
     layer: keras.layers.Dense, codes: np.ndarray, labels: np.ndarray
 ) -> float:
@@ -31,13 +25,11 @@ def start_as_ridge(
         codes: (n, d) what it sees.
         labels: (n,) integers, below its units.
     """
-    codes = codes.astype(np.float64)
-    mean, deviation = codes.mean(0), codes.std(0)
-    scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(codes.shape[1])
+    mean, scale = probes.centre_and_scale(codes)
     ready = (codes - mean) / scale
     ridge = probes.leave_one_out(ready, labels)
     weights, offsets = probes.solved(ready, labels, layer.units, ridge.penalty)
-    factor = _sharpness(probes.scores(ready, labels, ridge.penalty), labels)
+    factor = _sharpness(ridge.scores, labels)
     kernel = factor * weights / scale[:, None]
     layer.set_weights([kernel, factor * offsets - mean @ kernel])
     return ridge.accuracy

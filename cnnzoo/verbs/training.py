@@ -8,7 +8,7 @@ from pathlib import Path
 from cnnzoo.console import print_json, print_table, start, tell_left_out, verbosity
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import ModelInfo, model_info
-from cnnzoo.verbs.reading import reading
+from cnnzoo.verbs.reading import parts, reading
 
 
 def train(args: Namespace) -> None:
@@ -17,23 +17,13 @@ def train(args: Namespace) -> None:
     import numpy as np
 
     from cnnzoo import figures, files
-    from cnnzoo.data.parts import open_parts
     from cnnzoo.train.card import CARD_FILE
     from cnnzoo.train.precision import resolve
     from cnnzoo.train.run import Run
 
     recipe, loggers = _recipe(args), _loggers(args)
     out = Path(args.out)
-    learned, held_out = open_parts(
-        args.data,
-        args.validation,
-        args.seed,
-        group_by=args.group_by,
-        allow_copies=args.allow_copies,
-        download=args.download,
-        **reading(args, again=(out / CARD_FILE).exists()),
-    )
-    tell_left_out(learned, held_out)
+    learned, held_out = parts(args, again=(out / CARD_FILE).exists())
     shape, model = _network(args, network, learned)
     print(
         f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "

@@ -8,41 +8,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.console import left_out, start, tell_left_out, verbosity
+from cnnzoo.console import left_out, start, verbosity
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import model_info
-from cnnzoo.verbs.reading import reading
+from cnnzoo.verbs.reading import parts
 
 if TYPE_CHECKING:
     import keras
 
     from cnnzoo.data.source import Source
     from cnnzoo.train.folds import Folds
-    from cnnzoo.transfer import Assessment, Plan
+    from cnnzoo.transfer import Assessment, Plan, Result
 
 WORK = "work"  # in the folder: what a killed transfer goes on from
 
 
 def transfer(args: Namespace) -> None:
     start(args.threads)
-    from cnnzoo import files
-    from cnnzoo.data.images import Folder
-    from cnnzoo.data.parts import open_parts
-    from cnnzoo.data.seen import write as write_learned
-    from cnnzoo.inference import evaluate
-    from cnnzoo.saving import save
-    from cnnzoo.transfer import fit, known, page
+    from cnnzoo.transfer import fit
 
-    out, model = Path(args.out), _trained(args)
-    learned, held_out = open_parts(
-        args.data,
-        args.validation,
-        args.seed,
-        group_by=args.group_by,
-        allow_copies=args.allow_copies,
-        **reading(args),
-    )
-    tell_left_out(learned, held_out)
+    model = _trained(args)
+    learned, held_out = parts(args)
     print(
         f"{len(learned):,} images to learn from, {len(held_out):,} held out, "
         f"{len(learned.class_names)} classes"
@@ -56,23 +42,43 @@ def transfer(args: Namespace) -> None:
         learned,
         held_out,
         plan,
-        folder=out / WORK,
+        folder=Path(args.out) / WORK,
         seed=args.seed,
         verbose=verbosity() if args.verbose else 0,
         progress=_progress,
     )
     for done in result.phases:
         print(done)
-    judged = evaluate(result.model, held_out)
+    folds = _folds(args, model, learned) if args.folds else None
+    for path in _written(args, result, assessment, (learned, held_out), folds):
+        print(path)
+
+
+def _written(
+    args: Namespace,
+    result: Result,
+    assessment: Assessment,
+    images: tuple[Source, Source],
+    folds: Folds | None,
+) -> list[Path]:
+    """The files of the folder: the network, what goes with it, and the report."""
+    from cnnzoo import files
+    from cnnzoo.data.images import Folder
+    from cnnzoo.data.seen import write as write_learned
+    from cnnzoo.inference import evaluate
+    from cnnzoo.saving import save
+    from cnnzoo.transfer import known, page
+
+    out, (learned, held_out) = Path(args.out), images
     written = [
         save(result.model, out / "model.keras"),
         files.write_json(out / "class_names.json", list(learned.class_names)),
         known.measured(result.model, learned, held_out, args.seed).save(out),
+        files.write_json(out / "assessment.json", assessment.to_json()),
     ]
-    written.append(files.write_json(out / "assessment.json", assessment.to_json()))
     if isinstance(learned, Folder) and learned.checksums is not None:
         write_learned(out, learned.checksums)
-    folds = _folds(args, model, learned) if args.folds else None
+    judged = evaluate(result.model, held_out)
     told = page.page(
         result,
         assessment,
@@ -82,13 +88,8 @@ def transfer(args: Namespace) -> None:
         folds=folds,
     )
     written.append(files.write_text(out / "report.html", told))
-    low, high = judged.error_interval
-    print(
-        f"accuracy {100 * judged.accuracy:.1f} % of {judged.images:,} held-out images, "
-        f"{100 - high:.1f} to {100 - low:.1f} % with 95 % confidence"
-    )
-    for path in written:
-        print(path)
+    print(f"held out: {judged.accuracy_told}")
+    return written
 
 
 def _planned(
@@ -130,11 +131,11 @@ def _trained(args: Namespace) -> keras.Model:
             "imagenet, or with a tag that the package ships; or --model with a folder "
             "that train wrote"
         )
-    if args.size and (args.weights in packaged.tags(args.model)):
-        raise UsageError(
-            "weights of the package are for one image size; leave --size out"
-        )
     if args.weights in packaged.tags(args.model):
+        if args.size:
+            raise UsageError(
+                "weights of the package are for one image size; leave --size out"
+            )
         return build(args.model, weights=args.weights)
     if Path(args.weights).suffix == ".keras":
         return load(args.weights)
@@ -165,11 +166,7 @@ def _folds(args: Namespace, model: keras.Model, learned: Source) -> Folds:
     found = cross_validated(
         trained, learned, folds=args.folds, seed=args.seed, group_by=args.group_by
     )
-    low, high = found.evaluation.error_interval
-    print(
-        f"{args.folds} folds: {100 * found.evaluation.accuracy:.1f} % of images that no "
-        f"network had seen, {100 - high:.1f} to {100 - low:.1f} % with 95 % confidence"
-    )
+    print(f"{args.folds} folds: {found.evaluation.accuracy_told}, none seen before")
     return found
 
 

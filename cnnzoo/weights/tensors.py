@@ -1,12 +1,13 @@
 """What a source of weights offers: tensors by layer and place, unread."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 KINDS = {  # of the layers that hold weights, as Keras spells them in files and names
     layers.BatchNormalization: "batch_normalization",
@@ -56,6 +57,14 @@ def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable
         for layer in model.layers
         for i, variable in enumerate(layer.weights)
     }
+
+
+def digest(weights: Iterable[keras.Variable]) -> str:
+    """The SHA-256 of all numbers of some weights."""
+    hashed = hashlib.sha256()
+    for weight in weights:
+        hashed.update(ops.convert_to_numpy(weight.value).tobytes())
+    return hashed.hexdigest()
 
 
 def kind(layer: keras.Layer) -> str:
