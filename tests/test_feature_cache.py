@@ -337,6 +337,15 @@ def test_f08_larger_than_the_memory_that_it_takes(tmp_path: Path):
     assert total > 0
 
 
+def test_no_more_room_is_taken_than_allowed(tmp_path: Path):
+    size = 40 * 36 * 4  # images, numbers of a row, bytes of a number
+    with pytest.raises(cnnzoo.UsageError, match="features would add"):
+        built(tmp_path, disk=size - 1)
+    assert not list(tmp_path.rglob("*.h5"))
+    assert built(tmp_path, disk=size).computed == 40
+    assert built(tmp_path, disk=0).computed == 0  # since nothing is added
+
+
 def test_what_cannot_be_cached_is_said(tmp_path: Path):
     with pytest.raises(cnnzoo.UsageError, match="cannot cache 2 views"):
         built(tmp_path, views=2)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.linalg import helmert
+from scipy.stats import binomtest, multivariate_normal
 from sklearn.linear_model import Ridge as Sklearn
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -58,6 +59,36 @@ def test_the_solution_is_the_ridge_regression():
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     fit = Sklearn(alpha=2.5).fit(codes, targets)
     np.testing.assert_allclose(codes @ weights + offsets, fit.predict(codes), atol=1e-10)
+
+
+@pytest.mark.parametrize("width", [5, 60], ids=["narrow", "wider than images"])
+def test_the_evidence_is_that_of_the_whole_covariance(width: int):
+    """LogME the long way: Gaussians of n - 1 dimensions, one for each penalty."""
+    codes, labels = problem(width=width)
+    codes = probes.standardised(codes)
+    contrasts = helmert(len(labels))  # an orthonormal basis of what has the mean 0
+    inside, targets = contrasts @ codes, contrasts @ np.eye(3)[labels]
+    size, best = len(targets), np.full(3, -np.inf)
+    for penalty in np.logspace(-3, 6, 400):
+        shape = np.eye(size) + inside @ inside.T / penalty
+        noise = (targets * np.linalg.solve(shape, targets)).sum(0) / size
+        every = [
+            multivariate_normal(cov=scale * shape).logpdf(target)
+            for scale, target in zip(noise, targets.T, strict=True)
+        ]
+        best = np.maximum(best, every)
+    assert probes.log_evidence(codes, labels) == pytest.approx(
+        np.mean(best) / size, abs=1e-5
+    )
+
+
+def test_the_evidence_of_noise_does_not_grow_with_its_width():
+    rng, labels = np.random.default_rng(0), np.arange(200) % 8
+    narrow, wide = (
+        probes.log_evidence(probes.standardised(rng.normal(size=(200, width))), labels)
+        for width in (64, 4096)
+    )
+    assert narrow == pytest.approx(wide, abs=0.01)
 
 
 def test_neighbours_are_those_of_scikit_learn():

@@ -110,6 +110,7 @@ def assess(
 class _Seen:
     ridge: probes.Ridge
     neighbours: float
+    log_evidence: float
 
 
 def _probe(
@@ -127,8 +128,13 @@ def _probe(
     for name in names:
         ready = probes.standardised(found[name])
         answers = probes.nearest(found[name].astype(np.float64), labels)
-        ridge = probes.leave_one_out(ready, labels)
-        seen.append(_Seen(ridge, float(np.mean(answers == labels))))
+        seen.append(
+            _Seen(
+                ridge=probes.leave_one_out(ready, labels),
+                neighbours=float(np.mean(answers == labels)),
+                log_evidence=probes.log_evidence(ready, labels),
+            )
+        )
     return seen
 
 
@@ -146,6 +152,7 @@ def _table(
             accuracy=one.ridge.accuracy,
             error=math.sqrt(one.ridge.accuracy * (1 - one.ridge.accuracy) / len(labels)),
             neighbours=one.neighbours,
+            log_evidence=one.log_evidence,
             twin=twin.ridge.accuracy,
             penalty=one.ridge.penalty,
             p_value=p_value,

@@ -27,6 +27,7 @@ class Evidence:
         accuracy: of the leave-one-out ridge probe, 0 to 1.
         error: one standard error of it.
         neighbours: accuracy of the five nearest images.
+        log_evidence: LogME, how likely a linear model makes the classes, per image.
         twin: accuracy of the same probe on a twin with random weights.
         penalty: the probe's.
         p_value: of the gain over the last cut, exact, corrected for the number of cuts.
@@ -36,6 +37,7 @@ class Evidence:
     accuracy: float
     error: float
     neighbours: float
+    log_evidence: float
     twin: float
     penalty: float
     p_value: float
@@ -100,13 +102,14 @@ class Assessment:
             f"{self.images:,} images, {self.smallest_class:,} of the rarest class: "
             f"{'small' if self.small else 'large'} (large is {self.large_from:,} and "
             f"more, and {FEW_A_CLASS} and more of the median class)",
-            f"{'cut':24} {'numbers':>8} {'accuracy':>13} {'5-NN':>6} {'random':>7} "
-            f"{'p':>6}",
+            f"{'cut':24} {'numbers':>8} {'accuracy':>13} {'5-NN':>7} {'LogME':>6} "
+            f"{'random':>7} {'p':>6}",
         ]
         lines += [
             f"{row.cut.name:24} {row.cut.pooled:8,} "
             f"{100 * row.accuracy:6.1f} ±{100 * row.error:4.1f} % "
-            f"{100 * row.neighbours:5.1f} % {100 * row.twin:5.1f} % {row.p_value:6.2g}"
+            f"{100 * row.neighbours:5.1f} % {row.log_evidence:6.2f} "
+            f"{100 * row.twin:5.1f} % {row.p_value:6.2g}"
             f"{'  <- used' if row.cut.name == self.cut else ''}"
             for row in self.table
         ]

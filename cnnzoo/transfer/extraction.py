@@ -63,6 +63,12 @@ class Extractor:
         self._batch_size = batch_size
         self._cut = cut
 
+    @property
+    def row_bytes(self) -> int:
+        """The size of a row in a file."""
+        shape = self._front.output_shape[1:]
+        return int(np.prod(shape)) * np.dtype(self._dtype).itemsize
+
     def rows(
         self, todo: Sequence[tuple[str, int, int]]
     ) -> Iterator[tuple[list[str], np.ndarray]]:

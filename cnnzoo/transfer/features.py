@@ -8,6 +8,7 @@ themselves.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from cnnzoo.transfer.extraction import (
 )
 
 Progress = Callable[[int, int], None]
+ON_DISK = 16 << 30  # bytes that a cache may add, unless more are asked for
 IN_MEMORY = 1 << 30  # bytes; a larger cache is read from the disk row by row
 ORDER = 7  # of the rows in files: mixed, since folders have them class by class
 
@@ -116,6 +118,7 @@ class FeatureCache:
         dtype: Dtype = "float32",
         batch_size: int = 32,
         memory: int = IN_MEMORY,
+        disk: int = ON_DISK,
         progress: Progress | None = None,
     ) -> FeatureCache:
         """Computes what is not there yet; what a kill leaves of it is used the next time.
@@ -132,11 +135,12 @@ class FeatureCache:
             dtype: of the numbers in files; float16 takes half the room.
             batch_size: images a step.
             memory: bytes up to which all rows are held in memory.
+            disk: bytes that may be added to the folder.
             progress: is told how many rows are there, and how many there are to be.
 
         Raises:
-            UsageError: there is no such cut, views without changes, or numbers that
-                float16 cannot hold.
+            UsageError: there is no such cut, views without changes, more bytes than
+                `disk` or than are free, or numbers that float16 cannot hold.
             ImageDecodeError: a file is no readable image.
             SaveError: a file cannot be written; those that are there stay.
         """
@@ -154,6 +158,7 @@ class FeatureCache:
         extractor = Extractor(
             model, source, cut, preprocessing, augment, seed, dtype, batch_size
         )
+        _check_room(place, len(todo) * extractor.row_bytes, disk)
         total = len(keys) * views
         done = total - len(todo)
         for own, rows in extractor.rows(todo):
@@ -235,4 +240,15 @@ def _check_views(augment: Augment | None, views: int) -> None:
         raise UsageError(
             "cannot cache views that are normalised: the first of each image is as "
             "it is, so leave the normalisation to the model's preprocessing"
+        )
+
+
+def _check_room(place: Path, wanted: int, most: int) -> None:
+    """Raises UsageError where so many bytes are too many for a folder."""
+    free = shutil.disk_usage(place).free
+    if wanted > min(most, free):
+        raise UsageError(
+            f"features would add {wanted / 1e9:.1f} GB to {place}, of which "
+            f"{free / 1e9:.1f} GB are free and disk= allows {most / 1e9:.1f}; take a "
+            "deeper cut, fewer views or dtype='float16', or give more room"
         )

@@ -102,6 +102,7 @@ def _evidence(assessment: Assessment) -> Section:
             f"{row.cut.pooled:,}",
             f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
             f"{100 * row.neighbours:.1f} %",
+            f"{row.log_evidence:.2f}",
             f"{100 * row.twin:.1f} %",
             f"{row.p_value:.2g}",
         )
@@ -110,7 +111,7 @@ def _evidence(assessment: Assessment) -> Section:
     return Section(
         "The case, and the evidence for it",
         text="\n".join(assessment.decision()),
-        header=("cut", "numbers", "ridge probe", "5-NN", "random weights", "p"),
+        header=("cut", "numbers", "ridge probe", "5-NN", "LogME", "random weights", "p"),
         rows=rows,
         pictures=[(depth_profile(assessment), "accuracy by depth")],
     )
