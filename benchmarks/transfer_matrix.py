@@ -15,6 +15,7 @@ import argparse
 import json
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import keras
@@ -22,6 +23,7 @@ import keras
 import cnnzoo
 from benchmarks.machine import describe
 from benchmarks.transfer_data import SIDE, TARGETS, Target, source_images
+from benchmarks.transfer_page import store
 from cnnzoo import files, transfer
 from cnnzoo.inference import evaluate
 from cnnzoo.train import Recipe, Run
@@ -30,16 +32,17 @@ from cnnzoo.transfer import Assessment, Plan
 
 EPOCHS = {"cifar": (30, 12), "digits": (4, 2)}  # of a source, and where hours count
 BODY_EPOCHS = (10, 4)  # in which a whole network learns
-SEEDS = (5, 2)
+SEEDS = (5, 3)
 ASSESSED = 20  # seeds of which the case alone is measured
 
 
 def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
     """A trained source network; from its run, if that is there."""
     path = folder / f"source-{name}"
-    if (path / "done").exists():
+    if (path / "done.json").exists():
         return cnnzoo.load(path / "model.keras")
     train, held_out = source_images(name)
+    begun = time.process_time()
     keras.utils.set_random_seed(0)
     model = cnnzoo.ResNet20(input_shape=(SIDE, SIDE, 3), class_names=train.class_names)
     epochs = EPOCHS[name][quick]
@@ -47,7 +50,13 @@ def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
     if name == "cifar":
         recipe = replace(RECIPES["cifar"], epochs=epochs)
     history = Run(path).fit(model, train, held_out, recipe, verbose=2)
-    files.write_text(path / "done", f"{max(history['val_accuracy'])}\n")
+    files.write_json(
+        path / "done.json",
+        {
+            "accuracy": max(history["val_accuracy"]),
+            "core_seconds": time.process_time() - begun,
+        },
+    )
     return model
 
 
@@ -80,7 +89,7 @@ def row(
         path = place / f"{policy.partition(':')[0]}.json"
         if path.exists():
             continue
-        begun = time.monotonic()
+        begun, cores_begun = time.monotonic(), time.process_time()
         result = transfer.fit(
             model, train, held_out, plan, seed=seed, features=place / "features"
         )
@@ -94,6 +103,7 @@ def row(
                 "accuracy": evaluate(result.model, judging).accuracy,
                 "held_out": result.accuracy,
                 "seconds": time.monotonic() - begun,
+                "core_seconds": time.process_time() - cores_begun,
                 "plan": str(plan),
             },
         )
@@ -105,8 +115,15 @@ def assessed(
 ) -> Assessment:
     """The case of a data set as a user has it, also where training is cut short."""
     data, _ = target.draw(seed, quick=False)
+    begun = time.process_time()
     found = transfer.assess(model, data, seed=seed)
-    told = {"target": name, "seed": seed, "case": target.case, "measured": found.case}
+    told = {
+        "target": name,
+        "seed": seed,
+        "case": target.case,
+        "measured": found.case,
+        "core_seconds": time.process_time() - begun,
+    }
     files.write_json(folder / f"assessed-{target.case}-{seed}.json", told)
     return found
 
@@ -117,7 +134,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="an hour on two cores")
     args = parser.parse_args()
     quick = args.quick
-    files.write_json(args.out / "machine.json", {**describe(), "quick": quick})
     models = {name: source(name, args.out, quick=quick) for name in EPOCHS}
     for seed in range(SEEDS[quick]):
         for name, target in TARGETS.items():
@@ -125,8 +141,28 @@ def main() -> None:
     for seed in range(SEEDS[quick], ASSESSED):
         for name, target in TARGETS.items():
             assessed(name, target, models[target.source], seed, args.out)
-    cells = [json.loads(path.read_bytes()) for path in args.out.glob("case*-*/*.json")]
-    print(f"{len(cells)} results in {args.out}")
+    store("matrix", collected(args.out, quick=quick))
+
+
+def collected(folder: Path, *, quick: bool) -> dict:
+    """All that a run has written, as the page takes it."""
+
+    def read(pattern: str) -> list[dict]:
+        return [json.loads(path.read_bytes()) for path in sorted(folder.glob(pattern))]
+
+    cells, judged = read("case*-*/*.json"), read("assessed-*.json")
+    sources = read("source-*/done.json")
+    machine = describe()
+    spent = sum(told["core_seconds"] for told in (*cells, *judged, *sources))
+    return {
+        "date": date.today().isoformat(),
+        "quick": quick,
+        "machine": machine,
+        "minutes": spent / 60 / int(str(machine["cores"])),
+        "sources": sources,
+        "cells": cells,
+        "assessed": judged,
+    }
 
 
 if __name__ == "__main__":

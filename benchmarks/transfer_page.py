@@ -1,0 +1,216 @@
+"""What the transfer benchmarks gave, kept in one file, and the page made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import t
+
+from cnnzoo import files
+
+STORED = Path(__file__).with_name("transfer.json")
+PAGE = Path(__file__).parent.parent / "docs" / "transfer-results.md"
+MEASURED = "measured"
+CONTROL = "random weights"
+REGRET = 1.0  # points that the measured policy may lose on the mean, as a goal
+
+Cells = dict[tuple[str, str], list[dict]]  # by target and policy, in the order of seeds
+
+
+def store(part: str, content: dict) -> None:
+    """Puts the content in the place of what was there of that part; writes the page."""
+    known = json.loads(STORED.read_bytes()) if STORED.exists() else {}
+    known[part] = content
+    files.write_json(STORED, known)
+    files.write_text(PAGE, page(known))
+
+
+def page(stored: dict) -> str:
+    """`docs/transfer-results.md`."""
+    parts = [
+        f"# Transfer learning: what the four cases came to\n\n{_matrix(stored['matrix'])}"
+    ]
+    if "speed" in stored:
+        parts.append(_speed(stored["speed"]))
+    return "\n".join(parts)
+
+
+def _matrix(told: dict) -> str:
+    cells = by_place(told["cells"])
+    cases = {cell["target"]: cell["case"] for cell in told["cells"]}
+    targets = sorted(cases, key=cases.__getitem__)
+    policies = list(dict.fromkeys(cell["policy"] for cell in told["cells"]))
+    table = [
+        _line(["data", *policies]),
+        _line(["---", *["---:"] * len(policies)]),
+        *(
+            _line(
+                [
+                    f"{cases[target]}: {target}",
+                    *(_cell(cells, target, policy, cases) for policy in policies),
+                ]
+            )
+            for target in targets
+        ),
+    ]
+    verdicts = [_verdict(cells, target, cases[target], policies) for target in targets]
+    right = [verdict for verdict in verdicts if verdict.startswith("yes")]
+    quick = " --quick" if told["quick"] else ""
+    return f"""\
+The four policies of CS231n's rule on four data sets, each of them chosen for one case
+before anything was measured. Beside them stand what `transfer.assess` chooses
+("measured", with `refine=True`) and a network of random weights. The sources are ResNet20
+on five classes of CIFAR-10 ({_percent(told, 0)} right on images held out) and, for the
+fourth row, on five digits ({_percent(told, 1)}). All policies of a row and seed learn
+from the same images and are judged by the same others.
+
+Measured on {told["date"]} by
+`CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix{quick}` on
+{told["machine"]["cpu"]}, {told["machine"]["cores"]} cores, in
+{told["minutes"]:.0f} minutes of all cores; {_seeds(told["cells"])} seeds a cell.
+
+## Accuracy in per cent, and seconds
+
+The mean over seeds, its 95 % interval by Student's t, and the mean seconds. **Bold** is
+the policy of the row's case.
+
+{chr(10).join(table)}
+
+Is the policy of the case the best of the four, or within one standard error of the best?
+{len(right)} of {len(targets)} rows; the goal is 3.
+
+{chr(10).join(f"- case {cases[t]}: {v}" for t, v in zip(targets, verdicts, strict=True))}
+
+## The measured case
+
+{_assessed(told["assessed"])}
+
+{_regret(cells, targets, policies)}
+"""
+
+
+def _percent(told: dict, source: int) -> str:
+    return f"{100 * told['sources'][source]['accuracy']:.1f} %"
+
+
+def _line(columns: Sequence[str]) -> str:
+    return f"| {' | '.join(columns)} |"
+
+
+def by_place(cells: Sequence[dict]) -> Cells:
+    found: Cells = {}
+    for cell in sorted(cells, key=lambda cell: cell["seed"]):
+        found.setdefault((cell["target"], cell["policy"]), []).append(cell)
+    return found
+
+
+def spread(cells: Sequence[dict]) -> tuple[float, float]:
+    """Mean and standard error, in points; without an error where there is one seed."""
+    values = 100 * np.array([cell["accuracy"] for cell in cells])
+    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
+    return float(values.mean()), float(error)
+
+
+def _cell(cells: Cells, target: str, policy: str, cases: dict[str, int]) -> str:
+    own = cells[target, policy]
+    mean, error = spread(own)
+    half = t.ppf(0.975, len(own) - 1) * error
+    seconds = np.mean([cell["seconds"] for cell in own])
+    text = f"{mean:.1f} ± {half:.1f}"
+    if policy.startswith(f"{cases[target]}:"):
+        text = f"**{text}**"
+    return f"{text}, {seconds:.0f} s"
+
+
+def _verdict(cells: Cells, target: str, case: int, policies: Sequence[str]) -> str:
+    four = [policy for policy in policies if policy[0].isdigit()]
+    spreads = {policy: spread(cells[target, policy]) for policy in four}
+    best = max(four, key=lambda policy: spreads[policy][0])
+    own = next(policy for policy in four if policy.startswith(f"{case}:"))
+    if best == own:
+        return f"yes, `{own}` is the best"
+    lost = spreads[best][0] - spreads[own][0]
+    error = spreads[best][1]
+    answer = "yes, nearly" if lost <= error else "no"
+    return (
+        f"{answer}: `{best}` is {lost:.1f} points better than `{own}`; a standard error "
+        f"is {error:.1f}"
+    )
+
+
+def _assessed(assessed: Sequence[dict]) -> str:
+    lines = []
+    for case in sorted({told["case"] for told in assessed}):
+        own = [told for told in assessed if told["case"] == case]
+        right = sum(told["measured"] == case for told in own)
+        others = sorted({told["measured"] for told in own} - {case})
+        wrong = (
+            f"; the others were called {', '.join(map(str, others))}" if others else ""
+        )
+        lines.append(
+            f"- case {case}, {own[0]['target']}: measured as such from {right} of "
+            f"{len(own)} seeds{wrong}"
+        )
+    share = np.mean([told["case"] == told["measured"] for told in assessed])
+    head = (
+        f"`transfer.assess` finds the case in {100 * share:.0f} % of {len(assessed)} "
+        "tries; the goal is 90 %."
+    )
+    return "\n".join([head, "", *lines])
+
+
+def _regret(cells: Cells, targets: Sequence[str], policies: Sequence[str]) -> str:
+    """What the measured policy loses to the best policy of a row, on the mean."""
+    lost = []
+    for target in targets:
+        best = max(spread(cells[target, p])[0] for p in policies if p != MEASURED)
+        lost.append(best - spread(cells[target, MEASURED])[0])
+    told = ", ".join(f"{points:.1f}" for points in lost)
+    return (
+        f"Against the best column of each row, random weights among them, the measured\n"
+        f"policy loses {told} points in the four rows, {np.mean(lost):.1f} on the mean; "
+        f"the goal is at most {REGRET:.0f}."
+    )
+
+
+def _seeds(cells: Sequence[dict]) -> int:
+    return len({cell["seed"] for cell in cells})
+
+
+def _speed(told: dict) -> str:
+    slowest = told["arms"][0]["seconds"]
+    rows = [
+        _line(["way", "seconds", "the naive fit takes", "right of what is held out"]),
+        _line(["---", "---:", "---:", "---:"]),
+        *(_line([*_arm(arm, slowest)]) for arm in told["arms"]),
+    ]
+    return f"""## Speed: VGG16 at 224 pixels
+
+{told["learned"]} photographs of ants and bees to learn from and {told["held_out"]} held
+out, {told["epochs"]} epochs, a frozen trunk. Its weights are random, as none that are
+trained are at hand here; every way has the same ones. Measured on {told["date"]} by
+`CNNZOO_DATA=folder python -m benchmarks.transfer_speed` on {told["machine"]["cpu"]},
+{told["machine"]["cores"]} cores; every way once, from images in memory.
+
+{chr(10).join(rows)}
+
+- `transfer.fit` is {told["naive_to_fit"]:.1f} times as fast as the naive fit; the goal
+  is 20.
+- It takes {told["fit_to_forward"]:.2f} times one forward pass of stock Keras over the
+  same images; the goal is at most 1.3.
+- `transfer.assess`, which asks the network and its twin about the images to learn from,
+  takes {told["assess_to_forward"]:.2f} forward passes of stock Keras over these; the goal
+  is at most 3 and 5 s, which is {told["assess_goal"]:.0f} s here.
+"""
+
+
+def _arm(arm: dict, slowest: float) -> Iterator[str]:
+    yield arm["name"]
+    yield f"{arm['seconds']:.1f}"
+    yield f"{slowest / arm['seconds']:.1f} times that"
+    low, high = 100 * arm.get("low", 0), 100 * arm.get("high", 0)
+    judged = "accuracy" in arm
+    yield f"{100 * arm['accuracy']:.0f} %, {low:.0f} to {high:.0f}" if judged else ""

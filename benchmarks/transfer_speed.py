@@ -1,0 +1,175 @@
+"""A frozen VGG16 at 224 pixels: features once, beside a forward pass in every epoch.
+
+    CNNZOO_DATA=folder python -m benchmarks.transfer_speed
+
+About three quarters of an hour on two cores, most of it the naive fit's. The figures go
+into `docs/transfer-results.md`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import keras
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+
+import cnnzoo
+from benchmarks.folders import photographs
+from benchmarks.machine import describe
+from benchmarks.transfer_page import store
+from cnnzoo import transfer
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.batches import load
+from cnnzoo.data.images import scan
+from cnnzoo.data.preprocess import preprocess_input
+from cnnzoo.inference import probabilities
+
+SIDE, LEARNED, HELD_OUT, EPOCHS, BATCH = 224, 240, 60, 30, 32
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every way is given.
+
+    Attributes:
+        model: cnnzoo's VGG16, of random weights.
+        stock: a stock Keras trunk of the same weights, which ends in averages.
+        learned: images to learn from.
+        held_out: those that judge.
+    """
+
+    model: keras.Model
+    stock: keras.Model
+    learned: Images
+    held_out: Images
+
+    def pixels(self, images: Images) -> np.ndarray:
+        return preprocess_input(images.images, "caffe")
+
+
+def work() -> Work:
+    """The photographs, some of them also mirrored to be as many, and the networks."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = load(scan(photographs(Path(folder)), depth="headers"), (SIDE, SIDE), 3)
+    learned, held_out = images.split(HELD_OUT, seed=0)
+    rows = np.arange(LEARNED) % len(learned)
+    learned = learned.take(rows)
+    again = np.arange(LEARNED) >= len(np.unique(rows))
+    learned.images[again] = learned.images[again, :, ::-1]
+    keras.utils.set_random_seed(0)
+    stock = keras.applications.VGG16(
+        weights=None, include_top=False, pooling="avg", input_shape=(SIDE, SIDE, 3)
+    )
+    model = cnnzoo.build(
+        "vgg16",
+        include_top=False,
+        pooling="avg",
+        input_shape=(SIDE, SIDE, 3),
+        preprocessing="caffe",
+    )
+    model.set_weights(stock.get_weights())
+    return Work(model, stock, learned, held_out)
+
+
+def naive(work: Work) -> float:
+    """What Keras's guide to transfer learning shows: a frozen trunk in every epoch."""
+    work.stock.trainable = False
+    inputs = keras.Input((SIDE, SIDE, 3))
+    outputs = keras.layers.Dense(2, "softmax")(work.stock(inputs, training=False))
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    held_out = (work.pixels(work.held_out), work.held_out.labels)
+    told = model.fit(
+        work.pixels(work.learned),
+        work.learned.labels,
+        validation_data=held_out,
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        verbose=2,
+    )
+    return told.history["val_accuracy"][-1]
+
+
+def ours(work: Work) -> float:
+    """Case 1, features and head and the assembled network."""
+    result = transfer.fit(work.model, work.learned, work.held_out, transfer.plan(1))
+    answers = probabilities(result.model, work.held_out).argmax(1)
+    return float(np.mean(answers == work.held_out.labels))
+
+
+def regression(work: Work) -> float:
+    """Features by Keras, and scikit-learn's logistic regression on them."""
+    seen, held_out = (
+        work.stock.predict(work.pixels(images), batch_size=BATCH, verbose=0)
+        for images in (work.learned, work.held_out)
+    )
+    mean, deviation = seen.mean(0), seen.std(0) + 1e-12
+    fitted = LogisticRegression(max_iter=2000)
+    fitted.fit((seen - mean) / deviation, work.learned.labels)
+    return float(fitted.score((held_out - mean) / deviation, work.held_out.labels))
+
+
+def forward(work: Work) -> None:
+    """One pass of stock Keras over all images."""
+    for images in (work.learned, work.held_out):
+        work.stock.predict(work.pixels(images), batch_size=BATCH, verbose=0)
+
+
+def assessed(work: Work) -> None:
+    transfer.assess(work.model, work.learned)
+
+
+def timed(name: str, way: Callable[[Work], float | None], work: Work) -> dict:
+    begun = time.perf_counter()
+    accuracy = way(work)
+    told: dict = {"name": name, "seconds": time.perf_counter() - begun}
+    if accuracy is not None:
+        right = round(accuracy * len(work.held_out))
+        sides = binomtest(right, len(work.held_out)).proportion_ci(method="wilson")
+        told |= {"accuracy": accuracy, "low": float(sides.low), "high": float(sides.high)}
+    print(told, flush=True)
+    return told
+
+
+def main() -> None:
+    given = work()
+    machine = describe()
+    forward(given)  # so that no way pays for the first compilation of the trunk alone
+    once = timed("one forward pass of stock Keras", forward, given)
+    fit = timed("`cnnzoo.transfer.fit`", ours, given)
+    sklearn = timed("Keras's features, scikit-learn's regression", regression, given)
+    assess = timed("`cnnzoo.transfer.assess`", assessed, given)
+    slow = timed("naive: `model.fit` of stock Keras", naive, given)
+    images = LEARNED + HELD_OUT
+    a_pass = once["seconds"] * LEARNED / images
+    store(
+        "speed",
+        {
+            "date": date.today().isoformat(),
+            "machine": machine,
+            "learned": LEARNED,
+            "held_out": HELD_OUT,
+            "epochs": EPOCHS,
+            "arms": [slow, fit, sklearn, once, assess],
+            "naive_to_fit": slow["seconds"] / fit["seconds"],
+            "fit_to_forward": fit["seconds"] / once["seconds"],
+            "assess_seconds": assess["seconds"],
+            "assess_to_forward": assess["seconds"] / a_pass,
+            "assess_goal": 3 * a_pass + 5,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
