@@ -215,9 +215,7 @@ def main() -> None:
     parser.add_argument("--package", action="store_true")
     parser.add_argument("--ensemble", action="store_true")
     args = parser.parse_args()
-    known = {"trainings": [], "ensembles": []}
-    if LIST.exists():
-        known = json.loads(LIST.read_text())
+    known = json.loads(LIST.read_text())
     if args.run:
         model, plan, told = judged(args.run)
         if told["command"] in (t["command"] for t in known["trainings"]):

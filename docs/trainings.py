@@ -50,6 +50,9 @@ not trained again. An interval is Wilson's, of 95 %.
 {_machine(known["trainings"])}Validation is in the hours. The original is
 <https://github.com/kkweon/mnist-competition>, whose README has its errors.
 
+## What chose the recipe
+
+{_pilots(known["pilots"])}
 ## The commands
 
 {_commands(known["trainings"])}
@@ -132,6 +135,30 @@ def _machine(trainings: list[dict]) -> str:
     return (
         f"Hours and images a second are those of {machine}, by the CPU time that the "
         "training took, since others used the machine, too. "
+    )
+
+
+def _pilots(pilots: list[dict]) -> str:
+    rows = [
+        (
+            f"`{told['network']}`",
+            told["changes"],
+            told["epochs"],
+            f"{told['learned']:,}",
+            _error(told["held_out"]),
+        )
+        for told in pilots
+    ]
+    header = (
+        "network",
+        "changes",
+        "epochs",
+        "learned from",
+        "error of what was held out",
+    )
+    return (
+        "Pilots on the training images alone, the rest of the recipe as `ours`. The "
+        f"intervals of the best two overlap.\n\n{table(header, 'llrrr', rows)}\n"
     )
 
 

@@ -77,7 +77,7 @@ RECIPES = {
         ),
     ),
     # Larger batches, a rate that falls to 0, and averages. The ranges are those of the
-    # best of four pilots, judged by training images: docs/mnist.md.
+    # best of three pilots, judged by training images: docs/mnist.md.
     "ours": Recipe(
         epochs=18,
         batch_size=128,
