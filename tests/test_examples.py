@@ -311,3 +311,34 @@ def test_four_cases_are_four(tmp_path):
     few, many = outcomes["few digits"], outcomes["many digits"]
     assert few.accuracy > few.random
     assert many.accuracy > few.accuracy
+
+
+# transfer_photos
+
+
+def test_transfer_photos(tmp_path, capsys):
+    """On striped squares for photographs, from a network that is not trained."""
+    from examples.four_cases import gratings
+
+    stripes = gratings(160, 0)
+    for number, (pixels, label) in enumerate(
+        zip(stripes.images, np.asarray(stripes.labels), strict=True)
+    ):
+        path = tmp_path / "photos" / str(label % 2) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.squeeze()).save(path)
+    (tmp_path / "photos" / "1" / "missing.gif").write_bytes(b"GIF89a")
+    keras.utils.set_random_seed(0)
+    source = cnnzoo.build("lenet_gap", include_preprocessing=True)
+    cnnzoo.save(source, tmp_path / "source.keras")
+    race = example("transfer_photos").main(
+        str(tmp_path / "photos"), tmp_path / "out", str(tmp_path / "source.keras")
+    )
+    assert [lap.name for lap in race.laps] == ["measured", "by hand"]
+    assert race.images == 40  # a quarter of those that are photographs
+    told = capsys.readouterr()
+    assert "missing.gif" in told.err
+    assert re.search(r"case [13], small", told.out)
+    assert race.best.name in told.out
+    model = cnnzoo.load(tmp_path / "out" / "model.keras")
+    assert model.cnnzoo.class_names == ("0", "1")

@@ -113,7 +113,6 @@ def _trained(args: Namespace) -> keras.Model:
     """
     from cnnzoo.saving import load
     from cnnzoo.sizes import layout
-    from cnnzoo.weights import packaged
     from cnnzoo.zoo import build
 
     path = Path(args.model)
@@ -131,12 +130,6 @@ def _trained(args: Namespace) -> keras.Model:
             "imagenet, or with a tag that the package ships; or --model with a folder "
             "that train wrote"
         )
-    if args.weights in packaged.tags(args.model):
-        if args.size:
-            raise UsageError(
-                "weights of the package are for one image size; leave --size out"
-            )
-        return build(args.model, weights=args.weights)
     if Path(args.weights).suffix == ".keras":
         return load(args.weights)
     height, width, channels = info.input_shape

@@ -1,0 +1,90 @@
+"""A folder of photographs and a trained network become a classifier, step by step.
+
+What `cnnzoo transfer` does at once, in parts that can be changed: the case is measured, a
+plan is made, the frozen part is computed once. Then two plans race on photographs that
+chose nothing, and the better network answers for a file.
+
+    python examples/transfer_photos.py photos/ --out demo/photos
+
+`photos/` has a folder for each class. The network is ResNet20, whose weights for the ten
+kinds of objects of CIFAR-10 come with the package; --source begins with another one, a
+.keras file of its own image size.
+"""
+
+import argparse
+from pathlib import Path
+
+import keras
+
+import cnnzoo
+from cnnzoo import transfer
+from cnnzoo.console import tell_left_out
+from cnnzoo.data.images import Folder, scan
+
+SIDE = 64  # pixels: twice what the network learnt, since photographs show more
+SEED = 0
+HELD_OUT, JUDGING = 0.2, 0.25
+
+
+def photographs(root: str) -> tuple[Folder, Folder, Folder]:
+    """What learns, what chooses epochs, and what judges; files left out are told."""
+    every = scan(root, depth="pixels", checksums=True, on_bad="skip")
+    tell_left_out(every)
+    rest, judging = every.split(JUDGING, seed=SEED)
+    learned, held_out = rest.split(HELD_OUT, seed=SEED)
+    return learned, held_out, judging
+
+
+def network(source: str | None) -> keras.Model:
+    """What is trained already: a file, or what the package ships."""
+    if source:
+        return cnnzoo.load(source)
+    shape = (SIDE, SIDE, 3)
+    return cnnzoo.ResNet20(include_top=False, input_shape=shape, weights="cifar10")
+
+
+def plans(found: transfer.Assessment) -> dict[str, transfer.Plan]:
+    """The measured plan, and one by hand: the first stage frozen, the others learn."""
+    by_hand = transfer.plan(freeze=found.table[0].cut.name)
+    by_hand.phases[-1].epochs = 20
+    return {"measured": transfer.plan(found, refine=True), "by hand": by_hand}
+
+
+def main(photos: str, out: Path, source: str | None = None) -> transfer.Race:
+    """Measures, plans, races and answers; the race tells who won."""
+    learned, held_out, judging = photographs(photos)
+    model = network(source)
+    found = transfer.assess(model, learned, seed=SEED)
+    print(found.explain())
+    racing = plans(found)
+    for name, plan in racing.items():
+        print(f"{name}: {plan}")
+    work = out / "work"
+    race = transfer.race(
+        racing, model, learned, held_out, judging, folder=work, seed=SEED
+    )
+    print(race)
+    best = race.best.name
+    # The race has trained it already, so that this only reads what it left.
+    result = transfer.fit(
+        model,
+        learned,
+        held_out,
+        racing[best],
+        folder=work / best,
+        features=work / "features",
+        seed=SEED,
+    )
+    print(cnnzoo.save(result.model, out / "model.keras"))
+    (answer,) = cnnzoo.predict(result.model, judging.paths[:1])
+    print(answer)
+    return race
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("photos", help="a folder of class folders")
+    parser.add_argument("--source", help="a .keras file to begin with")
+    parser.add_argument("--out", type=Path, default=Path("demo/photos"))
+    args = parser.parse_args()
+    main(args.photos, args.out, args.source)
