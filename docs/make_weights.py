@@ -26,7 +26,7 @@ from cnnzoo.ensemble import PRETRAINED, Ensemble
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.models.index import model_info
 from cnnzoo.train.card import fingerprint
-from cnnzoo.train.recipes import RECIPES
+from cnnzoo.train.recipes import RECIPES, Recipe
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE
 from cnnzoo.train.store import Store
 from cnnzoo.weights import packaged
@@ -86,9 +86,11 @@ PLAN = [
 
 def planned(card: dict) -> Planned:
     """The plan of the training that this `run.json` tells of."""
+    # What a field that came later is by itself is what was done before it came.
+    done = {**Recipe().told(), **card["recipe"]}
     for plan in PLAN:
         recipe = replace(RECIPES[plan.recipe], seed=plan.seed).told()
-        same_recipe = json.loads(json.dumps(recipe)) == card["recipe"]
+        same_recipe = json.loads(json.dumps(recipe)) == done
         if plan.network == card["network"]["name"] and same_recipe:
             return plan
     raise SystemExit("this training was not planned, so the test split stays closed")

@@ -13,6 +13,7 @@ from training import fit
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import shifted
+from cnnzoo.data.mixup import mixed
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
@@ -152,6 +153,43 @@ def test_losses_that_want_rows(digits, tmp_path, loss):
     }
 
 
+def test_mixup_blends_images_and_classes_alike():
+    """Images that are their own labels show that both had one share and one partner."""
+    labels = np.eye(8, dtype="float32")
+    images, blended = mixed(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 5)
+    np.testing.assert_array_equal(images.reshape(8, 8), blended)
+    np.testing.assert_allclose(blended.sum(1), 1, rtol=1e-6)
+    np.testing.assert_allclose(blended.sum(0), 1, rtol=1e-6)  # each is a partner once
+    assert len(np.unique(blended)) <= 4  # 0, the share, the rest, and 1 for itself
+    again, _ = mixed(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 5)
+    np.testing.assert_array_equal(images, again)
+    other, _ = mixed(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 6)
+    assert np.abs(images - other).max() > 0
+
+
+def test_the_shares_of_mixup_are_those_of_the_distribution():
+    """Beta(a, a) has the mean 1 / 2 and the variance 1 / (8 a + 4)."""
+    pair = np.eye(2, dtype="float32")
+    shares = [mixed(pair, pair, 0.5, 0, 0, batch)[1][0].max() for batch in range(4000)]
+    swapped = np.array([share for share in shares if share < 1])
+    assert 0.4 < len(swapped) / len(shares) < 0.6  # half are their own partners
+    spread = np.mean((swapped - 0.5) ** 2)
+    assert spread == pytest.approx(1 / 8, rel=0.1)
+
+
+@pytest.mark.parametrize("classes", [10, 2])
+def test_mixup_trains_on_shares(digits, tmp_path, classes):
+    sigmoid = {"classes": 2, "classifier_activation": "sigmoid"} if classes == 2 else {}
+    model = build("mlp", depth=1, width=16, include_preprocessing=True, **sigmoid)
+    some = digits.only(digits.class_names[:classes])
+    recipe = Recipe(epochs=3, batch_size=16, mixup=0.2)
+    history = fit(model, some, some, tmp_path, recipe)
+    assert history["loss"][-1] < history["loss"][0]
+    assert cnnzoo.evaluate(model, some).accuracy == pytest.approx(
+        history["val_accuracy"][int(np.argmin(history["val_loss"]))]
+    )
+
+
 def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
     model = build("mlp", depth=1, width=16)
     (tmp_path / "model.keras").write_bytes(b"of another run")
@@ -275,6 +313,9 @@ def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
     pair = replace(pair, class_names=("0", "1"))
     with pytest.raises(cnnzoo.UsageError, match="gives one probability"):
         fit(one, pair, pair, tmp_path, named)
+    blended = replace(named, mixup=0.2)
+    with pytest.raises(cnnzoo.UsageError, match="takes class numbers, and mixup"):
+        fit(build("mlp"), digits, digits, tmp_path, blended)
     with pytest.raises(cnnzoo.UsageError, match="has no classifier to train"):
         fit(build("mlp", include_top=False), digits, digits, tmp_path)
     assert logits.cnnzoo.class_names is None

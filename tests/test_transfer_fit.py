@@ -96,6 +96,7 @@ def test_the_plan_of_a_case(case: int, phases: list[str]):
             0.9,
             1e-4,
         )
+        assert "mixup 0.1" in told
     if case == 4:
         assert (whole.norm, whole.layer_decay, whole.learning_rate) == (
             "train",
@@ -145,6 +146,7 @@ def test_plans_that_cannot_be(arguments: dict, message: str):
             Phase(name="x", cached=True, until="features", frozen_norm="affine"),
             "would change",
         ),
+        (Phase(name="x", cached=True, until="features", mixup=0.1), "blends images"),
         (Phase(name="x", until="stage9"), "unknown layer 'stage9'"),
     ],
 )

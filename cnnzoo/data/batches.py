@@ -14,6 +14,7 @@ from cnnzoo.data.augment import Augment
 from cnnzoo.data.augmented import augmented
 from cnnzoo.data.decoded import Decoded, load_all
 from cnnzoo.data.images import Folder
+from cnnzoo.data.mixup import mixed
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
@@ -46,6 +47,7 @@ class Batches(keras.utils.PyDataset):
         seed: int,
         augment: Augment | None = None,
         preprocessing: Preprocess | None = None,
+        mixup: float | None = None,
         adapt: Callable[..., tuple] | None = None,
     ) -> None:
         """Sets up the batches; no file is read yet.
@@ -59,6 +61,7 @@ class Batches(keras.utils.PyDataset):
             seed: of the orders and of what `augment` draws, at least 0.
             augment: what happens to the pixels at random; None for nothing.
             preprocessing: what the pixels go through after that; None leaves them.
+            mixup: the alpha of `mixed`, for labels that can be blended; None for none.
             adapt: takes the images and labels of a batch and returns what a model
                 takes.
 
@@ -83,6 +86,7 @@ class Batches(keras.utils.PyDataset):
         self.seed = seed
         self.augment = augment
         self.preprocessing = preprocessing
+        self.mixup = mixup
         self.adapt = adapt
         self.fault: Exception | None = None
         self._take: Callable[[np.ndarray], np.ndarray] = (
@@ -125,6 +129,10 @@ class Batches(keras.utils.PyDataset):
         except Exception as error:
             self.fault = error
             raise
+        if self.mixup is not None and labels is not None:
+            images, labels = mixed(
+                images, labels, self.mixup, self.seed, self.epoch, index
+            )
         if self.adapt is not None:
             return self.adapt(images, labels)
         return images, labels

@@ -146,6 +146,7 @@ def feed(
     *,
     augment: Augment | None = None,
     preprocessing: Preprocess | None = None,
+    mixup: float | None = None,
     channels_first: bool = False,
     outputs: int = 1,
     shuffle: bool = False,
@@ -161,6 +162,7 @@ def feed(
         augment: what happens to the images, before `preprocessing`; None for nothing.
         preprocessing: what pixels go through before the model; None for one that takes
             them as they are.
+        mixup: as `Batches` takes it.
         channels_first: whether the model takes (b, c, h, w). Sources have the channels
             last.
         outputs: how many classifiers the model has; each gets the same labels.
@@ -192,6 +194,7 @@ def feed(
         seed=seed,
         augment=augment,
         preprocessing=preprocessing,
+        mixup=mixup,
         adapt=adapt,
     )
     return batches, None

@@ -10,8 +10,13 @@ from cnnzoo.data.source import Source
 from cnnzoo.errors import UsageError
 
 
-def choose(model: keras.Model, name: str | None) -> keras.Loss | str:
+def choose(
+    model: keras.Model, name: str | None, *, blended: bool = False
+) -> keras.Loss | str:
     """The loss of that name, or the cross-entropy that fits the classifier.
+
+    Args:
+        blended: whether a label may be a share of several classes, as mixup makes them.
 
     Raises:
         UsageError: Keras has no such loss, or it does not fit the classifier.
@@ -21,12 +26,19 @@ def choose(model: keras.Model, name: str | None) -> keras.Loss | str:
     if name is None:
         if one_unit:
             return keras.losses.BinaryCrossentropy(from_logits=logits)
+        if blended:
+            return keras.losses.CategoricalCrossentropy(from_logits=logits)
         return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
     if logits or (one_unit and "categorical" in name.lower()):
         gives = "logits" if logits else "one probability"
         raise UsageError(
             f"the loss {name!r} takes a probability for each class, and {model.name!r} "
             f"gives {gives}; leave the loss out"
+        )
+    if blended and _is_sparse(name):
+        raise UsageError(
+            f"the loss {name!r} takes class numbers, and mixup blends classes; leave the "
+            "loss out, or choose categorical_crossentropy"
         )
     try:
         loss = keras.losses.get(name)
@@ -52,9 +64,10 @@ def per_image(loss: keras.Loss | str):
     return type(function).from_config({**function.get_config(), "reduction": None})
 
 
-def _is_sparse(loss: str) -> bool:
+def _is_sparse(loss: keras.Loss | str) -> bool:
     """Whether the loss takes class numbers, by either of Keras's spellings."""
-    return loss.lower().startswith("sparse")
+    name = loss if isinstance(loss, str) else type(loss).__name__
+    return name.lower().startswith("sparse")
 
 
 def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -63,7 +76,7 @@ def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
     """The labels in the form that the loss wants: numbers, or rows with a single 1."""
-    if units == 1 or not isinstance(loss, str) or _is_sparse(loss):
+    if units == 1 or _is_sparse(loss):
         return source
     return replace(source, labels=_one_hot(np.asarray(source.labels), units))
 

@@ -32,7 +32,7 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
     Raises:
         UsageError: Keras has no such optimiser or loss, or the loss does not fit.
     """
-    loss = losses.choose(model, recipe.loss)
+    loss = losses.choose(model, recipe.loss, blended=recipe.mixup is not None)
     optimizer = _optimizer(recipe, -(-images // recipe.batch_size))
     if len(model.outputs) == 1:
         model.compile(optimizer, loss, metrics=["accuracy"])
@@ -93,6 +93,7 @@ def _fed(
         recipe.batch_size,
         augment=augment if shuffle or augment is None else augment.without_randomness(),
         preprocessing=described(model).outside,
+        mixup=recipe.mixup if shuffle else None,
         channels_first=channels_first(model),
         outputs=len(model.outputs),
         shuffle=shuffle,

@@ -26,6 +26,8 @@ class Recipe:
         start_decay: the penalty on what weights are away from where they began, as
             `keras.regularizers.L2` takes it; None for none.
         class_weights: "balanced" gives every class the same weight in the loss.
+        mixup: the alpha of mixup, which blends images and their classes; None for none.
+            See `cnnzoo.data.mixup.mixed`.
         averaging: what a step keeps of the running average of the weights, such as
             0.999; the averages are what is judged and saved. None for no averages.
         loss: a Keras name; None for the cross-entropy that fits the classifier.
@@ -49,6 +51,7 @@ class Recipe:
     weight_decay: float | None = None
     start_decay: float | None = None
     class_weights: Literal["balanced"] | None = None
+    mixup: float | None = None
     averaging: float | None = None
     loss: str | None = None
     patience: int | None = 9

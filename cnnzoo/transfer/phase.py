@@ -41,6 +41,7 @@ class Phase:
         patience: epochs without a better validation loss; None for all epochs.
         batch_size: images a step.
         augment: how images change at random.
+        mixup: as in `Recipe`; for images, not for features that are computed once.
         weight_decay: as in `Recipe`.
         start_decay: L2-SP, the penalty on what weights are away from where they began
             (Li et al. 2018, https://arxiv.org/abs/1802.01483); None for none.
@@ -64,6 +65,7 @@ class Phase:
     patience: int | None = None
     batch_size: int = 32
     augment: Augment | None = None
+    mixup: float | None = None
     weight_decay: float | None = None
     start_decay: float | None = None
     class_weights: Literal["balanced"] | None = None
@@ -94,6 +96,8 @@ class Phase:
             told.append(f"the frozen part computed once{views}")
         if self.warm_start:
             told.append("begins as a ridge regression")
+        if self.mixup is not None:
+            told.append(f"mixup {self.mixup:g}")
         if self.class_weights:
             told.append("classes weigh the same")
         if self.guarded:

@@ -204,6 +204,11 @@ def _check(phase: Phase) -> None:
             "each image; several need an augment that makes them, and an augment needs "
             "several, so set both or neither"
         )
+    if phase.cached and phase.mixup is not None:
+        raise UsageError(
+            f"the phase {phase.name!r} computes features once, and mixup={phase.mixup} "
+            "blends images; set cached=False, or mixup=None"
+        )
     if phase.cached and phase.frozen_norm != "frozen":
         raise UsageError(
             f"the phase {phase.name!r} computes once what frozen_norm="

@@ -128,6 +128,7 @@ def _whole(
         epochs=10 if similar else 20,
         batch_size=64,
         augment=augment,
+        mixup=0.1 if similar else None,
         weight_decay=1e-4,
     )
     if init == "random":
