@@ -152,13 +152,12 @@ def collected(folder: Path, *, quick: bool) -> dict:
 
     cells, judged = read("case*-*/*.json"), read("assessed-*.json")
     sources = read("source-*/done.json")
-    machine = describe()
     spent = sum(told["core_seconds"] for told in (*cells, *judged, *sources))
     return {
         "date": date.today().isoformat(),
         "quick": quick,
-        "machine": machine,
-        "minutes": spent / 60 / int(str(machine["cores"])),
+        "machine": describe(),
+        "core_minutes": spent / 60,
         "sources": sources,
         "cells": cells,
         "assessed": judged,

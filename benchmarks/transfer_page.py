@@ -69,8 +69,9 @@ from the same images and are judged by the same others.
 
 Measured on {told["date"]} by
 `CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix{quick}` on
-{told["machine"]["cpu"]}, {told["machine"]["cores"]} cores, in
-{told["minutes"]:.0f} minutes of all cores; {_seeds(told["cells"])} seeds a cell.
+{told["machine"]["cpu"]}, in {told["core_minutes"]:.0f} minutes of one core, of which two
+make half; the goal for the quick form is 60 minutes of two.
+{_seeds(told["cells"])} seeds a cell.
 
 ## Accuracy in per cent, and seconds
 
