@@ -14,7 +14,6 @@ from cnnzoo import files
 STORED = Path(__file__).with_name("transfer.json")
 PAGE = Path(__file__).parent.parent / "docs" / "transfer-results.md"
 MEASURED = "measured"
-CONTROL = "random weights"
 REGRET = 1.0  # points that the measured policy may lose on the mean, as a goal
 
 Cells = dict[tuple[str, str], list[dict]]  # by target and policy, in the order of seeds
@@ -30,12 +29,9 @@ def store(part: str, content: dict) -> None:
 
 def page(stored: dict) -> str:
     """`docs/transfer-results.md`."""
-    parts = [
-        f"# Transfer learning: what the four cases came to\n\n{_matrix(stored['matrix'])}"
-    ]
-    if "speed" in stored:
-        parts.append(_speed(stored["speed"]))
-    return "\n".join(parts)
+    kinds = {"matrix": _matrix, "speed": _speed}
+    parts = [kind(stored[part]) for part, kind in kinds.items() if part in stored]
+    return "\n".join(["# Transfer learning: what the four cases came to\n", *parts])
 
 
 def _matrix(told: dict) -> str:
@@ -69,14 +65,15 @@ from the same images and are judged by the same others.
 
 Measured on {told["date"]} by
 `CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix{quick}` on
-{told["machine"]["cpu"]}, in {told["core_minutes"]:.0f} minutes of one core, of which two
-make half; the goal for the quick form is 60 minutes of two.
-{_seeds(told["cells"])} seeds a cell.
+{told["machine"]["cpu"]}: {told["core_minutes"] / 2:.0f} minutes of two cores, and the
+quick form is to take at most 60.
 
-## Accuracy in per cent, and seconds
+## Accuracy in per cent, and seconds of one core
 
-The mean over seeds, its 95 % interval by Student's t, and the mean seconds. **Bold** is
-the policy of the row's case.
+The mean over {_seeds(told["cells"])} seeds, its 95 % interval by Student's t, and the
+mean seconds, assessment and features included. **Bold** is the policy of the row's case.
+"Undone" counts the seeds of which a second phase was no better than the head before it on
+what was held out, so that `transfer.fit` has kept the head.
 
 {chr(10).join(table)}
 
@@ -119,11 +116,12 @@ def _cell(cells: Cells, target: str, policy: str, cases: dict[str, int]) -> str:
     own = cells[target, policy]
     mean, error = spread(own)
     half = t.ppf(0.975, len(own) - 1) * error
-    seconds = np.mean([cell["seconds"] for cell in own])
+    seconds = np.mean([cell["core_seconds"] for cell in own])
     text = f"{mean:.1f} ± {half:.1f}"
     if policy.startswith(f"{cases[target]}:"):
         text = f"**{text}**"
-    return f"{text}, {seconds:.0f} s"
+    undone = sum(bool(cell["undone"]) for cell in own)
+    return f"{text}, {seconds:.0f} s" + (f", {undone} undone" if undone else "")
 
 
 def _verdict(cells: Cells, target: str, case: int, policies: Sequence[str]) -> str:
@@ -167,7 +165,7 @@ def _regret(cells: Cells, targets: Sequence[str], policies: Sequence[str]) -> st
     """What the measured policy loses to the best policy of a row, on the mean."""
     lost = []
     for target in targets:
-        best = max(spread(cells[target, p])[0] for p in policies if p != MEASURED)
+        best = max(spread(cells[target, policy])[0] for policy in policies)
         lost.append(best - spread(cells[target, MEASURED])[0])
     told = ", ".join(f"{points:.1f}" for points in lost)
     return (
@@ -190,9 +188,12 @@ def _speed(told: dict) -> str:
     ]
     return f"""## Speed: VGG16 at 224 pixels
 
-{told["learned"]} photographs of ants and bees to learn from and {told["held_out"]} held
-out, {told["epochs"]} epochs, a frozen trunk. Its weights are random, as none that are
-trained are at hand here; every way has the same ones. Measured on {told["date"]} by
+{told["learned"]} photographs of ants and bees to learn from, some of them mirrored, and
+{told["held_out"]} held out, which choose the epoch of `transfer.fit` and nothing else.
+The naive fit has {told["epochs"]} epochs, `transfer.fit` at most 100. The trunk is frozen
+and its weights are random, as none that are trained are at hand here.
+
+Measured on {told["date"]} by
 `CNNZOO_DATA=folder python -m benchmarks.transfer_speed` on {told["machine"]["cpu"]},
 {told["machine"]["cores"]} cores; every way once, from images in memory.
 

@@ -101,7 +101,7 @@ def naive(work: Work) -> float:
 
 
 def ours(work: Work) -> float:
-    """Case 1, features and head and the assembled network."""
+    """Case 1: features, head, and the network of both."""
     plan = transfer.plan(1)
     return transfer.fit(work.model, work.learned, work.held_out, plan).accuracy
 

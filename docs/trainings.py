@@ -157,8 +157,8 @@ def _pilots(pilots: list[dict]) -> str:
         "error of what was held out",
     )
     return (
-        "Pilots on the training images alone, the rest of the recipe as `ours`. The "
-        f"intervals of the best two overlap.\n\n{table(header, 'llrrr', rows)}\n"
+        "Pilots on the training images alone, the rest of the recipe as `ours`.\n\n"
+        f"{table(header, 'llrrr', rows)}\n"
     )
 
 
