@@ -168,7 +168,13 @@ def _add_transfer(verbs) -> None:
     transfer.add_argument("--group-by", metavar="PATTERN", help="as of train")
     transfer.add_argument("--allow-copies", action="store_true", help="as of train")
     transfer.add_argument("--download", action="store_true", help="as of train")
-    transfer.add_argument("--verbose", action="store_true", help="show every epoch")
+    transfer.add_argument(
+        "--disk",
+        type=_positive(float),
+        default=16.0,
+        metavar="GB",
+        help="of features that a phase may keep; default: 16",
+    )
     transfer.add_argument("--out", required=True, metavar="DIR")
     _add_folder(transfer)
     _add_on_bad(transfer)

@@ -21,6 +21,7 @@ import numpy as np
 
 import cnnzoo
 from cnnzoo import files
+from cnnzoo.data.parts import open_parts
 from cnnzoo.data.source import Source, open_source
 from cnnzoo.ensemble import PRETRAINED, Ensemble
 from cnnzoo.inference import Evaluation, evaluate
@@ -101,7 +102,7 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
     card = json.loads((run / "run.json").read_text())
     plan = planned(card)
     data = DATA[plan.data]
-    parts = open_source(data.path).split(HELD_OUT, plan.seed)
+    parts = divided(plan)
     kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
     if [fingerprint(part) for part in parts] != kept:
         raise SystemExit("the images are others than those of the training")
@@ -144,6 +145,11 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
     )
 
 
+def divided(plan: Planned) -> tuple[Source, Source]:
+    """What was learnt from and what was held out, as `cnnzoo train` divides it."""
+    return open_parts(DATA[plan.data].path, HELD_OUT, plan.seed)
+
+
 def tested(data: str) -> Source:
     return open_source(DATA[data].path, "test")
 
@@ -168,11 +174,7 @@ def package(model: keras.Model, plan: Planned, told: dict) -> None:
     cnnzoo.save_weights(model, path, dtype="float16")
     cnnzoo.load_weights(half, path)
     data = DATA[plan.data]
-    asked = (
-        tested(plan.data)
-        if data.tested
-        else open_source(data.path).split(HELD_OUT, plan.seed)[1]
-    )
+    asked = tested(plan.data) if data.tested else divided(plan)[1]
     results = [evaluate(m, asked) for m in (model, half)]
     one, other = (result.probabilities.argmax(1) for result in results)
     card = {
@@ -191,7 +193,7 @@ def package(model: keras.Model, plan: Planned, told: dict) -> None:
 def ensemble() -> dict:
     """What is told of the package's three networks together."""
     whole = Ensemble.pretrained("mnist")
-    _, held_out = open_source("mnist").split(HELD_OUT, 0)
+    _, held_out = open_parts("mnist", HELD_OUT, 0)
     for name in PRETRAINED["mnist"]:
         kept = packaged.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
         if fingerprint(held_out) != kept:
@@ -222,10 +224,9 @@ def main() -> None:
         model, plan, told = judged(args.run)
         if told["command"] in (t["command"] for t in known["trainings"]):
             raise SystemExit("this training is listed already; a miss is not run again")
-        known["trainings"].append(told)
-        files.write_json(LIST, known)
         if args.package:
             package(model, plan, told)
+        known["trainings"].append(told)
     if args.ensemble:
         known["ensembles"] = [ensemble()]
     files.write_json(LIST, known)

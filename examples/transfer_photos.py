@@ -59,24 +59,13 @@ def main(photos: str, out: Path, source: str | None = None) -> transfer.Race:
     racing = plans(found)
     for name, plan in racing.items():
         print(f"{name}: {plan}")
-    work = out / "work"
     race = transfer.race(
-        racing, model, learned, held_out, judging, folder=work, seed=SEED
+        racing, model, learned, held_out, judging, folder=out / "work", seed=SEED
     )
     print(race)
-    best = race.best.name
-    # The race has trained it already, so that this only reads what it left.
-    result = transfer.fit(
-        model,
-        learned,
-        held_out,
-        racing[best],
-        folder=work / best,
-        features=work / "features",
-        seed=SEED,
-    )
-    print(cnnzoo.save(result.model, out / "model.keras"))
-    (answer,) = cnnzoo.predict(result.model, judging.paths[:1])
+    best = race.best.result.model
+    print(cnnzoo.save(best, out / "model.keras"))
+    (answer,) = cnnzoo.predict(best, judging.paths[:1])
     print(answer)
     return race
 

@@ -22,7 +22,7 @@ def test_leave_one_out_is_exact(width: int):
     """Every image left out in turn, and the rest fitted anew."""
     codes, labels = problem(width=width)
     codes = probes.standardised(codes)
-    found = probes.leave_one_out(codes, labels)
+    found = probes.Problem(codes, labels).leave_one_out()
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     best = 0.0
     for penalty in probes.LAMBDAS:
@@ -44,7 +44,7 @@ def test_the_residuals_are_those_of_refits():
     codes, labels = problem(width=60)
     codes = probes.standardised(codes)
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
-    found = probes.leave_one_out(codes, labels, [0.7]).scores
+    found = probes.Problem(codes, labels).leave_one_out([0.7]).scores
     for row in range(len(labels)):
         rest = np.arange(len(labels)) != row
         fit = Sklearn(alpha=0.7, tol=1e-12).fit(codes[rest], targets[rest])
@@ -55,7 +55,7 @@ def test_the_residuals_are_those_of_refits():
 
 def test_the_solution_is_the_ridge_regression():
     codes, labels = problem()
-    weights, offsets = probes.solved(codes, labels, 3, 2.5)
+    weights, offsets = probes.Problem(codes, labels).solved(3, 2.5)
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     fit = Sklearn(alpha=2.5).fit(codes, targets)
     np.testing.assert_allclose(codes @ weights + offsets, fit.predict(codes), atol=1e-10)
@@ -77,7 +77,7 @@ def test_the_evidence_is_that_of_the_whole_covariance(width: int):
             for scale, target in zip(noise, targets.T, strict=True)
         ]
         best = np.maximum(best, every)
-    assert probes.log_evidence(codes, labels) == pytest.approx(
+    assert probes.Problem(codes, labels).log_evidence() == pytest.approx(
         np.mean(best) / size, abs=1e-5
     )
 
@@ -85,7 +85,9 @@ def test_the_evidence_is_that_of_the_whole_covariance(width: int):
 def test_the_evidence_of_noise_does_not_grow_with_its_width():
     rng, labels = np.random.default_rng(0), np.arange(200) % 8
     narrow, wide = (
-        probes.log_evidence(probes.standardised(rng.normal(size=(200, width))), labels)
+        probes.Problem(
+            probes.standardised(rng.normal(size=(200, width))), labels
+        ).log_evidence()
         for width in (64, 4096)
     )
     assert narrow == pytest.approx(wide, abs=0.01)
@@ -115,4 +117,5 @@ def test_codes_of_one_value_do_no_harm():
     codes, labels = problem()
     codes[:, 3] = 7
     assert np.isfinite(probes.standardised(codes)).all()
-    assert probes.leave_one_out(probes.standardised(codes), labels).accuracy > 0.3
+    found = probes.Problem(probes.standardised(codes), labels).leave_one_out()
+    assert found.accuracy > 0.3

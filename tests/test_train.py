@@ -18,6 +18,7 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.source import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
+from cnnzoo.train import preparation
 from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.zoo import build
@@ -177,6 +178,21 @@ def test_the_shares_of_mixup_are_those_of_the_distribution():
     assert spread == pytest.approx(1 / 8, rel=0.1)
 
 
+def test_batches_are_mixed_to_learn_from_and_whole_to_judge_by(digits):
+    model = build("mlp", depth=1, width=16, include_preprocessing=True)
+    plain, recipe = Recipe(loss="categorical_crossentropy"), Recipe(mixup=0.4, seed=3)
+    loss = preparation.compiled(model, recipe, len(digits))
+    learned, (_, judging) = preparation.fed(model, loss, recipe, digits, digits)
+    assert set(np.unique(judging)) == {0, 1}
+    whole, _ = preparation.fed(model, plain.loss, replace(plain, seed=3), digits, digits)
+    for epoch, batch in ((0, 0), (0, 2), (1, 2)):
+        learned.epoch = whole.epoch = epoch
+        images, labels = whole[batch]
+        blended = mixed(images, labels, 0.4, 3, epoch, batch)
+        for found, expected in zip(learned[batch], blended, strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("classes", [10, 2])
 def test_mixup_trains_on_shares(digits, tmp_path, classes):
     sigmoid = {"classes": 2, "classifier_activation": "sigmoid"} if classes == 2 else {}
@@ -303,6 +319,18 @@ def test_bad_recipes(digits, tmp_path, change, recipe, message):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_optimiser_with_a_weight_decay_of_its_own(digits, tmp_path):
+    model = build("mlp", depth=1, width=16, include_preprocessing=True)
+    fit(model, digits, digits, tmp_path / "own", Recipe(epochs=1, optimizer="adamw"))
+    own = keras.optimizers.AdamW().weight_decay
+    card = json.loads((tmp_path / "own" / "run.json").read_text())
+    assert card["recipe"]["weight_decay"] is None
+    preparation.compiled(model, Recipe(optimizer="adamw"), len(digits))
+    assert model.optimizer.weight_decay == own
+    preparation.compiled(model, Recipe(optimizer="adamw", weight_decay=0.1), 600)
+    assert model.optimizer.weight_decay == 0.1
+
+
 def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
     named = Recipe(loss="sparse_categorical_crossentropy")
     logits = build("mlp", classifier_activation=None)
@@ -316,6 +344,11 @@ def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
     blended = replace(named, mixup=0.2)
     with pytest.raises(cnnzoo.UsageError, match="takes class numbers, and mixup"):
         fit(build("mlp"), digits, digits, tmp_path, blended)
+    weighed = Recipe(mixup=0.2, class_weights="balanced")
+    with pytest.raises(cnnzoo.UsageError, match="mixup blends images of two"):
+        fit(build("mlp"), digits, digits, tmp_path, weighed)
+    with pytest.raises(cnnzoo.UsageError, match="expected a number above 0"):
+        fit(build("mlp"), digits, digits, tmp_path, Recipe(mixup=0.0))
     with pytest.raises(cnnzoo.UsageError, match="has no classifier to train"):
         fit(build("mlp", include_top=False), digits, digits, tmp_path)
     assert logits.cnnzoo.class_names is None

@@ -76,6 +76,11 @@ class Batches(keras.utils.PyDataset):
                 "expected at least 1 image and a seed of at least 0, so pass such "
                 "numbers"
             )
+        if mixup is not None and not mixup > 0:
+            raise UsageError(
+                f"cannot mix batches by mixup={mixup}: expected a number above 0, so "
+                "pass one, or None"
+            )
         if augment is not None:
             augment.check_measured()
         self.source = source

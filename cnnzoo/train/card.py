@@ -18,7 +18,7 @@ from cnnzoo.data.source import Source
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.startup import in_force
 from cnnzoo.train.precision import Precision
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipes import Recipe, named
 
 CARD_FILE = "run.json"
 MAX_BYTES = 1 << 22
@@ -72,7 +72,7 @@ def network_told(model: keras.Model) -> dict:
     built = described(model)
     return {
         "name": built.catalog_name or model.name,
-        "options": {name: str(value) for name, value in built.options.items()},
+        "options": {name: named(value) for name, value in built.options.items()},
         "preprocessing": asdict(built.preprocessing),
         "parameters": model.count_params(),
     }

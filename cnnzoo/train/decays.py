@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from cnnzoo import graph
+from cnnzoo.nodes import nodes
 
 
 def slow_early_stages(model: keras.Model, decay: float) -> None:
@@ -64,13 +65,19 @@ def _scales(model: keras.Model, decay: float) -> list[float]:
 def held_to_start(model: keras.Model, decay: float | None) -> Iterator[None]:
     """Within it, weights that learn are pulled back to where they are now.
 
-    L2-SP, for all but the classifier, which starts nowhere: Li et al. 2018,
+    L2-SP, for all but the classifiers, which start nowhere: Li et al. 2018,
     https://arxiv.org/abs/1802.01483, section 3.
     """
     if decay is None:
         yield
         return
-    own = {id(weight) for weight in model.layers[-1].weights}
+    ends = {id(output) for output in model.outputs}
+    own = {
+        id(weight)
+        for node in nodes(model)
+        if any(id(output) in ends for output in node.outputs)
+        for weight in getattr(node.operation, "weights", ())
+    }
     held = [weight for weight in model.trainable_weights if id(weight) not in own]
     before = [weight.regularizer for weight in held]
     for weight in held:

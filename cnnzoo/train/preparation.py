@@ -32,6 +32,11 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
     Raises:
         UsageError: Keras has no such optimiser or loss, or the loss does not fit.
     """
+    if recipe.mixup is not None and recipe.class_weights:
+        raise UsageError(
+            "class_weights weigh images of one class, and mixup blends images of two; "
+            "leave one of them out"
+        )
     loss = losses.choose(model, recipe.loss, blended=recipe.mixup is not None)
     optimizer = _optimizer(recipe, -(-images // recipe.batch_size))
     if len(model.outputs) == 1:
@@ -194,8 +199,9 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
             warmup_target=rate if rising else None,
             warmup_steps=rising,
         )
-    optimizer = type(optimizer)(
-        rate, weight_decay=recipe.weight_decay, **_momentum(recipe)
-    )
+    options = _momentum(recipe)
+    if recipe.weight_decay is not None:  # which AdamW has by itself
+        options["weight_decay"] = recipe.weight_decay
+    optimizer = type(optimizer)(rate, **options)
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)
     return optimizer

@@ -123,12 +123,12 @@ def differing(augment: Augment) -> dict:
     """What of an augmentation differs from none, as JSON has it."""
     values = {field.name: getattr(augment, field.name) for field in fields(augment)}
     return {
-        name: value if isinstance(value, int | float | str | tuple) else _named(value)
+        name: value if isinstance(value, int | float | str | tuple) else named(value)
         for name, value in values.items()
         if value != getattr(Augment(), name)
     }
 
 
-def _named(value: object) -> str:
+def named(value: object) -> str:
     """A function's name, since its address is another in the next process."""
     return getattr(value, "__qualname__", None) or str(value)

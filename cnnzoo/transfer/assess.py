@@ -19,7 +19,7 @@ from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import load
 from cnnzoo.data.preprocess import resolve
-from cnnzoo.data.source import Source, fitted
+from cnnzoo.data.source import Source, closed, fitted
 from cnnzoo.errors import DatasetError
 from cnnzoo.nodes import rows_first
 from cnnzoo.spec import Preprocess
@@ -76,18 +76,20 @@ def assess(
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
     rows = _chosen(labels, probed, seed)
-    asked = source.take(rows)
+    asked, classes = _in_memory(model, source.take(rows)), labels[rows]
     places = list(cuts or stage_cuts(model))
+    names = [cut.name for cut in places]
     mode = described(model).outside if preprocessing is None else resolve(preprocessing)
-    seen = _probe(model, places, asked, labels[rows], mode, batch_size)
+    found = codes(model, names, asked, mode, batch_size)
+    seen = [_seen(found[name], classes) for name in names]
     spread = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATED)).astype(int)
     some = np.concatenate(list(images_of(model, asked.take(spread), mode)))
-    twin = random_twin(model, some, seed)
-    twins = _probe(twin, places, asked, labels[rows], mode, batch_size)
-    table = _table(places, seen, twins, labels[rows])
+    twin = codes(random_twin(model, some, seed), names, asked, mode, batch_size)
+    twins = [_ridge(twin[name], classes) for name in names]
+    table = _table(places, seen, twins, classes)
     similar = not _is_different(table)
     is_small = len(labels) < small or float(np.median(counts)) < FEW_A_CLASS
-    benefit, p_value = _benefit(seen, twins, labels[rows])
+    benefit, p_value = _benefit([one.ridge for one in seen], twins, classes)
     return Assessment(
         case=(1 if similar else 3) + (0 if is_small else 1),
         cut=_used(table),
@@ -98,7 +100,7 @@ def assess(
         similar=similar,
         few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES,
         table=table,
-        pixels=_of_pixels(model, asked, labels[rows]),
+        pixels=_ridge(pixels(asked.images), classes).accuracy,
         benefit=benefit,
         benefit_p_value=p_value,
         network=model.name,
@@ -113,35 +115,25 @@ class _Seen:
     log_evidence: float
 
 
-def _probe(
-    model: keras.Model,
-    cuts: Sequence[Cut],
-    source: Source,
-    labels: np.ndarray,
-    preprocessing: Preprocess | None,
-    batch_size: int,
-) -> list[_Seen]:
-    """The probes of every cut."""
-    names = [cut.name for cut in cuts]
-    found = codes(model, names, source, preprocessing, batch_size)
-    seen = []
-    for name in names:
-        ready = probes.standardised(found[name])
-        answers = probes.nearest(found[name].astype(np.float64), labels)
-        seen.append(
-            _Seen(
-                ridge=probes.leave_one_out(ready, labels),
-                neighbours=float(np.mean(answers == labels)),
-                log_evidence=probes.log_evidence(ready, labels),
-            )
-        )
-    return seen
+def _seen(found: np.ndarray, labels: np.ndarray) -> _Seen:
+    """What all probes say of the codes of one cut."""
+    problem = probes.Problem(probes.standardised(found), labels)
+    answers = probes.nearest(found.astype(np.float64), labels)
+    return _Seen(
+        ridge=problem.leave_one_out(),
+        neighbours=float(np.mean(answers == labels)),
+        log_evidence=problem.log_evidence(),
+    )
+
+
+def _ridge(found: np.ndarray, labels: np.ndarray) -> probes.Ridge:
+    return probes.Problem(probes.standardised(found), labels).leave_one_out()
 
 
 def _table(
     cuts: Sequence[Cut],
     seen: Sequence[_Seen],
-    twins: Sequence[_Seen],
+    twins: Sequence[probes.Ridge],
     labels: np.ndarray,
 ) -> tuple[Evidence, ...]:
     right = [one.ridge.answers == labels for one in seen]
@@ -153,7 +145,7 @@ def _table(
             error=math.sqrt(one.ridge.accuracy * (1 - one.ridge.accuracy) / len(labels)),
             neighbours=one.neighbours,
             log_evidence=one.log_evidence,
-            twin=twin.ridge.accuracy,
+            twin=twin.accuracy,
             penalty=one.ridge.penalty,
             p_value=p_value,
         )
@@ -176,24 +168,23 @@ def _used(table: Sequence[Evidence]) -> str:
 
 
 def _benefit(
-    seen: Sequence[_Seen], twins: Sequence[_Seen], labels: np.ndarray
+    seen: Sequence[probes.Ridge], twins: Sequence[probes.Ridge], labels: np.ndarray
 ) -> tuple[float, float]:
     """The gain over random weights, each at its best cut, and its p-value."""
     ours, theirs = (
-        max(probed, key=lambda one: one.ridge.accuracy).ridge for probed in (seen, twins)
+        max(ridges, key=lambda ridge: ridge.accuracy) for ridges in (seen, twins)
     )
     p_value = probes.mcnemar(ours.answers == labels, theirs.answers == labels)
     return ours.accuracy - theirs.accuracy, p_value
 
 
-def _of_pixels(model: keras.Model, source: Source, labels: np.ndarray) -> float:
+def _in_memory(model: keras.Model, source: Source) -> Images:
+    """Images at the model's size, read once for the network, its twin and the pixels."""
+    height, width, channels = rows_first(model, model.input_shape[1:])
     if isinstance(source, Images):
-        images = fitted(source, rows_first(model, model.input_shape[1:])).images
-    else:
-        height, width, channels = rows_first(model, model.input_shape[1:])
-        images = load(source, (height, width), channels).images
-    ready = probes.standardised(pixels(images))
-    return probes.leave_one_out(ready, labels).accuracy
+        return fitted(source, (height, width, channels))
+    height, width, channels = closed((height, width, channels))
+    return load(source, (height, width), channels)
 
 
 def _labels(source: Source) -> np.ndarray:

@@ -22,7 +22,7 @@ from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import CHECKPOINTS, History
 from cnnzoo.transfer.best import Best
 from cnnzoo.transfer.cuts import CLASSIFIER, cuts, sight, tail
-from cnnzoo.transfer.features import CachedBatches, FeatureCache, Progress
+from cnnzoo.transfer.features import ON_DISK, CachedBatches, FeatureCache, Progress
 from cnnzoo.transfer.warm import MOST, start_as_ridge
 
 BEST_FILE = "best.safetensors"
@@ -74,6 +74,7 @@ class CachedTraining:
         *,
         views: int = 1,
         progress: Progress | None = None,
+        disk: int = ON_DISK,
     ):
         """Computes the features.
 
@@ -82,6 +83,7 @@ class CachedTraining:
             folder: of this phase alone.
             features: of everything that is computed once.
             recipe: whose augmentation makes the views.
+            disk: bytes that may be added to `features`.
         """
         self.ridge: float | None = None
         self.accuracy = 0.0
@@ -101,13 +103,14 @@ class CachedTraining:
                 views=count,
                 seed=recipe.seed,
                 progress=progress,
+                disk=disk,
             )
             for part, count in ((train, views), (validation, 1))
         )
         self._tail = tail(network, cut)
         self._tail.cnnzoo = network.cnnzoo  # its classifier is the network's
 
-    def train(self, *, warm_start: bool, verbose: int) -> None:
+    def train(self, *, warm_start: bool) -> None:
         """Leaves the network with the weights of the best epoch.
 
         Args:
@@ -140,7 +143,7 @@ class CachedTraining:
                 validation_data=held_out,
                 epochs=recipe.epochs,
                 shuffle=False,
-                verbose=verbose,  # pyright: ignore[reportArgumentType] (0, 1 and 2)
+                verbose=0,  # an epoch on features takes no time to tell of
                 class_weight=self._weights,
                 callbacks=[
                     *remembering,

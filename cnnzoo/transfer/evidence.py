@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from cnnzoo.transfer.cuts import Cut
 
@@ -92,9 +92,32 @@ class Assessment:
             max(row.accuracy for row in self.table) - self.table[-1].accuracy - MIN_GAIN
         )
 
+    def taken_as(self, case: int) -> Assessment:
+        """The same evidence for a case that the caller knows better.
+
+        Its cut is the last one for case 1, and the best of the earlier ones for case 3.
+        """
+        if case == self.case:
+            return self
+        cut, last = self.cut, self.table[-1]
+        if case == 1:
+            cut = last.cut.name
+        if case == 3:
+            earlier = self.table[:-1] or self.table
+            cut = max(earlier, key=lambda row: row.accuracy).cut.name
+        return replace(
+            self, case=case, cut=cut, small=case in (1, 3), similar=case in (1, 2)
+        )
+
     def to_json(self) -> dict:
         """As JSON has it."""
         return asdict(self)
+
+    def picture(self) -> bytes:
+        """What each cut is worth, with weights and without, as a PNG."""
+        from cnnzoo.transfer.depth import depth_profile
+
+        return depth_profile(self)
 
     def explain(self) -> str:
         """The evidence as a table, the decision, and what would change it."""

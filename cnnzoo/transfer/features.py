@@ -249,6 +249,6 @@ def _check_room(place: Path, wanted: int, most: int) -> None:
     if wanted > min(most, free):
         raise UsageError(
             f"features would add {wanted / 1e9:.1f} GB to {place}, of which "
-            f"{free / 1e9:.1f} GB are free and disk= allows {most / 1e9:.1f}; take a "
-            "deeper cut, fewer views or dtype='float16', or give more room"
+            f"{free / 1e9:.1f} GB are free and disk= allows {most / 1e9:.1f}; freeze up "
+            "to a deeper cut, take fewer views, or give more room"
         )

@@ -20,12 +20,12 @@ from cnnzoo.train.card import fingerprint, network_told
 from cnnzoo.train.lock import locked
 from cnnzoo.train.run import MODEL_FILE
 from cnnzoo.transfer.assess import assess
+from cnnzoo.transfer.bench import Bench, check
 from cnnzoo.transfer.cuts import stage_cuts
 from cnnzoo.transfer.evidence import Assessment
-from cnnzoo.transfer.features import Progress
+from cnnzoo.transfer.features import ON_DISK, Progress
 from cnnzoo.transfer.freeze import unfreeze
 from cnnzoo.transfer.phase import Plan
-from cnnzoo.transfer.phases import Bench, check
 from cnnzoo.transfer.plan import plan as plan_for
 from cnnzoo.transfer.result import Done, Result
 from cnnzoo.weights.load import load_weights
@@ -40,13 +40,14 @@ def fit(
     model: keras.Model,
     train: Source,
     validation: Source,
-    plan: Plan | Assessment | Literal["auto"] = "auto",
+    plan: Plan | Assessment | int | Literal["auto"] = "auto",
     *,
     folder: str | Path | None = None,
     features: str | Path | None = None,
     seed: int = 0,
     verbose: int = 0,
     progress: Progress | None = None,
+    disk: int = ON_DISK,
 ) -> Result:
     """Makes a network a classifier of other images; the model itself stays as it is.
 
@@ -54,13 +55,16 @@ def fit(
         model: from `build` or `load`, with trained weights.
         train: labelled images to learn from.
         validation: images that choose epochs, and whether a guarded phase is kept.
-        plan: what to do; an assessment for its case; "auto" measures the case first.
+        plan: what to do; an assessment or a number for a case; "auto" measures the case
+            first.
         folder: where a training that is killed goes on when it is called again; None
             for one that is lost then.
         features: where what is computed once is kept; None for a place in `folder`.
         seed: of every random choice; Keras's own is set to it, too.
-        verbose: as in `keras.Model.fit`.
+        verbose: as in `keras.Model.fit`, for phases on images; one on features is soon
+            over.
         progress: is told how many rows of features are there, and of how many.
+        disk: bytes of features that a phase may add.
 
     Raises:
         UsageError: the plan asks for what does not go together.
@@ -74,10 +78,10 @@ def fit(
         raise DatasetError(
             f"a classifier needs two classes, and the images have {len(names)}; add some"
         )
-    assessment = plan if isinstance(plan, Assessment) else None
     if plan == "auto":
-        assessment = assess(model, train, seed=seed)
-    todo = plan if isinstance(plan, Plan) else plan_for(assessment)
+        plan = assess(model, train, seed=seed)
+    assessment = plan if isinstance(plan, Assessment) else None
+    todo = plan if isinstance(plan, Plan) else plan_for(plan)
     cut = todo.cut or stage_cuts(model)[-1].name
     keras.utils.set_random_seed(seed)
     network = reset_classifier(
@@ -87,7 +91,9 @@ def fit(
     with _place(folder) as place, locked(place):
         _settle(place, _card(model, todo, train, validation, seed))
         own_features = Path(features or place / FEATURES_FOLDER)
-        bench = Bench(network, train, validation, own_features, seed, verbose, progress)
+        bench = Bench(
+            network, train, validation, own_features, seed, verbose, progress, disk
+        )
         phases = tuple(_phases(bench, todo, place))
     unfreeze(network)
     # Plain SGD remembers nothing, so that a file holds the weights and no more.

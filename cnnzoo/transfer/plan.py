@@ -133,6 +133,7 @@ def _whole(
     )
     if init == "random":
         body.norm, body.learning_rate = norm or "train", 1e-3
+        body.layer_decay = None
         return Plan(case=number, cut=cut, init=init, phases=[body])
     first = head()
     if not similar:
@@ -163,10 +164,10 @@ def _refined_from(
     refine: bool | str, found: Assessment | None, cut: str | None
 ) -> str | None:
     """The cut from which on the refinement learns; None for no refinement."""
-    if not refine or (found is not None and found.few_shots):
-        return None
     if isinstance(refine, str):
         return refine
+    if not refine or (found is not None and found.few_shots):
+        return None
     if found is None:
         raise UsageError(
             "refine=True lets the stage before the cut learn, and only an assessment "

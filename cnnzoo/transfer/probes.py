@@ -50,54 +50,90 @@ def centre_and_scale(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return codes.mean(0, dtype=np.float64), scale
 
 
-def leave_one_out(
-    codes: np.ndarray, labels: np.ndarray, penalties: Iterable[float] = LAMBDAS
-) -> Ridge:
-    """Exact leave-one-out answers of ridge regression, for the best penalty.
+class Problem:
+    """Codes and their classes, decomposed once for all that is asked of them."""
 
-    One singular value decomposition serves all penalties and all classes: with the hat
-    matrix's diagonal h, the residual without the image itself is r / (1 - h).
-
-    Args:
+    def __init__(self, codes: np.ndarray, labels: np.ndarray):
+        """Args:
         codes: (n, d), standardised.
         labels: (n,) integers from 0 on.
-        penalties: to choose from.
-    """
-    best: Ridge | None = None
-    for penalty, without in _left_out(codes, labels, penalties):
-        answers = without.argmax(1)
-        accuracy = float(np.mean(answers == labels))
-        if best is None or accuracy >= best.accuracy:
-            best = Ridge(answers, accuracy, penalty, without)
-    assert best is not None
-    return best
+        """
+        self._labels, self._centre = labels, codes.mean(0)
+        self._left, self._values, self._right = np.linalg.svd(
+            codes - self._centre, full_matrices=False
+        )
 
+    def leave_one_out(self, penalties: Iterable[float] = LAMBDAS) -> Ridge:
+        """Exact leave-one-out answers of ridge regression, for the best penalty.
 
-def _left_out(
-    codes: np.ndarray, labels: np.ndarray, penalties: Iterable[float]
-) -> Iterator[tuple[float, np.ndarray]]:
-    """Yields each penalty with the scores of images that were left out."""
-    targets = np.where(np.eye(labels.max() + 1)[labels] > 0, 1.0, -1.0)
-    mean = targets.mean(0)
-    left, values, _ = np.linalg.svd(codes - codes.mean(0), full_matrices=False)
-    projected = left.T @ (targets - mean)
-    for penalty in penalties:
-        shrunk = values**2 / (values**2 + penalty)
-        leverage = 1 / len(labels) + (left**2 * shrunk).sum(1)
-        fitted = mean + left @ (shrunk[:, None] * projected)
-        yield float(penalty), targets - (targets - fitted) / (1 - leverage)[:, None]
+        With the hat matrix's diagonal h, the residual without the image itself is
+        r / (1 - h).
 
+        Args:
+            penalties: to choose from.
+        """
+        best: Ridge | None = None
+        for penalty, without in self._left_out(penalties):
+            answers = without.argmax(1)
+            accuracy = float(np.mean(answers == self._labels))
+            if best is None or accuracy >= best.accuracy:
+                best = Ridge(answers, accuracy, penalty, without)
+        assert best is not None
+        return best
 
-def solved(
-    codes: np.ndarray, labels: np.ndarray, classes: int, penalty: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (d, classes) and offsets (classes,) of the ridge regression itself."""
-    targets = np.where(np.eye(classes)[labels] > 0, 1.0, -1.0)
-    mean, centre = targets.mean(0), codes.mean(0)
-    left, values, right = np.linalg.svd(codes - centre, full_matrices=False)
-    shrunk = values / (values**2 + penalty)
-    weights = right.T @ (shrunk[:, None] * (left.T @ (targets - mean)))
-    return weights, mean - centre @ weights
+    def _left_out(self, penalties: Iterable[float]) -> Iterator[tuple[float, np.ndarray]]:
+        """Yields each penalty with the scores of images that were left out."""
+        targets = self._targets(self._labels.max() + 1)
+        mean = targets.mean(0)
+        projected = self._left.T @ (targets - mean)
+        for penalty in penalties:
+            shrunk = self._values**2 / (self._values**2 + penalty)
+            leverage = 1 / len(targets) + (self._left**2 * shrunk).sum(1)
+            fitted = mean + self._left @ (shrunk[:, None] * projected)
+            yield float(penalty), targets - (targets - fitted) / (1 - leverage)[:, None]
+
+    def solved(self, classes: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (d, classes) and offsets (classes,) of the ridge regression itself."""
+        targets = self._targets(classes)
+        mean = targets.mean(0)
+        shrunk = self._values / (self._values**2 + penalty)
+        projected = self._left.T @ (targets - mean)
+        weights = self._right.T @ (shrunk[:, None] * projected)
+        return weights, mean - self._centre @ weights
+
+    def log_evidence(self) -> float:
+        """LogME: how likely a linear model with unknown noise makes the classes.
+
+        You et al. 2021, https://arxiv.org/abs/2102.11005, per image, for each class
+        against the rest, then their mean; higher is better. Columns and targets are
+        centred here, since a classifier has an offset. Of the two precisions only the
+        ratio is searched for, the penalty of the ridge regression, as the best noise for
+        it is known. Zeros among the eigenvalues count, which the authors' program leaves
+        out where codes are wider than there are images; so the number of columns by
+        itself changes nothing.
+        """
+        targets = np.eye(self._labels.max() + 1)[self._labels]
+        targets -= targets.mean(0)
+        energies, within = self._values**2, (self._left.T @ targets) ** 2
+        without = (targets**2).sum(0) - within.sum(0)
+        count = len(targets) - 1  # of dimensions: the mean has one
+
+        def lost(log_penalty: float, of: int) -> float:
+            penalty = np.exp(log_penalty)
+            misfit = without[of] + (within[:, of] * penalty / (penalty + energies)).sum()
+            noise = np.log(2 * np.pi * misfit / count) + 1
+            return (count * noise + np.log1p(energies / penalty).sum()) / 2
+
+        bounds = tuple(np.log(LAMBDAS[[0, -1]]))
+        found = [
+            minimize_scalar(lost, bounds=bounds, args=(of,), method="bounded").fun
+            for of in range(targets.shape[1])
+        ]
+        return -float(np.mean(found)) / count
+
+    def _targets(self, classes: int) -> np.ndarray:
+        """(n, classes), 1 for the own class and -1 for the others."""
+        return np.where(np.eye(classes)[self._labels] > 0, 1.0, -1.0)
 
 
 def nearest(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -113,43 +149,6 @@ def nearest(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     for place in reversed(range(order.shape[1])):
         first[np.arange(len(labels)), labels[order[:, place]]] = place
     return (votes - first / (2 * NEIGHBOURS)).argmax(1)
-
-
-def log_evidence(codes: np.ndarray, labels: np.ndarray) -> float:
-    """LogME: how likely a linear model with unknown noise makes the classes, per image.
-
-    You et al. 2021, https://arxiv.org/abs/2102.11005, for each class against the rest,
-    then their mean; higher is better. Columns and targets are centred here, since a
-    classifier has an offset. Of the two precisions only the ratio is searched for, the
-    penalty of the ridge regression, as the best noise for it is known. Zeros among the
-    eigenvalues count, which the authors' program leaves out where codes are wider than
-    there are images; so the number of columns by itself changes nothing.
-
-    Args:
-        codes: (n, d), standardised.
-        labels: (n,) integers from 0 on.
-    """
-    targets = np.eye(labels.max() + 1)[labels]
-    targets -= targets.mean(0)
-    left, values, _ = np.linalg.svd(codes - codes.mean(0), full_matrices=False)
-    energies, within = values[:, None] ** 2, (left.T @ targets) ** 2
-    without = (targets**2).sum(0) - within.sum(0)
-    count = len(labels) - 1  # of dimensions: the mean has one
-
-    def lost(log_penalty: float, of: int) -> float:
-        penalty = np.exp(log_penalty)
-        misfit = (
-            without[of] + (within[:, of] * penalty / (penalty + energies[:, 0])).sum()
-        )
-        noise = np.log(2 * np.pi * misfit / count) + 1
-        return (count * noise + np.log1p(energies / penalty).sum()) / 2
-
-    bounds = tuple(np.log(LAMBDAS[[0, -1]]))
-    found = [
-        minimize_scalar(lost, bounds=bounds, args=(of,), method="bounded").fun
-        for of in range(targets.shape[1])
-    ]
-    return -float(np.mean(found)) / count
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:

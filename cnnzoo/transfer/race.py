@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from cnnzoo.inference import evaluate
 from cnnzoo.transfer.fit import FEATURES_FOLDER, fit
 from cnnzoo.transfer.phase import Plan
 from cnnzoo.transfer.probes import holm, mcnemar
+from cnnzoo.transfer.result import Result
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Lap:
         p_value: that it differs from the best by chance alone: exact McNemar, corrected
             for the number of pairs of plans; 1 for the best itself.
         seconds: that it took.
+        result: the network, and what each phase did.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Lap:
     interval: tuple[float, float]
     p_value: float
     seconds: float
+    result: Result = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,9 @@ class Race:
 
     def to_json(self) -> dict:
         """As JSON has it."""
-        return asdict(self)
+        told = [field.name for field in fields(Lap) if field.name != "result"]
+        laps = [{name: getattr(lap, name) for name in told} for lap in self.laps]
+        return {"laps": laps, "images": self.images}
 
     def __str__(self) -> str:
         lines = [f"{'plan':20} {'accuracy':>8} {'95 %':>16} {'p':>6} {'seconds':>8}"]
@@ -105,7 +110,7 @@ def race(
         )
     with TemporaryDirectory() as temporary:
         place = Path(folder or temporary)
-        judged, seconds = [], []
+        judged, results = [], []
         for name, plan in plans.items():
             result = fit(
                 model,
@@ -118,7 +123,7 @@ def race(
                 verbose=verbose,
             )
             judged.append(evaluate(result.model, test))
-            seconds.append(sum(done.seconds for done in result.phases))
+            results.append(result)
     right = [one.probabilities.argmax(1) == one.labels for one in judged]
     best = int(np.argmax([one.accuracy for one in judged]))
     # Of all pairs, since the best was chosen on the same images.
@@ -132,5 +137,6 @@ def race(
     for i, (name, one) in enumerate(zip(plans, judged, strict=True)):
         low, high = one.error_interval
         interval = (1 - high / 100, 1 - low / 100)
-        laps.append(Lap(name, one.accuracy, interval, p_values[i], seconds[i]))
+        seconds = sum(done.seconds for done in results[i].phases)
+        laps.append(Lap(name, one.accuracy, interval, p_values[i], seconds, results[i]))
     return Race(tuple(laps), len(test))

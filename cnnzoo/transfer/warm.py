@@ -27,8 +27,9 @@ def start_as_ridge(
     """
     mean, scale = probes.centre_and_scale(codes)
     ready = (codes - mean) / scale
-    ridge = probes.leave_one_out(ready, labels)
-    weights, offsets = probes.solved(ready, labels, layer.units, ridge.penalty)
+    problem = probes.Problem(ready, labels)
+    ridge = problem.leave_one_out()
+    weights, offsets = problem.solved(layer.units, ridge.penalty)
     factor = _sharpness(ridge.scores, labels)
     kernel = factor * weights / scale[:, None]
     layer.set_weights([kernel, factor * offsets - mean @ kernel])

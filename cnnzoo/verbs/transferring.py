@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ WORK = "work"  # in the folder: what a killed transfer goes on from
 
 def transfer(args: Namespace) -> None:
     start(args.threads)
+    from cnnzoo.train.folds import split
     from cnnzoo.transfer import fit
 
     model = _trained(args)
@@ -33,6 +33,8 @@ def transfer(args: Namespace) -> None:
         f"{len(learned):,} images to learn from, {len(held_out):,} held out, "
         f"{len(learned.class_names)} classes"
     )
+    if args.folds:
+        list(split(learned, args.folds, args.seed, args.group_by))  # or refuses now
     print("measuring how the images and the network go together", file=sys.stderr)
     assessment, plan = _planned(args, model, learned)
     print(assessment.explain())
@@ -44,8 +46,9 @@ def transfer(args: Namespace) -> None:
         plan,
         folder=Path(args.out) / WORK,
         seed=args.seed,
-        verbose=verbosity() if args.verbose else 0,
+        verbose=verbosity(),
         progress=_progress,
+        disk=int(args.disk * 1e9),
     )
     for done in result.phases:
         print(done)
@@ -101,7 +104,7 @@ def _planned(
     assessment = assess(model, learned, seed=args.seed)
     if args.case == "auto":
         return assessment, plan(assessment, refine=args.refine)
-    asked = replace(assessment, case=int(args.case))
+    asked = assessment.taken_as(int(args.case))
     return assessment, plan(asked, refine=args.refine)
 
 
@@ -130,8 +133,6 @@ def _trained(args: Namespace) -> keras.Model:
             "imagenet, or with a tag that the package ships; or --model with a folder "
             "that train wrote"
         )
-    if Path(args.weights).suffix == ".keras":
-        return load(args.weights)
     height, width, channels = info.input_shape
     shape = layout((args.size or height, args.size or width, channels))
     return build(args.model, include_top=False, input_shape=shape, weights=args.weights)
@@ -154,6 +155,9 @@ def _folds(args: Namespace, model: keras.Model, learned: Source) -> Folds:
             folder=work / f"fold-{number}",
             features=work / FEATURES_FOLDER,
             seed=args.seed + number,
+            verbose=verbosity(),
+            progress=_progress,
+            disk=int(args.disk * 1e9),
         ).model
 
     found = cross_validated(

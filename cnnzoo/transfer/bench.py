@@ -17,7 +17,7 @@ from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.inference import probabilities
 from cnnzoo.train.run import History, Run
 from cnnzoo.transfer.cached import CachedTraining, place_behind
-from cnnzoo.transfer.features import Progress
+from cnnzoo.transfer.features import ON_DISK, Progress
 from cnnzoo.transfer.freeze import check_frozen, freeze
 from cnnzoo.transfer.phase import Phase, Plan
 from cnnzoo.transfer.result import Done
@@ -34,7 +34,8 @@ class Bench:
         validation: images that choose the epoch, and whether a guarded phase is kept.
         features: the folder of what is computed once.
         seed: of every random choice.
-        verbose: as in `keras.Model.fit`.
+        verbose: as in `keras.Model.fit`, for phases on images.
+        disk: bytes of features that a phase may add.
         progress: is told how far the features are.
     """
 
@@ -45,6 +46,7 @@ class Bench:
     seed: int = 0
     verbose: int = 0
     progress: Progress | None = None
+    disk: int = ON_DISK
 
     def carry_out(self, phase: Phase, folder: Path, before: float | None) -> Done:
         """Trains as the phase says, or goes on where a kill has ended that.
@@ -99,9 +101,10 @@ class Bench:
             phase.recipe(self.seed),
             views=phase.views,
             progress=self.progress,
+            disk=self.disk,
         )
         with _may_fail(first=first):
-            work.train(warm_start=phase.warm_start, verbose=self.verbose)
+            work.train(warm_start=phase.warm_start)
         check_frozen(report, self.network)
         return {
             "after": work.accuracy,
@@ -208,6 +211,11 @@ def _check(phase: Phase) -> None:
         raise UsageError(
             f"the phase {phase.name!r} computes features once, and mixup={phase.mixup} "
             "blends images; set cached=False, or mixup=None"
+        )
+    if phase.class_weights and phase.mixup is not None:
+        raise UsageError(
+            f"the phase {phase.name!r} has class_weights, which weigh images of one "
+            "class, and mixup, which blends images of two; leave one of them out"
         )
     if phase.cached and phase.frozen_norm != "frozen":
         raise UsageError(

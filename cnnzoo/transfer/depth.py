@@ -1,0 +1,44 @@
+"""The picture of an assessment: what each cut of a network is worth, by its depth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from cnnzoo import figures
+
+if TYPE_CHECKING:
+    from cnnzoo.transfer.evidence import Assessment
+
+
+def depth_profile(assessment: Assessment) -> bytes:
+    """What each cut is worth, with weights and without, as a PNG."""
+    rows = assessment.table
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    places = range(len(rows))
+    axes.errorbar(
+        places,
+        [100 * row.accuracy for row in rows],
+        [100 * row.error for row in rows],
+        fmt="o-",
+        capsize=3,
+        color=figures.BLUE,
+        label="ridge, leave one out",
+    )
+    for values, style, color, label in (
+        ([row.neighbours for row in rows], "s:", figures.BLUE, "five nearest images"),
+        ([row.twin for row in rows], "o--", figures.GREY, "ridge, random weights"),
+    ):
+        percent = [100 * value for value in values]
+        axes.plot(places, percent, style, color=color, label=label)
+    alone = 100 * assessment.pixels
+    axes.axhline(alone, color=figures.GREY, lw=1, ls="-.", label="ridge, pixels alone")
+    used = [row.cut.name for row in rows].index(assessment.cut)
+    axes.axvline(used, color=figures.BLUE, alpha=0.2, lw=8)
+    axes.set_xticks(list(places), [row.cut.name for row in rows])
+    axes.set(ylabel="accuracy, %", title=f"cuts of {assessment.network}")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figures.as_bytes(figure)
