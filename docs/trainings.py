@@ -129,9 +129,10 @@ def _card(network: str, data: str) -> dict:
 def _machine(trainings: list[dict]) -> str:
     if not trainings:
         return "No training is over yet. "
-    threads = sorted({str(told["begun"]["threads"]) for told in trainings})
+    threads = sorted({told["begun"]["threads"] for told in trainings})
     device = sorted({told["begun"]["device"].upper() for told in trainings})
-    machine = f"{' or '.join(threads)} threads of a {' or '.join(device)}"
+    counted = f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])}"
+    machine = f"{counted} of a {' or '.join(device)}"
     return (
         f"Hours and images a second are those of {machine}, by the CPU time that the "
         "training took, since others used the machine, too. "

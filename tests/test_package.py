@@ -40,13 +40,16 @@ def built(tmp_path_factory) -> Path:
 def test_wheel_contents(built):
     (wheel,) = built.glob("*.whl")
     assert wheel.name == f"cnnzoo-{cnnzoo.__version__}-py3-none-any.whl"
-    assert 2 * MEGABYTE < wheel.stat().st_size < 4 * MEGABYTE
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
+        weights = [m for m in archive.infolist() if m.filename.endswith(".safetensors")]
         metadata = archive.read(
             f"cnnzoo-{cnnzoo.__version__}.dist-info/METADATA"
         ).decode()
         entry = archive.read(f"cnnzoo-{cnnzoo.__version__}.dist-info/entry_points.txt")
+    packed = sum(member.compress_size for member in weights)
+    assert 2 * MEGABYTE < wheel.stat().st_size - packed < 4 * MEGABYTE
+    assert sum(member.file_size for member in weights) <= 45_000_000
     for needed in (
         "py.typed",
         "models/index.json",
