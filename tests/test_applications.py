@@ -286,8 +286,8 @@ def test_imagenet_without_a_network(tmp_path):
         "failure on https://"
     )
     assert last.endswith(
-        "no such host); try again with a connection, or give the path of a file as "
-        "weights="
+        "no such host); try again with a connection, put the file of that address into "
+        f"{tmp_path / 'models'}, or give the path of a file as weights="
     )
 
 

@@ -1,6 +1,8 @@
 """keras.applications: what it calls our layers, and its weights for ImageNet."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import keras
 
@@ -167,9 +169,15 @@ def pretrained(model: keras.Model) -> keras.Model:
     except Exception as error:  # Keras raises it bare
         raise DownloadError(
             f"Keras could not fetch {name}'s weights {IMAGENET!r} "
-            f"({str(error)[:400]}); try again with a connection, or give the path of a "
-            "file as weights="
+            f"({str(error)[:400]}); try again with a connection, put the file of that "
+            f"address into {_kept()}, or give the path of a file as weights="
         ) from error
+
+
+def _kept() -> Path:
+    """Where Keras keeps what it has fetched, and looks first."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "models"
 
 
 def _unfit(model: keras.Model, row: Table) -> str | None:
