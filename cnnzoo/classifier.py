@@ -9,6 +9,7 @@ import keras
 
 from cnnzoo.built import described
 from cnnzoo.errors import UsageError
+from cnnzoo.heads import CLASSIFIER
 from cnnzoo.zoo import build
 
 
@@ -68,7 +69,7 @@ def reset_classifier(
 def _copy_trunk(old: keras.Model, new: keras.Model) -> None:
     known = {layer.name: layer for layer in old.layers if layer.weights}
     for layer in new.layers:
-        if not layer.weights or layer.name.startswith(("head_", "predictions")):
+        if not layer.weights or layer.name.startswith(("head_", CLASSIFIER)):
             continue
         if layer.name not in known:
             raise UsageError(

@@ -3,6 +3,7 @@
 import argparse
 
 import cnnzoo
+from cnnzoo import arguments
 from cnnzoo.verbs import catalog, trained, training, transferring
 from cnnzoo.verbs import check as checking
 
@@ -85,6 +86,27 @@ def _add_on_bad(verb) -> None:
     )
 
 
+def _add_division(verb) -> None:
+    """How images are read, and which of them stay together."""
+    verb.add_argument(
+        "--group-by",
+        metavar="PATTERN",
+        help="images in whose names this regular expression finds the same text stay in "
+        "one part",
+    )
+    verb.add_argument("--download", action="store_true", help="fetch all of MNIST")
+    _add_folder(verb)
+    _add_on_bad(verb)
+
+
+def _add_copies(verb) -> None:
+    verb.add_argument(
+        "--allow-copies",
+        action="store_true",
+        help="go on where images of train/ are in val/, too",
+    )
+
+
 def _add_train(verbs) -> None:
     train = verbs.add_parser(
         "train", help="train a network on your data, or go on with a training"
@@ -92,17 +114,13 @@ def _add_train(verbs) -> None:
     _add_training(train)
     train.add_argument(
         "--validation",
-        type=_part,
+        type=arguments.part,
         default=0.1,
         metavar="SHARE",
         help="of the images, held out, or their number; default: 0.1, or what a folder "
         "has in val/ beside train/",
     )
-    train.add_argument(
-        "--allow-copies",
-        action="store_true",
-        help="go on where images of train/ are in val/, too",
-    )
+    _add_copies(train)
     train.add_argument(
         "--csv",
         action="store_true",
@@ -117,7 +135,9 @@ def _add_train(verbs) -> None:
         "kfold", help="judge each image by a network that did not learn it"
     )
     _add_training(kfold)
-    kfold.add_argument("--folds", type=_positive(int), default=5, help="default: 5")
+    kfold.add_argument(
+        "--folds", type=arguments.positive(int), default=5, help="default: 5"
+    )
     kfold.add_argument("--json", action="store_true")
     kfold.set_defaults(run=training.kfold)
 
@@ -152,32 +172,33 @@ def _add_transfer(verbs) -> None:
     )
     transfer.add_argument(
         "--folds",
-        type=_folds,
+        type=arguments.folds,
         metavar="K",
         help="also judge each image by a network that did not learn it",
     )
     transfer.add_argument(
         "--validation",
-        type=_part,
+        type=arguments.part,
         default=0.2,
         metavar="SHARE",
         help="of the images, held out, or their number; default: 0.2",
     )
-    transfer.add_argument("--size", type=_positive(int), help="image side, pixels")
-    transfer.add_argument("--seed", type=_seed, default=0, help="of every random choice")
-    transfer.add_argument("--group-by", metavar="PATTERN", help="as of train")
-    transfer.add_argument("--allow-copies", action="store_true", help="as of train")
-    transfer.add_argument("--download", action="store_true", help="as of train")
+    transfer.add_argument(
+        "--size", type=arguments.positive(int), help="image side, pixels"
+    )
+    transfer.add_argument(
+        "--seed", type=arguments.seed, default=0, help="of every random choice"
+    )
     transfer.add_argument(
         "--disk",
-        type=_positive(float),
+        type=arguments.positive(float),
         default=16.0,
         metavar="GB",
         help="of features that a phase may keep; default: 16",
     )
     transfer.add_argument("--out", required=True, metavar="DIR")
-    _add_folder(transfer)
-    _add_on_bad(transfer)
+    _add_division(transfer)
+    _add_copies(transfer)
     transfer.set_defaults(run=transferring.transfer)
 
 
@@ -192,21 +213,27 @@ def _add_training(verb) -> None:
         help="for digits: that of kkweon's networks, or ours; for photographs of 32 "
         "pixels: cifar",
     )
-    verb.add_argument("--epochs", type=_positive(int), help="at most; default: 10")
     verb.add_argument(
-        "--batch-size", type=_positive(int), help="images a step; default: 128"
+        "--epochs", type=arguments.positive(int), help="at most; default: 10"
+    )
+    verb.add_argument(
+        "--batch-size", type=arguments.positive(int), help="images a step; default: 128"
     )
     verb.add_argument("--optimizer", help="a Keras name; default: adam")
-    verb.add_argument("--lr", type=_positive(float), help="default: the optimizer's")
+    verb.add_argument(
+        "--lr", type=arguments.positive(float), help="default: the optimizer's"
+    )
     verb.add_argument("--loss", help="default: cross-entropy")
-    verb.add_argument("--seed", type=_seed, default=0, help="of every random choice")
+    verb.add_argument(
+        "--seed", type=arguments.seed, default=0, help="of every random choice"
+    )
     verb.add_argument(
         "--patience",
-        type=_positive(int),
+        type=arguments.positive(int),
         metavar="EPOCHS",
         help="stop after so many without a better validation loss; default: 9",
     )
-    verb.add_argument("--size", type=_positive(int), help="image side, pixels")
+    verb.add_argument("--size", type=arguments.positive(int), help="image side, pixels")
     verb.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
     verb.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
     verb.add_argument(
@@ -221,15 +248,7 @@ def _add_training(verb) -> None:
         help="random changes, such as rotation_range=10 zoom_range=0.9,1.2 "
         "horizontal_flip; the names are those of cnnzoo.data.augment.Augment",
     )
-    verb.add_argument(
-        "--group-by",
-        metavar="PATTERN",
-        help="images in whose names this regular expression finds the same text stay in "
-        "one part",
-    )
-    verb.add_argument("--download", action="store_true", help="fetch all of MNIST")
-    _add_folder(verb)
-    _add_on_bad(verb)
+    _add_division(verb)
 
 
 def _add_model_verbs(verbs) -> None:
@@ -248,7 +267,7 @@ def _add_model_verbs(verbs) -> None:
     _add_on_bad(predict)
     predict.add_argument(
         "--top",
-        type=_positive(int),
+        type=arguments.positive(int),
         metavar="K",
         help=f"classes of an image; default: {trained.TOP}",
     )
@@ -271,36 +290,3 @@ def _add_answering(verb) -> None:
         action="store_true",
         help="ask the package's three networks for MNIST together",
     )
-
-
-def _positive(kind: type):
-    def number(text: str):
-        value = kind(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
-        return value
-
-    number.__name__ = kind.__name__  # argparse names it where `text` is no number
-    return number
-
-
-def _folds(text: str) -> int:
-    folds = int(text)
-    if folds < 2:
-        raise argparse.ArgumentTypeError(f"expected 2 or more, got {text}")
-    return folds
-
-
-def _part(text: str) -> float | int:
-    """A share, or a number of images."""
-    return int(text) if text.isdecimal() else float(text)
-
-
-_part.__name__ = "share or number of images"  # argparse names it where `text` is none
-
-
-def _seed(text: str) -> int:
-    seed = int(text)
-    if not 0 <= seed < 2**32:
-        raise argparse.ArgumentTypeError(f"expected 0 to {2**32 - 1}, got {text}")
-    return seed

@@ -15,12 +15,14 @@ from cnnzoo.errors import UsageError, unknown
 from cnnzoo.pools import avg_pool
 from cnnzoo.spec import Activation, Spec
 
+CLASSIFIER = "predictions"  # the layer that ends every network of the catalog
+
 
 def classify(
     x: KerasTensor, units: int, activation: Activation, *, conv: Conv
 ) -> KerasTensor:
     """The classifier alone, on features that are already a vector, (b, n)."""
-    return conv.dense(x, units, activation=activation, name="predictions")
+    return conv.dense(x, units, activation=activation, name=CLASSIFIER)
 
 
 def dense_head(

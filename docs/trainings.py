@@ -158,7 +158,8 @@ def _pilots(pilots: list[dict]) -> str:
         "error of what was held out",
     )
     return (
-        "Pilots on the training images alone, the rest of the recipe as `ours`.\n\n"
+        "Pilots on the training images alone, the rest of the recipe as `ours`: "
+        "`python docs/pilots.py mild`, `stronger` and `elastic`.\n\n"
         f"{table(header, 'llrrr', rows)}\n"
     )
 

@@ -4,24 +4,20 @@ What `cnnzoo transfer` does at once, in parts that can be changed: the case is m
 plan is made, the frozen part is computed once. Then two plans race on photographs that
 chose nothing, and the better network answers for a file.
 
-    python examples/transfer_photos.py photos/ --out demo/photos
+    python examples/transfer_photos.py photos/ known/model.keras --out demo/photos
 
-`photos/` has a folder for each class. The network is ResNet20, whose weights for the ten
-kinds of objects of CIFAR-10 come with the package; --source begins with another one, a
-.keras file of its own image size.
+`photos/` has a folder for each class. The network to begin with is a .keras file, such as
+`cnnzoo train` writes; its image size is that of the new one.
 """
 
 import argparse
 from pathlib import Path
-
-import keras
 
 import cnnzoo
 from cnnzoo import transfer
 from cnnzoo.console import tell_left_out
 from cnnzoo.data.images import Folder, scan
 
-SIDE = 64  # pixels: twice what the network learnt, since photographs show more
 SEED = 0
 HELD_OUT, JUDGING = 0.2, 0.25
 
@@ -35,14 +31,6 @@ def photographs(root: str) -> tuple[Folder, Folder, Folder]:
     return learned, held_out, judging
 
 
-def network(source: str | None) -> keras.Model:
-    """What is trained already: a file, or what the package ships."""
-    if source:
-        return cnnzoo.load(source)
-    shape = (SIDE, SIDE, 3)
-    return cnnzoo.ResNet20(include_top=False, input_shape=shape, weights="cifar10")
-
-
 def plans(found: transfer.Assessment) -> dict[str, transfer.Plan]:
     """The measured plan, and one by hand: the first stage frozen, the others learn."""
     by_hand = transfer.plan(freeze=found.table[0].cut.name)
@@ -50,10 +38,10 @@ def plans(found: transfer.Assessment) -> dict[str, transfer.Plan]:
     return {"measured": transfer.plan(found, refine=True), "by hand": by_hand}
 
 
-def main(photos: str, out: Path, source: str | None = None) -> transfer.Race:
+def main(photos: str, source: str, out: Path) -> transfer.Race:
     """Measures, plans, races and answers; the race tells who won."""
     learned, held_out, judging = photographs(photos)
-    model = network(source)
+    model = cnnzoo.load(source)
     found = transfer.assess(model, learned, seed=SEED)
     print(found.explain())
     racing = plans(found)
@@ -73,7 +61,7 @@ def main(photos: str, out: Path, source: str | None = None) -> transfer.Race:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photos", help="a folder of class folders")
-    parser.add_argument("--source", help="a .keras file to begin with")
+    parser.add_argument("source", help="a .keras file to begin with")
     parser.add_argument("--out", type=Path, default=Path("demo/photos"))
     args = parser.parse_args()
-    main(args.photos, args.out, args.source)
+    main(args.photos, args.source, args.out)

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import alternate, machine, page, peers_keras, pictures, ratios
+from benchmarks import (
+    alternate,
+    machine,
+    page,
+    peers_keras,
+    pictures,
+    ratios,
+    transfer_page,
+)
 from benchmarks.contest import Contender, Goal, Row
 from benchmarks.results import Measured, Results, dumps, load
 from benchmarks.rows import GROWN, LRN, ROWS, TRAINING, chosen
@@ -386,3 +394,49 @@ def test_a_row_takes_the_place_of_the_stored_one(monkeypatch, tmp_path):
     monkeypatch.setattr(command.machine, "describe", lambda: other)
     with pytest.raises(SystemExit, match=r"another cpu; measure all"):
         command.main(["--update", "lrn"])
+
+
+# transfer
+
+
+def cell(case: int, policy: str, seed: int, accuracy: float) -> dict:
+    return {
+        "target": f"row {case}",
+        "case": case,
+        "policy": policy,
+        "seed": seed,
+        "accuracy": accuracy,
+        "core_seconds": 10 * case,
+        "undone": ["whole"] if policy.startswith("4") else [],
+    }
+
+
+def test_the_transfer_page_tells_who_won_and_what_was_lost():
+    accuracies = {"1: frozen": 0.8, "4: whole": 0.7, transfer_page.MEASURED: 0.8}
+    cells = [
+        cell(case, policy, seed, accuracy + 0.01 * seed + (0.2 if other else 0))
+        for case in (1, 4)
+        for policy, accuracy in accuracies.items()
+        for seed in (0, 1)
+        for other in [case == 4 and policy == transfer_page.MEASURED]
+    ]
+    judged = [{"target": "row 1", "case": 1, "measured": found} for found in (1, 1, 3)]
+    told = {
+        "date": "2026-01-01",
+        "quick": True,
+        "machine": {"cpu": "some CPU"},
+        "core_minutes": 90.0,
+        "sources": [{"accuracy": 0.9}, {"accuracy": 0.99}],
+        "cells": cells,
+        "assessed": judged,
+    }
+    text = transfer_page.page({"matrix": told})
+    assert "| 1: row 1 | **80.5 ± 6.4**, 10 s |" in text
+    assert "| **70.5 ± 6.4**, 40 s, 2 undone |" in text
+    assert "45 minutes of two cores" in text
+    assert "- case 1: yes, `1: frozen` is the best" in text
+    assert "- case 4: no: `1: frozen` is 10.0 points better than `4: whole`" in text
+    assert "1 of 2 rows; the goal is 3" in text
+    assert "finds the case in 67 % of 3 tries" in text
+    # Row 4 was won by the measured policy itself, which is no gain for row 1.
+    assert "loses 0.0, 0.0 points in the four rows, 0.0 on the mean" in text

@@ -318,9 +318,7 @@ def test_four_cases_are_four(tmp_path):
 
 def test_transfer_photos(tmp_path, capsys):
     """On striped squares for photographs, from a network that is not trained."""
-    from examples.four_cases import gratings
-
-    stripes = gratings(160, 0)
+    stripes = example("four_cases").gratings(160, 0)
     for number, (pixels, label) in enumerate(
         zip(stripes.images, np.asarray(stripes.labels), strict=True)
     ):
@@ -332,7 +330,7 @@ def test_transfer_photos(tmp_path, capsys):
     source = cnnzoo.build("lenet_gap", include_preprocessing=True)
     cnnzoo.save(source, tmp_path / "source.keras")
     race = example("transfer_photos").main(
-        str(tmp_path / "photos"), tmp_path / "out", str(tmp_path / "source.keras")
+        str(tmp_path / "photos"), str(tmp_path / "source.keras"), tmp_path / "out"
     )
     assert [lap.name for lap in race.laps] == ["measured", "by hand"]
     assert race.images == 40  # a quarter of those that are photographs

@@ -11,11 +11,11 @@ import numpy as np
 from keras import ops
 
 from cnnzoo.errors import unknown
+from cnnzoo.heads import CLASSIFIER
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 GAIN = 1.2  # from which bfloat16 is worth its three digits
 FLOAT32_PARTS = ("preprocess_", "head_")  # of layer names, as classifiers are too
-CLASSIFIER = "predictions"
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,7 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
     Raises:
         UsageError: Keras has no such optimiser or loss, or the loss does not fit.
     """
-    if recipe.mixup is not None and recipe.class_weights:
-        raise UsageError(
-            "class_weights weigh images of one class, and mixup blends images of two; "
-            "leave one of them out"
-        )
+    check_recipe(recipe)
     loss = losses.choose(model, recipe.loss, blended=recipe.mixup is not None)
     optimizer = _optimizer(recipe, -(-images // recipe.batch_size))
     if len(model.outputs) == 1:
@@ -62,6 +58,15 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
         metrics=[figures("accuracy"), *(figures() for _ in others)],
     )
     return loss
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raises UsageError where it asks for what does not go together, on any network."""
+    if recipe.mixup is not None and recipe.class_weights:
+        raise UsageError(
+            "class_weights weigh images of one class, and mixup blends images of two; "
+            "leave one of them out"
+        )
 
 
 def fed(

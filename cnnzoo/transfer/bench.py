@@ -15,6 +15,7 @@ from cnnzoo import graph
 from cnnzoo.data.source import Source
 from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.inference import probabilities
+from cnnzoo.train.preparation import check_recipe
 from cnnzoo.train.run import History, Run
 from cnnzoo.transfer.cached import CachedTraining, place_behind
 from cnnzoo.transfer.features import ON_DISK, Progress
@@ -196,6 +197,7 @@ def layer_of(network: keras.Model, until: str | int | None) -> str | None:
 
 def _check(phase: Phase) -> None:
     """Raises UsageError for what does not go together."""
+    check_recipe(phase.recipe(seed=0))
     if phase.cached and phase.until is None:
         raise UsageError(
             f"the phase {phase.name!r} is to compute once what is frozen, and nothing "
@@ -211,11 +213,6 @@ def _check(phase: Phase) -> None:
         raise UsageError(
             f"the phase {phase.name!r} computes features once, and mixup={phase.mixup} "
             "blends images; set cached=False, or mixup=None"
-        )
-    if phase.class_weights and phase.mixup is not None:
-        raise UsageError(
-            f"the phase {phase.name!r} has class_weights, which weigh images of one "
-            "class, and mixup, which blends images of two; leave one of them out"
         )
     if phase.cached and phase.frozen_norm != "frozen":
         raise UsageError(

@@ -14,6 +14,7 @@ from cnnzoo import graph
 from cnnzoo.data.source import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import TrainingError, UsageError
+from cnnzoo.heads import CLASSIFIER
 from cnnzoo.train import preparation
 from cnnzoo.train.callbacks import HistoryFile, patience
 from cnnzoo.train.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ from cnnzoo.train.decays import held_to_start
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.run import CHECKPOINTS, History
 from cnnzoo.transfer.best import Best
-from cnnzoo.transfer.cuts import CLASSIFIER, cuts, sight, tail
+from cnnzoo.transfer.cuts import cuts, sight, tail
 from cnnzoo.transfer.features import ON_DISK, CachedBatches, FeatureCache, Progress
 from cnnzoo.transfer.warm import MOST, start_as_ridge
 

@@ -12,9 +12,9 @@ from keras import layers
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.heads import CLASSIFIER
 from cnnzoo.nodes import POOLS, WHOLE_IMAGE, nodes, rows_first
 
-CLASSIFIER = "predictions"  # the layer that ends every network of the catalog
 GRID = 2  # a map is pooled to 2 x 2 means before a probe sees it
 BYTES = 2  # of a number in float16, in which maps are kept
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)

@@ -20,8 +20,9 @@ from cnnzoo import files
 from cnnzoo.data.source import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
+from cnnzoo.heads import CLASSIFIER
 from cnnzoo.inference import Files, probabilities
-from cnnzoo.transfer.cuts import CLASSIFIER, sight
+from cnnzoo.transfer.cuts import sight
 from cnnzoo.weights.tensors import digest
 
 FILE = "known.safetensors"

@@ -73,9 +73,9 @@ class Phase:
     def recipe(self, seed: int) -> Recipe:
         """How the phase trains, for `train.Run`."""
         asked = {
-            name: getattr(self, name)
-            for name in (each.name for each in fields(Recipe))
-            if hasattr(self, name)
+            one.name: getattr(self, one.name)
+            for one in fields(Recipe)
+            if hasattr(self, one.name)
         }
         return Recipe(**asked, seed=seed)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnzoo.data.source import Source
 from cnnzoo.errors import UsageError
-from cnnzoo.inference import evaluate
+from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.transfer.fit import FEATURES_FOLDER, fit
 from cnnzoo.transfer.phase import Plan
 from cnnzoo.transfer.probes import holm, mcnemar
@@ -124,6 +124,13 @@ def race(
             )
             judged.append(evaluate(result.model, test))
             results.append(result)
+    return Race(_laps(list(plans), judged, results), len(test))
+
+
+def _laps(
+    names: Sequence[str], judged: Sequence[Evaluation], results: Sequence[Result]
+) -> tuple[Lap, ...]:
+    """What each plan came to, and whether the best could be so by chance."""
     right = [one.probabilities.argmax(1) == one.labels for one in judged]
     best = int(np.argmax([one.accuracy for one in judged]))
     # Of all pairs, since the best was chosen on the same images.
@@ -134,9 +141,9 @@ def race(
         if best in pair:
             p_values[sum(pair) - best] = p_value
     laps = []
-    for i, (name, one) in enumerate(zip(plans, judged, strict=True)):
+    for i, (name, one) in enumerate(zip(names, judged, strict=True)):
         low, high = one.error_interval
         interval = (1 - high / 100, 1 - low / 100)
         seconds = sum(done.seconds for done in results[i].phases)
         laps.append(Lap(name, one.accuracy, interval, p_values[i], seconds, results[i]))
-    return Race(tuple(laps), len(test))
+    return tuple(laps)

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import keras
 
 from cnnzoo.errors import WeightFileError
+from cnnzoo.heads import CLASSIFIER
 from cnnzoo.weights import applications
 from cnnzoo.weights.tensors import Key, Stored, Tensor, kind, variables
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
-CLASSIFIER = "predictions"
 HEAD = re.compile(rf"head_.*|{CLASSIFIER}")
 AUX = re.compile(r"aux\d+_.*")
 
