@@ -17,8 +17,7 @@ from cnnzoo.data.source import fitted
 from examples.four_cases import gratings
 
 SIDE = 32
-KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # what the sources learn
-DIGITS = tuple("01234")
+KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # what a source learns
 
 
 def folder() -> Path:
@@ -85,9 +84,3 @@ TARGETS = {
     "few gratings": Target(3, "cifar", 240, 240, 4000),
     "many objects, from digits": Target(4, "digits", 40_000, 8_000, 10_000),
 }
-
-
-def source_images(name: str) -> tuple[Images, Images]:
-    """What a source network learns from, and what chooses its best epoch."""
-    whole = cifar().only(KNOWN) if name == "cifar" else digits().only(DIGITS)
-    return whole.split(0.1, seed=0)

@@ -2,7 +2,7 @@
 
     CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix --quick
 
-Two source networks are trained (ResNet20, on five classes of CIFAR-10 and on five
+Two source networks are trained (a small VGG, on five classes of CIFAR-10 and on five
 digits). Each of four data sets was chosen for one case before anything was measured;
 on each, the policies of all four cases, the measured one, and a network of random weights
 are carried out on the same images, from several seeds. Every result is written when it is
@@ -14,52 +14,23 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import keras
-import numpy as np
 
-import cnnzoo
 from benchmarks.machine import describe
-from benchmarks.transfer_data import SIDE, TARGETS, Target, source_images
+from benchmarks.transfer_data import TARGETS, Target
 from benchmarks.transfer_page import store
+from benchmarks.transfer_sources import SOURCES, source
 from cnnzoo import files, transfer
 from cnnzoo.inference import evaluate
-from cnnzoo.train import Recipe, Run
-from cnnzoo.train.recipes import RECIPES
 from cnnzoo.transfer import Assessment, Plan
 
-EPOCHS = {"cifar": (30, 12), "digits": (4, 2)}  # of a source, and where hours count
 BODY_EPOCHS = (10, 4)  # in which a whole network learns
 SEEDS = (5, 3)
 ASSESSED = 20  # seeds of which the case alone is measured
 MEASURED = ("measured", "3: frozen, earlier")  # policies that take an assessment
-
-
-def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
-    """A trained source network; from its run, if that is there."""
-    path = folder / f"source-{name}"
-    if (path / "done.json").exists():
-        return cnnzoo.load(path / "model.keras")
-    train, held_out = source_images(name)
-    begun = time.process_time()
-    keras.utils.set_random_seed(0)
-    model = cnnzoo.ResNet20(input_shape=(SIDE, SIDE, 3), class_names=train.class_names)
-    epochs = EPOCHS[name][quick]
-    recipe = Recipe(epochs=epochs, patience=None)
-    if name == "cifar":
-        recipe = replace(RECIPES["cifar"], epochs=epochs)
-    history = Run(path).fit(model, train, held_out, recipe, verbose=2)
-    files.write_json(
-        path / "done.json",
-        {
-            "accuracy": history["val_accuracy"][int(np.argmin(history["val_loss"]))],
-            "core_seconds": time.process_time() - begun,
-        },
-    )
-    return model
 
 
 def policies(found: Assessment, *, quick: bool) -> dict[str, Plan]:
@@ -141,7 +112,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="an hour on two cores")
     args = parser.parse_args()
     quick = args.quick
-    models = {name: source(name, args.out, quick=quick) for name in EPOCHS}
+    models = {name: source(name, args.out, quick=quick) for name in SOURCES}
     for seed in range(SEEDS[quick]):
         for name, target in TARGETS.items():
             row(name, target, models[target.source], seed, args.out, quick=quick)

@@ -6,6 +6,7 @@ Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
 """
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; errors become one line on stderr and an exit code."""
     options = parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # this process is ours
+    # TensorFlow takes several small networks in one process for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     for stream in (sys.stdout, sys.stderr):  # names of files can be in no encoding
         if isinstance(stream, io.TextIOWrapper):

@@ -81,3 +81,11 @@ def data_folder() -> Path:
     if not folder or not (Path(folder) / "mnist.npz").exists():
         pytest.skip("mnist.npz is not in the folder that CNNZOO_DATA names")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory):
+    """A small network that two kinds of stripes were shown to, to be transferred."""
+    from transferring import trained
+
+    return trained(tmp_path_factory.mktemp("source"))

@@ -1,6 +1,7 @@
 """The command line, as a user types it; the slow verbs share one trained network."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -358,6 +359,14 @@ def test_help_list_and_info_need_no_backend():
         [sys.executable, "-c", WITHOUT_BACKEND], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_tensorflow_does_not_warn_of_many_small_networks(monkeypatch, capsys):
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    assert main(["list"]) == 0
+    assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.isEnabledFor(logging.ERROR)
 
 
 def test_a_reader_that_has_seen_enough():

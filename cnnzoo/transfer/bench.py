@@ -22,6 +22,7 @@ from cnnzoo.transfer.features import ON_DISK, Progress
 from cnnzoo.transfer.freeze import check_frozen, freeze
 from cnnzoo.transfer.phase import Phase, Plan
 from cnnzoo.transfer.result import Done
+from cnnzoo.transfer.statistics import recalibrate
 from cnnzoo.zoo import FEATURES
 
 
@@ -91,6 +92,9 @@ class Bench:
         self, phase: Phase, folder: Path, until: str, *, first: bool
     ) -> dict:
         cut = place_behind(self.network, until)
+        recalibrated = phase.recalibrate and recalibrate(
+            self.network, self.train, cut, self.seed
+        )
         report = freeze(self.network, cut, behind=phase.norm)
         work = CachedTraining(
             self.network,
@@ -111,6 +115,7 @@ class Bench:
             "after": work.accuracy,
             "computed": work.learned.computed + work.held_out.computed,
             "reused": work.learned.reused + work.held_out.reused,
+            "recalibrated": recalibrated,
             "ridge": work.ridge,
             "trainable": report.trainable,
             "frozen": len(report.hashes),
@@ -202,6 +207,11 @@ def _check(phase: Phase) -> None:
         raise UsageError(
             f"the phase {phase.name!r} is to compute once what is frozen, and nothing "
             "is; set until= or cached=False"
+        )
+    if phase.recalibrate and not phase.cached:
+        raise UsageError(
+            f"the phase {phase.name!r} is to measure statistics for what is computed "
+            "once, and nothing is; set cached=True or recalibrate=False"
         )
     if phase.cached and (phase.augment is None) != (phase.views == 1):
         raise UsageError(

@@ -26,6 +26,9 @@ class Phase:
         frozen_norm: what it does in the frozen part; where that is computed once, it can
             only be "frozen".
         cached: whether what the frozen part makes of the images is computed once.
+        recalibrate: whether batch normalisation's statistics in the frozen part are first
+            measured anew on the images, and kept where they serve better; for a part
+            that is computed once. See `statistics.py`.
         views: how many random versions of each image are cached; needs `augment`.
         warm_start: whether the classifier begins as the closed-form ridge regression.
         guarded: whether the phase counts only if it is better than the one before by
@@ -53,6 +56,7 @@ class Phase:
     norm: Norm = "train"
     frozen_norm: Norm = "frozen"
     cached: bool = False
+    recalibrate: bool = False
     views: int = 1
     warm_start: bool = False
     guarded: bool = False
@@ -94,6 +98,8 @@ class Phase:
         if self.cached:
             views = f", {self.views} views" if self.views > 1 else ""
             told.append(f"the frozen part computed once{views}")
+        if self.recalibrate:
+            told.append("statistics measured anew if better")
         if self.warm_start:
             told.append("begins as a ridge regression")
         if self.mixup is not None:

@@ -96,6 +96,7 @@ def head() -> Phase:
 def _frozen(number: int, cut: str | None, start: str | None, norm: Norm | None) -> Plan:
     """Cases 1 and 3: a small set, of which the classifier learns."""
     phases = [head()]
+    phases[0].recalibrate = number == 3
     if start is not None:
         phases.append(
             Phase(

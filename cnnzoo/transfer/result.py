@@ -26,6 +26,7 @@ class Done:
         seconds: that it took, with what was computed once.
         computed: rows of features that were computed for it.
         reused: rows that were there.
+        recalibrated: whether batch normalisation has the statistics of these images.
         ridge: exact leave-one-out accuracy of the regression that it began as; None
             where it did not.
         trainable: how many numbers learnt.
@@ -43,6 +44,7 @@ class Done:
     history: Mapping[str, list[float]]
     computed: int = 0
     reused: int = 0
+    recalibrated: bool = False
     ridge: float | None = None
 
     def told(self) -> dict:
@@ -55,11 +57,12 @@ class Done:
 
     def __str__(self) -> str:
         before = "" if self.before is None else f"{100 * self.before:.1f} to "
+        anew = ", statistics measured anew" if self.recalibrated else ""
         kept = "" if self.kept else "; undone"
         return (
             f"{self.name}: {before}{100 * self.after:.1f} % of what is held out, "
             f"{self.seconds:.0f} s, {self.trainable:,} numbers learnt, {self.frozen} "
-            f"arrays proven frozen{kept}"
+            f"arrays proven frozen{anew}{kept}"
         )
 
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-NORMS = (layers.BatchNormalization,)
+from cnnzoo.transfer.statistics import measure
 
 
 def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Model:
@@ -24,9 +24,7 @@ def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Mode
     rng = np.random.default_rng(seed)
     for old, new in zip(model.weights, twin.weights, strict=True):
         new.assign(_drawn(old, rng))
-    for layer in _norms(twin):
-        layer.momentum = 0.0  # so that one batch decides
-    twin(images, training=True)
+    measure(twin, [images])
     return twin
 
 
@@ -50,7 +48,3 @@ def _drawn(weight: keras.Variable, rng: np.random.Generator) -> np.ndarray:
         return rng.normal(0, math.sqrt(2 / inputs), shape).astype(np.float32)
     start = {"gamma": 1.0, "moving_variance": 1.0, "alpha": 0.25}
     return np.full(shape, start.get(weight.name, 0.0), np.float32)
-
-
-def _norms(model: keras.Model) -> list:
-    return [layer for layer in model._flatten_layers() if isinstance(layer, NORMS)]

@@ -1,0 +1,80 @@
+"""The verb: from a folder of photographs to a network and a report."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from transferring import CLASSES, SIDE, gratings
+
+import cnnzoo
+from cnnzoo.cli import main
+
+
+def photographs(folder: Path) -> Path:
+    every = gratings(80, 5)
+    names = np.array(CLASSES)[every.labels]
+    for number, (pixels, name) in enumerate(zip(every.images, names, strict=True)):
+        path = folder / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[..., 0]).save(path)
+    (folder / "down" / "notes.txt").write_text("no picture")
+    return folder
+
+
+def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plan"], "HEAD_EPOCHS", 10)
+    photos = photographs(tmp_path / "photos")
+    cnnzoo.save(source, tmp_path / "source.keras")
+    out = tmp_path / "out"
+    asked = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
+    assert main([*asked, "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert "64 images to learn from, 16 held out, 4 classes" in told.out
+    assert "case " in told.out
+    assert ".txt 1" in told.err
+    for name in ("model.keras", "report.html", "assessment.json", "class_names.json"):
+        assert (out / name).is_file()
+    assert json.loads((out / "class_names.json").read_text()) == sorted(CLASSES)
+    page = (out / "report.html").read_text()
+    for heading in ("The case", "The plan", "What was done", "The surest of its errors"):
+        assert heading in page
+    assert page.count("data:image/png;base64,") == 4
+    assert ".txt 1" in page
+    black = tmp_path / "black.png"
+    Image.new("L", (SIDE, SIDE), 0).save(black)
+    one = next(photos.rglob("*.png"))
+    assert main(["predict", str(one), str(black), "--model", str(out), "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)
+    assert answers[1]["none"] is True
+    assert main(["predict", str(black), "--model", str(out)]) == 0
+    assert "(none of these, it seems)" in capsys.readouterr().out
+    assert main([*asked, "--out", str(out), "--case", "4"]) == 2
+    assert "holds another transfer" in capsys.readouterr().err
+    assert main(["transfer", str(photos), "--model", "vgg16", "--out", str(out)]) == 2
+    assert "which trained weights of vgg16?" in capsys.readouterr().err
+
+
+def test_the_verb_with_a_file_of_weights(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plan"], "HEAD_EPOCHS", 1)
+    photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
+    cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
+    asked = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]
+    out = ["--size", "16", "--out", str(tmp_path / "out")]
+    assert main([*asked, "--weights", str(weights), *out]) == 0
+    assert "features of 64 of 64 images" in capsys.readouterr().err
+    assert cnnzoo.load(tmp_path / "out" / "model.keras").output_shape == (None, 4)
+    assert main([*asked, "--weights", "imagenet", *out]) == 2
+    assert "imagenet" in capsys.readouterr().err
+
+
+@pytest.mark.proof
+def test_the_verb_with_folds(source, tmp_path: Path, capsys):
+    photos = photographs(tmp_path / "photos")
+    cnnzoo.save(source, tmp_path / "source.keras")
+    asked = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
+    assert main([*asked, "--out", str(tmp_path / "out"), "--folds", "2"]) == 0
+    assert "2 folds: " in capsys.readouterr().out
+    assert "no network had seen" in (tmp_path / "out" / "report.html").read_text()
