@@ -40,14 +40,15 @@ def test_leave_one_out_is_exact(width: int):
     np.testing.assert_array_equal(found.answers, expected)
 
 
-def test_the_residuals_are_those_of_refits():
+@pytest.mark.parametrize("penalty", [0.7, probes.LAMBDAS[0]])
+def test_the_residuals_are_those_of_refits(penalty: float):
     codes, labels = problem(width=60)
     codes = probes.standardised(codes)
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
-    found = probes.Problem(codes, labels).leave_one_out([0.7]).scores
+    found = probes.Problem(codes, labels).leave_one_out([penalty]).scores
     for row in range(len(labels)):
         rest = np.arange(len(labels)) != row
-        fit = Sklearn(alpha=0.7, tol=1e-12).fit(codes[rest], targets[rest])
+        fit = Sklearn(alpha=penalty, tol=1e-12).fit(codes[rest], targets[rest])
         np.testing.assert_allclose(
             found[row], fit.predict(codes[row : row + 1])[0], atol=1e-10
         )

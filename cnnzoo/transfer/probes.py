@@ -59,9 +59,13 @@ class Problem:
         labels: (n,) integers from 0 on.
         """
         self._labels, self._centre = labels, codes.mean(0)
-        self._left, self._values, self._right = np.linalg.svd(
-            codes - self._centre, full_matrices=False
-        )
+        self._codes = codes - self._centre
+        if codes.shape[1] > len(codes):  # the products of the rows are the smaller matrix
+            energies, self._left = np.linalg.eigh(self._codes @ self._codes.T)
+            self._energies = energies.clip(0)
+        else:
+            self._left, values, _ = np.linalg.svd(self._codes, full_matrices=False)
+            self._energies = values**2
 
     def leave_one_out(self, penalties: Iterable[float] = LAMBDAS) -> Ridge:
         """Exact leave-one-out answers of ridge regression, for the best penalty.
@@ -87,7 +91,7 @@ class Problem:
         mean = targets.mean(0)
         projected = self._left.T @ (targets - mean)
         for penalty in penalties:
-            shrunk = self._values**2 / (self._values**2 + penalty)
+            shrunk = self._energies / (self._energies + penalty)
             leverage = 1 / len(targets) + (self._left**2 * shrunk).sum(1)
             fitted = mean + self._left @ (shrunk[:, None] * projected)
             yield float(penalty), targets - (targets - fitted) / (1 - leverage)[:, None]
@@ -96,9 +100,9 @@ class Problem:
         """Weights (d, classes) and offsets (classes,) of the ridge regression itself."""
         targets = self._targets(classes)
         mean = targets.mean(0)
-        shrunk = self._values / (self._values**2 + penalty)
         projected = self._left.T @ (targets - mean)
-        weights = self._right.T @ (shrunk[:, None] * projected)
+        dual = self._left @ (projected / (self._energies + penalty)[:, None])
+        weights = self._codes.T @ dual
         return weights, mean - self._centre @ weights
 
     def log_evidence(self) -> float:
@@ -114,7 +118,7 @@ class Problem:
         """
         targets = np.eye(self._labels.max() + 1)[self._labels]
         targets -= targets.mean(0)
-        energies, within = self._values**2, (self._left.T @ targets) ** 2
+        energies, within = self._energies, (self._left.T @ targets) ** 2
         without = (targets**2).sum(0) - within.sum(0)
         count = len(targets) - 1  # of dimensions: the mean has one
 

@@ -15,6 +15,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.train.decays import held_to_start, slow_early_stages
 from cnnzoo.transfer.cuts import front, stage_cuts, tail
+from cnnzoo.transfer.statistics import measure
 
 FOLDER = Path(__file__).parents[2] / "build" / "backends"
 RNG = np.random.default_rng(0)
@@ -64,6 +65,18 @@ def test_what_is_frozen_stays_bit_by_bit(norm, when: str):
     model.get_layer("stage1_conv").bias.assign(np.ones(4))
     with pytest.raises(cnnzoo.TrainingError, match="1 frozen weights"):
         transfer.check_frozen(report, model)
+
+
+def test_statistics_are_measured_anew():
+    model = network()
+    transfer.freeze(model, "stage2_drop", norm="train")
+    sight = front(model, ["stage2_drop"])
+    measure(sight, [IMAGES[:20], IMAGES[20:]])
+    seen = ops.convert_to_numpy(front(model, ["stage1_conv"])(IMAGES))
+    norm = model.get_layer("stage1_bn")
+    found = ops.convert_to_numpy(norm.moving_mean.value)
+    np.testing.assert_allclose(found, seen.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
+    assert norm.momentum == 0.99
 
 
 def test_dropout_is_off_in_what_is_frozen():
