@@ -58,8 +58,10 @@ def _matrix(told: dict) -> str:
     return f"""\
 The four policies of CS231n's rule on four data sets, each of them chosen for one case
 before anything was measured. Beside them stand what `transfer.assess` chooses
-("measured", with `refine=True`) and a network of random weights. The sources are ResNet20
-on five classes of CIFAR-10 ({_percent(told, 0)} right on images held out) and, for the
+("measured", with `refine=True`), a network of random weights that learns, and three ways
+that learn no features: the five nearest images at the last cut, and ridge regressions on
+pixels and on a network of random weights. The sources are a VGG of six convolutions on
+five classes of CIFAR-10 ({_percent(told, 0)} right on images held out) and, for the
 fourth row, on five digits ({_percent(told, 1)}). All policies of a row and seed learn
 from the same images and are judged by the same others.
 

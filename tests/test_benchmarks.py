@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from transferring import gratings
 
 from benchmarks import __main__ as command
 from benchmarks import (
@@ -13,6 +14,7 @@ from benchmarks import (
     peers_keras,
     pictures,
     ratios,
+    transfer_controls,
     transfer_page,
 )
 from benchmarks.contest import Contender, Goal, Row
@@ -20,6 +22,7 @@ from benchmarks.results import Measured, Results, dumps, load
 from benchmarks.rows import GROWN, LRN, ROWS, TRAINING, chosen
 from benchmarks.task import Work
 from cnnzoo.models.index import model_info
+from cnnzoo.transfer import assess
 from cnnzoo.weightless import weightless
 
 MACHINE = {
@@ -440,3 +443,16 @@ def test_the_transfer_page_tells_who_won_and_what_was_lost():
     assert "finds the case in 67 % of 3 tries" in text
     # Row 4 was won by the measured policy itself, which is no gain for row 1.
     assert "loses 0.0, 0.0 points in the four rows, 0.0 on the mean" in text
+
+
+def test_the_controls_of_the_matrix(source):
+    """Stripes of any phase are no sum of pixels, and filters of any weights see them."""
+    learned, judging = gratings(200, 1), gratings(100, 2)
+    found = assess(source, learned)
+    right = {
+        way: transfer_controls.control(way, source, found, learned, judging, 0)
+        for way in transfer_controls.WAYS
+    }
+    assert right[transfer_controls.PIXELS] < 0.5
+    assert right[transfer_controls.NEAREST] > 0.6
+    assert right[transfer_controls.TWIN] > 0.6
