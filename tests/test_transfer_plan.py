@@ -24,18 +24,10 @@ def test_the_plan_of_a_case(case: int, phases: list[str]):
     assert len(told.splitlines()) == 1 + len(phases)
     whole = found.phases[-1]
     if case == 2:
-        assert (whole.norm, whole.layer_decay, whole.learning_rate) == (
-            "affine",
-            0.9,
-            1e-4,
-        )
+        assert (whole.norm, whole.layer_decay, whole.rates[0]) == ("affine", 0.9, 1e-4)
         assert "mixup 0.1" in told
     if case == 4:
-        assert (whole.norm, whole.layer_decay, whole.learning_rate) == (
-            "train",
-            None,
-            3e-4,
-        )
+        assert (whole.norm, whole.layer_decay, whole.rates[0]) == ("train", None, 3e-4)
 
 
 def test_a_plan_can_be_changed():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -17,6 +17,7 @@ from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.inference import probabilities
 from cnnzoo.train.preparation import check_recipe
 from cnnzoo.train.run import History, Run
+from cnnzoo.transfer import pilot
 from cnnzoo.transfer.cached import CachedTraining, place_behind
 from cnnzoo.transfer.features import ON_DISK, Progress
 from cnnzoo.transfer.freeze import check_frozen, freeze
@@ -92,6 +93,7 @@ class Bench:
         self, phase: Phase, folder: Path, until: str, *, first: bool
     ) -> dict:
         cut = place_behind(self.network, until)
+        recipe = phase.recipe(self.seed)
         recalibrated = phase.recalibrate and recalibrate(
             self.network, self.train, cut, self.seed
         )
@@ -103,7 +105,7 @@ class Bench:
             cut,
             folder,
             self.features,
-            phase.recipe(self.seed),
+            recipe,
             views=phase.views,
             progress=self.progress,
             disk=self.disk,
@@ -113,6 +115,7 @@ class Bench:
         check_frozen(report, self.network)
         return {
             "after": work.accuracy,
+            "learning_rate": recipe.learning_rate,
             "computed": work.learned.computed + work.held_out.computed,
             "reused": work.learned.reused + work.held_out.reused,
             "recalibrated": recalibrated,
@@ -128,19 +131,18 @@ class Bench:
         norm = phase.frozen_norm if until else phase.norm
         report = freeze(self.network, until, norm=norm, behind=phase.norm)
         history: History = {}
-        after = 0.0
+        after, recipe = 0.0, phase.recipe(self.seed)
+        images = self.train, self.validation
         with _may_fail(first=first):
-            history = Run(folder).fit(
-                self.network,
-                self.train,
-                self.validation,
-                phase.recipe(self.seed),
-                verbose=self.verbose,
-            )
+            if len(phase.rates) > 1:
+                rate = pilot.settled(self.network, *images, recipe, phase.rates, folder)
+                recipe = replace(recipe, learning_rate=rate)
+            history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
             after = self.accuracy()
         check_frozen(report, self.network)
         return {
             "after": after,
+            "learning_rate": recipe.learning_rate,
             "trainable": report.trainable,
             "frozen": len(report.hashes),
             "history": history,
@@ -207,6 +209,11 @@ def _check(phase: Phase) -> None:
         raise UsageError(
             f"the phase {phase.name!r} is to compute once what is frozen, and nothing "
             "is; set until= or cached=False"
+        )
+    if phase.cached and len(phase.rates) > 1:
+        raise UsageError(
+            f"the phase {phase.name!r} is to try the learning rates {phase.rates}, "
+            "which takes images; set cached=False, or give one"
         )
     if phase.recalibrate and not phase.cached:
         raise UsageError(

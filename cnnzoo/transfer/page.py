@@ -86,13 +86,23 @@ def _evidence(assessment: Assessment) -> Section:
 def _phases(phases: tuple[Done, ...]) -> Section:
     return Section(
         "What was done",
-        header=("phase", "before", "after", "seconds", "learnt", "proven frozen", "kept"),
+        header=(
+            "phase",
+            "before",
+            "after",
+            "seconds",
+            "rate",
+            "learnt",
+            "proven frozen",
+            "kept",
+        ),
         rows=[
             (
                 done.name,
                 "" if done.before is None else f"{100 * done.before:.1f} %",
                 f"{100 * done.after:.1f} %",
                 f"{done.seconds:.0f}",
+                f"{done.learning_rate:g}",
                 f"{done.trainable:,} numbers",
                 f"{done.frozen} arrays",
                 "yes" if done.kept else "no, it was no better",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal
 
@@ -35,7 +36,8 @@ class Phase:
             more than a standard error of the validation accuracy; any other than the
             first counts if it is not worse.
         optimizer: a Keras name.
-        learning_rate: of the last stage and the classifier.
+        learning_rate: of the last stage and the classifier; of several, for a phase on
+            images, the one that does best in a tenth of the steps.
         momentum: of "sgd"; None for none.
         layer_decay: by which the rate falls a stage, towards the image; None for one
             rate.
@@ -61,7 +63,7 @@ class Phase:
     warm_start: bool = False
     guarded: bool = False
     optimizer: str = "adam"
-    learning_rate: float = 1e-3
+    learning_rate: float | tuple[float, ...] = 1e-3
     momentum: float | None = None
     layer_decay: float | None = None
     schedule: Literal["plateau", "cosine"] = "cosine"
@@ -74,19 +76,25 @@ class Phase:
     start_decay: float | None = None
     class_weights: Literal["balanced"] | None = None
 
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates to choose from."""
+        rate = self.learning_rate
+        return tuple(rate) if isinstance(rate, Sequence) else (rate,)
+
     def recipe(self, seed: int) -> Recipe:
-        """How the phase trains, for `train.Run`."""
+        """How the phase trains, for `train.Run`; at the first of several rates."""
         asked = {
             one.name: getattr(self, one.name)
             for one in fields(Recipe)
             if hasattr(self, one.name)
         }
-        return Recipe(**asked, seed=seed)
+        return Recipe(**{**asked, "learning_rate": self.rates[0], "seed": seed})
 
     def __str__(self) -> str:
         told = [
             self._learns(),
-            f"{self.optimizer} at {self.learning_rate:g}",
+            f"{self.optimizer} at {self._rate()}",
             f"{self.epochs} epochs at most",
         ]
         if self.layer_decay is not None:
@@ -109,6 +117,10 @@ class Phase:
         if self.guarded:
             told.append("kept if better by a standard error")
         return f"{self.name}: {', '.join(told)}"
+
+    def _rate(self) -> str:
+        rates = ", ".join(f"{rate:g}" for rate in self.rates)
+        return rates if len(self.rates) == 1 else f"the best of {rates}"
 
     def _learns(self) -> str:
         if self.until is None:

@@ -16,6 +16,8 @@ from cnnzoo.transfer.freeze import Norm
 from cnnzoo.transfer.phase import Init, Phase, Plan
 from cnnzoo.zoo import FEATURES
 
+# Of whole networks: the larger ones want the first, those of CIFAR's size the last.
+RATES = (1e-4, 3e-4, 1e-3)
 HEAD_EPOCHS = 100  # at most; the features are there, so one is soon over
 # What changes no label of photographs, digits or textures; a flip would.
 SHIFTS = Augment(width_shift_range=0.1, height_shift_range=0.1)
@@ -124,7 +126,7 @@ def _whole(
     body = Phase(
         name="whole",
         norm=norm or ("affine" if similar else "train"),
-        learning_rate=1e-4 if similar else 3e-4,
+        learning_rate=RATES if similar else RATES[1:],
         layer_decay=0.9 if similar else None,
         epochs=10 if similar else 20,
         batch_size=64,

@@ -29,6 +29,7 @@ class Done:
         recalibrated: whether batch normalisation has the statistics of these images.
         ridge: exact leave-one-out accuracy of the regression that it began as; None
             where it did not.
+        learning_rate: of the last stage and the classifier.
         trainable: how many numbers learnt.
         frozen: how many arrays of weights were proven to have stayed, byte by byte.
         history: the figures of every epoch, as Keras names them.
@@ -39,6 +40,7 @@ class Done:
     after: float
     kept: bool
     seconds: float
+    learning_rate: float
     trainable: int
     frozen: int
     history: Mapping[str, list[float]]
