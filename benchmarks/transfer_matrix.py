@@ -14,12 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from datetime import date
 from pathlib import Path
 
 import keras
 
+import cnnzoo
 from benchmarks.machine import describe
 from benchmarks.transfer_controls import WAYS, control
 from benchmarks.transfer_data import TARGETS, Target
@@ -30,7 +33,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.inference import evaluate
 from cnnzoo.transfer import Assessment, Plan
 
-BODY_EPOCHS = (10, 4)  # in which a whole network learns
+BODY_EPOCHS = (10, 6)  # in which a whole network learns
 SEEDS = (5, 3)
 ASSESSED = 20  # seeds of which the case alone is measured
 MEASURED = ("measured", "3: frozen, earlier")  # policies that take an assessment
@@ -138,17 +141,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", type=Path, help="folder of the results")
     parser.add_argument("--quick", action="store_true", help="an hour on two cores")
+    parser.add_argument("--source", choices=SOURCES, help="its rows alone, on one core")
     args = parser.parse_args()
-    quick = args.quick
-    models = {name: source(name, args.out, quick=quick) for name in SOURCES}
+    if args.source:
+        rows(args.source, args.out, quick=args.quick)
+        return
+    again = [sys.executable, "-m", "benchmarks.transfer_matrix", *sys.argv[1:]]
+    each = [subprocess.Popen([*again, "--source", name]) for name in SOURCES]
+    if any([one.wait() for one in each]):
+        raise SystemExit("some rows are missing; the same command goes on with them")
+    store("matrix", collected(args.out, quick=args.quick))
+
+
+def rows(served: str, folder: Path, *, quick: bool) -> None:
+    """All that is asked of one source network; two such processes share two cores."""
+    cnnzoo.configure(threads=1)
+    model = source(served, folder, quick=quick)
+    targets = {name: t for name, t in TARGETS.items() if t.source == served}
     for seed in range(SEEDS[quick]):
-        for name, target in TARGETS.items():
-            row(name, target, models[target.source], seed, args.out, quick=quick)
+        for name, target in targets.items():
+            row(name, target, model, seed, folder, quick=quick)
     for seed in range(SEEDS[quick], ASSESSED):
-        for name, target in TARGETS.items():
-            if not assessment_file(args.out, target, seed).exists():
-                assessed(name, target, models[target.source], seed, args.out)
-    store("matrix", collected(args.out, quick=quick))
+        for name, target in targets.items():
+            if not assessment_file(folder, target, seed).exists():
+                assessed(name, target, model, seed, folder)
 
 
 def collected(folder: Path, *, quick: bool) -> dict:
