@@ -144,6 +144,7 @@ def _pilots(pilots: list[dict]) -> str:
         (
             f"`{told['network']}`",
             told["changes"],
+            f"`{told['command']}`",
             told["epochs"],
             f"{told['learned']:,}",
             _error(told["held_out"]),
@@ -153,14 +154,14 @@ def _pilots(pilots: list[dict]) -> str:
     header = (
         "network",
         "changes",
+        "command",
         "epochs",
         "learned from",
         "error of what was held out",
     )
     return (
-        "Pilots on the training images alone, the rest of the recipe as `ours`: "
-        "`python docs/pilots.py mild`, `stronger` and `elastic`.\n\n"
-        f"{table(header, 'llrrr', rows)}\n"
+        "Pilots on the training images alone, the rest of the recipe as `ours`.\n\n"
+        f"{table(header, 'lllrrr', rows)}\n"
     )
 
 
