@@ -118,12 +118,15 @@ def _row(told: dict) -> tuple:
         _error(told["validation"]),
         _error(told["test"]) if told["test"] else "not opened",
         f"{original:.2f} %" if original and told["data"] == "mnist" else "",
-        "yes" if _card(told["network"], told["data"]).get("seed") == told["seed"] else "",
+        "yes" if _is_packaged(told) else "",
     )
 
 
-def _card(network: str, data: str) -> dict:
-    return packaged.card(network, data) if data in packaged.tags(network) else {}
+def _is_packaged(told: dict) -> bool:
+    network, data = told["network"], told["data"]
+    if data not in packaged.tags(network):
+        return False
+    return packaged.card(network, data)["command"] == told["command"]
 
 
 def _machine(trainings: list[dict]) -> str:

@@ -445,6 +445,38 @@ def test_the_transfer_page_tells_who_won_and_what_was_lost():
     assert "loses 0.0, 0.0 points in the four rows, 0.0 on the mean" in text
 
 
+def test_the_transfer_page_tells_what_each_way_takes():
+    def side(pixels: int, seconds: float) -> dict:
+        arms = [
+            {"name": "naive", "seconds": 40 * seconds, "accuracy": 0.5},
+            {
+                "name": "ours",
+                "seconds": seconds,
+                "low": 0.4,
+                "high": 0.6,
+                "accuracy": 0.5,
+            },
+            {"name": "a pass", "seconds": seconds / 1.25},
+        ]
+        figures = {"naive_to_fit": 40, "fit_to_forward": 1.25, "assess_to_forward": 2.5}
+        return {"side": pixels, "arms": arms, "assess_goal": 3 * seconds + 5, **figures}
+
+    told = {
+        "date": "2026-01-01",
+        "machine": {"cpu": "some CPU", "cores": 2},
+        "learned": 240,
+        "held_out": 60,
+        "epochs": 30,
+        "sides": [side(224, 20.0), side(64, 2.0)],
+    }
+    text = transfer_page.page({"speed": told})
+    assert "| ours | 20.0 | 40.0 times that | 50 %, 40 to 60 |" in text
+    assert "| a pass | 1.6 | 50.0 times that |  |" in text
+    assert "The goals at 224 pixels" in text
+    assert "and 5 s, 65 s here" in text
+    assert text.index("### At 224 pixels") < text.index("### At 64 pixels")
+
+
 def test_the_controls_of_the_matrix(source):
     """Stripes of any phase are no sum of pixels, and filters of any weights see them."""
     learned, judging = gratings(200, 1), gratings(100, 2)

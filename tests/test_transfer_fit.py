@@ -105,7 +105,7 @@ def test_a_phase_that_makes_it_worse_is_undone(source):
 def test_the_whole_network_learns(source):
     asked = quick(2)
     asked.phases[1].epochs, asked.phases[1].batch_size = 1, 16
-    asked.phases[1].start_decay = 1e-3
+    asked.phases[1].learning_rate, asked.phases[1].start_decay = 1e-4, 1e-3
     asked.phases[1].class_weights, asked.phases[1].mixup = "balanced", None
     result = fit(source, TRAIN, HELD_OUT, asked)
     whole = result.phases[1]
