@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+from sklearn.linear_model import RidgeClassifierCV
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
 from cnnzoo.transfer import Assessment, probes
-from cnnzoo.transfer.codes import codes, images_of, pixels
-from cnnzoo.transfer.twin import random_twin
+from cnnzoo.transfer.codes import codes, pixels
+from cnnzoo.transfer.twin import calibrated_twin
 
 NEAREST, PIXELS, TWIN = "nearest neighbours", "pixels alone", "random weights, frozen"
 WAYS = (NEAREST, PIXELS, TWIN)
-CALIBRATED = 64  # images, on which the twin's statistics are measured
 BATCH = 64
+PENALTIES = 10.0 ** np.arange(8)  # of ridge regressions, to choose from
 
 
 def control(
@@ -29,32 +32,20 @@ def control(
     """The accuracy of one of `WAYS`, 0 to 1."""
     mode, labels = described(model).outside, np.asarray(learned.labels)
     if way == PIXELS:
-        answers = ridge(pixels(learned.images), labels, pixels(judging.images))
+        known, asked = pixels(learned.images), pixels(judging.images)
     else:
         network, cut = model, found.table[-1].cut.name
         if way == TWIN:
-            some = learned.take(np.arange(CALIBRATED))
-            batch = np.concatenate([*images_of(model, some, mode)])
-            network, cut = random_twin(model, batch, seed), found.cut
+            network, cut = calibrated_twin(model, learned, mode, seed), found.cut
         known, asked = (
             codes(network, [cut], images, mode, BATCH)[cut]
             for images in (learned, judging)
         )
-        answer = ridge if way == TWIN else neighbours
-        answers = answer(known, labels, asked)
+    answers = _classifier(way).fit(known, labels).predict(asked)
     return float(np.mean(answers == np.asarray(judging.labels)))
 
 
-def neighbours(learned: np.ndarray, labels: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """The answers, for (m, d) codes, of the nearest of (n, d) others by the cosine."""
-    near = KNeighborsClassifier(probes.NEIGHBOURS, metric="cosine")
-    return near.fit(learned, labels).predict(judged)
-
-
-def ridge(learned: np.ndarray, labels: np.ndarray, judged: np.ndarray) -> np.ndarray:
-    """The answers, for (m, d) codes, of a ridge regression on (n, d) others."""
-    mean, scale = probes.centre_and_scale(learned)
-    problem = probes.Problem((learned - mean) / scale, labels)
-    penalty = problem.leave_one_out().penalty
-    weights, offsets = problem.solved(int(labels.max()) + 1, penalty)
-    return ((judged - mean) / scale @ weights + offsets).argmax(1)
+def _classifier(way: str) -> Pipeline | KNeighborsClassifier:
+    if way == NEAREST:
+        return KNeighborsClassifier(probes.NEIGHBOURS, metric="cosine")
+    return make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))

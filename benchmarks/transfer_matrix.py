@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -55,43 +56,55 @@ def policies(found: Assessment, *, quick: bool) -> dict[str, Plan]:
     return plans
 
 
-def row(
-    name: str, target: Target, model: keras.Model, seed: int, folder: Path, *, quick: bool
-) -> None:
-    """Carries out all policies on one data set from one seed; writes each result."""
-    data, judging = target.draw(seed, quick=quick)
-    train, held_out = data.split(0.2, seed=seed)
-    begun = time.process_time()
-    found = assessed(name, target, model, seed, folder)
-    measuring = time.process_time() - begun
-    plans = policies(found, quick=quick)
+@dataclass(frozen=True)
+class Row:
+    """One data set from one seed, and where its results are kept."""
 
-    def cell_of(policy: str) -> Path:
+    name: str
+    target: Target
+    seed: int
+    folder: Path
+
+    def cell(self, policy: str) -> Path:
         short = policy.partition(":")[0]
-        return folder / f"case{target.case}-{seed}" / f"{short}.json"
+        return self.folder / f"case{self.target.case}-{self.seed}" / f"{short}.json"
 
-    def write(policy: str, came_to: dict) -> None:
-        told = {"target": name, "case": target.case, "policy": policy, "seed": seed}
-        files.write_json(cell_of(policy), {**came_to, **told})
-        print(cell_of(policy).read_text(), flush=True)
+    def assessment(self) -> Path:
+        return self.folder / f"assessed-{self.target.case}-{self.seed}.json"
 
+    def write(self, path: Path, came_to: dict) -> None:
+        told = {"target": self.name, "case": self.target.case, "seed": self.seed}
+        files.write_json(path, {**told, **came_to})
+        print(path.read_text(), flush=True)
+
+
+def judge(row: Row, model: keras.Model, *, quick: bool) -> None:
+    """Carries out all policies and simpler ways; writes each result."""
+    seed = row.seed
+    data, judging = row.target.draw(seed, quick=quick)
+    train, held_out = data.split(0.2, seed=seed)
+    found = assessed(row, model)
+    measuring = json.loads(row.assessment().read_bytes())["core_seconds"]
+    plans = policies(found, quick=quick)
     for policy, plan in plans.items():
-        if cell_of(policy).exists():
+        if row.cell(policy).exists():
             continue
         # The same plan comes to the same again.
         first = next(p for p, other in plans.items() if other.told() == plan.told())
         if first == policy:
             came_to = carried_out(model, train, held_out, judging, plan, seed)
         else:
-            came_to = json.loads(cell_of(first).read_bytes())
+            came_to = {**json.loads(row.cell(first).read_bytes()), "as": first}
         spent = came_to["fit_seconds"] + measuring * (policy in MEASURED)
-        write(policy, {**came_to, "core_seconds": spent})
+        told = {**came_to, "policy": policy, "core_seconds": spent}
+        row.write(row.cell(policy), told)
     for way in WAYS:
-        if not cell_of(way).exists():
+        if not row.cell(way).exists():
             begun = time.process_time()
             accuracy = control(way, model, found, data, judging, seed)
             spent = time.process_time() - begun
-            write(way, {"accuracy": accuracy, "core_seconds": spent, "undone": []})
+            told = {"policy": way, "accuracy": accuracy, "undone": []}
+            row.write(row.cell(way), {**told, "core_seconds": spent})
 
 
 def carried_out(
@@ -114,26 +127,14 @@ def carried_out(
     }
 
 
-def assessed(
-    name: str, target: Target, model: keras.Model, seed: int, folder: Path
-) -> Assessment:
+def assessed(row: Row, model: keras.Model) -> Assessment:
     """The case of a data set as a user has it, also where training is cut short."""
-    data, _ = target.draw(seed, quick=False)
+    data, _ = row.target.draw(row.seed, quick=False)
     begun = time.process_time()
-    found = transfer.assess(model, data, seed=seed)
-    told = {
-        "target": name,
-        "seed": seed,
-        "case": target.case,
-        "measured": found.case,
-        "core_seconds": time.process_time() - begun,
-    }
-    files.write_json(assessment_file(folder, target, seed), told)
+    found = transfer.assess(model, data, seed=row.seed)
+    spent = time.process_time() - begun
+    row.write(row.assessment(), {"measured": found.case, "core_seconds": spent})
     return found
-
-
-def assessment_file(folder: Path, target: Target, seed: int) -> Path:
-    return folder / f"assessed-{target.case}-{seed}.json"
 
 
 def main() -> None:
@@ -157,13 +158,13 @@ def rows(served: str, folder: Path, *, quick: bool) -> None:
     cnnzoo.configure(threads=1)
     model = source(served, folder, quick=quick)
     targets = {name: t for name, t in TARGETS.items() if t.source == served}
-    for seed in range(SEEDS[quick]):
+    for seed in range(ASSESSED):
         for name, target in targets.items():
-            row(name, target, model, seed, folder, quick=quick)
-    for seed in range(SEEDS[quick], ASSESSED):
-        for name, target in targets.items():
-            if not assessment_file(folder, target, seed).exists():
-                assessed(name, target, model, seed, folder)
+            row = Row(name, target, seed, folder)
+            if seed < SEEDS[quick]:
+                judge(row, model, quick=quick)
+            elif not row.assessment().exists():
+                assessed(row, model)
 
 
 def collected(folder: Path, *, quick: bool) -> dict:
@@ -174,12 +175,14 @@ def collected(folder: Path, *, quick: bool) -> dict:
 
     cells, judged = read("case*-*/*.json"), read("assessed-*.json")
     sources = read("source-*/done.json")
-    spent = sum(told["core_seconds"] for told in (*cells, *judged, *sources))
+    fitted = sum(cell.get("fit_seconds", 0) for cell in cells if "as" not in cell)
+    simpler = sum(cell["core_seconds"] for cell in cells if cell["policy"] in WAYS)
+    apart = sum(told["core_seconds"] for told in (*judged, *sources))
     return {
         "date": date.today().isoformat(),
         "quick": quick,
         "machine": describe(),
-        "core_minutes": spent / 60,
+        "core_minutes": (fitted + simpler + apart) / 60,
         "sources": sources,
         "cells": cells,
         "assessed": judged,

@@ -87,7 +87,11 @@ def _add_on_bad(verb) -> None:
 
 
 def _add_division(verb) -> None:
-    """How images are read, and which of them stay together."""
+    """How images are read and divided."""
+    verb.add_argument("--size", type=arguments.positive(int), help="image side, pixels")
+    verb.add_argument(
+        "--seed", type=arguments.seed, default=0, help="of every random choice"
+    )
     verb.add_argument(
         "--group-by",
         metavar="PATTERN",
@@ -184,12 +188,6 @@ def _add_transfer(verbs) -> None:
         help="of the images, held out, or their number; default: 0.2",
     )
     transfer.add_argument(
-        "--size", type=arguments.positive(int), help="image side, pixels"
-    )
-    transfer.add_argument(
-        "--seed", type=arguments.seed, default=0, help="of every random choice"
-    )
-    transfer.add_argument(
         "--disk",
         type=arguments.positive(float),
         default=16.0,
@@ -225,15 +223,11 @@ def _add_training(verb) -> None:
     )
     verb.add_argument("--loss", help="default: cross-entropy")
     verb.add_argument(
-        "--seed", type=arguments.seed, default=0, help="of every random choice"
-    )
-    verb.add_argument(
         "--patience",
         type=arguments.positive(int),
         metavar="EPOCHS",
         help="stop after so many without a better validation loss; default: 9",
     )
-    verb.add_argument("--size", type=arguments.positive(int), help="image side, pixels")
     verb.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
     verb.add_argument("--preprocessing", metavar="MODE", help="default: the network's")
     verb.add_argument(

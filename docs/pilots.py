@@ -18,13 +18,6 @@ from cnnzoo import files
 from cnnzoo.data.augment import Augment
 from cnnzoo.train import RECIPES, Run
 
-STRONGER = Augment(
-    rotation_range=20,
-    shear_range=15,
-    zoom_range=0.15,
-    width_shift_range=0.15,
-    height_shift_range=0.15,
-)
 MILD = Augment(
     rotation_range=15,
     shear_range=10,
@@ -32,8 +25,10 @@ MILD = Augment(
     width_shift_range=0.1,
     height_shift_range=0.1,
 )
-OURS = replace(RECIPES["ours"], epochs=8, augment=STRONGER)
+OURS = replace(RECIPES["ours"], epochs=8)
+STRONGER = OURS.augment or Augment()
 RESNET = replace(OURS, epochs=5, batch_size=64, learning_rate=1e-3)
+SGD = replace(RECIPES["cifar"], epochs=5, augment=STRONGER, averaging=0.999)
 PILOTS = {  # what is changed of the recipe, the network, the recipe
     "mild": (
         "rotation 15, shear 10, zoom 0.1, shifts 0.1",
@@ -65,6 +60,11 @@ PILOTS = {  # what is changed of the recipe, the network, the recipe
         "batch 128, rate 1e-3",
         "small_resnet",
         replace(RESNET, batch_size=128),
+    ),
+    "resnet-sgd": (
+        "SGD with momentum 0.9 and weight decay, batch 128, rate 0.1",
+        "small_resnet",
+        SGD,
     ),
 }
 HELD_OUT = 20_000  # digits

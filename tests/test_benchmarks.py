@@ -479,7 +479,7 @@ def test_the_transfer_page_tells_what_each_way_takes():
 
 def test_the_controls_of_the_matrix(source):
     """Stripes of any phase are no sum of pixels, and filters of any weights see them."""
-    learned, judging = gratings(200, 1), gratings(100, 2)
+    learned, judging = gratings(200, 1), gratings(1000, 2)
     found = assess(source, learned)
     right = {
         way: transfer_controls.control(way, source, found, learned, judging, 0)

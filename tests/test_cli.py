@@ -30,9 +30,11 @@ def cli(*arguments: str, cwd: Path | None = None, **environment: str):
     )
 
 
+# Not "auto", which may be another precision in the next process.
 TRAIN = (
     *("train", "train.csv", "--model", "lenet_gap", "--out", "out", "--epochs", "8"),
     *("--batch-size", "16", "--lr", "0.003", "--seed", "1", "--validation", "0.2"),
+    *("--precision", "float32"),
 )
 
 

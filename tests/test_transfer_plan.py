@@ -93,6 +93,7 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
         (Phase(name="x", cached=True, until="features", mixup=0.1), "blends images"),
         (Phase(name="x", mixup=0.1, class_weights="balanced"), "images of two"),
         (Phase(name="x", recalibrate=True), "measure statistics"),
+        (Phase(name="x", learning_rate=()), "no learning rate"),
         (Phase(name="x", until="stage9"), "unknown layer 'stage9'"),
     ],
 )

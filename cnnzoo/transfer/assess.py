@@ -16,15 +16,12 @@ import keras
 import numpy as np
 
 from cnnzoo.built import described
-from cnnzoo.data.arrays import Images
-from cnnzoo.data.batches import load
 from cnnzoo.data.preprocess import resolve
-from cnnzoo.data.source import Source, closed, fitted
+from cnnzoo.data.source import Source
 from cnnzoo.errors import DatasetError
-from cnnzoo.nodes import rows_first
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.codes import BATCH, codes, images_of, pixels
+from cnnzoo.transfer.codes import BATCH, codes, in_memory, pixels
 from cnnzoo.transfer.cuts import Cut, stage_cuts
 from cnnzoo.transfer.evidence import (
     ALPHA,
@@ -34,12 +31,11 @@ from cnnzoo.transfer.evidence import (
     Assessment,
     Evidence,
 )
-from cnnzoo.transfer.twin import random_twin
+from cnnzoo.transfer.twin import calibrated_twin
 
 FEW_IMAGES = 200  # of all classes, below which nothing is fine-tuned
 FEW_SHOTS = 10  # images of the rarest class, below which nothing is fine-tuned
-PROBED = 2000  # images that are asked; 500 are too few to show a gain of 6 points
-CALIBRATED = 64  # of them, on which the twin's statistics are measured
+PROBED = 2000  # images that are asked: enough to show a gain of some points
 
 
 def assess(
@@ -76,16 +72,15 @@ def assess(
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
     rows = _chosen(labels, probed, seed)
-    asked, classes = _in_memory(model, source.take(rows)), labels[rows]
+    asked, classes = in_memory(model, source.take(rows)), labels[rows]
     places = list(cuts or stage_cuts(model))
     names = [cut.name for cut in places]
     mode = described(model).outside if preprocessing is None else resolve(preprocessing)
     found = codes(model, names, asked, mode, batch_size)
     seen = [_seen(found[name], classes) for name in names]
-    spread = np.linspace(0, len(rows) - 1, min(len(rows), CALIBRATED)).astype(int)
-    some = np.concatenate(list(images_of(model, asked.take(spread), mode)))
-    twin = codes(random_twin(model, some, seed), names, asked, mode, batch_size)
-    twins = [_ridge(twin[name], classes) for name in names]
+    twin = calibrated_twin(model, asked, mode, seed)
+    drawn = codes(twin, names, asked, mode, batch_size)
+    twins = [probes.leave_one_out(drawn[name], classes) for name in names]
     table = _table(places, seen, twins, classes)
     similar = not _is_different(table)
     is_small = len(labels) < small or float(np.median(counts)) < FEW_A_CLASS
@@ -100,7 +95,7 @@ def assess(
         similar=similar,
         few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES,
         table=table,
-        pixels=_ridge(pixels(asked.images), classes).accuracy,
+        pixels=probes.leave_one_out(pixels(asked.images), classes).accuracy,
         benefit=benefit,
         benefit_p_value=p_value,
         network=model.name,
@@ -124,10 +119,6 @@ def _seen(found: np.ndarray, labels: np.ndarray) -> _Seen:
         neighbours=float(np.mean(answers == labels)),
         log_evidence=problem.log_evidence(),
     )
-
-
-def _ridge(found: np.ndarray, labels: np.ndarray) -> probes.Ridge:
-    return probes.Problem(probes.standardised(found), labels).leave_one_out()
 
 
 def _table(
@@ -176,15 +167,6 @@ def _benefit(
     )
     p_value = probes.mcnemar(ours.answers == labels, theirs.answers == labels)
     return ours.accuracy - theirs.accuracy, p_value
-
-
-def _in_memory(model: keras.Model, source: Source) -> Images:
-    """Images at the model's size, read once for the network, its twin and the pixels."""
-    height, width, channels = rows_first(model, model.input_shape[1:])
-    if isinstance(source, Images):
-        return fitted(source, (height, width, channels))
-    height, width, channels = closed((height, width, channels))
-    return load(source, (height, width), channels)
 
 
 def _labels(source: Source) -> np.ndarray:

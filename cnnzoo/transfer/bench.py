@@ -204,6 +204,10 @@ def layer_of(network: keras.Model, until: str | int | None) -> str | None:
 
 def _check(phase: Phase) -> None:
     """Raises UsageError for what does not go together."""
+    if not phase.rates:
+        raise UsageError(
+            f"the phase {phase.name!r} has no learning rate; give one, or several to try"
+        )
     check_recipe(phase.recipe(seed=0))
     if phase.cached and phase.until is None:
         raise UsageError(

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from cnnzoo.data.batches import Batches
-from cnnzoo.data.source import Source, feed
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.batches import Batches, load
+from cnnzoo.data.source import Source, closed, feed, fitted
 from cnnzoo.heads import window
 from cnnzoo.nodes import channels_first, rows_first
 from cnnzoo.spec import Preprocess
@@ -64,6 +65,15 @@ def images_of(
     else:
         for start in range(0, len(source), batch_size):
             yield np.asarray(inputs)[start : start + batch_size]
+
+
+def in_memory(model: keras.Model, source: Source) -> Images:
+    """Images at the model's size, read once for all that is asked of them."""
+    height, width, channels = rows_first(model, model.input_shape[1:])
+    if isinstance(source, Images):
+        return fitted(source, (height, width, channels))
+    height, width, channels = closed((height, width, channels))
+    return load(source, (height, width), channels)
 
 
 def rows_last(model: keras.Model, output: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """What is to be done in each of the four cases, and in the simple forms.
 
-The defaults lie in the ranges that the field uses: heads by Adam at 1e-3, bodies ten
-times slower (F. Chollet, https://keras.io/guides/transfer_learning/; Kumar et al. 2022,
-https://arxiv.org/abs/2202.10054, for a head that has converged before the body learns).
+The defaults lie in the ranges that the field uses: heads by Adam at 1e-3, bodies at that
+or down to ten times slower, as a try tells; see https://keras.io/guides/transfer_learning/
+and, for a head that has converged before the body learns, Kumar et al. 2022,
+https://arxiv.org/abs/2202.10054.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from cnnzoo.transfer.freeze import Norm
 from cnnzoo.transfer.phase import Init, Phase, Plan
 from cnnzoo.zoo import FEATURES
 
-# Of whole networks: the larger ones want the first, those of CIFAR's size the last.
+# Of whole networks, in a try: 1e-4 is the field's for networks of ImageNet's size.
 RATES = (1e-4, 3e-4, 1e-3)
 HEAD_EPOCHS = 100  # at most; the features are there, so one is soon over
 # What changes no label of photographs, digits or textures; a flip would.

@@ -140,6 +140,11 @@ class Problem:
         return np.where(np.eye(classes)[self._labels] > 0, 1.0, -1.0)
 
 
+def leave_one_out(codes: np.ndarray, labels: np.ndarray) -> Ridge:
+    """The ridge probe of (n, d) codes as a network gives them."""
+    return Problem(standardised(codes), labels).leave_one_out()
+
+
 def nearest(codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(n,) answers of the five nearest other images by the cosine; ties by nearness."""
     lengths = np.linalg.norm(codes, axis=1, keepdims=True)

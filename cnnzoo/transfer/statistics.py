@@ -17,12 +17,12 @@ from cnnzoo.built import described
 from cnnzoo.data.source import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.codes import codes, images_of
+from cnnzoo.transfer.codes import codes, images_of, in_memory
 from cnnzoo.transfer.cuts import front
 from cnnzoo.transfer.freeze import freeze
 
 ASKED = 500  # images, on which the statistics are measured, and the probe judges
-BATCH = 64
+BATCH = 64  # images, whose own statistics are averaged
 
 
 def recalibrate(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
@@ -46,13 +46,19 @@ def recalibrate(network: keras.Model, source: Source, cut: str, seed: int) -> bo
     ]
     if not moving:
         return False
-    asked = source.take(some_rows(len(source), ASKED, seed))
-    mode = described(network).outside
-    before = _accuracy(network, cut, asked)
+    asked = in_memory(network, source.take(some_rows(len(source), ASKED, seed)))
+    mode, labels = described(network).outside, np.asarray(asked.labels)
+
+    def accuracy() -> float:
+        return probes.leave_one_out(
+            codes(network, [cut], asked, mode)[cut], labels
+        ).accuracy
+
+    before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
     freeze(network, cut, norm="train")  # which turns dropout off
     measure(sight, images_of(network, asked, mode, BATCH))
-    if _accuracy(network, cut, asked) > before:
+    if accuracy() > before:
         return True
     for weight, value in zip(moving, start, strict=True):
         weight.assign(value)
@@ -86,10 +92,3 @@ def norms(model: keras.Model) -> list[BatchNormalization]:
         for layer in model._flatten_layers()
         if isinstance(layer, BatchNormalization)
     ]
-
-
-def _accuracy(network: keras.Model, cut: str, asked: Source) -> float:
-    """Of the leave-one-out ridge probe, 0 to 1."""
-    found = codes(network, [cut], asked, described(network).outside, BATCH)[cut]
-    problem = probes.Problem(probes.standardised(found), np.asarray(asked.labels))
-    return problem.leave_one_out().accuracy

@@ -8,7 +8,21 @@ import keras
 import numpy as np
 from keras import layers
 
+from cnnzoo.data.source import Source
+from cnnzoo.spec import Preprocess
+from cnnzoo.transfer.codes import images_of
 from cnnzoo.transfer.statistics import measure
+
+CALIBRATED = 64  # images, on which the twin's statistics are measured
+
+
+def calibrated_twin(
+    model: keras.Model, source: Source, preprocessing: Preprocess | None, seed: int
+) -> keras.Model:
+    """`random_twin`, with the statistics of some images of a source."""
+    spread = np.linspace(0, len(source) - 1, min(len(source), CALIBRATED)).astype(int)
+    some = images_of(model, source.take(spread), preprocessing)
+    return random_twin(model, np.concatenate(list(some)), seed)
 
 
 def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Model:
