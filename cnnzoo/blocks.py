@@ -36,9 +36,15 @@ def batch_norm(
     epsilon: float = 1e-3,
     momentum: float = 0.99,
     scale: bool = True,
+    gamma_initializer: Initializer = "ones",
 ) -> KerasTensor:
     layer = layers.BatchNormalization(
-        axis=channel_axis(), momentum=momentum, epsilon=epsilon, scale=scale, name=name
+        axis=channel_axis(),
+        momentum=momentum,
+        epsilon=epsilon,
+        scale=scale,
+        gamma_initializer=gamma_initializer,
+        name=name,
     )
     return layer(x)
 

@@ -147,6 +147,7 @@ class SmallResNetBuilder(Protocol):
         weights: Weights = None,
         *,
         shared_slope: bool = False,
+        last_gamma: float = 0.2,
         **common: Unpack[Common],
     ) -> keras.Model: ...
 

@@ -38,7 +38,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield temporary
         _flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        _flush_entry(path)
     except OSError as error:
         raise _failed(path, error) from error
     finally:
@@ -65,7 +65,7 @@ def write_folder(path: str | Path, members: Mapping[str, bytes]) -> Path:
             _flush(temporary / name)
         _flush(temporary)
         temporary.rename(path)
-        _flush(path.parent)
+        _flush_entry(path)
     except OSError as error:
         raise _failed(path, error) from error
     finally:
@@ -138,6 +138,13 @@ def _failed(path: Path, error: OSError) -> SaveError:
         f"cannot write {path}: {error.strerror or error}; what stood there before is "
         "untouched, so make room or choose another place and try again"
     )
+
+
+def _flush_entry(path: Path) -> None:
+    """Waits until the disk holds a name, where it can: else, the old file may be back
+    after a power cut, whole. What was written is there and can be read."""
+    with suppress(OSError):
+        _flush(path.parent)
 
 
 def _flush(path: Path) -> None:

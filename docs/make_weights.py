@@ -6,7 +6,8 @@
 The first adds a training to `docs/trainings.json`, and with `--package` writes its
 weights and their card to `cnnzoo/weights/trained`; the second adds the package's
 ensemble. `make index` then makes `docs/mnist.md` of them. Only trainings that were
-planned here, seed and all, are judged by the test split: it chooses nothing.
+planned here, seed and all, are judged by the test split: it chooses nothing. A training
+on files is judged from the folder in which its command ran.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from cnnzoo.ensemble import PRETRAINED, Ensemble
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.models.index import model_info
 from cnnzoo.train.card import fingerprint
-from cnnzoo.train.recipes import RECIPES, Recipe
+from cnnzoo.train.recipes import RECIPES, Recipe, for_mnist
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE
 from cnnzoo.train.store import Store
 from cnnzoo.weights import packaged
@@ -77,7 +78,7 @@ class Planned:
 
 PLAN = [
     *(
-        Planned(network, "mnist", "ours", seed)
+        Planned(network, "mnist", for_mnist(network), seed)
         for network in (*PRETRAINED["mnist"], "lenet5", "lenet_gap")
         for seed in (0, 1, 2)
     ),

@@ -20,9 +20,12 @@ def page() -> str:
 
 Written by `make index` from `docs/trainings.json`, to which `docs/make_weights.py` adds
 every planned training when it is over, good or bad. 5,000 of the training images choose
-each network's best epoch and nothing else does; which networks, recipes and seeds there
-are was fixed in `docs/make_weights.py` before a test split was opened, and a miss is
-not trained again. An interval is Wilson's, of 95 %.
+each network's best epoch and nothing else does; the recipe and the seeds of a network
+were fixed in `docs/make_weights.py` before its own test errors were known, by training
+images alone, and a miss on the test split is not trained again. An interval is Wilson's,
+of 95 %.
+
+{" ".join(known["remarks"])}
 
 {_ensembles(known["ensembles"])}## Every training
 
@@ -172,7 +175,8 @@ def _commands(trainings: list[dict]) -> str:
     lines = "\n".join(told["command"] for told in trainings)
     return (
         "MNIST's training images are read from `mnist.npz` in the folder `CNNZOO_DATA`, "
-        f"or fetched with `--download`.\n\n```\n{lines}\n```\n"
+        "or fetched with `--download`; `cifar10/train` holds CIFAR-10's training images, "
+        f"a folder a class.\n\n```\n{lines}\n```\n"
     )
 
 

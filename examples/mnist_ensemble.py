@@ -1,7 +1,7 @@
 """Three small networks on MNIST, each alone and all together, in four ways.
 
 The package's trained networks by default, which takes a minute; with `--train`, networks
-that are trained here by the same recipe, about three hours on two cores. A training that
+that are trained here by the same recipes, about three hours on two cores. A training that
 is stopped or killed goes on where it was when the same command runs again.
 
 A twelfth of the training digits, 5,000 of 60,000, chooses each network's best epoch and
@@ -13,6 +13,7 @@ told, and the headline was fixed beforehand to be the mean.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -27,6 +28,7 @@ from cnnzoo.data.mnist import load_embedded, load_mnist
 from cnnzoo.ensemble import PRETRAINED, Ensemble
 from cnnzoo.inference import Evaluation, judged, probabilities
 from cnnzoo.train import RECIPES, Recipe, Run
+from cnnzoo.train.recipes import for_mnist
 
 HELD_OUT = 1 / 12
 ALL = 60_000  # digits, of which the package's networks have held out a twelfth
@@ -64,14 +66,16 @@ def ways(
     }
 
 
-def main(out: Path, digits: Images, recipe: Recipe | None = None) -> dict[str, int]:
+def main(
+    out: Path, digits: Images, recipes: Mapping[str, Recipe] | None = None
+) -> dict[str, int]:
     """Errors on the test split, by member and by way of combining.
 
     Args:
         digits: all that may be learnt from, and what is held out of it.
-        recipe: trains the networks; None takes those of the package.
+        recipes: train the networks, by their names; None takes those of the package.
     """
-    if recipe is None and len(digits) < ALL:
+    if recipes is None and len(digits) < ALL:
         raise SystemExit(
             f"found {len(digits):,} digits, which the package's networks have learnt; "
             "set CNNZOO_DATA to the folder of mnist.npz, or try cnnzoo evaluate mnist "
@@ -79,10 +83,10 @@ def main(out: Path, digits: Images, recipe: Recipe | None = None) -> dict[str, i
         )
     learned, held_out = digits.split(HELD_OUT, SEED)
     names = PRETRAINED["mnist"]
-    if recipe is None:
+    if recipes is None:
         models = list(Ensemble.pretrained("mnist").models)
     else:
-        models = [train(n, learned, held_out, out / n, recipe) for n in names]
+        models = [train(n, learned, held_out, out / n, recipes[n]) for n in names]
     test = load_embedded("test")
     results = {
         name: cnnzoo.evaluate(m, test) for name, m in zip(names, models, strict=True)
@@ -107,4 +111,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_ensemble"))
     parser.add_argument("--train", action="store_true", help="train the networks anew")
     args = parser.parse_args()
-    main(args.out, load_mnist("train"), RECIPES["ours"] if args.train else None)
+    recipes = {name: RECIPES[for_mnist(name)] for name in PRETRAINED["mnist"]}
+    main(args.out, load_mnist("train"), recipes if args.train else None)

@@ -10,13 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 import cnnzoo
+from cnnzoo import grammar
 from cnnzoo.cli import main
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.ensemble import PRETRAINED
+from cnnzoo.train import RECIPES
+from cnnzoo.train.recipes import for_mnist
 
 
 def cli(*arguments: str, cwd: Path | None = None, **environment: str):
@@ -127,7 +132,9 @@ def test_training_again_goes_on(run, capsys, monkeypatch):
     monkeypatch.chdir(run)
     before = (run / "out" / "model.keras").read_bytes()
     assert main([*TRAIN]) == 0
-    assert "out holds this training already; it goes on" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "precision: float32, as it was begun with\nout holds this training al" in told
+    assert "it was finished already, and nothing was trained" in told
     assert (run / "out" / "model.keras").read_bytes() == before
     assert main([*TRAIN, "--lr", "0.004"]) == 2
     told = capsys.readouterr().err
@@ -166,16 +173,45 @@ def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
 
 
 def test_kfold(run, capsys, monkeypatch):
+    """Every fold's network begins from a seed of its own."""
     monkeypatch.chdir(run)
+    seeds, real = [], keras.utils.set_random_seed
+    monkeypatch.setattr(
+        keras.utils, "set_random_seed", lambda seed: (seeds.append(seed), real(seed))
+    )
     asked = ["kfold", "train.csv", "--model", "mlp", "--epochs", "1", "--folds", "2"]
-    assert main([*asked, "--out", "folds"]) == 0
+    assert main([*asked, "--seed", "5", "--out", "folds"]) == 0
+    assert seeds == [6, 7]
+    asked += ["--seed", "5"]
     text = capsys.readouterr().out
+    assert Path("folds/predictions.npz").is_file()
     assert re.search(r"fold +accuracy\n1 +\d\d\.\d\d %\n2 +", text)
     assert "300 images, each judged by a network that did not learn it" in text
     assert main([*asked, "--out", "folds", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((run / "folds" / "folds.json").read_text())
     assert len(told["accuracies"]) == 2
+    assert main([*asked, "--out", "other", "--preprocessing", "featurewise"]) == 2
+    assert "would be measured on the images that judge" in capsys.readouterr().err
+
+
+def test_train_by_a_recipe(run, capsys, monkeypatch):
+    """The original's ranges, and all names that there are."""
+    monkeypatch.chdir(run)
+    asked = ["train", "train.csv", "--model", "mlp", "--validation", "0.2"]
+    assert main([*asked, "--recipe", "original", "--epochs", "1", "--out", "by"]) == 0
+    told = json.loads((run / "by/run.json").read_text())["recipe"]
+    assert (told["epochs"], told["batch_size"], told["optimizer"]) == (1, 32, "adam")
+    assert told["augment"] == {
+        "rotation_range": 30,
+        "shear_range": 0.1,
+        "zoom_range": 0.1,
+        "width_shift_range": 0.2,
+        "height_shift_range": 0.2,
+    }
+    capsys.readouterr()
+    assert set(grammar.RECIPES) == set(RECIPES)
+    assert {for_mnist(name) for name in PRETRAINED["mnist"]} == {"ours", "gentle"}
 
 
 def test_predict(run, capsys):

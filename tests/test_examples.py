@@ -199,7 +199,7 @@ def test_mnist_ensemble(names, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(module, "load_embedded", lambda split: few)
     recipe = Recipe(epochs=1, batch_size=32, precision="float32")
     digits = first_digits("train").take(np.arange(240))
-    errors = module.main(tmp_path, digits, recipe)
+    errors = module.main(tmp_path, digits, dict.fromkeys(names, recipe))
     assert json.loads((tmp_path / "errors.json").read_text()) == errors
     assert list(errors) == [*names, "mean", "vote", "weighted", "stack"]
     printed = capsys.readouterr().out

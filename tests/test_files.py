@@ -69,6 +69,23 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, step):
     assert temporaries(tmp_path) == []
 
 
+def test_what_was_written_is_there_though_its_folder_cannot_be_flushed(
+    tmp_path, monkeypatch
+):
+    """Some file systems cannot; the file's own bytes were flushed before."""
+    path, flushed, real = tmp_path / "a.txt", [], os.fsync
+
+    def fsync(descriptor: int) -> None:
+        flushed.append(descriptor)
+        if len(flushed) == 2:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert files.write_text(path, "new").read_text() == "new"
+    assert len(flushed) == 2
+
+
 def test_a_folder_in_the_way(tmp_path):
     with pytest.raises(SaveError, match="is a folder"):
         files.write_text(tmp_path, "x")

@@ -66,6 +66,12 @@ def test_nothing_leaks(marked, tmp_path: Path):
     assert found.deviation == pytest.approx(np.std(found.accuracies, ddof=1))
     told = json.loads((tmp_path / "folds.json").read_text())
     assert told["accuracies"] == list(found.accuracies)
+    with np.load(tmp_path / "predictions.npz") as kept:
+        np.testing.assert_array_equal(
+            kept["probabilities"], found.evaluation.probabilities
+        )
+        np.testing.assert_array_equal(kept["labels"], marked.labels)
+        assert tuple(kept["class_names"]) == marked.class_names
     again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
     np.testing.assert_array_equal(
         again.evaluation.probabilities, found.evaluation.probabilities

@@ -44,7 +44,7 @@ def test_unknown():
 
 @pytest.mark.parametrize(
     ("gain", "name"),
-    [(0.5, "float32"), (1.1, "float32"), (1.3, "bfloat16"), (4.0, "bfloat16")],
+    [(0.5, "float32"), (2.0, "float32"), (3.0, "bfloat16"), (5.0, "bfloat16")],
 )
 def test_auto_goes_by_the_gain(monkeypatch, gain: float, name: str):
     monkeypatch.setattr(precision, "bfloat16_gain", lambda: gain)

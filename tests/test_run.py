@@ -151,15 +151,41 @@ def test_no_batch_is_learnt_twice(tmp_path: Path):
 )
 def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Path):
     """They end the training where nothing is lost, though no checkpoint was due."""
-    before = signal.getsignal(number)
-    with pytest.raises(error) as raised:
-        train(tmp_path, save_seconds=inf, callbacks=[kind(2, number)])
-    assert signal.getsignal(number) == before
+    before = signal.signal(number, signal.default_int_handler)  # who may ignore it
+    try:
+        with pytest.raises(error) as raised:
+            train(tmp_path, save_seconds=inf, callbacks=[kind(2, number)])
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
     if code:
         assert raised.value.code == code
     assert Store(tmp_path / "checkpoints").newest() is not None
-    train(tmp_path, save_seconds=inf)
+    train(tmp_path, save_seconds=inf, verbose=2)
     assert_equal(last(tmp_path), last(alone))
+
+
+def test_ignored_signals_stay_ignored(alone: Path, tmp_path: Path):
+    """As `nohup` and a shell's `&` have it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        train(tmp_path, callbacks=[Stop(2, signal.SIGHUP)])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert_equal(last(tmp_path), last(alone))
+
+
+def test_enough_within_an_epoch_and_killed_while_it_was_judged(tmp_path: Path):
+    class Enough(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            self.model.stop_training = True
+
+    _, expected = train(tmp_path / "alone", callbacks=[Enough()])
+    with pytest.raises(RuntimeError, match="the power went"):
+        train(tmp_path / "cut", callbacks=[Enough(), Judged(1, RuntimeError)])
+    _, history = train(tmp_path / "cut", callbacks=[Enough()])
+    assert history == expected
+    assert_equal(last(tmp_path / "cut"), last(tmp_path / "alone"))
 
 
 def test_the_second_ctrl_c_ends_at_once(tmp_path: Path):
@@ -313,6 +339,23 @@ def test_two_are_kept(tmp_path: Path):
     assert saved.state == {"at": inf}
 
 
+def test_a_damaged_one_is_none_of_the_two(tmp_path: Path):
+    store = Store(tmp_path)
+    for step in (8, 20):
+        store.write(step, {"x": np.arange(step)}, {})
+    flip(tmp_path / "step-00000020" / ARRAYS)
+    assert (saved := store.newest())
+    assert saved.step == 8
+    store.write(10, {"x": np.arange(10)}, {})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "step-00000008",
+        "step-00000010",
+    }
+    store.write(20, {"x": np.arange(20)}, {})
+    assert (saved := store.newest())
+    assert saved.step == 20
+
+
 FAULTS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR]
 
 
@@ -378,6 +421,14 @@ def test_another_training(change: dict, message: str, alone: Path, tmp_path: Pat
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_checkpoints_of_nobody_knows_what(alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    (tmp_path / "run/run.json").unlink()
+    with pytest.raises(CheckpointError, match=r"has checkpoints and no run\.json"):
+        train(tmp_path / "run", replace(RECIPE, batch_size=8))
+    assert not (tmp_path / "run/run.json").exists()
+
+
 def test_a_start_with_other_settings_is_noted(alone: Path, tmp_path: Path):
     """It may end with other last bits, which nobody could explain without the note."""
     shutil.copytree(alone, tmp_path / "run")
@@ -387,7 +438,9 @@ def test_a_start_with_other_settings_is_noted(alone: Path, tmp_path: Path):
     now = card["begun"]["threads"]
     card["begun"] |= {"threads": 99, "bfloat16_gain": 7}
     (tmp_path / "run/run.json").write_text(json.dumps(card))
-    train(tmp_path / "run")
+    with pytest.warns(UserWarning, match="otherwise than it began.* threads 99 is"):
+        train(tmp_path / "run")
+    assert card["begun"]["versions"][keras.backend.backend()][0].isdigit()
     log = (tmp_path / "run/log.txt").read_text()
     assert f"goes on otherwise than it began: threads 99 is {now}\n" in log
     assert "otherwise" not in (alone / "log.txt").read_text()
@@ -478,11 +531,22 @@ def test_a_snapshot_of_another_model(tmp_path: Path):
 
 def plain_fit(folder: Path, epochs: int = 4, *more: keras.callbacks.Callback):
     """Keras's own `fit`; returns the model, the epochs it ran, and EarlyStopping."""
+    return fit_until(
+        folder, keras.callbacks.EarlyStopping("loss", patience=3), epochs, *more
+    )
+
+
+def fit_until(
+    folder: Path,
+    stopping: keras.callbacks.EarlyStopping,
+    epochs: int,
+    *more: keras.callbacks.Callback,
+    save_seconds: float = 0.0,
+):
     data = halves()
     model = network()
     model.compile("adam", "sparse_categorical_crossentropy")
-    stopping = keras.callbacks.EarlyStopping("loss", patience=3)
-    checkpoint = Checkpoint(folder, callbacks=[stopping])
+    checkpoint = Checkpoint(folder, callbacks=[stopping], save_seconds=save_seconds)
     history = model.fit(
         data.images,
         data.labels,
@@ -531,3 +595,74 @@ def test_a_plain_fit_that_loses_its_way_keeps_the_last_good_one(tmp_path: Path):
     saved = Store(tmp_path).newest()
     assert saved
     assert saved.step == 1
+
+
+class Poison(keras.callbacks.Callback):
+    """Makes weights no numbers in the last batch of the second epoch."""
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if int(self.model.optimizer.iterations) == 8:
+            bias = self.model.get_layer("predictions").bias
+            bias.assign(np.full(bias.shape, np.nan))
+
+
+def test_a_plain_fit_keeps_no_weights_that_are_no_numbers(tmp_path: Path):
+    plain_fit(tmp_path, 2, Poison())
+    saved = Store(tmp_path).newest()
+    assert saved
+    assert saved.step == 1
+
+
+def worse() -> keras.callbacks.EarlyStopping:
+    """Stops after two epochs, since nothing is ever good enough."""
+    return keras.callbacks.EarlyStopping(
+        "loss", patience=1, min_delta=100, restore_best_weights=True
+    )
+
+
+def test_a_plain_fit_that_was_stopped_is_over(tmp_path: Path):
+    model, epochs, _ = fit_until(tmp_path, worse(), 6)
+    again, none, _ = fit_until(tmp_path, worse(), 6)
+    assert (epochs, none) == ([0, 1], [])
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_plain_fit_remembers_the_best_weights(tmp_path: Path):
+    def patient() -> keras.callbacks.EarlyStopping:
+        return keras.callbacks.EarlyStopping(
+            "loss", patience=3, min_delta=100, restore_best_weights=True
+        )
+
+    model, epochs, _ = fit_until(tmp_path / "alone", patient(), 6)
+    with pytest.raises(RuntimeError, match="the power went"):
+        fit_until(tmp_path / "cut", patient(), 6, Stop(6, RuntimeError))
+    again, rest, _ = fit_until(tmp_path / "cut", patient(), 6)
+    assert (epochs, rest) == ([0, 1, 2, 3], [1, 2, 3])
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_plain_fit_keeps_its_end_however_short(tmp_path: Path):
+    stopping = keras.callbacks.EarlyStopping("loss", patience=3)
+    fit_until(tmp_path, stopping, 3, save_seconds=600)
+    assert fit_until(tmp_path, stopping, 3, save_seconds=600)[1] == []
+
+
+def test_a_plain_fit_again_while_its_error_is_looked_at(tmp_path: Path):
+    """A notebook holds the error, and by it the callback and its lock."""
+    with pytest.raises(RuntimeError, match="the power went") as held:
+        plain_fit(tmp_path, 4, Stop(10, RuntimeError))
+    assert plain_fit(tmp_path)[1] == [2, 3]
+    assert held.value
+
+
+def test_a_plain_fit_that_is_refused_locks_nobody_out(tmp_path: Path):
+    plain_fit(tmp_path, 1)
+    model = network(width=9)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    checkpoint = Checkpoint(tmp_path)
+    with pytest.raises(ResumeMismatchError):
+        model.fit(halves().images, halves().labels, verbose=0, callbacks=[checkpoint])
+    with locked(tmp_path):
+        assert checkpoint.epoch == 0

@@ -214,6 +214,20 @@ def test_prelu_shares_its_slope_over_the_image():
     assert shared.get_layer("stage1_block1_act").alpha.shape == (1, 1, 256)
 
 
+def test_what_a_block_adds_to_its_shortcut_is_small_at_first():
+    damped, whole = build("small_resnet"), build("small_resnet", last_gamma=1.0)
+    for model, start in (damped, 0.2), (whole, 1.0):
+        gammas = {
+            layer.name: np.unique(keras.ops.convert_to_numpy(layer.gamma)).tolist()
+            for layer in model.layers
+            if isinstance(layer, keras.layers.BatchNormalization)
+        }
+        last = [name for name in gammas if name.endswith("_conv3_bn")]
+        assert len(last) == 13
+        assert all(gammas.pop(name) == [pytest.approx(start)] for name in last)
+        assert set(map(tuple, gammas.values())) == {(1.0,)}
+
+
 def test_lenets_of_1998():
     model = sketch("lenet5", subsampling="trainable", activation="tanh")
     assert model.count_params() == 61_706 + 2 * 6 + 2 * 16

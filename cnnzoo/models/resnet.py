@@ -29,13 +29,23 @@ def basic(
 
 
 def bottleneck(
-    x: KerasTensor, filters: int, strides: int, *, conv: Conv, name: str, strided: int = 1
+    x: KerasTensor,
+    filters: int,
+    strides: int,
+    *,
+    conv: Conv,
+    name: str,
+    strided: int = 1,
+    last: Conv | None = None,
 ) -> KerasTensor:
-    """1x1, 3x3 and 1x1 convolutions; `strided`, 1 or 2, is the one with the stride."""
+    """1x1, 3x3 and 1x1 convolutions; `strided`, 1 or 2, is the one with the stride.
+
+    `last` draws the last of them; None for `conv`.
+    """
     first, second = (strides, 1) if strided == 1 else (1, strides)
     x = conv(x, filters // 4, 1, strides=first, name=f"{name}_conv1")
     x = conv(x, filters // 4, 3, strides=second, padding=1, name=f"{name}_conv2")
-    return conv.linear(x, filters, 1, name=f"{name}_conv3")
+    return (last or conv).linear(x, filters, 1, name=f"{name}_conv3")
 
 
 POOL = partial(max_pool, size=3, strides=2, padding=1)

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from cnnzoo.train.recipes import Recipe, named
 
 CARD_FILE = "run.json"
 MAX_BYTES = 1 << 22
-PACKAGES = ("cnnzoo", "keras", "numpy")
+PACKAGES = ("cnnzoo", "keras", "numpy")  # and the backend's
 # What may change between two starts, and can then be seen in the last bits of the end.
 BITS = ("device", "threads", "deterministic", "versions")
 
@@ -52,6 +53,10 @@ def card_of(
     chosen: Precision,
 ) -> Card:
     """The card of a training that begins now."""
+    backend = keras.backend.backend()
+    versions = {package: version(package) for package in PACKAGES}
+    # Asked of the module, since TensorFlow has several packages.
+    versions[backend] = import_module(backend).__version__
     card = Card(
         network=network_told(model),
         recipe=recipe.told(),
@@ -59,9 +64,9 @@ def card_of(
         begun={
             "precision": chosen.name,
             "bfloat16_gain": chosen.gain,
-            "backend": keras.backend.backend(),
+            "backend": backend,
             **in_force(),
-            "versions": {package: version(package) for package in PACKAGES},
+            "versions": versions,
         },
     )
     return Card(**json.loads(json.dumps(asdict(card))))  # with lists, as it is read
@@ -108,6 +113,16 @@ def settled(folder: Path, card: Card) -> Card:
             "was begun with, or train into another folder"
         )
     return first
+
+
+def begun(folder: Path) -> dict | None:
+    """What the training of a folder was begun with; None where there is none.
+
+    Raises:
+        CheckpointError: its card cannot be read.
+    """
+    path = folder / CARD_FILE
+    return dict(_read(path).begun) if path.exists() else None
 
 
 def changed_since(first: Card, now: Card) -> str:

@@ -5,12 +5,16 @@ from contextlib import ExitStack
 from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
+from weakref import WeakValueDictionary
 
 import keras
 
 from cnnzoo.train.lock import locked
 from cnnzoo.train.snapshot import Snapshot, Training
 from cnnzoo.train.store import Store
+
+# Who trains in which folder here: what an error ended inside `fit` never heard of it.
+_OPEN: WeakValueDictionary[Path, ExitStack] = WeakValueDictionary()
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -23,7 +27,7 @@ class Checkpoint(keras.callbacks.Callback):
     `Run`.
 
     Attributes:
-        epoch: how many epochs are over.
+        epoch: how many epochs are over in the newest checkpoint.
     """
 
     def __init__(
@@ -52,8 +56,15 @@ class Checkpoint(keras.callbacks.Callback):
         self._open = ExitStack()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._open.close()  # after a `fit` that an error ended
-        self._open.enter_context(locked(self._store.folder))
+        _take_over(self._store.folder, self._open)
+        try:
+            self._open.enter_context(locked(self._store.folder))
+            self._go_on()
+        except BaseException:
+            self._open.close()
+            raise
+
+    def _go_on(self) -> None:
         self._saved_at = monotonic() if self._save_seconds else -inf
         saved = self._store.newest()
         if saved is None:
@@ -62,17 +73,21 @@ class Checkpoint(keras.callbacks.Callback):
         self._training().put(snapshot, self._store.folder / saved.name)
         self.epoch = saved.step
         # The way of Keras's own BackupAndRestore to tell `fit` where to begin.
-        self.model._initial_epoch = self.epoch
+        is_over = saved.state.get("stopped", False)
+        self.model._initial_epoch = self.params["epochs"] if is_over else self.epoch
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if not isfinite((logs or {}).get("loss", 0.0)):
             return  # the last good one stays
-        self.epoch = epoch + 1
-        if monotonic() - self._saved_at < self._save_seconds:
+        is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
+        if monotonic() - self._saved_at < self._save_seconds and not is_last:
             return
-        self._saved_at = monotonic()
         taken = self._training().take()
-        self._store.write(self.epoch, taken.arrays, {"callbacks": taken.callbacks})
+        if not taken.is_finite:  # a step to no number, which no loss has told yet
+            return
+        self.epoch, self._saved_at = epoch + 1, monotonic()
+        state = {"callbacks": taken.callbacks, "stopped": self.model.stop_training}
+        self._store.write(self.epoch, taken.arrays, state)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.model._initial_epoch = None
@@ -80,3 +95,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _training(self) -> Training:
         return Training(self.model, self._callbacks, within_epoch=False)
+
+
+def _take_over(folder: Path, new: ExitStack) -> None:
+    """Closes what an earlier `fit` of this process has left open."""
+    place = folder.resolve()
+    if before := _OPEN.get(place):
+        before.close()
+    _OPEN[place] = new

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from cnnzoo.train.run import MODEL_FILE, Run
 
 CHOOSING = 0.1  # of what a fold learns from, held out to choose its best epoch by
 FOLDS_FILE = "folds.json"
+PREDICTIONS_FILE = "predictions.npz"
 
 NewModel = Callable[[], keras.Model]
 
@@ -77,7 +79,9 @@ def kfold(
         new_model: builds the network anew; Keras's seed is set before, to `seed` and the
             number of the fold.
         source: labelled images.
-        folder: of the runs, `fold-1` and so on, and of `folds.json`.
+        folder: of the runs, `fold-1` and so on, of `folds.json`, and of
+            `predictions.npz`: what each image was taken for by the network that did not
+            learn it (`probabilities`, `labels` and `class_names`).
         folds: at least 2, with as many images of each class.
         seed: of the folds.
         group_by: a regular expression, for a folder of files; see `Folder.split`.
@@ -99,7 +103,19 @@ def kfold(
 
     result = cross_validated(trained, source, folds=folds, seed=seed, group_by=group_by)
     files.write_json(Path(folder) / FOLDS_FILE, result.told())
+    files.write_bytes(Path(folder) / PREDICTIONS_FILE, _predictions(result.evaluation))
     return result
+
+
+def _predictions(evaluation: Evaluation) -> bytes:
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer,
+        probabilities=evaluation.probabilities,
+        labels=evaluation.labels,
+        class_names=np.array([report.name for report in evaluation.classes]),
+    )
+    return buffer.getvalue()
 
 
 def cross_validated(

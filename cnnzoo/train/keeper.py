@@ -59,6 +59,11 @@ class Keeper:
     def cpu_seconds(self) -> float:
         return self._before[1] + time.process_time() - self._began[1]
 
+    def is_over(self, epochs: int) -> bool:
+        """Whether nothing is left to do of so many epochs."""
+        stopped = self.stopped and self.position.figures is None
+        return stopped or self.position.epoch >= epochs
+
     def restore(self) -> None:
         """Puts the training back to the newest checkpoint, if there is one.
 

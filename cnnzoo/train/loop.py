@@ -94,20 +94,27 @@ class Loop:
             f"{', '.join(map(repr, names[:NAMED]))[:600]}{more}"
         )
 
-    def run(self, epochs: int, start: Position, keeper: Keeper) -> bool:
+    def run(
+        self, epochs: int, start: Position, keeper: Keeper, *, stopped: bool = False
+    ) -> bool:
         """Trains until so many epochs are over, or a callback has enough.
 
         Args:
             start: where to go on; the model is as it was there.
+            stopped: whether a callback had enough there.
 
         Returns:
             Whether the loss stayed finite; else the keeper's last position is older
             than the model.
         """
         position, good = start, True
-        self.model.stop_training = False
+        self.model.stop_training = stopped and start.figures is None
         while good and position.epoch < epochs and not self.model.stop_training:
-            figures = position.figures or self._learn(position, keeper)
+            if position.figures:  # an earlier process ended before they were judged
+                self.callbacks.on_epoch_begin(position.epoch)
+                self.model.stop_training, figures = stopped, position.figures
+            else:
+                figures = self._learn(position, keeper)
             judged = Position(position.epoch, self.steps, figures)
             good = all(map(isfinite, figures.values()))
             if good:

@@ -16,11 +16,11 @@ from cnnzoo.built import described
 from cnnzoo.data import seen
 from cnnzoo.data.images import Folder
 from cnnzoo.data.source import Source
-from cnnzoo.errors import TrainingError
+from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.train import precision, preparation
 from cnnzoo.train.averages import Averages
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
-from cnnzoo.train.card import Card, card_of, changed_since, settled
+from cnnzoo.train.card import CARD_FILE, Card, card_of, changed_since, settled
 from cnnzoo.train.decays import held_to_start
 from cnnzoo.train.keeper import Ended, Keeper
 from cnnzoo.train.lock import locked
@@ -47,6 +47,10 @@ class Run:
     with checksums, `learned.txt`. A checkpoint holds all
     that changes, so that a training that was killed ends, on the same machine, as one
     that was not, bit by bit.
+
+    Attributes:
+        folder: where.
+        was_over: whether the last `fit` found its training at its end.
     """
 
     def __init__(self, folder: str | Path, *, save_seconds: float = 60.0):
@@ -56,6 +60,7 @@ class Run:
             can cost.
         """
         self.folder = Path(folder)
+        self.was_over = False
         self.save_seconds = save_seconds
 
     def fit(
@@ -133,10 +138,25 @@ class Run:
         return history.history
 
     def _settled(self, asked: Card) -> Card:
-        """The card that the folder has, which says what the training was begun with."""
+        """The card that the folder has, which says what the training was begun with.
+
+        Raises CheckpointError where there are checkpoints of nobody knows what.
+        """
+        saved = self.folder / CHECKPOINTS
+        if not (self.folder / CARD_FILE).exists() and any(saved.glob("step-*")):
+            raise CheckpointError(
+                f"{self.folder} has checkpoints and no {CARD_FILE}, which tells of which "
+                "training; get it from a backup, or train into another folder"
+            )
         first = settled(self.folder, asked)
         if changed := changed_since(first, asked):
             self._note(f"goes on otherwise than it began: {changed}")
+            warn(
+                f"{self.folder} goes on otherwise than it began, which can change last "
+                f"bits of its end: {changed}",
+                UserWarning,
+                stacklevel=3,
+            )
         return first
 
     def _callbacks(
@@ -181,11 +201,12 @@ class Run:
         loop.measure()
         loop.callbacks.on_train_begin()
         keeper.restore()
+        self.was_over = keeper.is_over(epochs)
         for reason in keeper.rejected:
             self._note(f"left out a damaged checkpoint: {reason}")
         self._note(f"process {os.getpid()} starts at {keeper.position}")
         try:
-            finite = keeper.stopped or loop.run(epochs, keeper.position, keeper)
+            finite = loop.run(epochs, keeper.position, keeper, stopped=keeper.stopped)
         except Ended:
             keeper.save()
             self._note(f"a signal ended it at {keeper.position}")

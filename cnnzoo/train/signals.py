@@ -40,12 +40,19 @@ class Signals:
 
 @contextmanager
 def caught() -> Iterator[Signals]:
-    """Inside, the signals only leave a note; a thread other than the first gets none."""
+    """Inside, the signals only leave a note; a thread other than the first gets none.
+
+    What is ignored stays so: `nohup` and a shell's `&` say that it shall not end us.
+    """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
         yield signals
         return
-    before = {number: signal.signal(number, signals.note) for number in ENDING}
+    before = {
+        number: signal.signal(number, signals.note)
+        for number in ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield signals
     finally:

@@ -11,6 +11,7 @@ from keras import ops
 from cnnzoo.errors import ResumeMismatchError
 from cnnzoo.train import generators
 
+BEST = "best/"  # of the names of arrays that a callback keeps
 # What Keras's callbacks remember, by the names of their attributes.
 REMEMBERED = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
@@ -69,7 +70,7 @@ class Training:
     def take(self) -> Snapshot:
         """Everything as it is now."""
         arrays = {n: ops.convert_to_numpy(v) for n, v in self._variables().items()}
-        arrays |= generators.take()
+        arrays |= generators.take() | self._best_weights()
         return Snapshot(arrays, [(k, _memory(c)) for k, c in self._remembering()])
 
     def put(self, snapshot: Snapshot, where: object) -> None:
@@ -83,7 +84,7 @@ class Training:
         """
         variables, remembering = self._variables(), self._remembering()
         here = {**variables, **generators.take()}
-        for name in [*here, *snapshot.arrays]:
+        for name in [*here, *(n for n in snapshot.arrays if not n.startswith(BEST))]:
             _check(name, here.get(name), snapshot.arrays.get(name), where)
         expected = [kind for kind, _ in remembering]
         found = [kind for kind, _ in snapshot.callbacks]
@@ -98,6 +99,9 @@ class Training:
         pairs = zip(remembering, snapshot.callbacks, strict=True)
         for (_, callback), (_, memory) in pairs:
             _remember(callback, memory)
+        for prefix, callback in self._with_best_weights():
+            best = [n for n in sorted(snapshot.arrays) if n.startswith(prefix)]
+            callback.best_weights = [snapshot.arrays[n] for n in best] or None
 
     def _variables(self) -> dict[str, keras.Variable]:
         """All of them, by numbers: Keras's paths count the layers made before."""
@@ -114,6 +118,22 @@ class Training:
             for part, variables in parts.items()
             for i, variable in enumerate(variables)
         }
+
+    def _best_weights(self) -> dict[str, np.ndarray]:
+        """Those that `EarlyStopping(restore_best_weights=True)` puts back at the end."""
+        return {
+            f"{prefix}{i:05d}": np.asarray(array)
+            for prefix, callback in self._with_best_weights()
+            for i, array in enumerate(callback.best_weights or ())
+        }
+
+    def _with_best_weights(self) -> list[tuple[str, keras.callbacks.EarlyStopping]]:
+        """Such callbacks, each with how the names of its arrays begin."""
+        return [
+            (f"{BEST}{number:02d}/", callback)
+            for number, callback in enumerate(self.callbacks)
+            if isinstance(callback, keras.callbacks.EarlyStopping)
+        ]
 
     def _remembering(self) -> list[tuple[str, keras.callbacks.Callback]]:
         return [

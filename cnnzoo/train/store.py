@@ -58,9 +58,12 @@ class Store:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
+        self._damaged: set[Path] = set()  # as far as is known
 
     def write(self, step: int, arrays: Arrays, state: Mapping) -> None:
         """Adds a checkpoint, and removes those that are older than the last two.
+
+        What `newest` found damaged goes as soon as two others are there.
 
         Writing the same step again does nothing: it is the same training.
 
@@ -73,6 +76,7 @@ class Store:
                 _read(path)
             except _Damaged:
                 files.remove_folder(path)
+                self._damaged.discard(path)
             else:
                 return
         contiguous = {
@@ -85,8 +89,10 @@ class Store:
         manifest = {"format": FORMAT, "files": {n: _told(c) for n, c in members.items()}}
         members[MANIFEST] = json.dumps(manifest, indent=1).encode()
         files.write_folder(path, members)
-        for _, old in self._steps()[KEPT:]:
+        good = [path for _, path in self._steps() if path not in self._damaged]
+        for old in [*good[KEPT:], *(self._damaged if len(good) >= KEPT else ())]:
             files.remove_folder(old)
+            self._damaged.discard(old)
 
     def newest(self) -> Saved | None:
         """The newest checkpoint that is whole; None where there is none at all.
@@ -103,6 +109,7 @@ class Store:
                 return Saved(step, *_read(path), tuple(rejected))
             except _Damaged as reason:
                 rejected.append(f"{path.name} {reason}")
+                self._damaged.add(path)
         if rejected:
             raise CheckpointError(
                 f"{self.folder} has no checkpoint that is whole: "

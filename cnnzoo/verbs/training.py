@@ -14,25 +14,31 @@ from cnnzoo.verbs.reading import parts, reading
 def train(args: Namespace) -> None:
     network = model_info(args.model)
     start(args.threads)
+    import keras
     import numpy as np
 
     from cnnzoo import figures, files
-    from cnnzoo.train.card import CARD_FILE
+    from cnnzoo.train.card import begun
     from cnnzoo.train.precision import resolve
     from cnnzoo.train.run import Run
 
     recipe, loggers = _recipe(args), _loggers(args)
     out = Path(args.out)
-    learned, held_out = parts(args, again=(out / CARD_FILE).exists())
+    before = begun(out)
+    learned, held_out = parts(args, again=before is not None)
+    keras.utils.set_random_seed(args.seed)
     shape, model = _network(args, network, learned)
     print(
         f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
         f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
     )
-    print(f"precision: {resolve(recipe.precision)}")
-    if (out / CARD_FILE).exists():
+    if before:
+        print(f"precision: {before['precision']}, as it was begun with")
         print(f"{out} holds this training already; it goes on where it was")
-    history = Run(out).fit(
+    else:
+        print(f"precision: {resolve(recipe.precision)}")
+    run = Run(out)
+    history = run.fit(
         model,
         learned,
         held_out,
@@ -40,6 +46,8 @@ def train(args: Namespace) -> None:
         callbacks=loggers,
         verbose=verbosity(),
     )
+    if run.was_over:
+        print("it was finished already, and nothing was trained")
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     best = int(np.nanargmin(history["val_loss"]))
     print(
@@ -53,9 +61,14 @@ def train(args: Namespace) -> None:
 def kfold(args: Namespace) -> None:
     network = model_info(args.model)
     start(args.threads)
-    from cnnzoo.train.folds import FOLDS_FILE, kfold
+    from cnnzoo.train.folds import FOLDS_FILE, PREDICTIONS_FILE, kfold
 
     source = _source(args)
+    if args.preprocessing == "featurewise":
+        raise UsageError(
+            "featurewise preprocessing would be measured on the images that judge, too; "
+            "choose another mode for kfold"
+        )
     found = kfold(
         lambda: _network(args, network, source)[1],
         source,
@@ -76,7 +89,8 @@ def kfold(args: Namespace) -> None:
         f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each judged "
         "by a network that did not learn it"
     )
-    print(Path(args.out) / FOLDS_FILE)
+    for name in (FOLDS_FILE, PREDICTIONS_FILE):
+        print(Path(args.out) / name)
 
 
 def _loggers(args: Namespace) -> list:
@@ -104,13 +118,10 @@ def _source(args: Namespace):
 
 
 def _network(args: Namespace, network: ModelInfo, learned):
-    """The size of its images, and the network, from the seed."""
-    import keras
-
+    """The size of its images, and the network."""
     from cnnzoo.sizes import layout
     from cnnzoo.zoo import build
 
-    keras.utils.set_random_seed(args.seed)
     shape = _image_shape(learned, network, args)
     return shape, build(
         args.model,
