@@ -175,6 +175,13 @@ def _add_transfer(verbs) -> None:
         help="in cases 1 and 3, let the last stage learn, too, and keep that if better",
     )
     transfer.add_argument(
+        "--views",
+        type=arguments.positive(int),
+        default=1,
+        metavar="K",
+        help="moved versions of each image where something is computed once; default: 1",
+    )
+    transfer.add_argument(
         "--folds",
         type=arguments.folds,
         metavar="K",

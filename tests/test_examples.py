@@ -301,7 +301,8 @@ def test_four_cases(tmp_path, capsys):
     assert json.loads((tmp_path / "outcomes.json").read_text()) == {
         name: vars(one) for name, one in outcomes.items()
     }
-    assert capsys.readouterr().out.count("case ") >= 1
+    case = outcomes["few digits"].case
+    assert f"\ncase {case}, small and " in capsys.readouterr().out
 
 
 @pytest.mark.proof

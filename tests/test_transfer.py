@@ -1,6 +1,7 @@
 """Cuts, freezing and the assessment, on networks of the catalog and of Keras."""
 
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -297,8 +298,34 @@ def test_where_the_last_maps_have_lost_the_task_it_is_a_different_one(reader):
     assert found.weights_help
     assert found.cut == "stage2_pool"
     assert found.table[1].p_value < 1e-6
+    gain = found.table[1].accuracy - found.table[-1].accuracy
+    told = found.to_json()
+    assert told["margin"] == found.margin == pytest.approx(gain - 0.02)
+    assert told["p_value"] == found.table[1].p_value
+    assert f"this is {100 * found.margin:.1f} points above" in found.explain()
     assert found == transfer.assess(forgetful, gratings(300))
     assert "different" in found.explain()
+
+
+def test_a_network_of_operations_has_cuts():
+    """`keras.ops` in place of layers; and one cut compares with none."""
+    images = x = keras.Input((12, 12, 1))
+    for filters in (4, 8):
+        x = keras.ops.relu(keras.layers.Conv2D(filters, 3)(x))
+    x = keras.layers.GlobalAveragePooling2D(name="means")(keras.ops.max_pool(x, 2))
+    model = keras.Model(images, keras.layers.Dense(3, "softmax")(x))
+    found = [cut.shape for cut in transfer.cuts(model)]
+    assert found == [(10, 10, 4), (8, 8, 8), (4, 4, 8), (8,)]
+
+
+def test_a_network_with_one_cut_can_be_compared_with_nothing():
+    images = keras.Input((28, 28, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="only")(images)
+    outputs = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(x))
+    model = keras.Model(images, outputs)
+    only = transfer.cuts(model)[:1]
+    found = transfer.assess(model, gratings(60), cuts=only, preprocessing="unit")
+    assert "there is no earlier cut to compare it with" in found.explain()
 
 
 def test_other_digits_are_a_similar_task(reader):
@@ -325,6 +352,22 @@ def test_rare_classes_and_many_classes(reader):
     assert found.few_shots
     assert "too little to fine-tune" in found.explain()
     assert not found.weights_help
+    assert (found.largest_class, found.uneven) == (51, True)
+    many = transfer.assess(reader, Images(pixels, labels, names), probed=100, small=100)
+    assert many.small  # one class of five images is too few of the whole
+    assert many.case in (1, 3)
+
+
+def test_who_always_answers_with_the_commonest_class_is_told(reader):
+    labels = np.arange(300) % 10 // 9  # 270 and 30
+    found = transfer.assess(reader, replace(gratings(300), labels=labels))
+    assert found.majority == 0.9
+    assert "the commonest class alone 90.0 %" in found.explain()
+    plan = transfer.plan(found.taken_as(2))
+    assert {phase.class_weights for phase in plan.phases} == {"balanced"}
+    assert {phase.mixup for phase in plan.phases} == {None}
+    even = transfer.plan(replace(found.taken_as(2), largest_class=90))
+    assert {phase.class_weights for phase in even.phases} == {None}
 
 
 def test_who_does_not_tell_how_images_are_preprocessed(reader):

@@ -68,6 +68,13 @@ def test_evidence_taken_for_another_case(source):
     assert found.picture().startswith(b"\x89PNG")
 
 
+def test_views_are_of_what_is_computed_once():
+    frozen, whole = plan(1, views=4, augment=ZOOM), plan(2, views=4)
+    assert [(p.views, p.augment) for p in frozen.phases] == [(4, ZOOM)]
+    assert [p.views for p in whole.phases] == [4, 1]
+    assert [p.augment for p in plan(1, augment=ZOOM).phases] == [None]
+
+
 def test_what_a_caller_asks_for_is_not_dropped(source):
     few = replace(transfer.assess(source, TRAIN).taken_as(3), few_shots=True)
     assert [p.name for p in plan(few, refine=True).phases] == ["head"]

@@ -33,7 +33,8 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     assert main([*asked, "--out", str(out)]) == 0
     told = capsys.readouterr()
     assert "64 images to learn from, 16 held out, 4 classes" in told.out
-    assert "case " in told.out
+    measured = json.loads((out / "assessment.json").read_text())
+    assert f"\ncase {measured['case']}, " in told.out
     assert ".txt 1" in told.err
     for name in ("model.keras", "report.html", "assessment.json", "class_names.json"):
         assert (out / name).is_file()

@@ -83,17 +83,19 @@ def assess(
     twins = [probes.leave_one_out(drawn[name], classes) for name in names]
     table = _table(places, seen, twins, classes)
     similar = not _is_different(table)
-    is_small = len(labels) < small or float(np.median(counts)) < FEW_A_CLASS
+    few_shots = int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES
+    is_small = few_shots or len(labels) < small or np.median(counts) < FEW_A_CLASS
     benefit, p_value = _benefit([one.ridge for one in seen], twins, classes)
     return Assessment(
         case=(1 if similar else 3) + (0 if is_small else 1),
         cut=_used(table),
         images=len(labels),
         smallest_class=int(counts.min()),
+        largest_class=int(counts.max()),
         probed=len(rows),
-        small=is_small,
+        small=bool(is_small),
         similar=similar,
-        few_shots=int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES,
+        few_shots=few_shots,
         table=table,
         pixels=probes.leave_one_out(pixels(asked.images), classes).accuracy,
         benefit=benefit,

@@ -128,7 +128,10 @@ class CachedTraining:
         learned = CachedBatches(
             self.learned, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
         )
-        held_out = CachedBatches(self.held_out, self._held_labels, recipe.batch_size)
+        # The best epoch is chosen by the loss in which classes count as they do here.
+        held_out = CachedBatches(
+            self.held_out, self._held_labels, recipe.batch_size, weights=self._weights
+        )
         best, history = Best(self._folder / BEST_FILE), HistoryFile(None)
         best.set_model(self._tail)
         remembering: list[Callback] = [best, *patience(recipe, best.monitor), history]

@@ -16,8 +16,13 @@ from cnnzoo.heads import CLASSIFIER
 from cnnzoo.nodes import POOLS, WHOLE_IMAGE, nodes, rows_first
 
 GRID = 2  # a map is pooled to 2 x 2 means before a probe sees it
-BYTES = 2  # of a number in float16, in which maps are kept
+BYTES = 2  # of a number in float16
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)
+# The same as operations, which a model that is written with `keras.ops` has.
+OPERATIONS = (
+    *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "HardSilu"),
+    *("MaxPool", "AveragePool"),
+)
 NO_CODES = ("softmax", "sigmoid", "linear")  # what classifiers end with, and nothing
 
 
@@ -31,7 +36,8 @@ class Cut:
         pooled: how many numbers a probe sees of an image.
         macs: multiply-adds of everything in front of it, for one image; None where the
             image size is open.
-        bytes: of its output for one image, as float16; None likewise.
+        bytes: of its output for one image, as float16, of which a `FeatureCache` in
+            float32 takes twice as much; None likewise.
     """
 
     name: str
@@ -139,6 +145,8 @@ def _are_codes(node, codes: Set[int]) -> bool:
     if isinstance(op, (*ACTIVATIONS, *POOLS, *WHOLE_IMAGE)):
         kind = getattr(op, "activation", None)
         return kind is None or getattr(kind, "__name__", "") not in NO_CODES
+    if type(op).__name__ in OPERATIONS and not isinstance(op, layers.Layer):
+        return True
     kind = getattr(getattr(op, "activation", None), "__name__", "linear")
     return kind not in NO_CODES
 

@@ -10,6 +10,7 @@ SMALL = 20_000  # images, below which a data set is small
 MIN_GAIN = 0.02  # that an earlier cut must gain for a data set to be different
 ALPHA = 0.05
 FEW_A_CLASS = 200  # the median class of a large one has at least as many
+UNEVEN = 3  # times the rarest class, from which the largest is weighed down
 NAMES = {
     1: "small and similar",
     2: "large and similar",
@@ -53,10 +54,12 @@ class Assessment:
             standard error of the best.
         images: how many there are.
         smallest_class: how many the rarest class has.
+        largest_class: how many the commonest class has.
         probed: how many images were asked.
         small: whether the data set is.
         similar: whether no earlier cut is significantly better than the last.
-        few_shots: whether there is too little to fine-tune anything.
+        few_shots: whether there is too little to fine-tune anything; such a set is
+            small, however many images it has.
         table: a row a cut, shallow to deep.
         pixels: accuracy of the probe on the images alone.
         benefit: what the weights gain over random ones at their best cuts, -1 to 1.
@@ -69,6 +72,7 @@ class Assessment:
     cut: str
     images: int
     smallest_class: int
+    largest_class: int
     probed: int
     small: bool
     similar: bool
@@ -88,9 +92,26 @@ class Assessment:
     @property
     def margin(self) -> float:
         """What the best cut gains over the last one beyond what makes it different."""
-        return (
-            max(row.accuracy for row in self.table) - self.table[-1].accuracy - MIN_GAIN
-        )
+        return self._best.accuracy - self.table[-1].accuracy - MIN_GAIN
+
+    @property
+    def p_value(self) -> float:
+        """That the best cut's gain over the last one is by chance."""
+        return self._best.p_value
+
+    @property
+    def majority(self) -> float:
+        """The accuracy of who always answers with the commonest class, 0 to 1."""
+        return self.largest_class / self.images
+
+    @property
+    def uneven(self) -> bool:
+        """Whether the classes differ so much that they are to count alike."""
+        return self.largest_class > UNEVEN * self.smallest_class
+
+    @property
+    def _best(self) -> Evidence:
+        return max(self.table, key=lambda row: row.accuracy)
 
     def taken_as(self, case: int) -> Assessment:
         """The same evidence for a case that the caller knows better.
@@ -111,7 +132,8 @@ class Assessment:
 
     def to_json(self) -> dict:
         """As JSON has it."""
-        return asdict(self)
+        found = {"margin": self.margin, "p_value": self.p_value}
+        return {**asdict(self), **found, "majority": self.majority}
 
     def picture(self) -> bytes:
         """What each cut is worth, with weights and without, as a PNG."""
@@ -122,14 +144,16 @@ class Assessment:
     def explain(self) -> str:
         """The evidence as a table, the decision, and what would change it."""
         lines = [
-            f"{self.images:,} images, {self.smallest_class:,} of the rarest class: "
+            f"{self.images:,} images, {self.smallest_class:,} of the rarest class and "
+            f"{self.largest_class:,} of the commonest: "
             f"{'small' if self.small else 'large'} (large is {self.large_from:,} and "
             f"more, and {FEW_A_CLASS} and more of the median class)",
-            f"{'cut':24} {'numbers':>8} {'accuracy':>13} {'5-NN':>7} {'LogME':>6} "
-            f"{'random':>7} {'p':>6}",
+            f"{'cut':24} {'numbers':>8} {'MACs':>9} {'bytes':>9} {'accuracy':>13} "
+            f"{'5-NN':>7} {'LogME':>6} {'random':>7} {'p':>6}",
         ]
         lines += [
             f"{row.cut.name:24} {row.cut.pooled:8,} "
+            f"{_short(row.cut.macs):>9} {_short(row.cut.bytes):>9} "
             f"{100 * row.accuracy:6.1f} ±{100 * row.error:4.1f} % "
             f"{100 * row.neighbours:5.1f} % {row.log_evidence:6.2f} "
             f"{100 * row.twin:5.1f} % {row.p_value:6.2g}"
@@ -140,13 +164,16 @@ class Assessment:
 
     def decision(self) -> list[str]:
         """The case, why it is that one, and what would change it, line by line."""
-        best = max(self.table, key=lambda row: row.accuracy)
-        last = self.table[-1]
+        best, last = self._best, self.table[-1]
         gain = 100 * (best.accuracy - last.accuracy)
         verdict = "not shown to be different" if self.similar else "different"
+        if len(self.table) == 1:
+            verdict = "there is no earlier cut to compare it with"
         lines = [
-            f"pixels alone {100 * self.pixels:.1f} %; {best.cut.name} gains {gain:.1f} "
-            f"points over {last.cut.name}, p = {best.p_value:.2g}: {verdict}",
+            f"pixels alone {100 * self.pixels:.1f} %, the commonest class alone "
+            f"{100 * self.majority:.1f} %",
+            f"{best.cut.name} gains {gain:.1f} points over {last.cut.name}, "
+            f"p = {self.p_value:.2g}: {verdict}",
             f"the weights gain {100 * self.benefit:.1f} points over random ones, "
             f"p = {self.benefit_p_value:.2g}",
         ]
@@ -158,9 +185,21 @@ class Assessment:
         bound = "as a large set" if self.small else "as a small set"
         if self.few_shots:
             lines.append("there is too little to fine-tune anything: a classifier alone")
+        side = "above" if self.margin >= 0 else "below"
         lines.append(f"case {self.case}, {NAMES[self.case]}: cut at {self.cut}")
         lines.append(
             f"{bound} it would be case {other}; different is where an earlier cut gains "
-            f"{100 * MIN_GAIN:.0f} points or more with p below {ALPHA}"
+            f"{100 * MIN_GAIN:.0f} points or more with p below {ALPHA}; this is "
+            f"{100 * abs(self.margin):.1f} points {side}"
         )
         return lines
+
+
+def _short(count: int | None) -> str:
+    """A number in three digits and a letter."""
+    if count is None:
+        return "open"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return str(count)

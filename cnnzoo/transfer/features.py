@@ -191,19 +191,34 @@ class CachedBatches(keras.utils.PyDataset):
         *,
         shuffle: bool = False,
         seed: int = 0,
+        weights: dict[int, float] | None = None,
     ):
+        """Args:
+        cache: of the rows.
+        labels: (n,) integers.
+        batch_size: rows a step.
+        shuffle: whether an epoch has an order of its own.
+        seed: of the orders.
+        weights: what each class counts in a loss that is judged; None for all alike.
+        """
         super().__init__()
         self._cache, self._labels = cache, labels
+        self._weights: np.ndarray | None = None
+        if weights is not None:
+            self._weights = np.array([weights.get(k, 1.0) for k in labels.tolist()])
         self._batch_size, self._shuffle, self._seed = batch_size, shuffle, seed
         self.begin(0)
 
     def __len__(self) -> int:
         return -(-len(self._cache) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         start = index * self._batch_size
         chosen = self._order[start : start + self._batch_size]
-        return self._cache.rows(chosen, self._views[chosen]), self._labels[chosen]
+        rows = self._cache.rows(chosen, self._views[chosen])
+        if self._weights is None:
+            return rows, self._labels[chosen]
+        return rows, self._labels[chosen], self._weights[chosen]
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
         """Orders the rows for an epoch, from 0; it is a callback's `on_epoch_begin`."""

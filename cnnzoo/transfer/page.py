@@ -66,6 +66,8 @@ def _evidence(assessment: Assessment) -> Section:
         (
             f"{row.cut.name}{' (used)' if row.cut.name == assessment.cut else ''}",
             f"{row.cut.pooled:,}",
+            "open" if row.cut.macs is None else f"{row.cut.macs / 1e6:,.1f} M",
+            "open" if row.cut.bytes is None else f"{row.cut.bytes / 1e3:,.1f} kB",
             f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
             f"{100 * row.neighbours:.1f} %",
             f"{row.log_evidence:.2f}",
@@ -77,7 +79,10 @@ def _evidence(assessment: Assessment) -> Section:
     return Section(
         "The case, and the evidence for it",
         text="\n".join(assessment.decision()),
-        header=("cut", "numbers", "ridge probe", "5-NN", "LogME", "random weights", "p"),
+        header=(
+            *("cut", "numbers", "MACs", "an image's output"),
+            *("ridge probe", "5-NN", "LogME", "random weights", "p"),
+        ),
         rows=rows,
         pictures=[(assessment.picture(), "accuracy by depth")],
     )

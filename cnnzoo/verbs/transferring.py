@@ -102,10 +102,10 @@ def _planned(
     from cnnzoo.transfer import assess, plan
 
     assessment = assess(model, learned, seed=args.seed)
-    if args.case == "auto":
-        return assessment, plan(assessment, refine=args.refine)
-    asked = assessment.taken_as(int(args.case))
-    return assessment, plan(asked, refine=args.refine)
+    asked = assessment
+    if args.case != "auto":
+        asked = assessment.taken_as(int(args.case))
+    return assessment, plan(asked, refine=args.refine, views=args.views)
 
 
 def _trained(args: Namespace) -> keras.Model:
