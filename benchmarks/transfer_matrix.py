@@ -16,11 +16,13 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import keras
+import numpy as np
 
 import cnnzoo
 from benchmarks.machine import describe
@@ -32,6 +34,7 @@ from cnnzoo import files, transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.inference import evaluate
 from cnnzoo.transfer import Assessment, Plan
+from cnnzoo.transfer.probes import mcnemar
 
 BODY_EPOCHS = (10, 6)  # in which a whole network learns
 SEEDS = (5, 3)
@@ -82,7 +85,7 @@ def judge(row: Row, model: keras.Model, *, quick: bool) -> None:
     """Carries out all policies and simpler ways; writes each result."""
     seed = row.seed
     data, judging = row.target.draw(seed, quick=quick)
-    train, held_out = data.split(0.2, seed=seed)
+    train, held_out = data.split(row.target.held_out, seed=seed)
     found = assessed(row, model)
     measuring = json.loads(row.assessment().read_bytes())["core_seconds"]
     plans = policies(found, quick=quick)
@@ -101,9 +104,9 @@ def judge(row: Row, model: keras.Model, *, quick: bool) -> None:
     for way in WAYS:
         if not row.cell(way).exists():
             begun = time.process_time()
-            accuracy = control(way, model, found, data, judging, seed)
+            right = control(way, model, found, data, judging, seed)
+            told = {"policy": way, **judged(right), "undone": []}
             spent = time.process_time() - begun
-            told = {"policy": way, "accuracy": accuracy, "undone": []}
             row.write(row.cell(way), {**told, "core_seconds": spent})
 
 
@@ -118,20 +121,51 @@ def carried_out(
     """What a plan comes to."""
     begun = time.process_time()
     result = transfer.fit(model, train, held_out, plan, seed=seed)
+    spent = time.process_time() - begun
+    answers = evaluate(result.model, judging).probabilities.argmax(1)
     return {
-        "fit_seconds": time.process_time() - begun,
-        "accuracy": evaluate(result.model, judging).accuracy,
+        "fit_seconds": spent,
+        **judged(answers == np.asarray(judging.labels)),
         "held_out": result.accuracy,
         "undone": [done.name for done in result.phases if not done.kept],
         "plan": str(plan),
     }
 
 
+def judged(right: np.ndarray) -> dict:
+    """What a file keeps of (n,) images: the share that is right, and which, as bits."""
+    return {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
+
+
+def compared(cells: Sequence[dict]) -> dict[str, dict[str, float]]:
+    """By target and policy: McNemar's p-value against the policy of the row's case.
+
+    Of the first seed alone, since other seeds are judged by the same images.
+    """
+    right = {
+        (cell["target"], cell["policy"]): np.unpackbits(
+            np.frombuffer(bytes.fromhex(cell["right"]), np.uint8)
+        ).astype(bool)
+        for cell in cells
+        if cell["seed"] == 0
+    }
+    own = {
+        cell["target"]: (cell["target"], cell["policy"])
+        for cell in cells
+        if cell["policy"].startswith(f"{cell['case']}:")
+    }
+    p_values: dict[str, dict[str, float]] = {target: {} for target in own}
+    for (target, policy), answers in right.items():
+        p_values[target][policy] = mcnemar(answers, right[own[target]])
+    return p_values
+
+
 def assessed(row: Row, model: keras.Model) -> Assessment:
     """The case of a data set as a user has it, also where training is cut short."""
     data, _ = row.target.draw(row.seed, quick=False)
+    learned, _ = data.split(row.target.held_out, seed=row.seed)
     begun = time.process_time()
-    found = transfer.assess(model, data, seed=row.seed)
+    found = transfer.assess(model, learned, seed=row.seed)
     spent = time.process_time() - begun
     row.write(row.assessment(), {"measured": found.case, "core_seconds": spent})
     return found
@@ -177,7 +211,10 @@ def collected(folder: Path, *, quick: bool) -> dict:
     sources = read("source-*/done.json")
     fitted = sum(cell.get("fit_seconds", 0) for cell in cells if "as" not in cell)
     simpler = sum(cell["core_seconds"] for cell in cells if cell["policy"] in WAYS)
+    p_values = compared(cells)
     apart = sum(told["core_seconds"] for told in (*judged, *sources))
+    for cell in cells:
+        del cell["right"]
     return {
         "date": date.today().isoformat(),
         "quick": quick,
@@ -185,6 +222,7 @@ def collected(folder: Path, *, quick: bool) -> dict:
         "core_minutes": (fitted + simpler + apart) / 60,
         "sources": sources,
         "cells": cells,
+        "p_values": p_values,
         "assessed": judged,
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import t
 
 from cnnzoo import files
+from cnnzoo.transfer.probes import holm
 
 STORED = Path(__file__).with_name("transfer.json")
 PAGE = Path(__file__).parent.parent / "docs" / "transfer-results.md"
@@ -52,7 +53,7 @@ def _matrix(told: dict) -> str:
             for target in targets
         ),
     ]
-    verdicts = [_verdict(cells, target, cases[target], policies) for target in targets]
+    verdicts = _verdicts(cells, cases, targets, policies, told["p_values"])
     right = [verdict for verdict in verdicts if verdict.startswith("yes")]
     quick = " --quick" if told["quick"] else ""
     return f"""\
@@ -62,8 +63,9 @@ apart behind every cut of this network, so that no cut matters. Beside the four 
 what `transfer.assess` chooses ("measured", with `refine=True`), a network of random
 weights that learns, and three ways that learn no features: the five nearest images at
 the last cut, and ridge regressions on pixels and on a network of random weights. The
-sources are a VGG of six convolutions on five classes of CIFAR-10 ({_percent(told, 0)}
-right on images held out) and, for the fourth row, on five digits ({_percent(told, 1)}).
+sources are a VGG of six convolutions, without batch normalisation, on five classes of
+CIFAR-10 ({_percent(told, 0)} right on images held out) and, for the fourth row, on five
+digits ({_percent(told, 1)}).
 All policies of a row and seed learn from the same images and are judged by the same
 others.
 
@@ -82,7 +84,8 @@ what was held out, so that `transfer.fit` has kept the head.
 {chr(10).join(table)}
 
 Is the policy of the case the best of the four, or within one standard error of the best?
-{len(right)} of {len(targets)} rows; the goal is 3.
+{len(right)} of {len(targets)} rows; the goal is 3. McNemar's test is paired, on the
+images that judge the first seed, and corrected for {len(targets)} rows by Holm's way.
 
 {chr(10).join(f"- case {cases[t]}: {v}" for t, v in zip(targets, verdicts, strict=True))}
 
@@ -128,19 +131,37 @@ def _cell(cells: Cells, target: str, policy: str, cases: dict[str, int]) -> str:
     return f"{text}, {seconds:.0f} s" + (f", {undone} undone" if undone else "")
 
 
-def _verdict(cells: Cells, target: str, case: int, policies: Sequence[str]) -> str:
+def _verdicts(
+    cells: Cells,
+    cases: dict[str, int],
+    targets: Sequence[str],
+    policies: Sequence[str],
+    p_values: dict[str, dict[str, float]],
+) -> list[str]:
+    """Whether each row's own policy is the best of the four."""
     four = [policy for policy in policies if policy[0].isdigit()]
-    spreads = {policy: spread(cells[target, policy]) for policy in four}
-    best = max(four, key=lambda policy: spreads[policy][0])
-    own = next(policy for policy in four if policy.startswith(f"{case}:"))
-    if best == own:
-        return f"yes, `{own}` is the best"
-    lost = spreads[best][0] - spreads[own][0]
-    error = spreads[best][1]
-    answer = "yes, nearly" if lost <= error else "no"
+    pairs = []
+    for target in targets:
+        own = next(policy for policy in four if policy.startswith(f"{cases[target]}:"))
+        others = [policy for policy in four if policy != own]
+        rival = max(others, key=lambda other: spread(cells[target, other])[0])
+        pairs.append((target, own, rival))
+    corrected = holm([p_values[target][rival] for target, _, rival in pairs])
+    return [
+        f"{_verdict(cells, *pair)}; McNemar's p between the two is {p_value:.2g}"
+        for pair, p_value in zip(pairs, corrected, strict=True)
+    ]
+
+
+def _verdict(cells: Cells, target: str, own: str, rival: str) -> str:
+    mean, _ = spread(cells[target, own])
+    best, error = spread(cells[target, rival])
+    if mean >= best:
+        return f"yes, `{own}` is {mean - best:.1f} points better than `{rival}`"
+    answer = "yes, nearly" if best - mean <= error else "no"
     return (
-        f"{answer}: `{best}` is {lost:.1f} points better than `{own}`; a standard error "
-        f"is {error:.1f}"
+        f"{answer}: `{rival}` is {best - mean:.1f} points better than `{own}`; "
+        f"a standard error is {error:.1f}"
     )
 
 

@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from transferring import gratings
 
@@ -15,6 +16,7 @@ from benchmarks import (
     pictures,
     ratios,
     transfer_controls,
+    transfer_matrix,
     transfer_page,
 )
 from benchmarks.contest import Contender, Goal, Row
@@ -432,17 +434,31 @@ def test_the_transfer_page_tells_who_won_and_what_was_lost():
         "sources": [{"accuracy": 0.9}, {"accuracy": 0.99}],
         "cells": cells,
         "assessed": judged,
+        "p_values": {"row 1": {"4: whole": 0.01}, "row 4": {"1: frozen": 0.04}},
     }
     text = transfer_page.page({"matrix": told})
     assert "| 1: row 1 | **80.5 ± 6.4**, 10 s |" in text
     assert "| **70.5 ± 6.4**, 40 s, 2 undone |" in text
     assert "45 minutes of two cores" in text
-    assert "- case 1: yes, `1: frozen` is the best" in text
+    assert "- case 1: yes, `1: frozen` is 10.0 points better than `4: whole`" in text
+    assert "`4: whole`; McNemar's p between the two is 0.02\n" in text
     assert "- case 4: no: `1: frozen` is 10.0 points better than `4: whole`" in text
     assert "1 of 2 rows; the goal is 3" in text
     assert "finds the case in 67 % of 3 tries" in text
     # Row 4 was won by the measured policy itself, which is no gain for row 1.
     assert "loses 0.0, 0.0 points in the four rows, 0.0 on the mean" in text
+
+
+def test_rows_are_compared_image_by_image():
+    right = np.arange(40) % 10 > 0
+    better = np.ones(40, bool)
+    cells = [
+        {**cell(1, policy, 0, 0.0), **transfer_matrix.judged(answers)}
+        for policy, answers in (("1: frozen", right), ("4: whole", better))
+    ]
+    assert [cell["accuracy"] for cell in cells] == [0.9, 1.0]
+    found = transfer_matrix.compared(cells)
+    assert found == {"row 1": {"1: frozen": 1.0, "4: whole": 2 * 0.5**4}}
 
 
 def test_the_transfer_page_tells_what_each_way_takes():
@@ -482,7 +498,7 @@ def test_the_controls_of_the_matrix(source):
     learned, judging = gratings(200, 1), gratings(1000, 2)
     found = assess(source, learned)
     right = {
-        way: transfer_controls.control(way, source, found, learned, judging, 0)
+        way: transfer_controls.control(way, source, found, learned, judging, 0).mean()
         for way in transfer_controls.WAYS
     }
     assert right[transfer_controls.PIXELS] < 0.5
