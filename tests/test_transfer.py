@@ -334,6 +334,12 @@ def test_other_digits_are_a_similar_task(reader):
     found = transfer.assess(reader, whole.take(rows))
     assert found.case == 1
     assert found.images == 300
+    assert found.by_size[2] == max(row.accuracy for row in found.table)
+    assert found.by_size[0] < found.by_size[2] < found.learnt <= 1
+    shares = "a quarter of the images asked gives {:.1f} %, half {:.1f} %".format(
+        *(100 * share for share in found.by_size[:2])
+    )
+    assert shares in found.explain()
     told = json.loads(json.dumps(found.to_json()))
     assert told["case"] == 1
     assert len(told["table"]) == len(found.table)

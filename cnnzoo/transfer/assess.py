@@ -83,6 +83,8 @@ def assess(
     twins = [probes.leave_one_out(drawn[name], classes) for name in names]
     table = _table(places, seen, twins, classes)
     similar = not _is_different(table)
+    best = max(table, key=lambda row: row.accuracy)
+    by_size, learnt = _by_size(found[best.cut.name], classes, seed)
     few_shots = int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES
     is_small = few_shots or len(labels) < small or np.median(counts) < FEW_A_CLASS
     benefit, p_value = _benefit([one.ridge for one in seen], twins, classes)
@@ -98,6 +100,8 @@ def assess(
         few_shots=few_shots,
         table=table,
         pixels=probes.leave_one_out(pixels(asked.images), classes).accuracy,
+        by_size=by_size,
+        learnt=learnt,
         benefit=benefit,
         benefit_p_value=p_value,
         network=model.name,
@@ -146,6 +150,19 @@ def _table(
             cuts, seen, twins, [*p_values, 1.0], strict=True
         )
     )
+
+
+def _by_size(
+    found: np.ndarray, labels: np.ndarray, seed: int
+) -> tuple[tuple[float, float, float], float]:
+    """The probe with a quarter, half and all of the images, and on what it has learnt."""
+    problem = probes.Problem(probes.standardised(found), labels)
+    whole = problem.leave_one_out()
+    quarter, half = (
+        probes.leave_one_out(found[rows], labels[rows]).accuracy
+        for rows in (_chosen(labels, len(labels) // share, seed) for share in (4, 2))
+    )
+    return (quarter, half, whole.accuracy), problem.fitted(whole.penalty)
 
 
 def _is_different(table: Sequence[Evidence]) -> bool:

@@ -62,6 +62,9 @@ class Assessment:
             small, however many images it has.
         table: a row a cut, shallow to deep.
         pixels: accuracy of the probe on the images alone.
+        by_size: accuracy of the probe at the best cut with a quarter, half and all of the
+            images asked, for whether more images would help.
+        learnt: its accuracy on the images that it has learnt, all of them.
         benefit: what the weights gain over random ones at their best cuts, -1 to 1.
         benefit_p_value: that this is by chance.
         network: the model's name.
@@ -79,6 +82,8 @@ class Assessment:
     few_shots: bool
     table: tuple[Evidence, ...]
     pixels: float
+    by_size: tuple[float, float, float]
+    learnt: float
     benefit: float
     benefit_p_value: float
     network: str
@@ -174,6 +179,11 @@ class Assessment:
             f"{100 * self.majority:.1f} %",
             f"{best.cut.name} gains {gain:.1f} points over {last.cut.name}, "
             f"p = {self.p_value:.2g}: {verdict}",
+            "at {}, a quarter of the images asked gives {:.1f} %, half {:.1f} %, all "
+            "{:.1f} %, and {:.1f} % of what was learnt is right".format(
+                self._best.cut.name,
+                *(100 * share for share in (*self.by_size, self.learnt)),
+            ),
             f"the weights gain {100 * self.benefit:.1f} points over random ones, "
             f"p = {self.benefit_p_value:.2g}",
         ]
