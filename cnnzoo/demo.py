@@ -1,7 +1,8 @@
 """The main job on real input in some minutes: `cnnzoo demo`.
 
 Lists the zoo, draws networks, trains LeNetGAP on the 6,000 digits in the package,
-evaluates it on MNIST's test split, predicts a picture file, and writes a report.
+evaluates it on MNIST's test split, predicts a picture file, asks the package's three
+trained networks together, and writes a report.
 """
 
 import io
@@ -16,6 +17,7 @@ from cnnzoo import figures, files
 from cnnzoo.console import verbosity
 from cnnzoo.data.augment import shifted
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.ensemble import PRETRAINED, Ensemble, Judgement
 from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.report import Section, html
@@ -33,18 +35,8 @@ def run(out: Path) -> Evaluation:
     started = time.monotonic()
     say(f"1. The zoo has {len(list_models())} networks: {', '.join(list_models())}")
     say(f"\n2. Drawing {', '.join(DRAWN)}")
-    pictures = {name: draw(name, out / f"{name}.png") for name in DRAWN}
-
-    train, validation = load_embedded("train").split(0.1, seed=0)
-    say(
-        f"\n3. Training {NETWORK} on {len(train):,} digits, each also moved four ways; "
-        f"{len(validation):,} held out"
-    )
-    model = build(NETWORK, include_preprocessing=True)
-    run, learned = Run(out), shifted(train, 2)
-    history = run.fit(model, learned, validation, RECIPE, verbose=verbosity())
-    curves = figures.learning_curves(history)
-    files.write_bytes(out / "curves.png", curves)
+    drawn = {name: draw(name, out / f"{name}.png") for name in DRAWN}
+    model, curves = learn(out)
 
     test = load_embedded("test")
     result = evaluate(model, test)
@@ -52,23 +44,41 @@ def run(out: Path) -> Evaluation:
         f"\n4. On MNIST's test split: {100 * result.accuracy:.2f} % of "
         f"{result.images:,} digits right"
     )
-    confusion = figures.confusion(result)
+    confusion, misread = figures.confusion(result), figures.misread(test, result)
     files.write_bytes(out / "confusion.png", confusion)
-    misread = figures.misread(test, result)
     files.write_bytes(out / "misread.png", misread)
 
     prediction = predict_file(model, test.images[0], out / "digit.png")
     name, share = prediction.top[0]
     say(f"\n5. {prediction.path} shows a {name} ({100 * share:.1f} % sure)")
-
     digit = figures.gallery(test.images[:1], [f"read as {name}"])
-    page = report(pictures, result, (curves, confusion, misread, digit), prediction)
+
+    judgement = Ensemble.pretrained("mnist").evaluate(test)
+    say(f"\n6. {together(judgement)}")
+
+    pictures = (curves, confusion, misread, digit)
+    page = report(drawn, result, pictures, prediction, judgement)
     files.write_text(out / "report.html", page)
     say(f"\nDone in {time.monotonic() - started:.0f} s. Written, for you to look at:")
     for path in sorted(out.iterdir()):
         if not path.name.startswith("."):
             say(f"  {path}")
     return result
+
+
+def learn(out: Path) -> tuple[keras.Model, bytes]:
+    """A network trained on the package's digits, and its learning curves."""
+    train, validation = load_embedded("train").split(0.1, seed=0)
+    say(
+        f"\n3. Training {NETWORK} on {len(train):,} digits, each also moved four ways; "
+        f"{len(validation):,} held out"
+    )
+    model = build(NETWORK, include_preprocessing=True)
+    learned = shifted(train, 2)
+    history = Run(out).fit(model, learned, validation, RECIPE, verbose=verbosity())
+    curves = figures.learning_curves(history)
+    files.write_bytes(out / "curves.png", curves)
+    return model, curves
 
 
 def draw(name: str, path: Path) -> bytes:
@@ -86,11 +96,25 @@ def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Predicti
     return predict(model, [path], top=3)[0]
 
 
+def together(judgement: Judgement) -> str:
+    """What three trained networks misread, alone and together."""
+    alone = ", ".join(
+        f"{name} {member.errors}"
+        for name, member in zip(PRETRAINED["mnist"], judgement.members, strict=True)
+    )
+    whole = judgement.whole
+    return (
+        f"Three networks that were trained on all digits misread {whole.errors} of "
+        f"{whole.images:,} together, {whole.error_percent:.2f} %; alone {alone}"
+    )
+
+
 def report(
     drawn: dict[str, bytes],
     result: Evaluation,
     pictures: tuple[bytes, bytes, bytes, bytes],
     prediction: Prediction,
+    judgement: Judgement,
 ) -> str:
     """The page that tells all of it."""
     curves, confusion, misread, digit = pictures
@@ -114,6 +138,7 @@ def report(
                     (misread, "digits that were misread"),
                 ],
             ),
+            Section("Trained networks", f"{together(judgement)}."),
             Section(
                 "One picture file",
                 f"{prediction.path}: {best}.",

@@ -169,6 +169,7 @@ def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
     result = demo.run(tmp_path)
     text = capsys.readouterr().out
     assert f"{100 * result.accuracy:.2f} % of 500 digits right" in text
+    assert re.search(r"misread \d of 500 together, \d\.\d\d %; alone small_vgg \d,", text)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *("model.keras", "history.json", "curves.png", "confusion.png", "misread.png"),

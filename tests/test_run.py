@@ -511,6 +511,23 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path):
     assert saved.state["position"]["batch"] == 1
 
 
+def test_a_loss_that_becomes_no_number_later_leaves_the_best(tmp_path: Path):
+    """The first epoch's network is what is left, and a warning says why."""
+
+    class Poison(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+            if int(self.model.optimizer.iterations) == 4:
+                bias = self.model.get_layer("predictions").bias
+                bias.assign(np.full(bias.shape, np.nan))
+
+    with pytest.warns(RuntimeWarning, match="in batch 2 of epoch 2.* good before stays"):
+        model, _ = train(tmp_path, callbacks=[Poison()])
+    best = cnnzoo.load(tmp_path / "model.keras")
+    for one, other in zip(model.get_weights(), best.get_weights(), strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_snapshot_of_another_model(tmp_path: Path):
     model, other = network(), network(width=9)
     for one in (model, other):
