@@ -25,7 +25,7 @@ were fixed in `docs/make_weights.py` before its own test errors were known, by t
 images alone, and a miss on the test split is not trained again. An interval is Wilson's,
 of 95 %.
 
-{" ".join(known["remarks"])}
+{chr(10).join(f"- {remark}" for remark in known["remarks"])}
 
 {_ensembles(known["ensembles"])}## Every training
 
