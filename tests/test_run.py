@@ -194,8 +194,12 @@ def test_the_second_ctrl_c_ends_at_once(tmp_path: Path):
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, save_seconds=inf, callbacks=[Twice(1, signal.SIGINT)])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, save_seconds=inf, callbacks=[Twice(1, signal.SIGINT)])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert Store(tmp_path / "checkpoints").newest() is None
 
 
