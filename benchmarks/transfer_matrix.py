@@ -207,12 +207,12 @@ def collected(folder: Path, *, quick: bool) -> dict:
     def read(pattern: str) -> list[dict]:
         return [json.loads(path.read_bytes()) for path in sorted(folder.glob(pattern))]
 
-    cells, judged = read("case*-*/*.json"), read("assessed-*.json")
+    cells, assessments = read("case*-*/*.json"), read("assessed-*.json")
     sources = read("source-*/done.json")
     fitted = sum(cell.get("fit_seconds", 0) for cell in cells if "as" not in cell)
     simpler = sum(cell["core_seconds"] for cell in cells if cell["policy"] in WAYS)
     p_values = compared(cells)
-    apart = sum(told["core_seconds"] for told in (*judged, *sources))
+    apart = sum(told["core_seconds"] for told in (*assessments, *sources))
     for cell in cells:
         del cell["right"]
     return {
@@ -223,7 +223,7 @@ def collected(folder: Path, *, quick: bool) -> dict:
         "sources": sources,
         "cells": cells,
         "p_values": p_values,
-        "assessed": judged,
+        "assessed": assessments,
     }
 
 

@@ -13,11 +13,11 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError
+from cnnzoo.initializers import Initializer, fresh
 from cnnzoo.layers import LocalResponseNormalization
 from cnnzoo.pools import Padding, max_pool, pad
 
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
-Initializer = str | dict | keras.Initializer  # as Keras takes it
 Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
 
 
@@ -153,7 +153,7 @@ class Conv:
             padding,
             groups=groups,
             use_bias=self.use_bias,
-            kernel_initializer=_fresh(self.kernel_initializer),
+            kernel_initializer=fresh(self.kernel_initializer),
             bias_initializer=self.bias_initializer,
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
@@ -183,8 +183,8 @@ class Conv:
             "same",
             depth_multiplier=depth_multiplier,
             use_bias=self.use_bias,
-            depthwise_initializer=_fresh(self.kernel_initializer),
-            pointwise_initializer=_fresh(self.kernel_initializer),
+            depthwise_initializer=fresh(self.kernel_initializer),
+            pointwise_initializer=fresh(self.kernel_initializer),
             bias_initializer=self.bias_initializer,
             depthwise_regularizer=self.kernel_regularizer,
             pointwise_regularizer=self.kernel_regularizer,
@@ -210,7 +210,7 @@ class Conv:
         return layers.Dense(
             units,
             activation,
-            kernel_initializer=_fresh(self.kernel_initializer),
+            kernel_initializer=fresh(self.kernel_initializer),
             kernel_regularizer=self.kernel_regularizer,
             name=name,
         )(x)
@@ -283,20 +283,3 @@ def lrn(x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0) -> Ke
     """Local response normalisation over five channels; Caffe's constants."""
     layer = LocalResponseNormalization(alpha=alpha, k=k, axis=channel_axis(), name=name)
     return layer(x)
-
-
-def normal(stddev: float) -> dict:
-    """A normal distribution, in Keras's spelling.
-
-    An instance would draw its seed when its module is imported, and so change what a
-    network draws after `keras.utils.set_random_seed`.
-    """
-    return {"class_name": "RandomNormal", "config": {"stddev": stddev}}
-
-
-def _fresh(initializer: Initializer) -> Initializer:
-    """Keras draws the same numbers twice from one instance without a seed."""
-    if isinstance(initializer, str | dict):
-        return initializer
-    config = initializer.get_config() if hasattr(initializer, "clone") else {}
-    return initializer.clone() if config.get("seed", 0) is None else initializer

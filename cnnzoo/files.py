@@ -141,8 +141,11 @@ def _failed(path: Path, error: OSError) -> SaveError:
 
 
 def _flush_entry(path: Path) -> None:
-    """Waits until the disk holds a name, where it can: else, the old file may be back
-    after a power cut, whole. What was written is there and can be read."""
+    """Waits until the disk holds a name, where it can.
+
+    Where it cannot, what was written is there all the same; after a power cut, the old
+    file may be back, whole.
+    """
     with suppress(OSError):
         _flush(path.parent)
 

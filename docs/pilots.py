@@ -41,11 +41,12 @@ class Pilot:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def resnet(changes: str, rate: float, batch_size: int, last_gamma: float) -> Pilot:
+def resnet(rate: float, batch_size: int, last_gamma: float) -> Pilot:
     """The same three epochs of SmallResNet on half of the digits."""
     recipe = replace(RESNET, learning_rate=rate, batch_size=batch_size)
     options = {"last_gamma": last_gamma}
-    return Pilot(f"{changes} {rate:g}", "small_resnet", recipe, 20_000, options)
+    changes = f"mild, `{last_gamma=:g}`, batch {batch_size}, rate {rate:g}"
+    return Pilot(changes, "small_resnet", recipe, 20_000, options)
 
 
 PILOTS = {
@@ -68,10 +69,10 @@ PILOTS = {
         replace(OURS, epochs=5, batch_size=64, learning_rate=5e-4),
         options={"last_gamma": 1.0},
     ),
-    "resnet-whole": resnet("mild, `last_gamma=1`, batch 64, rate", 1e-3, 64, 1.0),
-    "resnet-damped": resnet("mild, batch 64, rate", 1e-3, 64, 0.2),
-    "resnet-128": resnet("mild, batch 128, rate", 1e-3, 128, 0.2),
-    "resnet-fast": resnet("mild, batch 128, rate", 2e-3, 128, 0.2),
+    "resnet-whole": resnet(1e-3, 64, 1.0),
+    "resnet-damped": resnet(1e-3, 64, 0.2),
+    "resnet-128": resnet(1e-3, 128, 0.2),
+    "resnet-fast": resnet(2e-3, 128, 0.2),
 }
 HELD_OUT = 20_000  # digits
 

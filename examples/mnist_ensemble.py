@@ -1,7 +1,7 @@
 """Three small networks on MNIST, each alone and all together, in four ways.
 
 The package's trained networks by default, which takes a minute; with `--train`, networks
-that are trained here by the same recipes, about three hours on two cores. A training that
+that are trained here by the same recipes, 4.5 hours of one core. A training that
 is stopped or killed goes on where it was when the same command runs again.
 
 A twelfth of the training digits, 5,000 of 60,000, chooses each network's best epoch and

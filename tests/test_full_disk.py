@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from test_run import RECIPE, assert_equal, last, train
+from short_runs import RECIPE, assert_equal, last, train
 
 import cnnzoo
 from cnnzoo import files

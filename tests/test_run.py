@@ -13,88 +13,29 @@ from contextlib import suppress
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from short_runs import (
+    RECIPE,
+    Judged,
+    Stop,
+    assert_equal,
+    halves,
+    last,
+    network,
+    train,
+)
 
 import cnnzoo
 from cnnzoo import files
-from cnnzoo.data.arrays import Images
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
-from cnnzoo.train.checkpoint import Checkpoint
 from cnnzoo.train.lock import locked
-from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import Run
 from cnnzoo.train.snapshot import Training
 from cnnzoo.train.store import ARRAYS, MANIFEST, STATE, Store
 
-RECIPE = Recipe(epochs=3, batch_size=16, precision="float32")
 HERE = Path(__file__).parent
-
-
-def halves(count: int = 64) -> Images:
-    """Two classes: bright above, or bright below."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(count) % 2
-    images = rng.integers(0, 100, (count, 12, 12, 1))
-    images[labels == 0, :6] += 100
-    images[labels == 1, 6:] += 100
-    return Images(images.astype(np.uint8), labels, ("above", "below"))
-
-
-def network(**options: Any) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    small = {"input_shape": (12, 12, 1), "classes": 2, "depth": 1, "width": 8}
-    options = {**small, "dropout": 0.25, "include_preprocessing": True, **options}
-    return cnnzoo.build("mlp", **options)
-
-
-def train(folder: Path, recipe: Recipe = RECIPE, *, data: Images | None = None, **more):
-    """The model after the training of a folder, and its history."""
-    model, data = more.pop("model", None) or network(), data or halves()
-    run = Run(folder, save_seconds=more.pop("save_seconds", 0))
-    history = run.fit(model, *data.split(0.25, seed=0), recipe, **more)
-    return model, history
-
-
-def last(folder: Path) -> dict[str, np.ndarray]:
-    saved = Store(folder / "checkpoints").newest()
-    assert saved is not None
-    return dict(saved.arrays)
-
-
-def assert_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, other[name], err_msg=name)
-
-
-class Stop(keras.callbacks.Callback):
-    """Ends the process's training at a batch, by an error or by a signal."""
-
-    def __init__(self, batches: int, how: type[BaseException] | int):
-        super().__init__()
-        self.left = batches
-        self.how = how
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        self.left -= 1
-        if self.left == 0:
-            if isinstance(self.how, int):
-                os.kill(os.getpid(), self.how)
-            else:
-                raise self.how("the power went")
-
-
-class Judged(Stop):
-    """The same while an epoch is judged."""
-
-    on_train_batch_end = keras.callbacks.Callback.on_train_batch_end
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        super().on_train_batch_end(epoch)
 
 
 @pytest.fixture(scope="module")
@@ -545,145 +486,3 @@ def test_a_snapshot_of_another_model(tmp_path: Path):
     stopping = [keras.callbacks.EarlyStopping()]
     with pytest.raises(ResumeMismatchError, match=r"expected callbacks \['Early"):
         Training(other, stopping).put(taken, "there")
-
-
-# A plain fit ----------------------------------------------------------------------------
-
-
-def plain_fit(folder: Path, epochs: int = 4, *more: keras.callbacks.Callback):
-    """Keras's own `fit`; returns the model, the epochs it ran, and EarlyStopping."""
-    return fit_until(
-        folder, keras.callbacks.EarlyStopping("loss", patience=3), epochs, *more
-    )
-
-
-def fit_until(
-    folder: Path,
-    stopping: keras.callbacks.EarlyStopping,
-    epochs: int,
-    *more: keras.callbacks.Callback,
-    save_seconds: float = 0.0,
-):
-    data = halves()
-    model = network()
-    model.compile("adam", "sparse_categorical_crossentropy")
-    checkpoint = Checkpoint(folder, callbacks=[stopping], save_seconds=save_seconds)
-    history = model.fit(
-        data.images,
-        data.labels,
-        batch_size=16,
-        epochs=epochs,
-        shuffle=False,
-        verbose=0,
-        callbacks=[stopping, *more, checkpoint],
-    )
-    return model, history.epoch, stopping
-
-
-def test_a_plain_fit_goes_on_after_the_last_epoch(tmp_path: Path):
-    untouched, _, expected = plain_fit(tmp_path / "alone")
-    with pytest.raises(RuntimeError, match="the power went"):
-        plain_fit(tmp_path / "cut", 4, Stop(10, RuntimeError))  # in the third epoch
-    model, epochs, stopping = plain_fit(tmp_path / "cut")
-    assert epochs == [2, 3]
-    assert (stopping.wait, stopping.best) == (expected.wait, expected.best)
-    for one, other in zip(model.weights, untouched.weights, strict=True):
-        np.testing.assert_array_equal(one.numpy(), other.numpy())
-    assert int(model.optimizer.iterations) == 16
-    assert plain_fit(tmp_path / "cut")[1] == []
-
-
-def test_a_plain_fit_of_another_model(tmp_path: Path):
-    plain_fit(tmp_path, 1)
-    model = network(width=9)
-    model.compile("adam", "sparse_categorical_crossentropy")
-    with pytest.raises(ResumeMismatchError, match="does not fit this training"):
-        model.fit(
-            halves().images,
-            halves().labels,
-            verbose=0,
-            callbacks=[Checkpoint(tmp_path)],
-        )
-
-
-def test_a_plain_fit_that_loses_its_way_keeps_the_last_good_one(tmp_path: Path):
-    class Spoil(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-            if epoch == 1 and logs:
-                logs["loss"] = float("nan")
-
-    plain_fit(tmp_path, 2, Spoil())
-    saved = Store(tmp_path).newest()
-    assert saved
-    assert saved.step == 1
-
-
-class Poison(keras.callbacks.Callback):
-    """Makes weights no numbers in the last batch of the second epoch."""
-
-    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        if int(self.model.optimizer.iterations) == 8:
-            bias = self.model.get_layer("predictions").bias
-            bias.assign(np.full(bias.shape, np.nan))
-
-
-def test_a_plain_fit_keeps_no_weights_that_are_no_numbers(tmp_path: Path):
-    plain_fit(tmp_path, 2, Poison())
-    saved = Store(tmp_path).newest()
-    assert saved
-    assert saved.step == 1
-
-
-def worse() -> keras.callbacks.EarlyStopping:
-    """Stops after two epochs, since nothing is ever good enough."""
-    return keras.callbacks.EarlyStopping(
-        "loss", patience=1, min_delta=100, restore_best_weights=True
-    )
-
-
-def test_a_plain_fit_that_was_stopped_is_over(tmp_path: Path):
-    model, epochs, _ = fit_until(tmp_path, worse(), 6)
-    again, none, _ = fit_until(tmp_path, worse(), 6)
-    assert (epochs, none) == ([0, 1], [])
-    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_a_plain_fit_remembers_the_best_weights(tmp_path: Path):
-    def patient() -> keras.callbacks.EarlyStopping:
-        return keras.callbacks.EarlyStopping(
-            "loss", patience=3, min_delta=100, restore_best_weights=True
-        )
-
-    model, epochs, _ = fit_until(tmp_path / "alone", patient(), 6)
-    with pytest.raises(RuntimeError, match="the power went"):
-        fit_until(tmp_path / "cut", patient(), 6, Stop(6, RuntimeError))
-    again, rest, _ = fit_until(tmp_path / "cut", patient(), 6)
-    assert (epochs, rest) == ([0, 1, 2, 3], [1, 2, 3])
-    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_a_plain_fit_keeps_its_end_however_short(tmp_path: Path):
-    stopping = keras.callbacks.EarlyStopping("loss", patience=3)
-    fit_until(tmp_path, stopping, 3, save_seconds=600)
-    assert fit_until(tmp_path, stopping, 3, save_seconds=600)[1] == []
-
-
-def test_a_plain_fit_again_while_its_error_is_looked_at(tmp_path: Path):
-    """A notebook holds the error, and by it the callback and its lock."""
-    with pytest.raises(RuntimeError, match="the power went") as held:
-        plain_fit(tmp_path, 4, Stop(10, RuntimeError))
-    assert plain_fit(tmp_path)[1] == [2, 3]
-    assert held.value
-
-
-def test_a_plain_fit_that_is_refused_locks_nobody_out(tmp_path: Path):
-    plain_fit(tmp_path, 1)
-    model = network(width=9)
-    model.compile("adam", "sparse_categorical_crossentropy")
-    checkpoint = Checkpoint(tmp_path)
-    with pytest.raises(ResumeMismatchError):
-        model.fit(halves().images, halves().labels, verbose=0, callbacks=[checkpoint])
-    with locked(tmp_path):
-        assert checkpoint.epoch == 0

@@ -20,8 +20,9 @@ from functools import partial
 
 from keras import KerasTensor, initializers
 
-from cnnzoo.blocks import Block, Conv, conv_relu, lrn, normal
+from cnnzoo.blocks import Block, Conv, conv_relu, lrn
 from cnnzoo.heads import classify, dense_head, flatten
+from cnnzoo.initializers import normal
 from cnnzoo.pools import Padding, ceil_max_pool, max_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 

@@ -18,8 +18,9 @@ from functools import partial
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Block, Conv, chain, conv_relu, normal
+from cnnzoo.blocks import Block, Conv, chain, conv_relu
 from cnnzoo.heads import is_sigmoid
+from cnnzoo.initializers import normal
 from cnnzoo.pools import Padding, ceil_max_pool, no_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 

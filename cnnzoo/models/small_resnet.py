@@ -14,6 +14,7 @@ from keras import KerasTensor
 
 from cnnzoo.blocks import Conv, batch_norm, conv_bn_prelu, prelu, prelu_per_pixel
 from cnnzoo.heads import pooled_head
+from cnnzoo.initializers import constant
 from cnnzoo.models.resnet import bottleneck, trunk
 from cnnzoo.pools import max_pool
 from cnnzoo.spec import Paper, Spec
@@ -33,9 +34,10 @@ def branch(
     last_gamma: float = LAST_GAMMA,
 ) -> KerasTensor:
     """`bottleneck`; where it keeps the shape, an activation stands before the sum."""
-    gamma = {"class_name": "Constant", "config": {"value": last_gamma}}
-    last = replace(conv, norm=partial(batch_norm, gamma_initializer=gamma))
-    added = bottleneck(x, filters, strides, conv=conv, last=last, name=name)
+    norm = partial(batch_norm, gamma_initializer=constant(last_gamma))
+    added = bottleneck(
+        x, filters, strides, conv=conv, last=replace(conv, norm=norm), name=name
+    )
     if added.shape != x.shape:
         return added
     return conv.activate(added, name=f"{name}_conv3")

@@ -16,8 +16,9 @@ of 4096 and 1024, no dropout. What it was fed is not verified; here it is Caffe'
 from dataclasses import replace
 from functools import partial
 
-from cnnzoo.blocks import conv_relu, lrn, normal
+from cnnzoo.blocks import conv_relu, lrn
 from cnnzoo.heads import dense_head
+from cnnzoo.initializers import normal
 from cnnzoo.models import alexnet
 from cnnzoo.pools import ceil_max_pool, max_pool
 from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem

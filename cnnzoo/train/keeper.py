@@ -18,7 +18,6 @@ class Keeper:
 
     Attributes:
         position: how far the training has come.
-        stopped: whether it had enough there.
         rejected: checkpoints that were damaged, each with the reason.
         seconds: that the training has taken, in all processes.
         cpu_seconds: of all their threads together, which others on the machine do not
@@ -39,7 +38,6 @@ class Keeper:
         save_seconds: how long after a checkpoint the next is written.
         """
         self.position = Position()
-        self.stopped = False
         self.rejected: tuple[str, ...] = ()
         self._store = store
         self._training = training
@@ -59,11 +57,6 @@ class Keeper:
     def cpu_seconds(self) -> float:
         return self._before[1] + time.process_time() - self._began[1]
 
-    def is_over(self, epochs: int) -> bool:
-        """Whether nothing is left to do of so many epochs."""
-        stopped = self.stopped and self.position.figures is None
-        return stopped or self.position.epoch >= epochs
-
     def restore(self) -> None:
         """Puts the training back to the newest checkpoint, if there is one.
 
@@ -76,7 +69,6 @@ class Keeper:
         snapshot = Snapshot(saved.arrays, saved.state["callbacks"])
         self._training.put(snapshot, self._store.folder / saved.name)
         self.position = self._saved = Position(**saved.state["position"])
-        self.stopped = saved.state["stopped"]
         self._before = (saved.state["seconds"], saved.state["cpu_seconds"])
         self.rejected = saved.rejected
 
@@ -85,7 +77,6 @@ class Keeper:
         Ended: a signal has arrived; everything is as it was at `position`.
         """
         self.position = position
-        self.stopped = self._training.model.stop_training
         if time.monotonic() - self._saved_at >= self._save_seconds:
             self.save()
         self.look()
@@ -105,7 +96,6 @@ class Keeper:
                 return
             state = {
                 "position": asdict(self.position),
-                "stopped": self.stopped,
                 "seconds": self.seconds,
                 "cpu_seconds": self.cpu_seconds,
                 "callbacks": snapshot.callbacks,

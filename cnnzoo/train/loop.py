@@ -25,11 +25,17 @@ class Position:
         epoch: the number of the pass under way, from 0.
         batch: how many of its batches are done.
         figures: what the pass came to, once all are; then it is to be judged.
+        stopped: whether a callback has enough.
     """
 
     epoch: int = 0
     batch: int = 0
     figures: Figures | None = None
+    stopped: bool = False
+
+    def is_over(self, epochs: int) -> bool:
+        """Whether nothing is left to do of so many epochs."""
+        return self.epoch >= epochs or (self.stopped and self.figures is None)
 
     def __str__(self) -> str:
         return f"epoch {self.epoch + 1}, {self.batch} of its batches done"
@@ -94,33 +100,32 @@ class Loop:
             f"{', '.join(map(repr, names[:NAMED]))[:600]}{more}"
         )
 
-    def run(
-        self, epochs: int, start: Position, keeper: Keeper, *, stopped: bool = False
-    ) -> bool:
+    def run(self, epochs: int, start: Position, keeper: Keeper) -> bool:
         """Trains until so many epochs are over, or a callback has enough.
 
         Args:
             start: where to go on; the model is as it was there.
-            stopped: whether a callback had enough there.
 
         Returns:
             Whether the loss stayed finite; else the keeper's last position is older
             than the model.
         """
         position, good = start, True
-        self.model.stop_training = stopped and start.figures is None
-        while good and position.epoch < epochs and not self.model.stop_training:
+        while good and not position.is_over(epochs):
             if position.figures:  # an earlier process ended before they were judged
                 self.callbacks.on_epoch_begin(position.epoch)
-                self.model.stop_training, figures = stopped, position.figures
+                self.model.stop_training = position.stopped
+                figures = position.figures
             else:
                 figures = self._learn(position, keeper)
-            judged = Position(position.epoch, self.steps, figures)
+            stopped = self.model.stop_training
+            judged = Position(position.epoch, self.steps, figures, stopped)
             good = all(map(isfinite, figures.values()))
             if good:
                 keeper.reached(judged)
             self._judge(position.epoch, figures, keeper)
-            position = Position(position.epoch + 1)
+            stopped = self.model.stop_training
+            position = Position(position.epoch + 1, stopped=stopped)
             if good:
                 keeper.reached(position)
         return good

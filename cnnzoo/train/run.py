@@ -201,12 +201,12 @@ class Run:
         loop.measure()
         loop.callbacks.on_train_begin()
         keeper.restore()
-        self.was_over = keeper.is_over(epochs)
+        self.was_over = keeper.position.is_over(epochs)
         for reason in keeper.rejected:
             self._note(f"left out a damaged checkpoint: {reason}")
         self._note(f"process {os.getpid()} starts at {keeper.position}")
         try:
-            finite = loop.run(epochs, keeper.position, keeper, stopped=keeper.stopped)
+            finite = loop.run(epochs, keeper.position, keeper)
         except Ended:
             keeper.save()
             self._note(f"a signal ended it at {keeper.position}")

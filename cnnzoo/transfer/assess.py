@@ -30,6 +30,7 @@ from cnnzoo.transfer.evidence import (
     SMALL,
     Assessment,
     Evidence,
+    best_of,
 )
 from cnnzoo.transfer.twin import calibrated_twin
 
@@ -83,8 +84,8 @@ def assess(
     twins = [probes.leave_one_out(drawn[name], classes) for name in names]
     table = _table(places, seen, twins, classes)
     similar = not _is_different(table)
-    best = max(table, key=lambda row: row.accuracy)
-    by_size, learnt = _by_size(found[best.cut.name], classes, seed)
+    place = table.index(best_of(table))
+    by_size = _by_size(found[names[place]], classes, seed)
     few_shots = int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES
     is_small = few_shots or len(labels) < small or np.median(counts) < FEW_A_CLASS
     benefit, p_value = _benefit([one.ridge for one in seen], twins, classes)
@@ -100,8 +101,8 @@ def assess(
         few_shots=few_shots,
         table=table,
         pixels=probes.leave_one_out(pixels(asked.images), classes).accuracy,
-        by_size=by_size,
-        learnt=learnt,
+        by_size=(*by_size, table[place].accuracy),
+        learnt=seen[place].learnt,
         benefit=benefit,
         benefit_p_value=p_value,
         network=model.name,
@@ -112,6 +113,7 @@ def assess(
 @dataclass(frozen=True)
 class _Seen:
     ridge: probes.Ridge
+    learnt: float
     neighbours: float
     log_evidence: float
 
@@ -119,9 +121,11 @@ class _Seen:
 def _seen(found: np.ndarray, labels: np.ndarray) -> _Seen:
     """What all probes say of the codes of one cut."""
     problem = probes.Problem(probes.standardised(found), labels)
+    ridge = problem.leave_one_out()
     answers = probes.nearest(found.astype(np.float64), labels)
     return _Seen(
-        ridge=problem.leave_one_out(),
+        ridge=ridge,
+        learnt=problem.fitted(ridge.penalty),
         neighbours=float(np.mean(answers == labels)),
         log_evidence=problem.log_evidence(),
     )
@@ -152,27 +156,23 @@ def _table(
     )
 
 
-def _by_size(
-    found: np.ndarray, labels: np.ndarray, seed: int
-) -> tuple[tuple[float, float, float], float]:
-    """The probe with a quarter, half and all of the images, and on what it has learnt."""
-    problem = probes.Problem(probes.standardised(found), labels)
-    whole = problem.leave_one_out()
+def _by_size(found: np.ndarray, labels: np.ndarray, seed: int) -> tuple[float, float]:
+    """Accuracy of the probe with a quarter and with half of the images."""
     quarter, half = (
         probes.leave_one_out(found[rows], labels[rows]).accuracy
         for rows in (_chosen(labels, len(labels) // share, seed) for share in (4, 2))
     )
-    return (quarter, half, whole.accuracy), problem.fitted(whole.penalty)
+    return quarter, half
 
 
 def _is_different(table: Sequence[Evidence]) -> bool:
-    best = max(table, key=lambda row: row.accuracy)
+    best = best_of(table)
     return best.accuracy - table[-1].accuracy >= MIN_GAIN and best.p_value < ALPHA
 
 
 def _used(table: Sequence[Evidence]) -> str:
     """The deepest cut within a standard error of the best: a choice needs no proof."""
-    best = max(table, key=lambda row: row.accuracy)
+    best = best_of(table)
     near = [row for row in table if row.accuracy >= best.accuracy - best.error]
     return near[-1].cut.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from cnnzoo.transfer.cuts import Cut
@@ -42,6 +43,11 @@ class Evidence:
     twin: float
     penalty: float
     p_value: float
+
+
+def best_of(table: Sequence[Evidence]) -> Evidence:
+    """The cut whose probe is right most often; of equals, the shallowest."""
+    return max(table, key=lambda row: row.accuracy)
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,12 @@ class Assessment:
     @property
     def margin(self) -> float:
         """What the best cut gains over the last one beyond what makes it different."""
-        return self._best.accuracy - self.table[-1].accuracy - MIN_GAIN
+        return best_of(self.table).accuracy - self.table[-1].accuracy - MIN_GAIN
 
     @property
     def p_value(self) -> float:
         """That the best cut's gain over the last one is by chance."""
-        return self._best.p_value
+        return best_of(self.table).p_value
 
     @property
     def majority(self) -> float:
@@ -113,10 +119,6 @@ class Assessment:
     def uneven(self) -> bool:
         """Whether the classes differ so much that they are to count alike."""
         return self.largest_class > UNEVEN * self.smallest_class
-
-    @property
-    def _best(self) -> Evidence:
-        return max(self.table, key=lambda row: row.accuracy)
 
     def taken_as(self, case: int) -> Assessment:
         """The same evidence for a case that the caller knows better.
@@ -130,7 +132,7 @@ class Assessment:
             cut = last.cut.name
         if case == 3:
             earlier = self.table[:-1] or self.table
-            cut = max(earlier, key=lambda row: row.accuracy).cut.name
+            cut = best_of(earlier).cut.name
         return replace(
             self, case=case, cut=cut, small=case in (1, 3), similar=case in (1, 2)
         )
@@ -158,7 +160,7 @@ class Assessment:
         ]
         lines += [
             f"{row.cut.name:24} {row.cut.pooled:8,} "
-            f"{_short(row.cut.macs):>9} {_short(row.cut.bytes):>9} "
+            f"{short(row.cut.macs):>9} {short(row.cut.bytes):>9} "
             f"{100 * row.accuracy:6.1f} ±{100 * row.error:4.1f} % "
             f"{100 * row.neighbours:5.1f} % {row.log_evidence:6.2f} "
             f"{100 * row.twin:5.1f} % {row.p_value:6.2g}"
@@ -169,7 +171,7 @@ class Assessment:
 
     def decision(self) -> list[str]:
         """The case, why it is that one, and what would change it, line by line."""
-        best, last = self._best, self.table[-1]
+        best, last = best_of(self.table), self.table[-1]
         gain = 100 * (best.accuracy - last.accuracy)
         verdict = "not shown to be different" if self.similar else "different"
         if len(self.table) == 1:
@@ -181,7 +183,7 @@ class Assessment:
             f"p = {self.p_value:.2g}: {verdict}",
             "at {}, a quarter of the images asked gives {:.1f} %, half {:.1f} %, all "
             "{:.1f} %, and {:.1f} % of what was learnt is right".format(
-                self._best.cut.name,
+                best.cut.name,
                 *(100 * share for share in (*self.by_size, self.learnt)),
             ),
             f"the weights gain {100 * self.benefit:.1f} points over random ones, "
@@ -205,7 +207,7 @@ class Assessment:
         return lines
 
 
-def _short(count: int | None) -> str:
+def short(count: int | None) -> str:
     """A number in three digits and a letter."""
     if count is None:
         return "open"

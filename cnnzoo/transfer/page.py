@@ -9,7 +9,7 @@ from cnnzoo.data.source import Source
 from cnnzoo.inference import Evaluation
 from cnnzoo.report import Section, html
 from cnnzoo.train.folds import Folds
-from cnnzoo.transfer.evidence import Assessment
+from cnnzoo.transfer.evidence import Assessment, short
 from cnnzoo.transfer.result import Done, Result
 
 
@@ -66,8 +66,8 @@ def _evidence(assessment: Assessment) -> Section:
         (
             f"{row.cut.name}{' (used)' if row.cut.name == assessment.cut else ''}",
             f"{row.cut.pooled:,}",
-            "open" if row.cut.macs is None else f"{row.cut.macs / 1e6:,.1f} M",
-            "open" if row.cut.bytes is None else f"{row.cut.bytes / 1e3:,.1f} kB",
+            short(row.cut.macs),
+            short(row.cut.bytes),
             f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
             f"{100 * row.neighbours:.1f} %",
             f"{row.log_evidence:.2f}",
@@ -80,7 +80,7 @@ def _evidence(assessment: Assessment) -> Section:
         "The case, and the evidence for it",
         text="\n".join(assessment.decision()),
         header=(
-            *("cut", "numbers", "MACs", "an image's output"),
+            *("cut", "numbers", "MACs", "bytes an image"),
             *("ridge probe", "5-NN", "LogME", "random weights", "p"),
         ),
         rows=rows,
