@@ -7,7 +7,8 @@ from cnnzoo import arguments
 from cnnzoo.verbs import catalog, trained, training, transferring
 from cnnzoo.verbs import check as checking
 
-RECIPES = ("original", "ours", "gentle", "cifar")  # importing those of train needs Keras
+# As in cnnzoo.train, whose import needs Keras.
+RECIPES = ("original", "ours", "gentle", "cifar", "cifar_mixup")
 DATA_HELP = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
 
 

@@ -72,7 +72,7 @@ class Planned:
         return (
             f"cnnzoo train {DATA[self.data].path} --model {self.network} "
             f"--recipe {self.recipe} --seed {self.seed} --validation {HELD_OUT} "
-            f"--out runs/{self.network}-{self.seed}"
+            f"--out runs/{self.network}-{self.recipe}-{self.seed}"
         )
 
 
@@ -83,6 +83,7 @@ PLAN = [
         for seed in (0, 1, 2)
     ),
     Planned("resnet20", "cifar10", "cifar", 0),
+    Planned("resnet20", "cifar10", "cifar_mixup", 0),
 ]
 
 
@@ -113,7 +114,8 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
     history = json.loads((run / "history.json").read_text())
     losses = np.array(history["val_loss"], np.float64)  # null becomes no number
     epochs = len(losses)
-    if epochs < card["recipe"]["epochs"]:
+    is_lost = not np.isfinite(history["loss"][-1] or np.nan)
+    if epochs < card["recipe"]["epochs"] and not is_lost:
         raise SystemExit(f"this training is not over: {epochs} epochs")
     model = cnnzoo.load(run / MODEL_FILE)
     saved = Store(run / CHECKPOINTS).newest()

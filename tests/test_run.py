@@ -17,6 +17,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from short_runs import (
     RECIPE,
     Judged,
@@ -30,7 +31,9 @@ from short_runs import (
 
 import cnnzoo
 from cnnzoo import files
+from cnnzoo.data.images import scan
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
+from cnnzoo.train.card import fingerprint
 from cnnzoo.train.lock import locked
 from cnnzoo.train.snapshot import Training
 from cnnzoo.train.store import ARRAYS, MANIFEST, STATE, Store
@@ -364,6 +367,20 @@ def test_another_training(change: dict, message: str, alone: Path, tmp_path: Pat
     with pytest.raises(ResumeMismatchError, match=message):
         train(tmp_path / "run", **change)
     assert {path: path.read_bytes() for path in before} == before
+
+
+def test_another_picture_of_the_same_size(tmp_path: Path):
+    for number, shade in enumerate((40, 200)):
+        for name in "ab":
+            (tmp_path / f"data/{name}").mkdir(parents=True, exist_ok=True)
+            picture = Image.new("L", (8, 8), shade)
+            picture.save(tmp_path / f"data/{name}/{number}.bmp")
+    path = tmp_path / "data/a/0.bmp"
+    before = fingerprint(scan(tmp_path / "data", checksums=True))
+    size = path.stat().st_size
+    Image.new("L", (8, 8), 90).save(path)
+    assert path.stat().st_size == size
+    assert fingerprint(scan(tmp_path / "data", checksums=True)) != before
 
 
 def test_checkpoints_of_nobody_knows_what(alone: Path, tmp_path: Path):

@@ -156,18 +156,27 @@ def _told(source: Source) -> dict:
 
 
 def fingerprint(source: Source) -> str:
-    """A hash of the pixels in memory, or of a folder's names and sizes; and of labels."""
+    """A hash of labels, and of the pixels in memory or of the files of a folder.
+
+    A file is its name and, where the scan read checksums, its content; else its size.
+    """
     hashed = hashlib.sha256(json.dumps(source.class_names).encode())
     hashed.update(np.ascontiguousarray(source.labels).tobytes())
     if isinstance(source, Images):
         hashed.update(str(source.images.shape).encode())
         hashed.update(np.ascontiguousarray(source.images).tobytes())
         return hashed.hexdigest()
-    for name in source.names:
-        path = source.root / name
-        size = path.stat().st_size if path.exists() else "gone"  # reading it will tell
-        hashed.update(os.fsencode(f"{name}\0{size}\0"))
+    if source.checksums is None:
+        contents = [_size(source.root / name) for name in source.names]
+    else:
+        contents = [checksum.hex() for checksum in source.checksums]
+    for name, content in zip(source.names, contents, strict=True):
+        hashed.update(os.fsencode(f"{name}\0{content}\0"))
     return hashed.hexdigest()
+
+
+def _size(path: Path) -> int | str:
+    return path.stat().st_size if path.exists() else "gone"  # reading it will tell
 
 
 def _short(value: object) -> str:

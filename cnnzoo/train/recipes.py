@@ -82,6 +82,25 @@ OURS = Recipe(
         height_shift_range=0.15,
     ),
 )
+# He et al. 2015, section 4.2, with a smoother schedule and the weight decay of
+# https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. Keras takes it beside the
+# momentum, not through it, where it counts ten times.
+CIFAR = Recipe(
+    epochs=100,
+    batch_size=128,
+    optimizer="sgd",
+    learning_rate=0.1,
+    momentum=0.9,
+    schedule="cosine",
+    weight_decay=5e-3,
+    patience=None,
+    augment=Augment(
+        width_shift_range=5,  # whole pixels, 4 to both sides
+        height_shift_range=5,
+        horizontal_flip=True,
+        fill_mode="constant",
+    ),
+)
 RECIPES = {
     # https://github.com/kkweon/mnist-competition, which does not tell its epochs.
     "original": Recipe(
@@ -111,24 +130,15 @@ RECIPES = {
             height_shift_range=0.1,
         ),
     ),
-    # He et al. 2015, section 4.2, with a smoother schedule and the weight decay of
-    # https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. Keras takes it beside the
-    # momentum, not through it, where it counts ten times.
-    "cifar": Recipe(
-        epochs=100,
-        batch_size=128,
-        optimizer="sgd",
-        learning_rate=0.1,
-        momentum=0.9,
-        schedule="cosine",
-        weight_decay=5e-3,
-        patience=None,
-        augment=Augment(
-            width_shift_range=5,  # whole pixels, 4 to both sides
-            height_shift_range=5,
-            horizontal_flip=True,
-            fill_mode="constant",
-        ),
+    "cifar": CIFAR,
+    # What "cifar" misses on a JPEG copy of the images is overfitting (1.6 % of what it
+    # learnt, 12.5 % of the rest), so images are blended and weights averaged.
+    "cifar_mixup": replace(
+        CIFAR,
+        epochs=80,
+        mixup=0.5,
+        averaging=0.999,
+        precision="bfloat16",  # 1.8 times faster on a CPU with such units
     ),
 }
 """By the name that the command line takes."""
