@@ -178,7 +178,13 @@ class Ensemble:
     def _asked(self, source: Source | np.ndarray | Files) -> np.ndarray:
         """What each member says, (members, images, classes); one a time is asked."""
         said = {id(m): self._ordered(m, probabilities(m, source)) for m in self.models}
-        return np.stack([said[id(model)] for model in self.models])
+        answers = np.stack([said[id(model)] for model in self.models])
+        for number in np.flatnonzero(~np.isfinite(answers).all((1, 2))):
+            raise UsageError(
+                f"member {number + 1}, {self.models[number].name!r}, answers with "
+                "what is no number; leave it out, or give it weights and images that are"
+            )
+        return answers
 
     def _ordered(self, model: keras.Model, answers: np.ndarray) -> np.ndarray:
         names = class_names(model)
@@ -208,6 +214,11 @@ class Ensemble:
                 f"the answers have the shape {answers.shape}; expected {expected}, of "
                 "members, images and classes, so give those of each member"
             )
+        if not np.isfinite(answers).all():
+            raise UsageError(
+                "the answers have what is no number; expected probabilities, so leave "
+                "out the member whose they are"
+            )
 
     def _check_weights(self, path: Path) -> None:
         members, classes = len(self.models), len(self.class_names)
@@ -221,6 +232,13 @@ class Ensemble:
                 f"{path} has weights of shape {found}; expected {expected}, so it was "
                 "altered: get it again"
             )
+        if self.weights is not None and self.combine == "weighted":
+            try:
+                self.weights = combining.checked(self.weights.tolist(), members)
+            except UsageError as error:
+                raise WeightFileError(
+                    f"{path} was altered, so get it again: {error}"
+                ) from error
 
 
 def _common_names(models: tuple[keras.Model, ...]) -> tuple[str, ...]:

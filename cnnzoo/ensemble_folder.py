@@ -8,12 +8,13 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import keras
 import numpy as np
+from filelock import FileLock
 
 from cnnzoo import files
 from cnnzoo.combining import WAYS
@@ -23,6 +24,7 @@ from cnnzoo.saving import load, save
 CARD_FILE = "ensemble.json"
 MAX_BYTES = 1 << 24
 FORMAT = 1
+LOCK = ".lock"
 NAME_BYTES = 8
 NAME = f"[0-9a-f]{{{2 * NAME_BYTES}}}"
 
@@ -38,6 +40,34 @@ def write(
     Raises:
         SaveError: the folder cannot be written; an ensemble that it had is whole.
     """
+    with _alone(folder):
+        return _write(folder, models, combine, weights)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process writes there, which would remove our members."""
+    files.make_folder(folder)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise SaveError(
+            f"cannot write {folder / LOCK}: {error.strerror or error}; choose another "
+            "place and try again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _write(
+    folder: Path,
+    models: Sequence[keras.Model],
+    combine: str,
+    weights: np.ndarray | None,
+) -> Path:
     kinds = {id(model): model for model in models}
     names = {kind: secrets.token_hex(NAME_BYTES) for kind in kinds}
     try:
@@ -91,7 +121,7 @@ def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None]:
     path = folder / CARD_FILE
     try:
         names, sums, combine, weights = _card(path)
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise WeightFileError(
             f"{path} does not describe an ensemble, since it was cut or altered; get it "
             "again"

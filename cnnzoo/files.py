@@ -116,9 +116,9 @@ def write_text(path: str | Path, content: str) -> Path:
 
 
 def add_line(path: Path, line: str) -> None:
-    """Adds a line to a small text file, atomically."""
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    write_text(path, f"{before}{line}\n")
+    """Adds a line to a small text file, atomically, whatever bytes it has."""
+    before = path.read_bytes() if path.exists() else b""
+    write_bytes(path, before + f"{line}\n".encode())
 
 
 def write_json(path: str | Path, content: object) -> Path:

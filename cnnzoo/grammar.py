@@ -140,9 +140,7 @@ def _add_train(verbs) -> None:
         "kfold", help="judge each image by a network that did not learn it"
     )
     _add_training(kfold)
-    kfold.add_argument(
-        "--folds", type=arguments.positive(int), default=5, help="default: 5"
-    )
+    kfold.add_argument("--folds", type=arguments.folds, default=5, help="default: 5")
     kfold.add_argument("--json", action="store_true")
     kfold.set_defaults(run=training.kfold)
 
@@ -216,25 +214,31 @@ def _add_training(verb) -> None:
     verb.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="for digits: that of kkweon's networks, or ours; for photographs of 32 "
-        "pixels: cifar",
+        help="for digits: that of kkweon's networks, ours, or gentle, which is ours for "
+        "small_resnet; for photographs of 32 pixels: cifar, as the paper's, or "
+        "cifar_mixup, for few or blurred ones",
     )
     verb.add_argument(
-        "--epochs", type=arguments.positive(int), help="at most; default: 10"
+        "--epochs",
+        type=arguments.positive(int),
+        help="at most; default: the recipe's, or 10",
     )
     verb.add_argument(
         "--batch-size", type=arguments.positive(int), help="images a step; default: 128"
     )
-    verb.add_argument("--optimizer", help="a Keras name; default: adam")
+    verb.add_argument("--optimizer", help="a Keras name; default: the recipe's, or adam")
     verb.add_argument(
-        "--lr", type=arguments.positive(float), help="default: the optimizer's"
+        "--lr",
+        type=arguments.positive(float),
+        help="default: the recipe's, or the optimizer's",
     )
     verb.add_argument("--loss", help="default: cross-entropy")
     verb.add_argument(
         "--patience",
         type=arguments.positive(int),
         metavar="EPOCHS",
-        help="stop after so many without a better validation loss; default: 9",
+        help="stop after so many without a better validation loss; default: the "
+        "recipe's, or 9",
     )
     verb.add_argument("--channels", type=int, choices=(1, 3), help="grey or RGB")
     verb.add_argument("--preprocessing", metavar="MODE", help="default: the network's")

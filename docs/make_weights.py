@@ -12,6 +12,7 @@ on files is judged from the folder in which its command ran.
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from hashlib import sha256
@@ -99,24 +100,31 @@ def planned(card: dict) -> Planned:
     raise SystemExit("this training was not planned, so the test split stays closed")
 
 
-def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
-    """The model of a training that is over, and what is told of it."""
-    card = json.loads((run / "run.json").read_text())
-    plan = planned(card)
-    data = DATA[plan.data]
-    parts = divided(plan)
+def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
+    """Whether this training is told of already, in whatever folder it ran."""
+    return any(asdict(plan).items() <= told.items() for told in trainings)
+
+
+def closed(run: Path, card: dict, plan: Planned) -> np.ndarray:
+    """The validation losses of a training that is over, and of these very images."""
     kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
-    if [fingerprint(part) for part in parts] != kept:
+    if [fingerprint(part) for part in divided(plan)] != kept:
         raise SystemExit("the images are others than those of the training")
-    _, held_out = parts
     if card["network"]["parameters"] != model_info(plan.network).parameters:
         raise SystemExit("the network is another than the catalog's")
     history = json.loads((run / "history.json").read_text())
     losses = np.array(history["val_loss"], np.float64)  # null becomes no number
-    epochs = len(losses)
     is_lost = not np.isfinite(history["loss"][-1] or np.nan)
-    if epochs < card["recipe"]["epochs"] and not is_lost:
-        raise SystemExit(f"this training is not over: {epochs} epochs")
+    if len(losses) < card["recipe"]["epochs"] and not is_lost:
+        raise SystemExit(f"this training is not over: {len(losses)} epochs")
+    return losses
+
+
+def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
+    """The model of a training that is over, and what is told of it."""
+    data, losses = DATA[plan.data], closed(run, card, plan)
+    epochs = len(losses)
+    _, held_out = divided(plan)
     model = cnnzoo.load(run / MODEL_FILE)
     saved = Store(run / CHECKPOINTS).newest()
     if saved is None:
@@ -126,7 +134,6 @@ def judged(run: Path) -> tuple[keras.Model, Planned, dict]:
     learned = card["data"]["train"]["images"]
     return (
         model,
-        plan,
         {
             **asdict(plan),
             "command": plan.command,
@@ -168,8 +175,6 @@ def figures(result: Evaluation) -> dict:
 
 def package(model: keras.Model, plan: Planned, told: dict) -> None:
     """Writes the weights as float16, and their card."""
-    if plan.seed != 0:
-        raise SystemExit("the package takes the seed 0, whatever others came to")
     path = packaged.FOLDER / f"{plan.network}-{plan.data}.safetensors"
     half = cnnzoo.build(plan.network, include_preprocessing=True)
     if half.cnnzoo.preprocessing != model.cnnzoo.preprocessing:
@@ -224,9 +229,13 @@ def main() -> None:
     args = parser.parse_args()
     known = json.loads(LIST.read_text())
     if args.run:
-        model, plan, told = judged(args.run)
-        if told["command"] in (t["command"] for t in known["trainings"]):
+        card = json.loads((args.run / "run.json").read_text())
+        plan = planned(card)
+        if is_listed(plan, known["trainings"]):
             raise SystemExit("this training is listed already; a miss is not run again")
+        if args.package and plan.seed != 0:
+            raise SystemExit("the package takes the seed 0, whatever others came to")
+        model, told = judged(args.run, card, plan)
         if args.package:
             package(model, plan, told)
         known["trainings"].append(told)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from short_runs import Stop, halves, network
 
-from cnnzoo.errors import ResumeMismatchError
+from cnnzoo.errors import ResumeMismatchError, UsageError
 from cnnzoo.train.checkpoint import Checkpoint
 from cnnzoo.train.lock import locked
 from cnnzoo.train.store import Store
@@ -110,6 +110,46 @@ def test_what_was_stopped_is_over(tmp_path: Path):
     assert (epochs, none) == ([0, 1], [])
     for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_it_remembers_the_best_file(tmp_path: Path):
+    """A subclass, which Keras's own check of a type would pass over."""
+
+    class Best(keras.callbacks.ModelCheckpoint):
+        pass
+
+    def best() -> Best:
+        return Best(tmp_path / "best.keras", "loss", save_best_only=True)
+
+    def fit(*failures: keras.callbacks.Callback) -> Best:
+        keeper, model = best(), network()
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        checkpoint = Checkpoint(tmp_path / "run", callbacks=[keeper])
+        model.fit(
+            halves().images,
+            halves().labels,
+            epochs=2,
+            verbose=0,
+            callbacks=[keeper, *failures, checkpoint],
+        )
+        return keeper
+
+    class Worse(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+            self.model.get_layer("predictions").kernel.assign(
+                100 * self.model.get_layer("predictions").kernel
+            )
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        fit(Stop(3, RuntimeError))
+    before = (tmp_path / "best.keras").read_bytes()
+    assert np.isfinite(fit(Worse()).best)
+    assert (tmp_path / "best.keras").read_bytes() == before
+
+
+def test_it_takes_no_callback_of_which_it_can_hold_nothing(tmp_path: Path):
+    with pytest.raises(UsageError, match="hold nothing of TerminateOnNaN"):
+        Checkpoint(tmp_path, callbacks=[keras.callbacks.TerminateOnNaN()])
 
 
 def test_it_remembers_the_best_weights(tmp_path: Path):

@@ -209,6 +209,13 @@ def test_train_by_a_recipe(run, capsys, monkeypatch):
         "width_shift_range": 0.2,
         "height_shift_range": 0.2,
     }
+    assert main([*asked, "--recipe", "cifar", *["--epochs", "1", "--out", "sgd"]]) == 0
+    adam = ["--optimizer", "adam", "--epochs", "1", "--out", "adam"]
+    assert main([*asked, "--recipe", "cifar", *adam]) == 0
+    by = [json.loads((run / n / "run.json").read_text()) for n in ("sgd", "adam")]
+    kept = ("momentum", "learning_rate", "batch_size")
+    told = [[card["recipe"][name] for name in kept] for card in by]
+    assert told == [[0.9, 0.1, 128], [None, None, 128]]
     capsys.readouterr()
     assert set(grammar.RECIPES) == set(RECIPES)
     assert {for_mnist(name) for name in PRETRAINED["mnist"]} == {"ours", "gentle"}

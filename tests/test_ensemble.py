@@ -1,6 +1,7 @@
 """Several networks as one: the arithmetic, the files, what is refused."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 import cnnzoo
-from cnnzoo import Ensemble
+from cnnzoo import Ensemble, ensemble_folder
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import probabilities
@@ -181,9 +182,12 @@ def test_a_member_that_stands_twice_is_written_once(members, tmp_path: Path):
         {"format": 2},
         {"weights": [float("nan")]},
         {"weights": [1.0, 1.0, 1.0]},
+        {"weights": [-5, 1]},
+        {"weights": [0, 0]},
+        {"weights": [10**400, 1]},
         {"weights": "x"},
     ],
-    ids=str,
+    ids=lambda change: str(change)[:40],
 )
 def test_a_card_that_was_altered(change: dict, members, tmp_path: Path):
     Ensemble(members[:2], (1, 1)).save(tmp_path)
@@ -229,6 +233,39 @@ def test_files_of_others_stay(members, tmp_path: Path):
     whole.save(tmp_path)
     assert (tmp_path / "member-1.keras").read_bytes() == b"mine"
     assert len(list(tmp_path.glob("member-*.keras"))) == 3
+
+
+def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch):
+    """The second waits: it would take the members of the first for an old one's."""
+    write, started = ensemble_folder._write_card, threading.Event()
+
+    def slowly(*args):
+        if not started.is_set():
+            started.set()
+            second.join(timeout=1)
+        return write(*args)
+
+    monkeypatch.setattr(ensemble_folder, "_write_card", slowly)
+    second = threading.Thread(
+        target=lambda: started.wait() and Ensemble(members[:1]).save(tmp_path)
+    )
+    second.start()
+    Ensemble(members).save(tmp_path)
+    second.join()
+    assert len(Ensemble.load(tmp_path).models) == 1
+    assert len(list(tmp_path.glob("member-*.keras"))) == 1
+
+
+def test_a_member_without_numbers(members, digits):
+    broken = member(7)
+    broken.get_layer("predictions").bias.assign([np.nan, 0, 0])
+    whole = Ensemble([members[0], broken])
+    for call in (whole.predict, whole.evaluate, Ensemble([broken], "weighted").fit):
+        with pytest.raises(cnnzoo.UsageError, match="answers with what is no number"):
+            call(digits)
+    answers = np.full((1, len(digits.labels), 3), np.nan)
+    with pytest.raises(cnnzoo.UsageError, match="leave out the member"):
+        Ensemble(members[:1], "stack").fit(digits, answers)
 
 
 def test_who_alone_has_a_weight(members, digits):

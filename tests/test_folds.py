@@ -134,13 +134,43 @@ def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
         members(tmp_path / "bag-1")
 
 
-def test_members_stand_in_the_order_of_their_numbers(tmp_path: Path):
-    for number in (2, 10, 1):
-        cnnzoo.save(network(), tmp_path / f"fold-{number}" / "model.keras")
-    paths = [tmp_path / f"fold-{number}/model.keras" for number in (1, 2, 10)]
+def test_members_stand_in_the_order_of_their_numbers(marked, tmp_path: Path):
+    short = replace(RECIPE, epochs=1)
+    train, validation = marked.take(np.arange(40)).split(0.25, seed=0)
+    repeat(network, train, validation, tmp_path, short, seeds=(2, 10, 1))
+    paths = [tmp_path / f"seed-{number}/model.keras" for number in (1, 2, 10)]
     for path, model in zip(paths, members(tmp_path), strict=True):
         expected = cnnzoo.load(path).get_weights()[0]
         np.testing.assert_array_equal(model.get_weights()[0], expected)
+    (tmp_path / "bag-1").mkdir()
+    with pytest.raises(cnnzoo.UsageError, match="or those of several calls"):
+        members(tmp_path)
+
+
+def test_members_whose_training_is_not_over(marked, tmp_path: Path):
+    def builds_two() -> keras.Model:
+        if (tmp_path / "seed-1").exists():
+            raise RuntimeError("the power went")
+        return network()
+
+    short = replace(RECIPE, epochs=1)
+    train, validation = marked.take(np.arange(40)).split(0.25, seed=0)
+    (tmp_path / "seed-2").mkdir()
+    with pytest.raises(RuntimeError, match="the power went"):
+        repeat(builds_two, train, validation, tmp_path, short, seeds=(1, 2))
+    with pytest.raises(cnnzoo.UsageError, match="seed-2 is not over; call what began"):
+        members(tmp_path)
+
+
+def test_folds_of_few_images(marked, tmp_path: Path):
+    """A tenth of six images lacks classes, so more of them choose the epoch."""
+    rows = [np.flatnonzero(np.asarray(marked.labels) == label)[:3] for label in (0, 1)]
+    few = marked.take(np.sort(np.concatenate(rows)))
+    found = kfold(network, few, tmp_path / "3", replace(RECIPE, epochs=1), folds=3)
+    assert found.evaluation.images == 6
+    with pytest.raises(cnnzoo.DatasetError, match="a fold leaves too little"):
+        kfold(network, few, tmp_path / "2", RECIPE, folds=2)
+    assert not (tmp_path / "2").exists()
 
 
 def test_what_is_refused(marked, tmp_path: Path):

@@ -20,7 +20,8 @@ from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import preparation
 from cnnzoo.train.callbacks import BestCheckpoint
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipe_rules import check_recipe
+from cnnzoo.train.recipes import RECIPES, Recipe
 from cnnzoo.zoo import build
 
 
@@ -330,6 +331,39 @@ def test_an_optimiser_with_a_weight_decay_of_its_own(digits, tmp_path):
     assert model.optimizer.weight_decay == own
     preparation.compiled(model, Recipe(optimizer="adamw", weight_decay=0.1), 600)
     assert model.optimizer.weight_decay == 0.1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 0},
+        {"epochs": 2.5},
+        {"batch_size": 0},
+        {"patience": -5},
+        {"learning_rate": 0.0},
+        {"learning_rate": -1e-2},
+        {"learning_rate": float("nan")},
+        {"momentum": 1.0},
+        {"averaging": 2.0},
+        {"layer_decay": 0},
+        {"weight_decay": -1e-4},
+        {"start_decay": "much"},
+        {"schedule": "cosin"},
+        {"schedule": None},
+        {"class_weights": "balance"},
+    ],
+    ids=str,
+)
+def test_recipes_that_nobody_can_follow(change: dict, digits, tmp_path):
+    (name,) = change
+    with pytest.raises(cnnzoo.UsageError, match=f"cannot train with {name}=.*: expected"):
+        fit(build("mlp"), digits, digits, tmp_path, Recipe(**change))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_of_the_package_can_be_followed(name: str):
+    check_recipe(RECIPES[name])
 
 
 def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):

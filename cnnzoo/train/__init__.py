@@ -1,7 +1,8 @@
 """Training: runs that survive a kill, recipes, folds."""
 
 from cnnzoo.train.checkpoint import Checkpoint
-from cnnzoo.train.folds import Folds, bag, kfold, members, repeat
+from cnnzoo.train.folds import Folds, kfold
+from cnnzoo.train.members import bag, members, repeat
 from cnnzoo.train.recipes import RECIPES, Recipe
 from cnnzoo.train.run import Run
 

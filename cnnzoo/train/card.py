@@ -24,6 +24,8 @@ from cnnzoo.train.recipes import Recipe, named
 CARD_FILE = "run.json"
 MAX_BYTES = 1 << 22
 PACKAGES = ("cnnzoo", "keras", "numpy")  # and the backend's
+PARTS = ("train", "validation")
+NEEDED = {"precision", "backend"}
 # What may change between two starts, and can then be seen in the last bits of the end.
 BITS = ("device", "threads", "deterministic", "versions")
 
@@ -60,7 +62,7 @@ def card_of(
     card = Card(
         network=network_told(model),
         recipe=recipe.told(),
-        data={"train": _told(train), "validation": _told(validation)},
+        data=dict(zip(PARTS, map(_told, (train, validation)), strict=True)),
         begun={
             "precision": chosen.name,
             "bfloat16_gain": chosen.gain,
@@ -100,12 +102,17 @@ def settled(folder: Path, card: Card) -> Card:
         f"{part}.{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
         for part, before, now in (
             ("network", first.network, card.network),
-            ("recipe", first.recipe, card.recipe),
+            # A field that came later was as it is by itself.
+            ("recipe", {**Recipe().told(), **first.recipe}, card.recipe),
             ("data", first.data, card.data),
-            ("begun", {"backend": first.begun.get("backend")}, card.begun),
+            (
+                "begun",
+                {"backend": first.begun["backend"]},
+                {"backend": card.begun["backend"]},
+            ),
         )
-        for name in before
-        if before[name] != now.get(name) and not _may_change(part, name, card)
+        for name in {**before, **now}
+        if before.get(name) != now.get(name) and not _may_change(part, name, card)
     ]
     if different:
         raise ResumeMismatchError(
@@ -115,14 +122,14 @@ def settled(folder: Path, card: Card) -> Card:
     return first
 
 
-def begun(folder: Path) -> dict | None:
-    """What the training of a folder was begun with; None where there is none.
+def card_in(folder: Path) -> Card | None:
+    """The card of the training of a folder; None where there is none.
 
     Raises:
         CheckpointError: its card cannot be read.
     """
     path = folder / CARD_FILE
-    return dict(_read(path).begun) if path.exists() else None
+    return _read(path) if path.exists() else None
 
 
 def changed_since(first: Card, now: Card) -> str:
@@ -143,8 +150,13 @@ def _read(path: Path) -> Card:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("larger than any")
-        return Card(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        card = Card(**json.loads(path.read_bytes()))
+        if not all(isinstance(part, dict) for part in vars(card).values()):
+            raise TypeError("parts of another kind")
+        if not (card.begun.keys() >= NEEDED and card.data.keys() == set(PARTS)):
+            raise LookupError("parts are missing")
+        return card
+    except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path} does not tell which training the folder holds, since it is cut or "
             "altered; get it from a backup, or train into another folder"

@@ -9,8 +9,9 @@ from weakref import WeakValueDictionary
 
 import keras
 
+from cnnzoo.errors import UsageError
 from cnnzoo.train.lock import locked
-from cnnzoo.train.snapshot import Snapshot, Training
+from cnnzoo.train.snapshot import Snapshot, Training, has_memory
 from cnnzoo.train.store import Store
 
 # Who trains in which folder here: what an error ended inside `fit` never heard of it.
@@ -39,8 +40,12 @@ class Checkpoint(keras.callbacks.Callback):
     ):
         """Args:
         folder: made if missing; for this training alone.
-        callbacks: others of this `fit`, such as EarlyStopping, that shall remember.
+        callbacks: others of this `fit` that shall remember: EarlyStopping,
+            ReduceLROnPlateau, ModelCheckpoint, or with `memory()` and `remember(memory)`.
         save_seconds: how long after a checkpoint the next is written.
+
+        Raises:
+            UsageError: one of them has nothing that can be remembered.
 
         Raises (from `fit`):
             CheckpointError: another process trains there, or all checkpoints are bad.
@@ -48,6 +53,13 @@ class Checkpoint(keras.callbacks.Callback):
             SaveError: the folder cannot be written.
         """
         super().__init__()
+        for callback in callbacks:
+            if not has_memory(callback):
+                raise UsageError(
+                    f"a checkpoint can hold nothing of {type(callback).__name__}: "
+                    "expected one of Keras's that remembers, or the methods memory() and "
+                    "remember(memory), so give it to fit alone"
+                )
         self.epoch = 0
         self._store = Store(folder)
         self._callbacks = tuple(callbacks)

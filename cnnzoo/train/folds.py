@@ -1,7 +1,8 @@
-"""The same training several times: on folds or bootstraps of the data, from seeds."""
+"""Cross-validation: the same training several times, each without a fold of the data."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -15,15 +16,14 @@ from cnnzoo.data.source import Source, renumbered
 from cnnzoo.data.splits import first_rows, groups_of
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, class_names, evaluate, judged
-from cnnzoo.saving import load
+from cnnzoo.train.members import NewModel, trained
 from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.run import MODEL_FILE, Run
 
-CHOOSING = 0.1  # of what a fold learns from, held out to choose its best epoch by
+# Of what a fold learns from, held out to choose its best epoch by: the first share that
+# has every class.
+CHOOSING = (0.1, 0.2, 0.35, 0.5)
 FOLDS_FILE = "folds.json"
 PREDICTIONS_FILE = "predictions.npz"
-
-NewModel = Callable[[], keras.Model]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ def kfold(
     """Cross-validation: each image is judged by a network that has not seen it.
 
     A fold serves to judge and to nothing else: the best epoch is chosen by a tenth of
-    what the fold learns from. Every fold is a `Run`, so what was killed goes on.
+    what the fold learns from, or more where that lacks a class. Every fold is a `Run`,
+    so what was killed goes on.
 
     Args:
         new_model: builds the network anew; Keras's seed is set before, to `seed` and the
@@ -88,11 +89,12 @@ def kfold(
 
     Raises:
         UsageError: fewer than 2 folds, or groups of what has no names.
-        DatasetError: a class has fewer images than there are folds.
+        DatasetError: a class has fewer images than there are folds, or a fold would
+            leave fewer than two of it.
     """
 
-    def trained(number: int, parts: tuple[Source, Source]) -> keras.Model:
-        return _trained(
+    def of_fold(number: int, parts: tuple[Source, Source]) -> keras.Model:
+        return trained(
             new_model,
             parts,
             Path(folder) / f"fold-{number}",
@@ -101,7 +103,7 @@ def kfold(
             verbose=verbose,
         )
 
-    result = cross_validated(trained, source, folds=folds, seed=seed, group_by=group_by)
+    result = cross_validated(of_fold, source, folds=folds, seed=seed, group_by=group_by)
     files.write_json(Path(folder) / FOLDS_FILE, result.told())
     files.write_bytes(Path(folder) / PREDICTIONS_FILE, _predictions(result.evaluation))
     return result
@@ -132,11 +134,14 @@ def cross_validated(
         trained: makes the network of a fold, given its number from 1, the images to
             learn from, and those that choose its best epoch.
     """
-    parts = list(split(source, folds, seed, group_by))
+    parts = [
+        (_choosing(source.take(learned), seed, group_by), judging)
+        for learned, judging in split(source, folds, seed, group_by)
+    ]
     answers, names = np.zeros(0), source.class_names
     accuracies = []
     for number, (learned, judging) in enumerate(parts, start=1):
-        model = trained(number, _choosing(source.take(learned), seed, group_by))
+        model = trained(number, learned)
         found = evaluate(model, source.take(judging))
         if number == 1:
             answers = np.zeros((len(source), found.probabilities.shape[1]), "float32")
@@ -147,9 +152,17 @@ def cross_validated(
 
 
 def _choosing(source: Source, seed: int, group_by: str | None) -> tuple[Source, Source]:
-    if isinstance(source, Folder):
-        return source.split(CHOOSING, seed, group_by)
-    return source.split(CHOOSING, seed)
+    """What is learnt from, and what chooses the epoch: of each class one at least."""
+    for share in CHOOSING:
+        with suppress(DatasetError):
+            if isinstance(source, Folder):
+                return source.split(share, seed, group_by)
+            return source.split(share, seed)
+    raise DatasetError(
+        "a fold leaves too little to learn from: expected two images of each class, one "
+        f"of which chooses the epoch, among the {len(source)} others, copies and groups "
+        "counted once; add images or make more folds"
+    )
 
 
 def split(source: Source, folds: int, seed: int, group_by: str | None = None):
@@ -192,102 +205,3 @@ def _groups(source: Source, group_by: str | None) -> np.ndarray | None:
             "names the pattern is looked for; leave it out"
         )
     return None
-
-
-def repeat(
-    new_model: NewModel,
-    train: Source,
-    validation: Source,
-    folder: str | Path,
-    recipe: Recipe | None = None,
-    *,
-    seeds: Sequence[int] = (0, 1, 2),
-    verbose: int = 0,
-) -> list[keras.Model]:
-    """The same training from several seeds, each a `Run` in `seed-N`.
-
-    Args:
-        new_model: builds the network anew; Keras's seed is set before.
-        seeds: of the weights, of the order of images and of their augmentation.
-    """
-    return [
-        _trained(
-            new_model,
-            (train, validation),
-            Path(folder) / f"seed-{seed}",
-            recipe,
-            seed=seed,
-            verbose=verbose,
-        )
-        for seed in seeds
-    ]
-
-
-def bag(
-    new_model: NewModel,
-    train: Source,
-    validation: Source,
-    folder: str | Path,
-    recipe: Recipe | None = None,
-    *,
-    members: int = 5,
-    seed: int = 0,
-    verbose: int = 0,
-) -> list[keras.Model]:
-    """Members of an ensemble, each a `Run` in `bag-N` on a bootstrap of the images.
-
-    A bootstrap is as many images, drawn with replacement: L. Breiman, Bagging
-    Predictors, Machine Learning 24, 1996.
-
-    Args:
-        new_model: builds the network anew; Keras's seed is set before, to `seed` and the
-            number of the member.
-    """
-    found = []
-    for number in range(1, members + 1):
-        draw = np.random.default_rng((seed, number))
-        rows = np.sort(draw.integers(0, len(train), len(train)))
-        model = _trained(
-            new_model,
-            (train.take(rows), validation),
-            Path(folder) / f"bag-{number}",
-            recipe,
-            seed=seed + number,
-            verbose=verbose,
-        )
-        found.append(model)
-    return found
-
-
-def members(folder: str | Path) -> list[keras.Model]:
-    """The networks that `kfold`, `repeat` or `bag` trained in a folder, in their order.
-
-    Raises:
-        UsageError: there are none.
-        WeightFileError: a file is damaged.
-    """
-    paths = Path(folder).glob(f"*-*/{MODEL_FILE}")
-    number = {path: path.parent.name.rpartition("-")[2] for path in paths}
-    ordered = sorted((int(n), path) for path, n in number.items() if n.isdecimal())
-    if not ordered:
-        raise UsageError(
-            f"{folder} has no trained networks, such as fold-1/{MODEL_FILE}; expected a "
-            "folder that kfold, repeat or bag trained in"
-        )
-    return [load(path) for _, path in ordered]
-
-
-def _trained(
-    new_model: NewModel,
-    parts: tuple[Source, Source],
-    folder: Path,
-    recipe: Recipe | None,
-    *,
-    seed: int,
-    verbose: int,
-) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    model = new_model()
-    own = replace(recipe or Recipe(), seed=seed)
-    Run(folder).fit(model, *parts, own, verbose=verbose)
-    return model

@@ -162,16 +162,25 @@ class Loop:
         )
         with self.averages.in_place() if self.averages else nullcontext():
             with own_errors(images):
-                held_out = self.model.evaluate(
-                    images,
-                    labels,
-                    batch_size=None if labels is None else self._learned.batch_size,
-                    verbose=0,
-                    return_dict=True,
-                    callbacks=[look],
-                )
+                held_out = self._evaluated(images, labels, look)
             named = {f"val_{name}": value for name, value in held_out.items()}
             self.callbacks.on_epoch_end(epoch, {**figures, **named})
+
+    def _evaluated(self, images, labels, look: keras.callbacks.Callback) -> Figures:
+        """What Keras says; where a signal ends it, no random number is drawn."""
+        drawn = generators.take()  # on PyTorch, `evaluate` draws one for its batches
+        try:
+            return self.model.evaluate(
+                images,
+                labels,
+                batch_size=None if labels is None else self._learned.batch_size,
+                verbose=0,
+                return_dict=True,
+                callbacks=[look],
+            )
+        except BaseException:
+            generators.put(drawn)
+            raise
 
 
 class Rest(keras.utils.PyDataset):

@@ -14,6 +14,7 @@ from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.nodes import channels_first, rows_first
 from cnnzoo.train import losses
 from cnnzoo.train.decays import slow_early_stages
+from cnnzoo.train.recipe_rules import check_recipe
 from cnnzoo.train.recipes import Recipe
 
 WARM_UP = 0.05  # of all steps, in which a cosine's rate rises
@@ -58,15 +59,6 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
         metrics=[figures("accuracy"), *(figures() for _ in others)],
     )
     return loss
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Raises UsageError where it asks for what does not go together, on any network."""
-    if recipe.mixup is not None and recipe.class_weights:
-        raise UsageError(
-            "class_weights weigh images of one class, and mixup blends images of two; "
-            "leave one of them out"
-        )
 
 
 def fed(
@@ -195,7 +187,8 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
             f"Keras has no optimiser {recipe.optimizer!r}; expected a name such as "
             "adam, sgd or rmsprop"
         ) from error
-    rate = float(recipe.learning_rate or optimizer.learning_rate)
+    rate = recipe.learning_rate
+    rate = float(optimizer.learning_rate) if rate is None else rate
     if recipe.schedule == "cosine":
         rising = round(WARM_UP * recipe.epochs * steps)
         rate = keras.optimizers.schedules.CosineDecay(

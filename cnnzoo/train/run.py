@@ -1,5 +1,6 @@
 """A training in a folder: killed at any moment, it goes on where it was."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,11 +21,18 @@ from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.train import precision, preparation
 from cnnzoo.train.averages import Averages
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
-from cnnzoo.train.card import CARD_FILE, Card, card_of, changed_since, settled
+from cnnzoo.train.card import (
+    CARD_FILE,
+    Card,
+    card_in,
+    card_of,
+    changed_since,
+    settled,
+)
 from cnnzoo.train.decays import held_to_start
 from cnnzoo.train.keeper import Ended, Keeper
 from cnnzoo.train.lock import locked
-from cnnzoo.train.loop import Loop
+from cnnzoo.train.loop import Loop, Position
 from cnnzoo.train.recipes import Recipe
 from cnnzoo.train.signals import Signals, caught
 from cnnzoo.train.snapshot import Training
@@ -136,6 +144,24 @@ class Run:
             warn(told, RuntimeWarning, stacklevel=2)
         load_weights(model, self.folder / MODEL_FILE)
         return history.history
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the folder holds a training that is at its end, or lost its way.
+
+        Raises:
+            CheckpointError: its card or all its checkpoints cannot be read.
+        """
+        card, saved = card_in(self.folder), Store(self.folder / CHECKPOINTS).newest()
+        if card is None or saved is None:
+            return False
+        position = Position(**saved.state["position"])
+        return position.is_over(card.recipe["epochs"]) or self._is_lost()
+
+    def _is_lost(self) -> bool:
+        """Whether the loss has become no number, which the history has as null."""
+        history = self.folder / HISTORY_FILE
+        return history.exists() and None in json.loads(history.read_bytes())["loss"]
 
     def _settled(self, asked: Card) -> Card:
         """The card that the folder has, which says what the training was begun with.

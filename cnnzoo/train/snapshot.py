@@ -16,6 +16,7 @@ BEST = "best/"  # of the names of arrays that a callback keeps
 REMEMBERED = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+    keras.callbacks.ModelCheckpoint: ("best",),
 }
 
 
@@ -139,8 +140,13 @@ class Training:
         return [
             (type(callback).__name__, callback)
             for callback in self.callbacks
-            if isinstance(callback, Remembers) or type(callback) in REMEMBERED
+            if has_memory(callback)
         ]
+
+
+def has_memory(callback: keras.callbacks.Callback) -> bool:
+    """Whether a checkpoint holds something of it."""
+    return isinstance(callback, (Remembers, *REMEMBERED))
 
 
 def _check(name: str, variable, array: np.ndarray | None, where: object) -> None:
@@ -160,16 +166,19 @@ def _described(facts: tuple | None) -> str:
 def _memory(callback: keras.callbacks.Callback) -> dict:
     if isinstance(callback, Remembers):
         return callback.memory()
-    names = REMEMBERED[type(callback)]
-    return {name: _plain(getattr(callback, name)) for name in names}
+    return {name: _plain(getattr(callback, name)) for name in _remembered(callback)}
 
 
 def _remember(callback: keras.callbacks.Callback, memory: dict) -> None:
     if isinstance(callback, Remembers):
         callback.remember(memory)
         return
-    for name in REMEMBERED[type(callback)]:
+    for name in _remembered(callback):
         setattr(callback, name, memory[name])
+
+
+def _remembered(callback: keras.callbacks.Callback) -> tuple[str, ...]:
+    return next(n for kind, n in REMEMBERED.items() if isinstance(callback, kind))
 
 
 def _plain(value: object) -> object:

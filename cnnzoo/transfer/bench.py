@@ -15,7 +15,7 @@ from cnnzoo import graph
 from cnnzoo.data.source import Source
 from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.inference import probabilities
-from cnnzoo.train.preparation import check_recipe
+from cnnzoo.train.recipe_rules import check_recipe
 from cnnzoo.train.run import History, Run
 from cnnzoo.transfer import pilot
 from cnnzoo.transfer.cached import CachedTraining, place_behind
@@ -204,50 +204,59 @@ def layer_of(network: keras.Model, until: str | int | None) -> str | None:
 
 def _check(phase: Phase) -> None:
     """Raises UsageError for what does not go together."""
-    if not phase.rates:
-        raise UsageError(
-            f"the phase {phase.name!r} has no learning rate; give one, or several to try"
-        )
+    for clash in _clashes(phase):
+        raise UsageError(f"the phase {phase.name!r} {clash}")
     check_recipe(phase.recipe(seed=0))
-    if phase.cached and phase.until is None:
-        raise UsageError(
-            f"the phase {phase.name!r} is to compute once what is frozen, and nothing "
-            "is; set until= or cached=False"
-        )
-    if phase.cached and len(phase.rates) > 1:
-        raise UsageError(
-            f"the phase {phase.name!r} is to try the learning rates {phase.rates}, "
-            "which takes images; set cached=False, or give one"
+
+
+def _clashes(phase: Phase) -> Iterator[str]:
+    """Yields what a phase asks for in vain, and what to do."""
+    if not phase.rates:
+        yield "has no learning rate; give one, or several to try"
+    if phase.warm_start and (not phase.cached or phase.until != FEATURES):
+        yield (
+            "is to begin as a ridge regression, which takes features computed once; set "
+            f"cached=True and until={FEATURES!r}"
         )
     if phase.recalibrate and not phase.cached:
-        raise UsageError(
-            f"the phase {phase.name!r} is to measure statistics for what is computed "
-            "once, and nothing is; set cached=True or recalibrate=False"
+        yield (
+            "is to measure statistics for what is computed once, and nothing is; set "
+            "cached=True or recalibrate=False"
         )
-    if phase.cached and (phase.augment is None) != (phase.views == 1):
-        raise UsageError(
-            f"the phase {phase.name!r} computes features once, of views={phase.views} of "
-            "each image; several need an augment that makes them, and an augment needs "
-            "several, so set both or neither"
+    if phase.cached:
+        yield from _clashes_of_features(phase)
+
+
+def _clashes_of_features(phase: Phase) -> Iterator[str]:
+    """The same where the frozen part is computed once."""
+    if phase.until is None:
+        yield (
+            "is to compute once what is frozen, and nothing is; set until= or "
+            "cached=False"
         )
-    if phase.cached and phase.mixup is not None:
-        raise UsageError(
-            f"the phase {phase.name!r} computes features once, and mixup={phase.mixup} "
-            "blends images; set cached=False, or mixup=None"
+    if len(phase.rates) > 1:
+        yield (
+            f"is to try the learning rates {phase.rates}, which takes images; set "
+            "cached=False, or give one"
         )
-    if phase.cached and phase.frozen_norm != "frozen":
-        raise UsageError(
-            f"the phase {phase.name!r} computes once what frozen_norm="
-            f"{phase.frozen_norm!r} would change; set cached=False, or frozen_norm="
-            "'frozen'"
+    if (phase.augment is None) != (phase.views == 1):
+        yield (
+            f"computes features once, of views={phase.views} of each image; several need "
+            "an augment that makes them, and an augment needs several, so set both or "
+            "neither"
         )
-    if phase.cached and phase.augment is not None and phase.augment.normalises:
-        raise UsageError(
-            f"the phase {phase.name!r} computes features of images that augment "
-            "normalises, and what is held out is not; leave that to the preprocessing"
+    if phase.mixup is not None:
+        yield (
+            f"computes features once, and mixup={phase.mixup} blends images; set "
+            "cached=False, or mixup=None"
         )
-    if phase.warm_start and (not phase.cached or phase.until != FEATURES):
-        raise UsageError(
-            f"the phase {phase.name!r} is to begin as a ridge regression, which takes "
-            f"features computed once; set cached=True and until={FEATURES!r}"
+    if phase.frozen_norm != "frozen":
+        yield (
+            f"computes once what frozen_norm={phase.frozen_norm!r} would change; set "
+            "cached=False, or frozen_norm='frozen'"
+        )
+    if phase.augment is not None and phase.augment.normalises:
+        yield (
+            "computes features of images that augment normalises, and what is held out "
+            "is not; leave that to the preprocessing"
         )

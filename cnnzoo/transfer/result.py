@@ -23,7 +23,7 @@ class Done:
         after: the same when it was over.
         kept: whether its weights are the network's; a phase that is worse than the one
             before is undone, a guarded one also where it is hardly better.
-        seconds: that it took, with what was computed once.
+        seconds: that the process which ended it took, with what was computed once.
         computed: rows of features that were computed for it.
         reused: rows that were there.
         recalibrated: whether batch normalisation has the statistics of these images.

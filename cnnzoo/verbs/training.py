@@ -18,13 +18,13 @@ def train(args: Namespace) -> None:
     import numpy as np
 
     from cnnzoo import figures, files
-    from cnnzoo.train.card import begun
+    from cnnzoo.train.card import card_in
     from cnnzoo.train.precision import resolve
     from cnnzoo.train.run import Run
 
     recipe, loggers = _recipe(args), _loggers(args)
     out = Path(args.out)
-    before = begun(out)
+    before = card_in(out)
     learned, held_out = parts(args, again=before is not None)
     keras.utils.set_random_seed(args.seed)
     shape, model = _network(args, network, learned)
@@ -33,7 +33,7 @@ def train(args: Namespace) -> None:
         f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
     )
     if before:
-        print(f"precision: {before['precision']}, as it was begun with")
+        print(f"precision: {before.begun['precision']}, as it was begun with")
         print(f"{out} holds this training already; it goes on where it was")
     else:
         print(f"precision: {resolve(recipe.precision)}")
@@ -149,6 +149,8 @@ def _recipe(args: Namespace):
         "augment": args.augment and parsed(args.augment),
     }
     recipe = RECIPES[args.recipe] if args.recipe else Recipe()
+    if args.optimizer is not None and args.optimizer != recipe.optimizer:
+        recipe = replace(recipe, momentum=None, learning_rate=None)  # another's
     return replace(recipe, **{n: v for n, v in asked.items() if v is not None})
 
 

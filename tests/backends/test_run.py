@@ -1,5 +1,7 @@
 """A training that was cut short goes on bit by bit, on every backend."""
 
+import os
+import signal
 from pathlib import Path
 
 import keras
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 import cnnzoo
+from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.train import Checkpoint, Recipe, Run
@@ -40,26 +43,49 @@ def network() -> keras.Model:
     )
 
 
+def parts() -> tuple[Images, Images]:
+    return load_embedded("train").take(np.arange(160)).split(0.2, seed=0)
+
+
 def test_a_run_goes_on(tmp_path: Path):
-    digits = load_embedded("train").take(np.arange(160))
-    train, validation = digits.split(0.2, seed=0)
     for name, batches in (("alone", 0), ("early", 2), ("late", 9)):
         run = Run(tmp_path / name, save_seconds=0)
         if batches:
             failure = PowerFailure(batches)
             with pytest.raises(RuntimeError, match="the power went"):
-                run.fit(network(), train, validation, RECIPE, callbacks=[failure])
-        run.fit(network(), train, validation, RECIPE)
-    alone, *others = (
-        Store(tmp_path / name / "checkpoints").newest()
-        for name in ("alone", "early", "late")
-    )
-    assert alone
-    for other in others:
-        assert other
-        assert _without_times(other.state) == _without_times(alone.state)
-        for name, array in alone.arrays.items():
-            np.testing.assert_array_equal(other.arrays[name], array, err_msg=name)
+                run.fit(network(), *parts(), RECIPE, callbacks=[failure])
+        run.fit(network(), *parts(), RECIPE)
+    for name in ("early", "late"):
+        assert_same_end(tmp_path / "alone", tmp_path / name)
+
+
+def test_a_signal_while_an_epoch_is_judged(tmp_path: Path):
+    Run(tmp_path / "alone").fit(network(), *parts(), RECIPE)
+    model = network()
+    evaluate = model.evaluate
+
+    def interrupted(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*args, **kwargs)
+
+    model.evaluate = interrupted
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(SystemExit):
+            Run(tmp_path / "cut").fit(model, *parts(), RECIPE)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    Run(tmp_path / "cut").fit(network(), *parts(), RECIPE)
+    assert_same_end(tmp_path / "alone", tmp_path / "cut")
+
+
+def assert_same_end(alone: Path, other: Path) -> None:
+    expected, found = (Store(f / "checkpoints").newest() for f in (alone, other))
+    assert expected
+    assert found
+    assert _without_times(found.state) == _without_times(expected.state)
+    for name, array in expected.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
 
 
 def _without_times(state: dict) -> dict:
