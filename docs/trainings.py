@@ -33,7 +33,7 @@ of 95 %.
 
 {chr(10).join(f"- {remark}" for remark in known["remarks"])}
 
-{_ensembles(known["ensembles"])}## Every training
+{_ensembles(known["ensembles"])}{_views(known.get("views"))}## Every training
 
 {
         table(
@@ -103,6 +103,32 @@ The {told["combine"]} of the three networks' probabilities misreads
 training.
 
 {rows}
+
+"""
+
+
+def _views(told: dict | None) -> str:
+    """Whether it helps to show a digit several times."""
+    if told is None:
+        return ""
+    names = list(told["rows"][0]["errors"])
+    rows = [
+        (row["views"], row["count"], *(row["errors"][name] for name in names))
+        for row in told["rows"]
+    ]
+    header = ("digits are shown", "times", *(f"`{name}`" for name in names[:-1]))
+    alone, *others = (row["errors"][names[-1]] for row in told["rows"])
+    verdict = (
+        "None of it is better than the digits alone, so they are shown once."
+        if min(others) >= alone
+        else "The test split has not been asked so."
+    )
+    return f"""Would it help to show each digit several times, and to take the mean? The
+errors of {told["images"]:,} held out, by `python docs/views.py`:
+
+{table((*header, names[-1]), "lr" + "r" * len(names), rows)}
+
+{verdict}
 
 """
 

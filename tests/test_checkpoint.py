@@ -1,5 +1,6 @@
 """Keras's own `fit` with `Checkpoint`: killed, stopped, or started twice."""
 
+import threading
 from pathlib import Path
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from short_runs import Stop, halves, network
 
-from cnnzoo.errors import ResumeMismatchError, UsageError
+from cnnzoo.errors import CheckpointError, ResumeMismatchError, UsageError
 from cnnzoo.train.checkpoint import Checkpoint
 from cnnzoo.train.lock import locked
 from cnnzoo.train.store import Store
@@ -179,6 +180,26 @@ def test_again_while_its_error_is_looked_at(tmp_path: Path):
         plain_fit(tmp_path, 4, Stop(10, RuntimeError))
     assert plain_fit(tmp_path)[1] == [2, 3]
     assert held.value
+
+
+def test_another_thread_is_told_who_is_there(tmp_path: Path):
+    refused: list[BaseException] = []
+
+    def second() -> None:
+        try:
+            plain_fit(tmp_path, 1)
+        except CheckpointError as error:
+            refused.append(error)
+
+    class Meanwhile(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+            if epoch == 0:
+                thread = threading.Thread(target=second)
+                thread.start()
+                thread.join()
+
+    assert plain_fit(tmp_path, 2, Meanwhile())[1] == [0, 1]
+    assert "is in use by process" in str(refused[0])
 
 
 def test_who_is_refused_locks_nobody_out(tmp_path: Path):

@@ -1,5 +1,6 @@
 """Checkpoints for a plain `model.fit`."""
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from math import inf, isfinite
@@ -14,8 +15,15 @@ from cnnzoo.train.lock import locked
 from cnnzoo.train.snapshot import Snapshot, Training, has_memory
 from cnnzoo.train.store import Store
 
+
+class _Held(ExitStack):
+    """What a `fit` holds while it goes on, and the thread in which that is."""
+
+    thread = threading.main_thread()
+
+
 # Who trains in which folder here: what an error ended inside `fit` never heard of it.
-_OPEN: WeakValueDictionary[Path, ExitStack] = WeakValueDictionary()
+_OPEN: WeakValueDictionary[Path, _Held] = WeakValueDictionary()
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -65,7 +73,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._callbacks = tuple(callbacks)
         self._save_seconds = save_seconds
         self._saved_at = -inf
-        self._open = ExitStack()
+        self._open = _Held()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         _take_over(self._store.folder, self._open)
@@ -109,9 +117,16 @@ class Checkpoint(keras.callbacks.Callback):
         return Training(self.model, self._callbacks, within_epoch=False)
 
 
-def _take_over(folder: Path, new: ExitStack) -> None:
-    """Closes what an earlier `fit` of this process has left open."""
-    place = folder.resolve()
-    if before := _OPEN.get(place):
+def _take_over(folder: Path, new: _Held) -> None:
+    """Closes what an earlier `fit` of this process has left open.
+
+    One that may still go on, in another thread, keeps what it holds.
+    """
+    place, here = folder.resolve(), threading.current_thread()
+    before = _OPEN.get(place)
+    if before and before.thread is not here and before.thread.is_alive():
+        return
+    if before:
         before.close()
+    new.thread = here
     _OPEN[place] = new
