@@ -2,6 +2,7 @@
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,20 @@ def test_the_verb_with_folds(source, tmp_path: Path, capsys):
     assert main([*asked, "--out", str(tmp_path / "out"), "--folds", "2"]) == 0
     assert "2 folds: " in capsys.readouterr().out
     assert "no network had seen" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.proof
+def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys):
+    """With the package's own weights; one of the files is a placeholder."""
+    with zipfile.ZipFile(data_folder / "hymenoptera_train.zip") as archive:
+        archive.extractall(tmp_path / "photos")
+    known = ["--model", "resnet20", "--weights", "cifar10", "--size", "64", "--refine"]
+    out = tmp_path / "out"
+    asked = ["transfer", str(tmp_path / "photos"), *known]
+    assert main([*asked, "--out", str(out)]) == 0
+    told = capsys.readouterr()
+    assert "'ants/imageNotFound.gif' is of a format that nearly no other has" in told.err
+    assert "196 images to learn from, 49 held out, 2 classes" in told.out
+    assert "there is too little to fine-tune anything" in told.out
+    assert "ants/imageNotFound.gif" in (out / "report.html").read_text()
+    assert json.loads((out / "class_names.json").read_text()) == ["ants", "bees"]
