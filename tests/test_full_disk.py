@@ -3,6 +3,8 @@
 A limit on the size of files stands for it, which every library's writes meet.
 """
 
+import errno
+import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -57,6 +59,35 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
     "checkpoint": lambda folder, n: Store(folder).write(n, {"x": np.arange(9000)}, {}),
     "ensemble": lambda folder, n: Ensemble([network(n)]).save(folder),
 }
+
+
+@pytest.mark.parametrize("call", ["_flush", "replace"])
+@pytest.mark.parametrize("kind", [kind for kind in WRITERS if kind != "checkpoint"])
+def test_the_kth_call_fails(kind: str, call: str, tmp_path: Path, monkeypatch):
+    """The same where the disk is broken; of checkpoints it is asked in test_run.py."""
+    WRITERS[kind](tmp_path, 1)
+    before, owner = contents(tmp_path), files if call == "_flush" else Path
+    real, failed = getattr(owner, call), 0
+    for k in range(10):
+        calls = 0
+
+        def failing(*args, k: int = k, **options):
+            nonlocal calls
+            calls += 1
+            if calls == k + 1:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return real(*args, **options)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, call, failing)
+            try:
+                WRITERS[kind](tmp_path, 2)
+            except SaveError:
+                failed += 1
+            else:
+                break
+        assert contents(tmp_path) == before
+    assert failed >= 1
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -1,6 +1,7 @@
-"""The verb train, and the demo."""
+"""The verbs train and kfold, and the demo."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,9 +16,7 @@ def train(args: Namespace) -> None:
     network = model_info(args.model)
     start(args.threads)
     import keras
-    import numpy as np
 
-    from cnnzoo import figures, files
     from cnnzoo.train.card import card_in
     from cnnzoo.train.precision import resolve
     from cnnzoo.train.run import Run
@@ -48,6 +47,15 @@ def train(args: Namespace) -> None:
     )
     if run.was_over:
         print("it was finished already, and nothing was trained")
+    _tell(history, out)
+
+
+def _tell(history: Mapping[str, list[float]], out: Path) -> None:
+    """Draws the curves, and tells of the best epoch and of what was written."""
+    import numpy as np
+
+    from cnnzoo import figures, files
+
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     best = int(np.nanargmin(history["val_loss"]))
     print(
