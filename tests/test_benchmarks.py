@@ -1,5 +1,6 @@
 """The benchmark's parts: peers of our size, turns, ratios, goals, the page. No timing."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -459,6 +460,12 @@ def test_rows_are_compared_image_by_image():
     assert [cell["accuracy"] for cell in cells] == [0.9, 1.0]
     found = transfer_matrix.compared(cells)
     assert found == {"row 1": {"1: frozen": 1.0, "4: whole": 2 * 0.5**4}}
+
+
+def test_the_transfer_page_is_that_of_the_stored_results():
+    stored = json.loads(transfer_page.STORED.read_bytes())
+    text = transfer_page.PAGE.read_text(encoding="utf-8")
+    assert text == transfer_page.page(stored)
 
 
 def test_the_transfer_page_tells_what_each_way_takes():
