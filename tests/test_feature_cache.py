@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -197,6 +198,15 @@ from test_feature_cache import built, extraction
 extraction.SHARD = 36 * 4 * 2
 built({place!r}, batch_size=1)
 """
+
+
+def test_the_same_bytes_in_another_shape_are_another_image():
+    tall = images().images.reshape(40, 16, 4, 1)
+    one, other = (
+        extraction.checksums(replace(images(), images=pixels))
+        for pixels in (images().images, tall)
+    )
+    assert not set(one) & set(other)
 
 
 def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):

@@ -11,6 +11,7 @@ import cnnzoo
 from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.errors import LabelError
 from cnnzoo.transfer import codes, twin
 from cnnzoo.transfer.cuts import front, stage_cuts, tail
 from cnnzoo.zoo import sketch
@@ -460,3 +461,18 @@ def test_what_cannot_be_assessed(labels, message: str, reader):
     data = Images(np.zeros((20, 28, 28, 1), np.uint8), labels, ("a", "b"))
     with pytest.raises(cnnzoo.DatasetError, match=message):
         transfer.assess(reader, data)
+
+
+def test_images_and_labels_that_are_none(reader):
+    good = Images(np.zeros((8, 28, 28, 1), np.uint8), np.arange(8) % 2, ("a", "b"))
+    scaled = np.full((8, 28, 28, 1), 0.5, "float32")
+    for pixels in (scaled, np.full_like(scaled, np.nan)):
+        with pytest.raises(cnnzoo.UsageError, match="expected an array"):
+            transfer.assess(reader, replace(good, images=pixels))
+    for labels, error in (
+        (np.arange(8) % 2 - 1, LabelError),
+        (np.arange(8) % 2 + 0.5, LabelError),
+        (np.arange(8) % 2 + 7, cnnzoo.DatasetError),
+    ):
+        with pytest.raises(error):
+            transfer.assess(reader, replace(good, labels=labels))

@@ -13,9 +13,11 @@ from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, gratings, quick, weight
 import cnnzoo
 from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
+from cnnzoo.errors import TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import Recipe
 from cnnzoo.transfer import Phase, Plan, cached, fit, known, plan
+from cnnzoo.transfer.bench import Bench
 from cnnzoo.transfer.cached import CachedTraining, place_behind
 
 
@@ -148,10 +150,18 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
     )
     again = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
     assert again.phases == result.phases  # all is over, and only read
+    for weights in zip(result.model.weights, untouched.model.weights, strict=True):
+        np.testing.assert_allclose(*(w.numpy() for w in weights), rtol=1e-3, atol=1e-5)
     other = asked()
     other.phases[0].epochs = 7
-    with pytest.raises(cnnzoo.ResumeMismatchError, match="plan differ"):
-        fit(source, TRAIN, HELD_OUT, other, folder=tmp_path / "cut")
+    fewer = HELD_OUT.take(np.arange(len(HELD_OUT) - 1))
+    for differs, held_out, todo, seed in (
+        ("plan", HELD_OUT, other, 0),
+        ("validation", fewer, asked(), 0),
+        ("seed", HELD_OUT, asked(), 1),
+    ):
+        with pytest.raises(cnnzoo.ResumeMismatchError, match=f": {differs} differ"):
+            fit(source, TRAIN, held_out, todo, folder=tmp_path / "cut", seed=seed)
     (tmp_path / "cut" / "1-head" / "done.json").write_text("{")
     with pytest.raises(cnnzoo.CheckpointError, match=r"done\.json does not tell"):
         fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
@@ -271,3 +281,33 @@ def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
     json.dumps(result.to_json())
     with pytest.raises(cnnzoo.UsageError, match="got 1"):
         transfer.race({"one": plan(1)}, source, TRAIN, HELD_OUT, test)
+
+
+def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
+    """`fit` itself asks for the proof, also behind a phase on features."""
+    real = CachedTraining.train
+
+    def altered(self, **options):
+        real(self, **options)
+        kernel = self._altered.get_layer("stage1_conv1").kernel
+        kernel.assign_add(keras.ops.full_like(kernel, 1e-6))
+
+    def begins(self, network, *args, **options):
+        init(self, network, *args, **options)
+        self._altered = network
+
+    init = CachedTraining.__init__
+    monkeypatch.setattr(CachedTraining, "__init__", begins)
+    monkeypatch.setattr(CachedTraining, "train", altered)
+    with pytest.raises(TrainingError, match="stage1_conv1/kernel"):
+        fit(source, TRAIN, HELD_OUT, plan(1))
+
+
+@pytest.mark.parametrize(("gained", "kept"), [(-1, False), (0.5, False), (2, True)])
+def test_a_guarded_phase_is_kept_beyond_one_standard_error(gained, kept, source):
+    before, count = 0.5, len(HELD_OUT)
+    error = np.sqrt(before * (1 - before) / count)
+    bench = Bench(source, TRAIN, HELD_OUT, Path())
+    guarded, plain = (Phase(name="x", guarded=g) for g in (True, False))
+    assert bench._is_kept(guarded, before, before + gained * error) is kept
+    assert bool(bench._is_kept(plain, before, before + gained * error)) is (gained > 0)

@@ -1,7 +1,9 @@
 """Plans: what each case asks for, what a caller may change, what cannot be."""
 
 from dataclasses import replace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from transferring import HELD_OUT, TRAIN, ZOOM
 
@@ -93,6 +95,11 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
         (Phase(name="x", cached=True, until="features", views=3), "views=3 of each"),
         (Phase(name="x", warm_start=True), "begin as a ridge regression"),
         (Phase(name="x", until=99), "the first 99 layers"),
+        (Phase(name="a/../../b"), "no folder's"),
+        (Phase(name=""), "no folder's"),
+        (Phase(name="x", norm=cast(Any, "bogus")), "norms as 'bogus'; expected one of"),
+        (Phase(name="x", learning_rate=(1e-3, -1.0)), "learning_rate=-1.0"),
+        (Phase(name="x", learning_rate=(1e-3, np.nan)), "learning_rate=nan"),
         (
             Phase(name="x", cached=True, until="features", frozen_norm="affine"),
             "would change",
@@ -107,3 +114,14 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
 def test_phases_that_cannot_be(phase: Phase, message: str, source):
     with pytest.raises(cnnzoo.UsageError, match=message):
         fit(source, TRAIN, HELD_OUT, Plan(phases=[phase]))
+
+
+def test_ways_to_begin_that_there_are_none(source):
+    """Anything but the one name would draw all weights anew."""
+    begin: Any = "pretraned"
+    with pytest.raises(cnnzoo.UsageError, match="did you mean 'pretrained'"):
+        plan(2, init=begin)
+    made = plan(1)
+    made.init = begin
+    with pytest.raises(cnnzoo.UsageError, match="did you mean 'pretrained'"):
+        fit(source, TRAIN, HELD_OUT, made)

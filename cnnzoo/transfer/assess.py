@@ -17,7 +17,7 @@ import numpy as np
 
 from cnnzoo.built import described
 from cnnzoo.data.preprocess import resolve
-from cnnzoo.data.source import Source
+from cnnzoo.data.source import Source, renumbered
 from cnnzoo.errors import DatasetError
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import probes
@@ -67,8 +67,9 @@ def assess(
 
     Raises:
         DatasetError: no labels, fewer than two classes, or a class with one image.
-        UsageError: the model has no place to cut it, or does not tell how it wants
-            images preprocessed.
+        LabelError: labels that are no numbers of classes.
+        UsageError: the images are no pixels of 0 to 255, or the model has no place to
+            cut it or does not tell how it wants images preprocessed.
     """
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
@@ -195,8 +196,9 @@ def _labels(source: Source) -> np.ndarray:
             "a case is measured on labelled images and the data have no labels; give "
             "class folders or a label column"
         )
+    labels = renumbered(source, source.class_names).labels  # which checks both
     present, labels, counts = np.unique(
-        np.asarray(source.labels), return_inverse=True, return_counts=True
+        np.asarray(labels), return_inverse=True, return_counts=True
     )
     if len(present) < 2 or counts.min() < 2:
         raise DatasetError(

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
 
 from cnnzoo import graph
 from cnnzoo.data.source import Source
-from cnnzoo.errors import TrainingError, UsageError
+from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.inference import probabilities
 from cnnzoo.train.recipe_rules import check_recipe
 from cnnzoo.train.run import History, Run
 from cnnzoo.transfer import pilot
 from cnnzoo.transfer.cached import CachedTraining, place_behind
 from cnnzoo.transfer.features import ON_DISK, Progress
-from cnnzoo.transfer.freeze import check_frozen, freeze
-from cnnzoo.transfer.phase import Phase, Plan
+from cnnzoo.transfer.freeze import Norm, check_frozen, freeze
+from cnnzoo.transfer.phase import Init, Phase, Plan
 from cnnzoo.transfer.result import Done
 from cnnzoo.transfer.statistics import recalibrate
 from cnnzoo.zoo import FEATURES
+
+NAME = re.compile(r"\w[\w. -]*")  # of a phase, and so of its folder
 
 
 @dataclass
@@ -167,6 +171,8 @@ def check(network: keras.Model, plan: Plan) -> None:
     """
     if not plan.phases:
         raise UsageError("a plan without phases trains nothing; give it some")
+    if plan.init not in get_args(Init):
+        raise unknown("way to begin", plan.init, get_args(Init))
     for phase in plan.phases:
         _check(phase)
         until = layer_of(network, phase.until)
@@ -206,11 +212,17 @@ def _check(phase: Phase) -> None:
     """Raises UsageError for what does not go together."""
     for clash in _clashes(phase):
         raise UsageError(f"the phase {phase.name!r} {clash}")
-    check_recipe(phase.recipe(seed=0))
+    for rate in phase.rates:
+        check_recipe(replace(phase.recipe(seed=0), learning_rate=rate))
 
 
 def _clashes(phase: Phase) -> Iterator[str]:
     """Yields what a phase asks for in vain, and what to do."""
+    if not NAME.fullmatch(phase.name):
+        yield "has a name that is no folder's; begin it with a letter, without / in it"
+    for norm in (phase.norm, phase.frozen_norm):
+        if norm not in get_args(Norm):
+            yield f"treats norms as {norm!r}; expected one of {', '.join(get_args(Norm))}"
     if not phase.rates:
         yield "has no learning rate; give one, or several to try"
     if phase.warm_start and (not phase.cached or phase.until != FEATURES):

@@ -148,8 +148,9 @@ def checksums(source: Source) -> list[str]:
                 raise ImageDecodeError(f"cannot read {path}: {look}; repair or remove it")
             sums.append(look.checksum.hex())
         return sums
+    kind = repr((source.images.shape[1:], source.images.dtype.str)).encode()
     return [
-        hashlib.sha256(one.tobytes()).hexdigest()[: 2 * SUM_BYTES]
+        hashlib.sha256(kind + one.tobytes()).hexdigest()[: 2 * SUM_BYTES]
         for one in source.images
     ]
 

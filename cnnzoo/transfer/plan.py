@@ -9,9 +9,10 @@ https://arxiv.org/abs/2202.10054.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 from cnnzoo.data.augment import Augment
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import UsageError, unknown
 from cnnzoo.transfer.evidence import NAMES, Assessment
 from cnnzoo.transfer.freeze import Norm
 from cnnzoo.transfer.phase import Init, Phase, Plan
@@ -64,6 +65,8 @@ def plan(
             "a plan is for a case or for what is frozen; give one of the two: plan(1), "
             'plan(assessment) or plan(freeze="all")'
         )
+    if init is not None and init not in get_args(Init):
+        raise unknown("way to begin", init, get_args(Init))
     if freeze is not None:
         made = _simple(freeze, cut, norm, init or "pretrained", augment)
         return _seen_in(made, views, augment)
