@@ -216,7 +216,7 @@ def _add_training(verb) -> None:
         choices=RECIPES,
         help="for digits: that of kkweon's networks, ours, or gentle, which is ours for "
         "small_resnet; for photographs of 32 pixels: cifar, as the paper's, or "
-        "cifar_mixup, for few or blurred ones",
+        "the same with mixup",
     )
     verb.add_argument(
         "--epochs",

@@ -30,7 +30,7 @@ from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.models.index import model_info
 from cnnzoo.train.card import fingerprint
 from cnnzoo.train.recipes import RECIPES, Recipe, for_mnist
-from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE
+from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
 from cnnzoo.train.store import Store
 from cnnzoo.weights import packaged
 
@@ -105,26 +105,25 @@ def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
     return any(asdict(plan).items() <= told.items() for told in trainings)
 
 
-def closed(run: Path, card: dict, plan: Planned) -> np.ndarray:
-    """The validation losses of a training that is over, and of these very images."""
+def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) -> None:
+    """Exits where a training is not over, or is of other images or another network."""
     kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
-    if [fingerprint(part) for part in divided(plan)] != kept:
+    if [fingerprint(part) for part in parts] != kept:
         raise SystemExit("the images are others than those of the training")
     if card["network"]["parameters"] != model_info(plan.network).parameters:
         raise SystemExit("the network is another than the catalog's")
-    history = json.loads((run / "history.json").read_text())
-    losses = np.array(history["val_loss"], np.float64)  # null becomes no number
-    is_lost = not np.isfinite(history["loss"][-1] or np.nan)
-    if len(losses) < card["recipe"]["epochs"] and not is_lost:
-        raise SystemExit(f"this training is not over: {len(losses)} epochs")
-    return losses
+    if not Run(run).is_over:
+        raise SystemExit("this training is not over")
 
 
 def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
     """The model of a training that is over, and what is told of it."""
-    data, losses = DATA[plan.data], closed(run, card, plan)
+    data, parts = DATA[plan.data], divided(plan)
+    check(run, card, plan, parts)
+    _, held_out = parts
+    history = json.loads((run / "history.json").read_text())
+    losses = np.array(history["val_loss"], np.float64)  # null becomes no number
     epochs = len(losses)
-    _, held_out = divided(plan)
     model = cnnzoo.load(run / MODEL_FILE)
     saved = Store(run / CHECKPOINTS).newest()
     if saved is None:

@@ -219,7 +219,8 @@ def _pilots(pilots: list[dict]) -> str:
         "error of what was held out",
     )
     return (
-        "Pilots on the training images alone, the rest of the recipe as `ours`.\n\n"
+        "Pilots on the training images alone, the rest of the recipe as `ours`, or as "
+        "`gentle` where the changes are called mild.\n\n"
         f"{table(header, 'lllrrr', rows)}\n"
     )
 

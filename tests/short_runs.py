@@ -16,13 +16,13 @@ from cnnzoo.train.store import Store
 RECIPE = Recipe(epochs=3, batch_size=16, precision="float32")
 
 
-def halves(count: int = 64) -> Images:
+def halves(count: int = 64, side: int = 12) -> Images:
     """Two classes: bright above, or bright below."""
     rng = np.random.default_rng(0)
     labels = np.arange(count) % 2
-    images = rng.integers(0, 100, (count, 12, 12, 1))
-    images[labels == 0, :6] += 100
-    images[labels == 1, 6:] += 100
+    images = rng.integers(0, 100, (count, side, side, 1))
+    images[labels == 0, : side // 2] += 100
+    images[labels == 1, side // 2 :] += 100
     return Images(images.astype(np.uint8), labels, ("above", "below"))
 
 

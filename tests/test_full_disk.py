@@ -4,16 +4,16 @@ A limit on the size of files stands for it, which every library's writes meet.
 """
 
 import errno
-import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from faults import kth_call_fails
 from short_runs import RECIPE, assert_equal, last, train
 
 import cnnzoo
@@ -63,29 +63,16 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
 
 @pytest.mark.parametrize("call", ["_flush", "replace"])
 @pytest.mark.parametrize("kind", [kind for kind in WRITERS if kind != "checkpoint"])
-def test_the_kth_call_fails(kind: str, call: str, tmp_path: Path, monkeypatch):
+def test_the_kth_call_fails(kind: str, call: str, tmp_path: Path):
     """The same where the disk is broken; of checkpoints it is asked in test_run.py."""
     WRITERS[kind](tmp_path, 1)
     before, owner = contents(tmp_path), files if call == "_flush" else Path
-    real, failed = getattr(owner, call), 0
+    failed = 0
     for k in range(10):
-        calls = 0
-
-        def failing(*args, k: int = k, **options):
-            nonlocal calls
-            calls += 1
-            if calls == k + 1:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            return real(*args, **options)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(owner, call, failing)
-            try:
-                WRITERS[kind](tmp_path, 2)
-            except SaveError:
-                failed += 1
-            else:
-                break
+        with kth_call_fails(owner, call, k, errno.EIO), suppress(SaveError):
+            WRITERS[kind](tmp_path, 2)
+            break
+        failed += 1
         assert contents(tmp_path) == before
     assert failed >= 1
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from parity import randomise
 from scipy.stats import binomtest
+from short_runs import halves
 from training import fit
 
 import cnnzoo
@@ -16,16 +17,6 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_mnist
 from cnnzoo.train import precision
 from cnnzoo.train.recipes import Recipe
-
-
-def digits(count: int = 64) -> Images:
-    """Two classes that a small network tells apart: bright above or bright below."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(count) % 2
-    images = rng.integers(0, 60, (count, 28, 28, 1))
-    images[labels == 0, :14] += 150
-    images[labels == 1, 14:] += 150
-    return Images(images.astype(np.uint8), labels, ("above", "below"))
 
 
 def network() -> keras.Model:
@@ -83,7 +74,7 @@ def test_layers_are_restored_after_an_error():
     model = network()
     model.compile("sgd", "sparse_categorical_crossentropy")
     randomise(model)
-    x, y = digits(4).images, np.zeros(4)
+    x, y = halves(4, side=28).images, np.zeros(4)
     before = model.evaluate(x, y, verbose=0)
 
     def interrupted():
@@ -99,7 +90,7 @@ def test_layers_are_restored_after_an_error():
 
 def test_run(tmp_path: Path):
     """A run in bfloat16 learns, and leaves a float32 model in memory and in the file."""
-    model, data = network(), digits()
+    model, data = network(), halves(side=28)
     recipe = Recipe(epochs=2, batch_size=24, precision="bfloat16")
     history = fit(model, data, data, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]

@@ -17,6 +17,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from faults import kth_call_fails
 from PIL import Image
 from short_runs import (
     RECIPE,
@@ -310,29 +311,18 @@ FAULTS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR]
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[errno.errorcode[f] for f in FAULTS])
 @pytest.mark.parametrize("call", ["write_bytes", "mkdir", "rename", "_flush"])
-def test_the_kth_call_fails(call: str, fault: int, tmp_path: Path, monkeypatch):
+def test_the_kth_call_fails(call: str, fault: int, tmp_path: Path):
     """The checkpoints that were there stay, and nothing half is left."""
     store = Store(tmp_path)
     for step in (1, 2):
         store.write(step, {"x": np.arange(9)}, {})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
     owner = files if call == "_flush" else Path
-    real, failed = getattr(owner, call), 0
+    failed = 0
     for k in range(20):
-        calls = 0
-
-        def failing(*args, k: int = k, **options):
-            nonlocal calls
-            calls += 1
-            if calls == k + 1:
-                raise OSError(fault, os.strerror(fault))
-            return real(*args, **options)
-
-        with monkeypatch.context() as patched:
-            patched.setattr(owner, call, failing)
-            with suppress(SaveError):
-                store.write(3, {"x": np.arange(9)}, {})
-                break
+        with kth_call_fails(owner, call, k, fault), suppress(SaveError):
+            store.write(3, {"x": np.arange(9)}, {})
+            break
         failed += 1
         saved = store.newest()
         assert saved

@@ -24,8 +24,8 @@ from cnnzoo.train.recipes import Recipe, named
 CARD_FILE = "run.json"
 MAX_BYTES = 1 << 22
 PACKAGES = ("cnnzoo", "keras", "numpy")  # and the backend's
-PARTS = ("train", "validation")
-NEEDED = {"precision", "backend"}
+PARTS = {"train", "validation"}  # of a card's data
+NEEDED = {"precision", "backend"}  # of how it was begun
 # What may change between two starts, and can then be seen in the last bits of the end.
 BITS = ("device", "threads", "deterministic", "versions")
 
@@ -62,7 +62,7 @@ def card_of(
     card = Card(
         network=network_told(model),
         recipe=recipe.told(),
-        data=dict(zip(PARTS, map(_told, (train, validation)), strict=True)),
+        data={"train": _told(train), "validation": _told(validation)},
         begun={
             "precision": chosen.name,
             "bfloat16_gain": chosen.gain,
@@ -153,7 +153,7 @@ def _read(path: Path) -> Card:
         card = Card(**json.loads(path.read_bytes()))
         if not all(isinstance(part, dict) for part in vars(card).values()):
             raise TypeError("parts of another kind")
-        if not (card.begun.keys() >= NEEDED and card.data.keys() == set(PARTS)):
+        if not (card.begun.keys() >= NEEDED and card.data.keys() == PARTS):
             raise LookupError("parts are missing")
         return card
     except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:

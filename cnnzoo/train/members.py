@@ -90,24 +90,24 @@ def members(folder: str | Path) -> list[keras.Model]:
         UsageError: there are none, of two of these, or one whose training is not over.
         WeightFileError: a file is damaged.
     """
-    found = [
+    found = sorted(
         (kind, int(number), path)
         for path in Path(folder).glob("*-*")
         for kind, _, number in [path.name.rpartition("-")]
         if kind in KINDS and number.isdecimal()
-    ]
+    )
     if len({kind for kind, _, _ in found}) != 1:
         raise UsageError(
             f"{folder} has no trained networks, such as fold-1/{MODEL_FILE}, or those of "
             "several calls; expected a folder of one of kfold, repeat and bag"
         )
-    for _, _, path in sorted(found):
+    for _, _, path in found:
         if not Run(path).is_over:
             raise UsageError(
                 f"the training in {path} is not over; call what began it again, which "
                 "goes on with it"
             )
-    return [load(path / MODEL_FILE) for _, _, path in sorted(found)]
+    return [load(path / MODEL_FILE) for _, _, path in found]
 
 
 def trained(

@@ -1,0 +1,24 @@
+"""Calls of the system that fail, each in its turn."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+
+@contextmanager
+def kth_call_fails(owner: object, call: str, k: int, fault: int) -> Iterator[None]:
+    """Inside, the call fails once: after it has been right k times."""
+    real, calls = getattr(owner, call), 0
+
+    def failing(*args, **options):
+        nonlocal calls
+        calls += 1
+        if calls == k + 1:
+            raise OSError(fault, os.strerror(fault))
+        return real(*args, **options)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(owner, call, failing)
+        yield
