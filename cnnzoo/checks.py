@@ -1,7 +1,6 @@
 """What the arguments of build() may be: one sentence for each that cannot be right."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral, Real
 from pathlib import Path
 
 import keras
@@ -10,6 +9,7 @@ from keras import KerasTensor, layers
 from cnnzoo.blocks import channel_axis
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.models.catalog import SPECS
+from cnnzoo.ranges import is_at_least_zero, is_count, is_share
 from cnnzoo.spec import Activation, Spec
 from cnnzoo.weights.load import check_source
 
@@ -39,7 +39,7 @@ def arguments(
         raise unknown("pooling", pooling, POOLINGS)
     if weights is not None:
         check_source(spec.name, weights)
-    if classes is not None and not _whole(classes):
+    if classes is not None and not is_count(classes):
         raise UsageError(
             f"{spec.name} needs a whole number of classes, at least 1; got "
             f"classes={classes!r}"
@@ -60,12 +60,11 @@ def arguments(
             f"{spec.name} got {len(class_names)} class_names and classes={classes}; give "
             "one of them, or as many names as classes"
         )
-    if dropout is not None and not (isinstance(dropout, Real) and 0 <= dropout < 1):
+    if dropout is not None and not is_share(dropout):
         raise UsageError(
             f"{spec.name} needs a dropout rate from 0 to below 1; got dropout={dropout!r}"
         )
-    decays = isinstance(weight_decay, Real) and weight_decay >= 0
-    if weight_decay is not None and not decays:
+    if weight_decay is not None and not is_at_least_zero(weight_decay):
         raise UsageError(
             f"{spec.name} needs a weight_decay of at least 0; got {weight_decay!r}"
         )
@@ -74,11 +73,6 @@ def arguments(
     known = keras.activations.get
     _known("classifier activation", classifier_activation, known, "softmax or sigmoid")
     _known("initialiser", kernel_initializer, keras.initializers.get, INITIALIZERS)
-
-
-def _whole(number: object) -> bool:
-    """Whether it is a whole number above 0, of Python or NumPy."""
-    return isinstance(number, Integral) and number is not True and int(number) >= 1
 
 
 def maps(spec: Spec, features: KerasTensor) -> None:
@@ -119,7 +113,7 @@ def rank(
     """Three numbers above 0, of which the channels are known."""
     channels = 0 if channel_axis() == 1 else 2
     fits = len(shape) == 3 and shape[channels] is not None
-    if not fits or not all(n is None or _whole(n) for n in shape):
+    if not fits or not all(n is None or is_count(n) for n in shape):
         raise UsageError(
             f"{spec.name} needs an input_shape of three whole numbers above 0 such as "
             f"{example}, of which only height and width may be None; got {shape}"

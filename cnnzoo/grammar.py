@@ -10,6 +10,7 @@ from cnnzoo.verbs import check as checking
 # As in cnnzoo.train, whose import needs Keras.
 RECIPES = ("original", "ours", "gentle", "cifar", "cifar_mixup")
 DATA_HELP = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
+OUT_HELP = "a folder for what comes of it; a training that was cut off there goes on"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     _add_transfer(verbs)
     _add_model_verbs(verbs)
     demo = verbs.add_parser("demo", help="train, evaluate and predict in some minutes")
-    demo.add_argument("--out", default="demo", metavar="DIR")
+    demo.add_argument("--out", default="demo", metavar="DIR", help="default: demo")
     demo.set_defaults(run=training.demo)
     return top
 
@@ -200,7 +201,7 @@ def _add_transfer(verbs) -> None:
         metavar="GB",
         help="of features that a phase may keep; default: 16",
     )
-    transfer.add_argument("--out", required=True, metavar="DIR")
+    transfer.add_argument("--out", required=True, metavar="DIR", help=OUT_HELP)
     _add_division(transfer)
     _add_copies(transfer)
     transfer.set_defaults(run=transferring.transfer)
@@ -210,7 +211,7 @@ def _add_training(verb) -> None:
     """What a verb that trains takes."""
     verb.add_argument("data", metavar="DATA", help=DATA_HELP)
     verb.add_argument("--model", required=True, metavar="NAME")
-    verb.add_argument("--out", required=True, metavar="DIR")
+    verb.add_argument("--out", required=True, metavar="DIR", help=OUT_HELP)
     verb.add_argument(
         "--recipe",
         choices=RECIPES,

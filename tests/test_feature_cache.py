@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -151,6 +152,10 @@ def test_f03_files_go_by_their_content(tmp_path: Path):
     order = [1, 2, 0]  # b, c and the old a, which is the new z
     np.testing.assert_array_equal(cache.rows(np.arange(3)), first.rows(np.array(order)))
     assert built(place / "memory", images(6)).computed == 6
+    found = scan(photos, checksums=True)
+    Image.fromarray(images(1, seed=4).images[0, ..., 0]).save(photos / "two" / "e.png")
+    with pytest.raises(cnnzoo.DatasetError, match=r"e\.png has changed since"):
+        built(place / "later", found)
 
 
 @pytest.mark.parametrize(
@@ -242,6 +247,21 @@ def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
     assert cache.computed == left
     # Another size of batches rounds otherwise.
     np.testing.assert_allclose(cache.rows(np.arange(40)), expected, rtol=1e-5)
+
+
+def test_f01_what_a_kill_left_long_ago_is_removed(tmp_path: Path):
+    """And what is young stays: its writer may be about to write the note."""
+    place = built(tmp_path).folder
+    old, young = place / f"rows-{'0' * 16}.h5", place / f"rows-{'1' * 16}.h5"
+    half = place / f"{files.TEMPORARY_PREFIX}1-2.h5"
+    for path in (old, young, half):
+        path.write_bytes(b"half")
+    for path in (old, half, *place.glob("rows-*.json")):
+        os.utime(path, (0, 0))
+    assert built(tmp_path).reused == 40
+    assert young.exists()
+    assert not old.exists()
+    assert not half.exists()
 
 
 def test_f01_kill_9(tmp_path: Path):
@@ -371,6 +391,8 @@ def test_no_more_room_is_taken_than_allowed(tmp_path: Path):
 def test_what_cannot_be_cached_is_said(tmp_path: Path):
     with pytest.raises(cnnzoo.UsageError, match="cannot cache 2 views"):
         built(tmp_path, views=2)
+    with pytest.raises(cnnzoo.DatasetError, match="there are none; give some"):
+        FeatureCache.build(network(), images(0), CUT, tmp_path)
     with pytest.raises(cnnzoo.UsageError, match=r"unknown cut .*'pool1'"):
         FeatureCache.build(network(), images(), "pool2", tmp_path)
     loud = network()

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import pytest
 from faults import kth_call_fails
+from filelock import FileLock
 from PIL import Image
 from short_runs import (
     RECIPE,
@@ -344,9 +345,9 @@ def test_the_kth_call_fails(call: str, fault: int, tmp_path: Path):
             {"recipe": replace(RECIPE, optimizer="sgd")},
             "recipe.optimizer was adam",
         ),
-        ({"data": halves(60)}, "data.train was"),
+        ({"data": halves(60)}, r"data\.train\.images was 48 and is 45"),
         ({"model": {"width": 9}}, "network.parameters was"),
-        ({"model": {"input_shape": (13, 13, 1)}}, "network.options was"),
+        ({"model": {"input_shape": (13, 13, 1)}}, r"network\.options\.input_shape was"),
     ],
     ids=["batch", "optimizer", "data", "width", "size"],
 )
@@ -473,6 +474,12 @@ def test_a_second_process_is_told_who_is_there(tmp_path: Path):
         with pytest.raises(CheckpointError, match=here):
             train(tmp_path)
     train(tmp_path)
+
+
+def test_a_full_disk_has_no_room_for_a_lock(tmp_path: Path):
+    full = kth_call_fails(FileLock, "acquire", 0, errno.ENOSPC)
+    with full, pytest.raises(SaveError, match=r"\.lock: No space left .*; make room"):
+        train(tmp_path)
 
 
 def test_a_link_to_a_folder_and_a_file_in_the_way(tmp_path: Path):

@@ -304,7 +304,7 @@ def test_only_a_lower_loss_is_kept(value, tmp_path):
     [
         ({"labels": None}, {}, "labelled images are needed"),
         ({"class_names": ("a", "b")}, {}, "the data have 2 classes and 'mlp' 10"),
-        ({}, {"optimizer": "adamm"}, "Keras has no optimiser 'adamm'"),
+        ({}, {"optimizer": "adamm"}, "optimizer='adamm': expected a name that Keras has"),
         ({}, {"loss": "crossentropy"}, "Keras has no loss 'crossentropy' for classes"),
         ({}, {"loss": "ctc"}, "Keras has no loss 'ctc' for classes"),
     ],
@@ -504,6 +504,9 @@ def test_fitted_to_a_network():
     assert colour.images.shape == (2, 4, 6, 3)
     assert np.all(colour.images == 90)
     assert fitted(grey, (8, 8, 1)) is grey
+    for dtype in (np.float32, np.int64):
+        other = replace(colour, images=colour.images.astype(dtype))
+        assert np.all(fitted(other, (8, 8, 1)).images == 90)
     with pytest.raises(cnnzoo.DatasetError, match="of 1 channels into 4"):
         fitted(grey, (8, 8, 4))
 

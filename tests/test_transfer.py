@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -177,6 +178,34 @@ def test_dropout_is_off_in_the_frozen_part_and_on_again():
     assert np.abs(seen(images, training=True) - seen(images)).max() > 0
     assert "call" not in vars(model.get_layer("drop1"))
     assert all(layer.trainable for layer in model.layers)
+
+
+def test_layers_that_move_more_than_they_learn():
+    """Noise is off where nothing learns, and what lies behind may move its own."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            layers.Conv2D(4, 3, activation="relu", name="cut"),
+            layers.GaussianNoise(1.0, name="noise"),
+            layers.Flatten(name="flat"),
+            layers.SpectralNormalization(layers.Dense(4), name="behind"),
+            layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model = keras.Model(model.inputs[0], model.outputs[0])
+    report = transfer.freeze(model, "noise")
+    images = np.ones((4, 6, 6, 1), "float32")
+    front = keras.Model(model.inputs[0], model.get_layer("noise").output)
+    np.testing.assert_array_equal(
+        front(images, training=True), front(images, training=False)
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    vector = model.get_layer("behind").non_trainable_weights[0]
+    before = vector.numpy().copy()
+    model.fit(images, np.arange(4) % 2, verbose=0)
+    assert not np.array_equal(vector.numpy(), before)
+    transfer.check_frozen(report, model)
 
 
 def test_what_is_saved_is_stock(tmp_path):
@@ -461,6 +490,19 @@ def test_what_cannot_be_assessed(labels, message: str, reader):
     data = Images(np.zeros((20, 28, 28, 1), np.uint8), labels, ("a", "b"))
     with pytest.raises(cnnzoo.DatasetError, match=message):
         transfer.assess(reader, data)
+
+
+def test_numbers_and_cuts_that_cannot_be_asked(reader):
+    good = Images(np.zeros((8, 28, 28, 1), np.uint8), np.arange(8) % 2, ("a", "b"))
+    asked: list[dict[str, Any]] = [{"probed": 0}, {"batch_size": -1}, {"small": True}]
+    for wrong in asked:
+        with pytest.raises(cnnzoo.UsageError, match="expected a whole number"):
+            transfer.assess(reader, good, **wrong)
+    first, *_, last = places = transfer.cuts(reader)
+    with pytest.raises(cnnzoo.UsageError, match="unknown cut"):
+        transfer.assess(reader, good, cuts=[replace(last, name="stage9")])
+    found = transfer.assess(reader, good, cuts=[last, first])
+    assert [row.cut for row in found.table] == [first, last] != places
 
 
 def test_images_and_labels_that_are_none(reader):

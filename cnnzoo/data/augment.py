@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import inf, isfinite
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ from cnnzoo.data.affine import FILL_MODES, FillMode
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.preprocess import featurewise
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.ranges import is_number
 from cnnzoo.spec import Preprocess
 
 NORMALISING = (
@@ -205,8 +206,7 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: Any, low: float = 0, high: float = inf) -> bool:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    return real and isfinite(value) and low <= value < high
+    return is_number(value) and low <= value < high
 
 
 def _numbers(value: Any, low: float = 0) -> bool:

@@ -87,7 +87,10 @@ def fitted(source: Images, shape: tuple[int | None, ...]) -> Images:
             "so build the network for the channels of the data"
         )
     resized = np.empty((len(source), height, width, channels), np.uint8)
-    for i, pixels in enumerate(source.images):
+    whole = source.images
+    if whole.dtype != np.uint8:  # of which Pillow knows no RGB
+        whole = np.rint(whole).astype(np.uint8)
+    for i, pixels in enumerate(whole):
         image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
         image = image.convert(PILLOW_MODES[channels])
         image = image.resize((width, height), Image.Resampling.BILINEAR)

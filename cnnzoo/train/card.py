@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -98,23 +98,9 @@ def settled(folder: Path, card: Card) -> Card:
         files.write_json(path, asdict(card))
         return card
     first = _read(path)
-    different = [
-        f"{part}.{name} was {_short(before.get(name))} and is {_short(now.get(name))}"
-        for part, before, now in (
-            ("network", first.network, card.network),
-            # A field that came later was as it is by itself.
-            ("recipe", {**Recipe().told(), **first.recipe}, card.recipe),
-            ("data", first.data, card.data),
-            (
-                "begun",
-                {"backend": first.begun["backend"]},
-                {"backend": card.begun["backend"]},
-            ),
-        )
-        for name in {**before, **now}
-        if before.get(name) != now.get(name) and not _may_change(part, name, card)
-    ]
-    if different:
+    # A field that came later was as it is by itself.
+    before = replace(first, recipe={**Recipe().told(), **first.recipe})
+    if different := changes(_compared(before, card), _compared(card, card)):
         raise ResumeMismatchError(
             f"{folder} holds another training: {'; '.join(different[:10])}; give what it "
             "was begun with, or train into another folder"
@@ -141,9 +127,39 @@ def changed_since(first: Card, now: Card) -> str:
     )
 
 
-def _may_change(part: str, name: str, card: Card) -> bool:
-    """Whether a training may be told otherwise later: how long it shall be, that is."""
-    return part == "recipe" and name == "epochs" and card.recipe["schedule"] == "plateau"
+def changes(before: object, now: object, place: str = "") -> list[str]:
+    """What differs in two things that JSON could have, each with its place in them."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        inner = [(name, before.get(name), now.get(name)) for name in {**before, **now}]
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        inner = [(str(i), *pair) for i, pair in enumerate(zip(before, now, strict=True))]
+    else:
+        return [f"{place} was {str(before)[:60]} and is {str(now)[:60]}"]
+    dot = "." if place else ""
+    return [
+        line
+        for name, was, present in inner
+        for line in changes(was, present, f"{place}{dot}{name}")
+    ]
+
+
+def _compared(card: Card, asked: Card) -> dict:
+    """What tells one training from another.
+
+    How long it shall be does not where the schedule of the one that is asked for is a
+    plateau.
+    """
+    recipe = dict(card.recipe)
+    if asked.recipe["schedule"] == "plateau":
+        recipe.pop("epochs", None)
+    return {
+        "network": card.network,
+        "recipe": recipe,
+        "data": card.data,
+        "begun": {"backend": card.begun["backend"]},
+    }
 
 
 def _read(path: Path) -> Card:
@@ -189,7 +205,3 @@ def fingerprint(source: Source) -> str:
 
 def _size(path: Path) -> int | str:
     return path.stat().st_size if path.exists() else "gone"  # reading it will tell
-
-
-def _short(value: object) -> str:
-    return str(value)[:60]

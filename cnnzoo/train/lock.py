@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cnnzoo import files
-from cnnzoo.errors import CheckpointError
+from cnnzoo.errors import CheckpointError, SaveError
 
 LOCK, OWNER = ".lock", ".owner.json"
 
@@ -35,6 +35,11 @@ def locked(folder: Path) -> Iterator[None]:
         raise CheckpointError(
             f"{folder} is in use by {_told(owner)}; wait for it, end it, or train into "
             "another folder"
+        ) from error
+    except OSError as error:
+        raise SaveError(
+            f"cannot write {folder / LOCK}: {error.strerror or error}; make room, or "
+            "train into another folder"
         ) from error
     try:
         files.sweep(folder)

@@ -180,13 +180,7 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
     """Args:
     steps: of a pass.
     """
-    try:
-        optimizer = keras.optimizers.get(recipe.optimizer)
-    except ValueError as error:
-        raise UsageError(
-            f"Keras has no optimiser {recipe.optimizer!r}; expected a name such as "
-            "adam, sgd or rmsprop"
-        ) from error
+    optimizer = keras.optimizers.get(recipe.optimizer)
     rate = recipe.learning_rate
     rate = float(optimizer.learning_rate) if rate is None else rate
     if recipe.schedule == "cosine":

@@ -1,11 +1,12 @@
 """What the values of a recipe may be."""
 
 from collections.abc import Callable
-from math import isfinite
-from numbers import Integral, Real
 from typing import Any
 
+import keras
+
 from cnnzoo.errors import UsageError
+from cnnzoo.ranges import is_above_zero, is_at_least_zero, is_count, is_share
 from cnnzoo.train.recipes import Recipe
 
 
@@ -25,39 +26,29 @@ def check_recipe(recipe: Recipe) -> None:
         )
 
 
-def _is_number(value: Any, kind: type = Real) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and isfinite(value)
+def _is_optimizer(name: str) -> bool:
+    try:
+        keras.optimizers.get(name)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
-def _count(value: Any) -> bool:
-    return _is_number(value, Integral) and value >= 1
-
-
-def _above_zero(value: Any) -> bool:
-    return _is_number(value) and value > 0
-
-
-def _at_least_zero(value: Any) -> bool:
-    return _is_number(value) and value >= 0
-
-
-def _share(value: Any) -> bool:
-    return _is_number(value) and 0 <= value < 1
-
-
-COUNT = (_count, "a whole number of at least 1")
+COUNT = (is_count, "a whole number of at least 1")
 RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": COUNT,
     "batch_size": COUNT,
     "patience": COUNT,
-    "learning_rate": (_above_zero, "a number above 0"),
-    "momentum": (_share, "a number of 0 to below 1"),
-    "averaging": (_share, "a number of 0 to below 1"),
-    "layer_decay": (_above_zero, "a number above 0"),
-    "mixup": (_above_zero, "a number above 0"),
-    "weight_decay": (_at_least_zero, "a number of at least 0"),
-    "start_decay": (_at_least_zero, "a number of at least 0"),
+    "optimizer": (_is_optimizer, "a name that Keras has, such as adam, sgd or rmsprop"),
+    "learning_rate": (is_above_zero, "a number above 0"),
+    "momentum": (is_share, "a number of 0 to below 1"),
+    "averaging": (is_share, "a number of 0 to below 1"),
+    "layer_decay": (is_above_zero, "a number above 0"),
+    "mixup": (is_above_zero, "a number above 0"),
+    "weight_decay": (is_at_least_zero, "a number of at least 0"),
+    "start_decay": (is_at_least_zero, "a number of at least 0"),
     "schedule": (("plateau", "cosine").__contains__, '"plateau" or "cosine"'),
     "class_weights": (("balanced",).__contains__, '"balanced" or None'),
 }
-OPTIONAL = RULES.keys() - {"epochs", "batch_size", "schedule"}  # which may be None
+NEVER_NONE = {"epochs", "batch_size", "schedule", "optimizer"}
+OPTIONAL = RULES.keys() - NEVER_NONE

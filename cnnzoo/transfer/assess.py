@@ -18,11 +18,12 @@ import numpy as np
 from cnnzoo.built import described
 from cnnzoo.data.preprocess import resolve
 from cnnzoo.data.source import Source, renumbered
-from cnnzoo.errors import DatasetError
+from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.ranges import is_count
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.codes import BATCH, codes, in_memory, pixels
-from cnnzoo.transfer.cuts import Cut, stage_cuts
+from cnnzoo.transfer.cuts import Cut, find_cuts, stage_cuts
 from cnnzoo.transfer.evidence import (
     ALPHA,
     FEW_A_CLASS,
@@ -68,14 +69,22 @@ def assess(
     Raises:
         DatasetError: no labels, fewer than two classes, or a class with one image.
         LabelError: labels that are no numbers of classes.
-        UsageError: the images are no pixels of 0 to 255, or the model has no place to
-            cut it or does not tell how it wants images preprocessed.
+        UsageError: the images are no pixels of 0 to 255, a number is out of its range,
+            or the model has no such place to cut it, or does not tell how it wants
+            images preprocessed.
     """
+    for name, value in (("probed", probed), ("small", small), ("batch_size", batch_size)):
+        if not is_count(value):
+            raise UsageError(
+                f"cannot assess with {name}={value!r}: expected a whole number of at "
+                "least 1, so pass one"
+            )
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
     rows = _chosen(labels, probed, seed)
     asked, classes = in_memory(model, source.take(rows)), labels[rows]
-    places = list(cuts or stage_cuts(model))
+    asked_for = None if cuts is None else [cut.name for cut in cuts]
+    places = find_cuts(model, asked_for) if asked_for else stage_cuts(model)
     names = [cut.name for cut in places]
     mode = described(model).outside if preprocessing is None else resolve(preprocessing)
     found = codes(model, names, asked, mode, batch_size)

@@ -16,7 +16,9 @@ import numpy as np
 from cnnzoo import graph
 from cnnzoo.data.source import Source
 from cnnzoo.errors import TrainingError, UsageError, unknown
+from cnnzoo.heads import CLASSIFIER
 from cnnzoo.inference import probabilities
+from cnnzoo.ranges import is_count
 from cnnzoo.train.recipe_rules import check_recipe
 from cnnzoo.train.run import History, Run
 from cnnzoo.transfer import pilot
@@ -114,11 +116,12 @@ class Bench:
             progress=self.progress,
             disk=self.disk,
         )
-        with _may_fail(first=first):
+        with _may_fail(first=first) as lost:
             work.train(warm_start=phase.warm_start)
         check_frozen(report, self.network)
         return {
             "after": work.accuracy,
+            "lost": "; ".join(lost) or None,
             "learning_rate": recipe.learning_rate,
             "computed": work.learned.computed + work.held_out.computed,
             "reused": work.learned.reused + work.held_out.reused,
@@ -137,7 +140,7 @@ class Bench:
         history: History = {}
         after, recipe = 0.0, phase.recipe(self.seed)
         images = self.train, self.validation
-        with _may_fail(first=first):
+        with _may_fail(first=first) as lost:
             if len(phase.rates) > 1:
                 rate = pilot.settled(self.network, *images, recipe, phase.rates, folder)
                 recipe = replace(recipe, learning_rate=rate)
@@ -146,6 +149,7 @@ class Bench:
         check_frozen(report, self.network)
         return {
             "after": after,
+            "lost": "; ".join(lost) or None,
             "learning_rate": recipe.learning_rate,
             "trainable": report.trainable,
             "frozen": len(report.hashes),
@@ -154,13 +158,18 @@ class Bench:
 
 
 @contextmanager
-def _may_fail(*, first: bool) -> Iterator[None]:
-    """A phase after the first that never has a finite loss is no better than none."""
+def _may_fail(*, first: bool) -> Iterator[list[str]]:
+    """A phase after the first that never has a finite loss is no better than none.
+
+    Yields what will have the reason then.
+    """
+    lost: list[str] = []
     try:
-        yield
-    except TrainingError:
+        yield lost
+    except TrainingError as error:
         if first:
             raise
+        lost.append(str(error))
 
 
 def check(network: keras.Model, plan: Plan) -> None:
@@ -176,8 +185,11 @@ def check(network: keras.Model, plan: Plan) -> None:
     for phase in plan.phases:
         _check(phase)
         until = layer_of(network, phase.until)
-        if until is not None:
-            graph.ancestors(network, until)  # which knows the layers
+        if until is not None and CLASSIFIER in graph.ancestors(network, until):
+            raise UsageError(
+                f"the phase {phase.name!r} freezes all up to {until!r}, so that nothing "
+                "learns; freeze up to a layer in front of the classifier"
+            )
         if phase.cached and until is not None:
             place_behind(network, until)
 
@@ -223,6 +235,10 @@ def _clashes(phase: Phase) -> Iterator[str]:
     for norm in (phase.norm, phase.frozen_norm):
         if norm not in get_args(Norm):
             yield f"treats norms as {norm!r}; expected one of {', '.join(get_args(Norm))}"
+    if isinstance(phase.until, bool):
+        yield f"is frozen until={phase.until}; give a name, a number of layers or None"
+    if not is_count(phase.views):
+        yield f"has views={phase.views!r} of each image; give a whole number from 1 on"
     if not phase.rates:
         yield "has no learning rate; give one, or several to try"
     if phase.warm_start and (not phase.cached or phase.until != FEATURES):

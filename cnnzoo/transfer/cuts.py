@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 
 import keras
@@ -107,10 +107,20 @@ def find_cut(model: keras.Model, name: str) -> Cut:
     Raises:
         UsageError: there is none; the message has the nearest.
     """
+    return find_cuts(model, [name])[0]
+
+
+def find_cuts(model: keras.Model, names: Collection[str]) -> list[Cut]:
+    """The cuts of these names, shallow to deep.
+
+    Raises:
+        UsageError: there is none of a name; the message has the nearest.
+    """
     every = {cut.name: cut for cut in cuts(model)}
-    if name not in every:
-        raise unknown(f"cut of {model.name}", name, every)
-    return every[name]
+    for name in names:
+        if name not in every:
+            raise unknown(f"cut of {model.name}", name, every)
+    return [cut for cut in every.values() if cut.name in names]
 
 
 def front(model: keras.Model, names: list[str]) -> keras.Model:

@@ -22,8 +22,8 @@ from cnnzoo.data.batches import load
 from cnnzoo.data.images import Folder
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.source import Source, closed, fitted
-from cnnzoo.data.survey import SUM_BYTES, survey
-from cnnzoo.errors import ImageDecodeError, UsageError
+from cnnzoo.data.survey import SUM_BYTES, checksum, survey
+from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
 from cnnzoo.nodes import channels_first, nodes, rows_first
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipes import differing
@@ -92,7 +92,7 @@ class Extractor:
             yield keys, np.concatenate(rows)
 
     def _computed(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
-        images = self._pixels(np.array([image for _, image, _ in batch]))
+        images = self._pixels(batch)
         if any(view for _, _, view in batch):
             images = np.stack(
                 [
@@ -117,12 +117,19 @@ class Extractor:
             )
         return rows
 
-    def _pixels(self, chosen: np.ndarray) -> np.ndarray:
-        part = self._source.take(chosen)
+    def _pixels(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
+        part = self._source.take(np.array([image for _, image, _ in batch]))
         if isinstance(part, Images):
             return part.images
         height, width, channels = closed(self._size)
-        return load(part, (height, width), channels).images
+        images = load(part, (height, width), channels).images
+        for path, (key, _, _) in zip(part.paths, batch, strict=True):
+            if not key.startswith(checksum(path).hex()):
+                raise DatasetError(
+                    f"{path} has changed since the folder was scanned, and features "
+                    "belong to a file's content; call again"
+                )
+        return images
 
     def _changed(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
         """A view of an image, by what it shows and not by its place."""

@@ -18,7 +18,7 @@ import numpy as np
 from cnnzoo import files
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.source import Source
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import shards
 from cnnzoo.transfer.extraction import (
@@ -141,15 +141,19 @@ class FeatureCache:
         Raises:
             UsageError: there is no such cut, views without changes, more bytes than
                 `disk` or than are free, or numbers that float16 cannot hold.
+            DatasetError: there are no images, or a file has changed since the scan.
             ImageDecodeError: a file is no readable image.
             SaveError: a file cannot be written; those that are there stay.
         """
         _check_views(augment, views)
+        if len(source) == 0:
+            raise DatasetError("features are of images, and there are none; give some")
         place = Path(folder) / way_of(model, cut, preprocessing, dtype)
         files.make_folder(place)
         whole, rejected = shards.found(place)
         for line in rejected:
             shards.remove(place, line.partition(":")[0])
+        shards.tidy(place)
         sums = checksums(source)
         tag = changes_of(augment, seed) if views > 1 else ""
         keys = [[one, *(f"{one}{tag}{view}" for view in range(1, views))] for one in sums]

@@ -16,7 +16,7 @@ from cnnzoo.classifier import reset_classifier
 from cnnzoo.data.source import Source, renumbered
 from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
-from cnnzoo.train.card import fingerprint, network_told
+from cnnzoo.train.card import changes, fingerprint, network_told
 from cnnzoo.train.lock import locked
 from cnnzoo.train.run import MODEL_FILE
 from cnnzoo.transfer.assess import assess
@@ -160,16 +160,17 @@ def _settle(place: Path, card: dict) -> None:
         return
     try:
         first = json.loads(path.read_bytes())
-        different = [name for name in card if first.get(name) != card[name]]
-    except (OSError, ValueError, AttributeError) as error:
+        if not isinstance(first, dict):
+            raise TypeError("no card")
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} does not tell which training the folder holds, since it is cut or "
             "altered; use another folder"
         ) from error
-    if different:
+    if different := changes(first, card):
         raise ResumeMismatchError(
-            f"{place} holds another transfer: {', '.join(different)} differ; give what "
-            "it was begun with, or use another folder"
+            f"{place} holds another transfer: {'; '.join(different[:10])}; give what it "
+            "was begun with, or use another folder"
         )
 
 

@@ -29,6 +29,7 @@ DROPOUTS = (
     layers.SpatialDropout2D,
     layers.GaussianDropout,
     layers.AlphaDropout,
+    layers.GaussianNoise,
 )
 
 
@@ -198,11 +199,19 @@ def _compiled(model: keras.Model) -> dict | None:
 
 def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
     learning = {id(weight) for weight in model.trainable_weights}
+    parts = _with_parts(model.layers)
+    # Behind what is frozen a layer may move what it does not learn, such as statistics.
     moving = {
         id(weight)
-        for layer in _with_parts(model.layers)
-        if isinstance(layer, BatchNormalization) and not _stays(layer)
-        for weight in (layer.moving_mean, layer.moving_variance)
+        for layer in parts
+        if layer.trainable
+        for weight in layer.non_trainable_weights
+    }
+    held = {
+        id(weight)
+        for layer in parts
+        if isinstance(layer, BatchNormalization) and _stays(layer)
+        for weight in layer.non_trainable_weights
     }
     frozen = tuple(
         layer.name
@@ -210,7 +219,7 @@ def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
         if layer.weights and not any(id(w) in learning for w in layer.weights)
     )
     trainable, total = graph.parameters(model)[1], model.count_params()
-    hashes = _hashes(model.weights, without=learning | moving)
+    hashes = _hashes(model.weights, without=learning | (moving - held))
     return FreezeReport(until, norm, frozen, trainable, total, hashes)
 
 

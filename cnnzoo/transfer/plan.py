@@ -13,6 +13,7 @@ from typing import get_args
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.ranges import is_count
 from cnnzoo.transfer.evidence import NAMES, Assessment
 from cnnzoo.transfer.freeze import Norm
 from cnnzoo.transfer.phase import Init, Phase, Plan
@@ -65,6 +66,11 @@ def plan(
             "a plan is for a case or for what is frozen; give one of the two: plan(1), "
             'plan(assessment) or plan(freeze="all")'
         )
+    if not is_count(views):
+        raise UsageError(
+            f"a plan cannot have views={views!r} of each image; give a whole number from "
+            "1 on"
+        )
     if init is not None and init not in get_args(Init):
         raise unknown("way to begin", init, get_args(Init))
     if freeze is not None:
@@ -72,7 +78,7 @@ def plan(
         return _seen_in(made, views, augment)
     found = case if isinstance(case, Assessment) else None
     number = case.case if isinstance(case, Assessment) else case
-    if number is None or number not in NAMES:
+    if number is None or not is_count(number) or number not in NAMES:
         raise UsageError(f"there are the cases 1 to 4; got {case!r}, so pass one of them")
     if number == 3 and found is None and cut is None:
         raise UsageError(

@@ -33,6 +33,7 @@ class Done:
         trainable: how many numbers learnt.
         frozen: how many arrays of weights were proven to have stayed, byte by byte.
         history: the figures of every epoch, as Keras names them.
+        lost: why it never came to an accuracy; None where it did.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Done:
     trainable: int
     frozen: int
     history: Mapping[str, list[float]]
+    lost: str | None = None
     computed: int = 0
     reused: int = 0
     recalibrated: bool = False
@@ -58,6 +60,8 @@ class Done:
         return {**asdict(self), "history": finite}
 
     def __str__(self) -> str:
+        if self.lost:
+            return f"{self.name}: undone, since {self.lost}"
         before = "" if self.before is None else f"{100 * self.before:.1f} to "
         anew = ", statistics measured anew" if self.recalibrated else ""
         kept = "" if self.kept else "; undone"

@@ -16,8 +16,10 @@ import io
 import json
 import re
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from cnnzoo import files
 DATASET = "rows"
 CHUNK = 1 << 16  # bytes that are read at once, about
 MAX_NOTE = 1 << 24  # bytes; an honest one has some thousand
+FORGOTTEN = 3600.0  # seconds; no writer takes so long from a file to its note
 OPEN = 16  # files that are held open
 DAMAGED = (ValueError, TypeError, KeyError, RecursionError)
 NAME = re.compile(r"rows-[0-9a-f]{16}\.json")
@@ -79,6 +82,19 @@ def found(folder: Path) -> tuple[list[Shard], list[str]]:
         except OSError:  # which passes; the file may be good
             continue
     return whole, rejected
+
+
+def tidy(folder: Path) -> None:
+    """Removes what writers that were killed have left: halves, and files without a note.
+
+    What is young stays, since its writer may live.
+    """
+    noted = {note.stem for note in folder.glob("rows-*.json")}
+    unnoted = [path for path in folder.glob("rows-*.h5") if path.stem not in noted]
+    for path in [*folder.glob(f"{files.TEMPORARY_PREFIX}*"), *unnoted]:
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > FORGOTTEN:
+                path.unlink()
 
 
 def remove(folder: Path, name: str) -> None:
