@@ -2,7 +2,7 @@
 
     CNNZOO_DATA=folder python -m benchmarks.transfer_speed
 
-About three quarters of an hour on two cores, most of it the naive fit's. The figures go
+About twenty minutes on two cores, most of it the naive fit's. The figures go
 into `docs/transfer-results.md`.
 """
 

@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
+
 from cnnzoo.errors import SaveError
 
 TEMPORARY_PREFIX = ".cnnzoo-tmp-"
@@ -123,7 +125,12 @@ def add_line(path: Path, line: str) -> None:
 
 def write_json(path: str | Path, content: object) -> Path:
     """Writes `content` to `path` as indented JSON, atomically; returns the path."""
-    return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return write_text(path, as_json(content) + "\n")
+
+
+def as_json(content: object) -> str:
+    """Indented JSON, with NumPy's numbers as Python's; raises ValueError for NaN."""
+    return json.dumps(content, indent=2, allow_nan=False, default=np.generic.item)
 
 
 def _beside(path: Path, ending: str = "") -> Path:

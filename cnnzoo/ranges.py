@@ -7,7 +7,9 @@ from typing import Any
 
 def is_number(value: Any, kind: type = Real) -> bool:
     """Whether it is a finite number, of Python or NumPy; True and False are none."""
-    return isinstance(value, kind) and not isinstance(value, bool) and isfinite(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    return isinstance(value, Integral) or isfinite(value)
 
 
 def is_count(value: Any) -> bool:

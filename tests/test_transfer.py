@@ -181,12 +181,12 @@ def test_dropout_is_off_in_the_frozen_part_and_on_again():
 
 
 def test_layers_that_move_more_than_they_learn():
-    """Noise is off where nothing learns, and what lies behind may move its own."""
+    """They are still where nothing learns, and what lies behind may move its own."""
     layers = keras.layers
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1)),
-            layers.Conv2D(4, 3, activation="relu", name="cut"),
+            layers.SpectralNormalization(layers.Conv2D(4, 3, activation="relu")),
             layers.GaussianNoise(1.0, name="noise"),
             layers.Flatten(name="flat"),
             layers.SpectralNormalization(layers.Dense(4), name="behind"),
@@ -503,6 +503,8 @@ def test_numbers_and_cuts_that_cannot_be_asked(reader):
         transfer.assess(reader, good, cuts=[replace(last, name="stage9")])
     found = transfer.assess(reader, good, cuts=[last, first])
     assert [row.cut for row in found.table] == [first, last] != places
+    named = transfer.assess(reader, good, cuts=[last.name, first.name], small=0)
+    assert named.table == found.table
 
 
 def test_images_and_labels_that_are_none(reader):

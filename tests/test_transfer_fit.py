@@ -216,6 +216,38 @@ def test_what_is_wrong_is_said_before_anything_is_kept(source, tmp_path: Path):
         fit(other, TRAIN, HELD_OUT, quick(), folder=tmp_path)
 
 
+def test_a_lost_phase_is_undone_though_nothing_was_right_before(source, tmp_path: Path):
+    """To be no worse than 0 % right takes nothing."""
+    network = cnnzoo.reset_classifier(source, class_names=CLASSES)
+    wild = Phase(name="x", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
+    before = network.get_weights()
+    bench = Bench(network, TRAIN, HELD_OUT, tmp_path / "features")
+    done = bench.carry_out(wild, tmp_path / "wild", 0.0)
+    assert done.lost
+    assert not done.kept
+    for now, then in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_numbers_of_numpy_are_numbers(source, tmp_path: Path):
+    asked = quick()
+    (head,) = asked.phases
+    head.epochs, head.learning_rate = np.int64(2), np.float32(1e-3)  # pyright: ignore
+    for _ in range(2):  # the second only reads
+        (done,) = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path).phases
+        assert done.learning_rate == pytest.approx(1e-3)
+        assert len(done.history["loss"]) == 2
+
+
+def test_a_longer_plan_is_told_from_a_shorter(source, tmp_path: Path):
+    fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+    longer = quick()
+    longer.phases.append(Phase(name="more"))
+    told = r"plan\.phases\.1 was None and is \{'name': 'more'"
+    with pytest.raises(cnnzoo.ResumeMismatchError, match=told):
+        fit(source, TRAIN, HELD_OUT, longer, folder=tmp_path)
+
+
 def test_a_later_phase_that_is_never_finite_is_undone(source, tmp_path: Path):
     asked = quick()
     asked.phases.append(

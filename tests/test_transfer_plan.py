@@ -10,7 +10,7 @@ from transferring import HELD_OUT, TRAIN, ZOOM
 import cnnzoo
 from cnnzoo import transfer
 from cnnzoo.transfer import Phase, Plan, fit, plan
-from cnnzoo.transfer.evidence import NAMES
+from cnnzoo.transfer.assessment import NAMES
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,12 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
         (Phase(name="x", until=True), "until=True; give a name"),
         (Phase(name="x", until="predictions"), "nothing learns"),
         (Phase(name="x", views=0), "views=0 of each image"),
+        (Phase(name="x", views=3), "set cached=True, or views=1"),
+        (Phase(name=cast(Any, 3)), "no folder's"),
         (Phase(name="x", optimizer="adamm"), "optimizer='adamm': expected a name"),
+        (Phase(name="x", optimizer=cast(Any, None)), "optimizer=None: expected a name"),
+        (Phase(name="x", momentum=0.9), "is for the optimiser sgd"),
+        (Phase(name="x", augment=cast(Any, "flip")), "expected an Augment"),
         (Phase(name="a/../../b"), "no folder's"),
         (Phase(name=""), "no folder's"),
         (Phase(name="x", norm=cast(Any, "bogus")), "norms as 'bogus'; expected one of"),

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from cnnzoo.data import layout
-from cnnzoo.data.arrays import Images, check
+from cnnzoo.data.arrays import Images, check, check_pixels
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.images import Folder, scan
@@ -73,6 +73,7 @@ def fitted(source: Images, shape: tuple[int | None, ...]) -> Images:
 
     Raises:
         DatasetError: the channels are neither equal nor 1 and 3.
+        UsageError: the images are no pixels of 0 to 255.
     """
     own = source.images.shape[1:]
     height, width, channels = (
@@ -80,6 +81,7 @@ def fitted(source: Images, shape: tuple[int | None, ...]) -> Images:
     )
     if own == (height, width, channels):
         return source
+    check_pixels(source.images)
     found = source.images.shape[-1]
     if not {found, channels} <= PILLOW_MODES.keys():
         raise DatasetError(
@@ -87,10 +89,9 @@ def fitted(source: Images, shape: tuple[int | None, ...]) -> Images:
             "so build the network for the channels of the data"
         )
     resized = np.empty((len(source), height, width, channels), np.uint8)
-    whole = source.images
-    if whole.dtype != np.uint8:  # of which Pillow knows no RGB
-        whole = np.rint(whole).astype(np.uint8)
-    for i, pixels in enumerate(whole):
+    for i, pixels in enumerate(source.images):
+        if pixels.dtype != np.uint8:  # of which Pillow knows no RGB
+            pixels = np.rint(pixels).astype(np.uint8)
         image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
         image = image.convert(PILLOW_MODES[channels])
         image = image.resize((width, height), Image.Resampling.BILINEAR)

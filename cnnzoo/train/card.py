@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 
 import keras
@@ -71,7 +72,7 @@ def card_of(
             "versions": versions,
         },
     )
-    return Card(**json.loads(json.dumps(asdict(card))))  # with lists, as it is read
+    return Card(**json.loads(files.as_json(asdict(card))))  # with lists, as it is read
 
 
 def network_told(model: keras.Model) -> dict:
@@ -133,8 +134,8 @@ def changes(before: object, now: object, place: str = "") -> list[str]:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
         inner = [(name, before.get(name), now.get(name)) for name in {**before, **now}]
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        inner = [(str(i), *pair) for i, pair in enumerate(zip(before, now, strict=True))]
+    elif isinstance(before, list) and isinstance(now, list):
+        inner = [(str(i), *pair) for i, pair in enumerate(zip_longest(before, now))]
     else:
         return [f"{place} was {str(before)[:60]} and is {str(now)[:60]}"]
     dot = "." if place else ""

@@ -38,8 +38,8 @@ def locked(folder: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise SaveError(
-            f"cannot write {folder / LOCK}: {error.strerror or error}; make room, or "
-            "train into another folder"
+            f"cannot write {folder / LOCK}: {error.strerror or error}; make "
+            "room or make it writable, or train into another folder"
         ) from error
     try:
         files.sweep(folder)

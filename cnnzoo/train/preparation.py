@@ -164,18 +164,6 @@ def check_classes(model: keras.Model, train: Source) -> None:
         )
 
 
-def _momentum(recipe: Recipe) -> dict:
-    """Raises UsageError where the optimiser has no momentum to set."""
-    if recipe.momentum is None:
-        return {}
-    if recipe.optimizer.lower() != "sgd":
-        raise UsageError(
-            f"momentum={recipe.momentum} is for the optimiser sgd; got "
-            f"{recipe.optimizer!r}, so leave momentum out or choose sgd"
-        )
-    return {"momentum": recipe.momentum, "nesterov": True}
-
-
 def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
     """Args:
     steps: of a pass.
@@ -191,7 +179,9 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
             warmup_target=rate if rising else None,
             warmup_steps=rising,
         )
-    options = _momentum(recipe)
+    options: dict = {}
+    if recipe.momentum is not None:
+        options = {"momentum": recipe.momentum, "nesterov": True}
     if recipe.weight_decay is not None:  # which AdamW has by itself
         options["weight_decay"] = recipe.weight_decay
     optimizer = type(optimizer)(rate, **options)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
 from cnnzoo.ranges import is_above_zero, is_at_least_zero, is_count, is_share
 from cnnzoo.train.recipes import Recipe
@@ -19,6 +20,11 @@ def check_recipe(recipe: Recipe) -> None:
                 f"cannot train with {name}={value!r}: expected {expected}, so pass such "
                 "a value"
             )
+    if recipe.momentum is not None and recipe.optimizer.lower() != "sgd":
+        raise UsageError(
+            f"momentum={recipe.momentum} is for the optimiser sgd; got "
+            f"{recipe.optimizer!r}, so leave momentum out or choose sgd"
+        )
     if recipe.mixup is not None and recipe.class_weights:
         raise UsageError(
             "class_weights weigh images of one class, and mixup blends images of two; "
@@ -26,12 +32,12 @@ def check_recipe(recipe: Recipe) -> None:
         )
 
 
-def _is_optimizer(name: str) -> bool:
+def _is_optimizer(name: object) -> bool:
     try:
         keras.optimizers.get(name)
-    except (TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return False
-    return True
+    return isinstance(name, str)
 
 
 COUNT = (is_count, "a whole number of at least 1")
@@ -47,6 +53,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "mixup": (is_above_zero, "a number above 0"),
     "weight_decay": (is_at_least_zero, "a number of at least 0"),
     "start_decay": (is_at_least_zero, "a number of at least 0"),
+    "augment": (lambda value: isinstance(value, Augment), "an Augment"),
     "schedule": (("plateau", "cosine").__contains__, '"plateau" or "cosine"'),
     "class_weights": (("balanced",).__contains__, '"balanced" or None'),
 }

@@ -1,8 +1,9 @@
 """Transfer learning: where to cut a network, what to freeze, and what that is worth."""
 
 from cnnzoo.transfer.assess import assess
+from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cuts import Cut, cuts
-from cnnzoo.transfer.evidence import Assessment, Evidence
+from cnnzoo.transfer.evidence import Evidence
 from cnnzoo.transfer.features import FeatureCache
 from cnnzoo.transfer.fit import fit
 from cnnzoo.transfer.freeze import FreezeReport, check_frozen, freeze, unfreeze

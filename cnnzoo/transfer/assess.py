@@ -19,20 +19,19 @@ from cnnzoo.built import described
 from cnnzoo.data.preprocess import resolve
 from cnnzoo.data.source import Source, renumbered
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.ranges import is_count
+from cnnzoo.ranges import is_at_least_zero, is_count
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.codes import BATCH, codes, in_memory, pixels
-from cnnzoo.transfer.cuts import Cut, find_cuts, stage_cuts
-from cnnzoo.transfer.evidence import (
+from cnnzoo.transfer.assessment import (
     ALPHA,
     FEW_A_CLASS,
     MIN_GAIN,
     SMALL,
     Assessment,
-    Evidence,
-    best_of,
 )
+from cnnzoo.transfer.codes import BATCH, codes, in_memory, pixels
+from cnnzoo.transfer.cuts import Cut, find_cuts, stage_cuts
+from cnnzoo.transfer.evidence import Evidence, best_of
 from cnnzoo.transfer.twin import calibrated_twin
 
 FEW_IMAGES = 200  # of all classes, below which nothing is fine-tuned
@@ -45,7 +44,7 @@ def assess(
     source: Source,
     *,
     probed: int = PROBED,
-    cuts: Sequence[Cut] | None = None,
+    cuts: Sequence[Cut | str] | None = None,
     preprocessing: str | Preprocess | None = None,
     small: int = SMALL,
     seed: int = 0,
@@ -60,7 +59,7 @@ def assess(
         model: a functional classifier with trained weights.
         source: labelled images; all are counted, and some are asked.
         probed: how many images are asked, about; of each class at least two.
-        cuts: where; None for the ends of the stages.
+        cuts: where, or their names; None for the ends of the stages.
         preprocessing: a mode of `preprocess_input`, for a model that `build` did not
             make; None for what the model says.
         small: the number of images below which a data set is small.
@@ -73,18 +72,22 @@ def assess(
             or the model has no such place to cut it, or does not tell how it wants
             images preprocessed.
     """
-    for name, value in (("probed", probed), ("small", small), ("batch_size", batch_size)):
-        if not is_count(value):
+    for name, value, fits in (
+        ("probed", probed, is_count),
+        ("batch_size", batch_size, is_count),
+        ("small", small, is_at_least_zero),
+    ):
+        if not fits(value):
             raise UsageError(
                 f"cannot assess with {name}={value!r}: expected a whole number of at "
-                "least 1, so pass one"
+                "least 1, or 0 for a small= below which nothing is, so pass one"
             )
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
     rows = _chosen(labels, probed, seed)
     asked, classes = in_memory(model, source.take(rows)), labels[rows]
-    asked_for = None if cuts is None else [cut.name for cut in cuts]
-    places = find_cuts(model, asked_for) if asked_for else stage_cuts(model)
+    wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
+    places = find_cuts(model, wanted) if wanted else stage_cuts(model)
     names = [cut.name for cut in places]
     mode = described(model).outside if preprocessing is None else resolve(preprocessing)
     found = codes(model, names, asked, mode, batch_size)

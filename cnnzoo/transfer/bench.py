@@ -77,8 +77,9 @@ class Bench:
             if phase.cached and until
             else self._on_images(phase, folder, until, first=first)
         )
-        after = told["after"]
-        kept = before is None or self._is_kept(phase, before, after)
+        kept = before is None or (
+            told["lost"] is None and self._is_kept(phase, before, told["after"])
+        )
         if not kept:
             self.network.set_weights(start)
         seconds = time.monotonic() - begun
@@ -185,12 +186,13 @@ def check(network: keras.Model, plan: Plan) -> None:
     for phase in plan.phases:
         _check(phase)
         until = layer_of(network, phase.until)
-        if until is not None and CLASSIFIER in graph.ancestors(network, until):
+        inside = graph.ancestors(network, until) if until else ()
+        if CLASSIFIER in inside and phase.frozen_norm == "frozen":
             raise UsageError(
                 f"the phase {phase.name!r} freezes all up to {until!r}, so that nothing "
                 "learns; freeze up to a layer in front of the classifier"
             )
-        if phase.cached and until is not None:
+        if phase.cached and until:
             place_behind(network, until)
 
 
@@ -230,7 +232,7 @@ def _check(phase: Phase) -> None:
 
 def _clashes(phase: Phase) -> Iterator[str]:
     """Yields what a phase asks for in vain, and what to do."""
-    if not NAME.fullmatch(phase.name):
+    if not (isinstance(phase.name, str) and NAME.fullmatch(phase.name)):
         yield "has a name that is no folder's; begin it with a letter, without / in it"
     for norm in (phase.norm, phase.frozen_norm):
         if norm not in get_args(Norm):
@@ -241,6 +243,11 @@ def _clashes(phase: Phase) -> Iterator[str]:
         yield f"has views={phase.views!r} of each image; give a whole number from 1 on"
     if not phase.rates:
         yield "has no learning rate; give one, or several to try"
+    if not phase.cached and phase.views != 1:
+        yield (
+            f"has views={phase.views} of each image, which are of features computed "
+            "once; set cached=True, or views=1"
+        )
     if phase.warm_start and (not phase.cached or phase.until != FEATURES):
         yield (
             "is to begin as a ridge regression, which takes features computed once; set "

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
 from cnnzoo import figures
-
-if TYPE_CHECKING:
-    from cnnzoo.transfer.evidence import Assessment
+from cnnzoo.transfer.evidence import Evidence
 
 
-def depth_profile(assessment: Assessment) -> bytes:
-    """What each cut is worth, with weights and without, as a PNG."""
-    rows = assessment.table
+def depth_profile(
+    rows: Sequence[Evidence], *, used: str, pixels: float, network: str
+) -> bytes:
+    """What each cut is worth, with weights and without, as a PNG.
+
+    Args:
+        rows: shallow to deep.
+        used: the name of the cut that is marked.
+        pixels: accuracy of the probe on the images alone, 0 to 1.
+        network: the model's name.
+    """
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.add_subplot()
     places = range(len(rows))
@@ -33,12 +39,13 @@ def depth_profile(assessment: Assessment) -> bytes:
     ):
         percent = [100 * value for value in values]
         axes.plot(places, percent, style, color=color, label=label)
-    alone = 100 * assessment.pixels
-    axes.axhline(alone, color=figures.GREY, lw=1, ls="-.", label="ridge, pixels alone")
-    used = [row.cut.name for row in rows].index(assessment.cut)
-    axes.axvline(used, color=figures.BLUE, alpha=0.2, lw=8)
+    axes.axhline(
+        100 * pixels, color=figures.GREY, lw=1, ls="-.", label="ridge, pixels alone"
+    )
+    place = [row.cut.name for row in rows].index(used)
+    axes.axvline(place, color=figures.BLUE, alpha=0.2, lw=8)
     axes.set_xticks(list(places), [row.cut.name for row in rows])
-    axes.set(ylabel="accuracy, %", title=f"cuts of {assessment.network}")
+    axes.set(ylabel="accuracy, %", title=f"cuts of {network}")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return figures.as_bytes(figure)

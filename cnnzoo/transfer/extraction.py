@@ -124,10 +124,10 @@ class Extractor:
         height, width, channels = closed(self._size)
         images = load(part, (height, width), channels).images
         for path, (key, _, _) in zip(part.paths, batch, strict=True):
-            if not key.startswith(checksum(path).hex()):
+            if not path.exists() or not key.startswith(checksum(path).hex()):
                 raise DatasetError(
-                    f"{path} has changed since the folder was scanned, and features "
-                    "belong to a file's content; call again"
+                    f"{path} has changed since it was scanned, and features belong to a "
+                    "file's content; scan the folder again"
                 )
         return images
 

@@ -20,9 +20,9 @@ from cnnzoo.train.card import changes, fingerprint, network_told
 from cnnzoo.train.lock import locked
 from cnnzoo.train.run import MODEL_FILE
 from cnnzoo.transfer.assess import assess
+from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.bench import Bench, check
 from cnnzoo.transfer.cuts import stage_cuts
-from cnnzoo.transfer.evidence import Assessment
 from cnnzoo.transfer.features import ON_DISK, Progress
 from cnnzoo.transfer.freeze import unfreeze
 from cnnzoo.transfer.phase import Plan
@@ -144,7 +144,7 @@ def _card(
         "validation": fingerprint(validation),
         "seed": seed,
     }
-    return json.loads(json.dumps(card))  # with lists, as it is read
+    return json.loads(files.as_json(card))  # with lists, as it is read
 
 
 def _settle(place: Path, card: dict) -> None:

@@ -24,12 +24,15 @@ from cnnzoo.fast import accelerate
 from cnnzoo.nodes import nodes
 
 Norm = Literal["frozen", "affine", "train"]
-DROPOUTS = (
+# What is random in training, or moves what it does not learn. Layers that make random
+# versions of images are no part of this: who has them in a model wants them there.
+AT_INFERENCE = (
     layers.Dropout,
     layers.SpatialDropout2D,
     layers.GaussianDropout,
     layers.AlphaDropout,
     layers.GaussianNoise,
+    layers.SpectralNormalization,
 )
 
 
@@ -81,8 +84,8 @@ def freeze(
         norm: of batch normalisation in the frozen part, or everywhere where `until` is
             None: "frozen" keeps its statistics, scales and offsets; "affine" lets
             scales and offsets learn and keeps the statistics; "train" lets all learn.
-            None for "frozen" in a frozen part, and "train" where there is none. Dropout
-            is off in the frozen part.
+            None for "frozen" in a frozen part, and "train" where there is none.
+            Dropout, noise and spectral normalisation are there as at inference.
         behind: of batch normalisation behind the frozen part.
 
     Returns:
@@ -106,7 +109,7 @@ def freeze(
         layer.trainable = False  # and what is in it
     parts = _with_parts(held)
     for layer in parts:
-        if isinstance(layer, DROPOUTS):
+        if isinstance(layer, AT_INFERENCE):
             layer.call = MethodType(_at_inference, layer)
     inner = {id(layer) for layer in parts}
     for layer in _with_parts(model.layers):

@@ -9,7 +9,7 @@ from cnnzoo.data.source import Source
 from cnnzoo.inference import Evaluation
 from cnnzoo.report import Section, html
 from cnnzoo.train.folds import Folds
-from cnnzoo.transfer.evidence import Assessment, short
+from cnnzoo.transfer.assessment import Assessment, short
 from cnnzoo.transfer.result import Done, Result
 
 

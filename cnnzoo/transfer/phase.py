@@ -8,7 +8,7 @@ from typing import Literal
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.train.recipes import Recipe, differing
-from cnnzoo.transfer.evidence import NAMES
+from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.freeze import Norm
 from cnnzoo.zoo import FEATURES
 

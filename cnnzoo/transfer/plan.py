@@ -14,7 +14,7 @@ from typing import get_args
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.ranges import is_count
-from cnnzoo.transfer.evidence import NAMES, Assessment
+from cnnzoo.transfer.assessment import NAMES, Assessment
 from cnnzoo.transfer.freeze import Norm
 from cnnzoo.transfer.phase import Init, Phase, Plan
 from cnnzoo.zoo import FEATURES

@@ -8,7 +8,7 @@ from math import isfinite
 
 import keras
 
-from cnnzoo.transfer.evidence import Assessment
+from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.phase import Plan
 
 

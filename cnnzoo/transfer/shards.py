@@ -93,7 +93,9 @@ def tidy(folder: Path) -> None:
     unnoted = [path for path in folder.glob("rows-*.h5") if path.stem not in noted]
     for path in [*folder.glob(f"{files.TEMPORARY_PREFIX}*"), *unnoted]:
         with suppress(OSError):
-            if time.time() - path.stat().st_mtime > FORGOTTEN:
+            told = path.stat()
+            # A copy may keep the time of the bytes, and not that of the file.
+            if time.time() - max(told.st_mtime, told.st_ctime) > FORGOTTEN:
                 path.unlink()
 
 
