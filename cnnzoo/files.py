@@ -13,8 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from cnnzoo.errors import SaveError
 
@@ -130,7 +129,14 @@ def write_json(path: str | Path, content: object) -> Path:
 
 def as_json(content: object) -> str:
     """Indented JSON, with NumPy's numbers as Python's; raises ValueError for NaN."""
-    return json.dumps(content, indent=2, allow_nan=False, default=np.generic.item)
+    return json.dumps(content, indent=2, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> object:
+    """NumPy's number as Python's; verbs that list networks start without NumPy."""
+    if not hasattr(value, "item"):
+        raise TypeError(f"JSON has no {type(value).__name__}")
+    return value.item()
 
 
 def _beside(path: Path, ending: str = "") -> Path:
