@@ -72,16 +72,7 @@ def assess(
             or the model has no such place to cut it, or does not tell how it wants
             images preprocessed.
     """
-    for name, value, fits in (
-        ("probed", probed, is_count),
-        ("batch_size", batch_size, is_count),
-        ("small", small, is_at_least_zero),
-    ):
-        if not fits(value):
-            raise UsageError(
-                f"cannot assess with {name}={value!r}: expected a whole number of at "
-                "least 1, or 0 for a small= below which nothing is, so pass one"
-            )
+    _check_numbers(probed=probed, batch_size=batch_size, small=small)
     labels = _labels(source)
     counts = np.unique(labels, return_counts=True)[1]
     rows = _chosen(labels, probed, seed)
@@ -199,6 +190,21 @@ def _benefit(
     )
     p_value = probes.mcnemar(ours.answers == labels, theirs.answers == labels)
     return ours.accuracy - theirs.accuracy, p_value
+
+
+def _check_numbers(*, small: int, **counts: int) -> None:
+    """Raises UsageError for numbers out of their range."""
+    for name, value in counts.items():
+        if not is_count(value):
+            raise UsageError(
+                f"cannot assess with {name}={value!r}: expected a whole number of at "
+                "least 1, so pass one"
+            )
+    if not is_at_least_zero(small):
+        raise UsageError(
+            f"cannot assess with small={small!r}: expected a whole number of images, 0 "
+            "where no set is small, so pass one"
+        )
 
 
 def _labels(source: Source) -> np.ndarray:
