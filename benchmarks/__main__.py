@@ -13,7 +13,7 @@ from benchmarks.contest import Row
 from benchmarks.results import Results, dumps, load
 from benchmarks.rows import chosen
 from benchmarks.task import Work
-from cnnzoo import files
+from cnnzoo.system import files
 
 STORED = ROOT / "benchmarks" / "results.json"
 TRIED = ROOT / "build" / "bench" / "results.json"

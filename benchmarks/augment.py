@@ -8,7 +8,7 @@ from benchmarks.task import Task, Work, versions
 def batches(work: Work) -> Task:
     """One interpolation for each image: turned, shifted, sheared and zoomed."""
     from cnnzoo.data.augment import Augment
-    from cnnzoo.data.augmented import augmented
+    from cnnzoo.data.transforms import augmented
 
     augment = Augment(
         rotation_range=15,

@@ -59,7 +59,7 @@ def ours(root: Path, size: int, *, later: bool = False) -> Callable[[], int]:
         later: a pass after the first, for which decoded images are kept.
     """
     from cnnzoo.data.batches import Batches
-    from cnnzoo.data.images import scan
+    from cnnzoo.data.folders.folder import scan
 
     folder = scan(root)
     held: list[Batches] = []
@@ -144,7 +144,7 @@ def names(folder: Path) -> Path:
 
 def child(root: str, depth: str) -> None:
     """Scans in a process of its own; prints seconds, and megabytes beyond the start."""
-    from cnnzoo.data.images import scan
+    from cnnzoo.data.folders.folder import scan
 
     before = most_kilobytes()
     start = time.perf_counter()
@@ -217,7 +217,7 @@ PNG files of 8x8 pixels in ten classes, in a process of its own. The goals: an i
 
 def write(path: Path) -> None:
     """Measures, and writes the page."""
-    from cnnzoo.data.decoded import MEMORY
+    from cnnzoo.data.folders.decoded import MEMORY
 
     facts = describe()
     page = PAGE.format(

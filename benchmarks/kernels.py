@@ -12,7 +12,7 @@ from benchmarks.train_keras import threads
 
 def our_lrn(work: Work) -> Task:
     import cnnzoo
-    from cnnzoo.blocks import lrn
+    from cnnzoo.layers.blocks import lrn
 
     images = keras.Input(work.shape)
     return both_ways(

@@ -11,7 +11,7 @@ from benchmarks.contest import Growth
 from benchmarks.ratios import speedup
 from benchmarks.results import Results
 from benchmarks.rows import EVERYONE, GROWTH, KERAS, ROWS, TRAINING
-from cnnzoo import files
+from cnnzoo.system import files
 
 BLUE, GREY = "#2b6cb0", "#718096"
 COLORS = (BLUE, GREY, "#a0aec0", "#f6ad55", "#dd6b20", "#9c4221")

@@ -13,14 +13,14 @@ from benchmarks.task import Parts, Task, Work, cores, versions
 def ours(work: Work) -> Task:
     """With what cnnzoo's own `fit` sets: its threads, the precision of "auto"."""
     import cnnzoo
-    from cnnzoo.train import precision
+    from cnnzoo.train import mixed_precision
 
     cnnzoo.configure()
-    chosen = precision.resolve("auto").name
+    chosen = mixed_precision.resolve("auto").name
     model = cnnzoo.build(work.network, input_shape=work.shape, classes=work.classes)
     compiled(model)
     for_good = ExitStack()
-    for_good.enter_context(precision.running(model, chosen))
+    for_good.enter_context(mixed_precision.running(model, chosen))
     return replace(training(model, work, chosen), during=for_good)
 
 

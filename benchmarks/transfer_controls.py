@@ -9,11 +9,11 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cnnzoo.built import described
 from cnnzoo.data.arrays import Images
+from cnnzoo.metadata import described
 from cnnzoo.transfer import Assessment, probes
-from cnnzoo.transfer.codes import codes, pixels
-from cnnzoo.transfer.twin import calibrated_twin
+from cnnzoo.transfer.embeddings import codes, pixels
+from cnnzoo.transfer.random_baseline import calibrated_twin
 
 NEAREST, PIXELS, TWIN = "nearest neighbours", "pixels alone", "random weights, frozen"
 WAYS = (NEAREST, PIXELS, TWIN)

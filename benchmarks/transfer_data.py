@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import load
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.mnist import load_mnist
-from cnnzoo.data.source import fitted
+from cnnzoo.data.pipeline import fitted
 from examples.four_cases import gratings
 
 SIDE = 32

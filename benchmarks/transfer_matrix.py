@@ -30,9 +30,10 @@ from benchmarks.transfer_controls import WAYS, control
 from benchmarks.transfer_data import TARGETS, Target
 from benchmarks.transfer_page import store
 from benchmarks.transfer_sources import SOURCES, source
-from cnnzoo import files, transfer
+from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.inference import evaluate
+from cnnzoo.system import files
 from cnnzoo.transfer import Assessment, Plan
 from cnnzoo.transfer.probes import mcnemar
 

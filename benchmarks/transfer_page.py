@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from cnnzoo import files
+from cnnzoo.system import files
 from cnnzoo.transfer.probes import holm
 
 STORED = Path(__file__).with_name("transfer.json")

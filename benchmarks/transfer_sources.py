@@ -12,10 +12,10 @@ import numpy as np
 
 import cnnzoo
 from benchmarks.transfer_data import KNOWN, SIDE, cifar, digits
-from cnnzoo import files
-from cnnzoo.blocks import conv_relu
-from cnnzoo.heads import pooled_head
+from cnnzoo.layers.blocks import conv_relu
+from cnnzoo.layers.heads import pooled_head
 from cnnzoo.models import vgg
+from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
 from cnnzoo.zoo import find
 

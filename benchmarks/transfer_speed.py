@@ -27,7 +27,7 @@ from benchmarks.transfer_page import store
 from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import load
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.preprocess import preprocess_input
 
 SIDES = (224, 64)  # pixels; the goals are set for the first

@@ -95,7 +95,35 @@ __all__ = [
 
 if TYPE_CHECKING:
     from cnnzoo import train, transfer
-    from cnnzoo.builders import (
+    from cnnzoo.data.decode import decode
+    from cnnzoo.data.folders.folder import scan
+    from cnnzoo.data.mnist import load_mnist
+    from cnnzoo.data.preprocess import preprocess_input
+    from cnnzoo.ensemble import Ensemble
+    from cnnzoo.errors import (
+        CheckpointError,
+        CnnzooError,
+        DatasetError,
+        DownloadError,
+        ImageDecodeError,
+        ResumeMismatchError,
+        SaveError,
+        TrainingError,
+        UnsafeFileError,
+        UsageError,
+        WeightFileError,
+    )
+    from cnnzoo.fast import accelerate
+    from cnnzoo.graph.stage_outputs import Feature, features
+    from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
+    from cnnzoo.models.index import ModelInfo, list_models, model_info
+    from cnnzoo.saving import load, save
+    from cnnzoo.spec import Paper, Preprocess, Spec
+    from cnnzoo.system.runtime import configure
+    from cnnzoo.weights.loading import load_weights, save_weights
+    from cnnzoo.weights.report import LoadReport
+    from cnnzoo.zoo import build
+    from cnnzoo.zoo.builders import (
         MLP,
         VGG11,
         VGG11BN,
@@ -141,40 +169,12 @@ if TYPE_CHECKING:
         ZFNet,
         ZFNet512,
     )
-    from cnnzoo.classifier import reset_classifier
-    from cnnzoo.data.decode import decode
-    from cnnzoo.data.images import scan
-    from cnnzoo.data.mnist import load_mnist
-    from cnnzoo.data.preprocess import preprocess_input
-    from cnnzoo.ensemble import Ensemble
-    from cnnzoo.errors import (
-        CheckpointError,
-        CnnzooError,
-        DatasetError,
-        DownloadError,
-        ImageDecodeError,
-        ResumeMismatchError,
-        SaveError,
-        TrainingError,
-        UnsafeFileError,
-        UsageError,
-        WeightFileError,
-    )
-    from cnnzoo.fast import accelerate
-    from cnnzoo.features import Feature, features
-    from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
-    from cnnzoo.models.index import ModelInfo, list_models, model_info
-    from cnnzoo.saving import load, save
-    from cnnzoo.spec import Paper, Preprocess, Spec
-    from cnnzoo.startup import configure
-    from cnnzoo.weights.load import load_weights, save_weights
-    from cnnzoo.weights.report import LoadReport
-    from cnnzoo.zoo import build
+    from cnnzoo.zoo.classifier import reset_classifier
 else:
-    # Where each name lives; the names of networks live in `builders`.
+    # Where each name lives; the names of networks live in `zoo.builders`.
     _HOMES = {
         "accelerate": "fast",
-        "configure": "startup",
+        "configure": "system.runtime",
         "build": "zoo",
         "CheckpointError": "errors",
         "CnnzooError": "errors",
@@ -190,11 +190,11 @@ else:
         "SaveError": "errors",
         "TrainingError": "errors",
         "UnsafeFileError": "errors",
-        "Feature": "features",
-        "features": "features",
-        "load_weights": "weights.load",
+        "Feature": "graph.stage_outputs",
+        "features": "graph.stage_outputs",
+        "load_weights": "weights.loading",
         "LoadReport": "weights.report",
-        "save_weights": "weights.load",
+        "save_weights": "weights.loading",
         "list_models": "models.index",
         "load": "saving",
         "load_mnist": "data.mnist",
@@ -204,9 +204,9 @@ else:
         "predict": "inference",
         "Preprocess": "spec",
         "preprocess_input": "data.preprocess",
-        "reset_classifier": "classifier",
+        "reset_classifier": "zoo.classifier",
         "save": "saving",
-        "scan": "data.images",
+        "scan": "data.folders.folder",
         "Spec": "spec",
         "UsageError": "errors",
         "WeightFileError": "errors",
@@ -219,7 +219,7 @@ else:
 
         if name in ("train", "transfer"):
             return import_module(f"{__name__}.{name}")
-        home = import_module(f"{__name__}.{_HOMES.get(name, 'builders')}")
+        home = import_module(f"{__name__}.{_HOMES.get(name, 'zoo.builders')}")
         value = globals()[name] = getattr(home, name)
         return value
 

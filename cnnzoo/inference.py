@@ -9,14 +9,14 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from cnnzoo.built import described
 from cnnzoo.data.arrays import Images, check_pixels
 from cnnzoo.data.batches import own_errors
-from cnnzoo.data.findings import Findings
-from cnnzoo.data.images import Folder
-from cnnzoo.data.source import Source, feed, renumbered
+from cnnzoo.data.folders.folder import Folder
+from cnnzoo.data.folders.scan_report import Findings
+from cnnzoo.data.pipeline import Source, feed, renumbered
 from cnnzoo.errors import UsageError
-from cnnzoo.nodes import channels_first, rows_first
+from cnnzoo.graph.keras_internals import channels_first, rows_first
+from cnnzoo.metadata import described
 
 Files = Sequence[str | Path]
 

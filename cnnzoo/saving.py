@@ -13,14 +13,14 @@ from pathlib import Path
 
 import keras
 
-from cnnzoo.blocks import channel_axis
-from cnnzoo.built import GRAPH_OPTIONS, described
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
-from cnnzoo.files import replacing
+from cnnzoo.graph.keras_internals import rows_first
+from cnnzoo.layers.blocks import channel_axis
+from cnnzoo.metadata import GRAPH_OPTIONS, described
 from cnnzoo.models import catalog
-from cnnzoo.nodes import rows_first
 from cnnzoo.spec import Preprocess
-from cnnzoo.weights.formats import (
+from cnnzoo.system.files import replacing
+from cnnzoo.weights.formats.opening import (
     CARD_MEMBER,
     WEIGHTS_MEMBER,
     member_size,

@@ -17,7 +17,7 @@ from cnnzoo.errors import unknown
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-    from cnnzoo.blocks import Conv
+    from cnnzoo.layers.blocks import Conv
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,15 @@ import keras
 import pages
 import trainings
 
-from cnnzoo import files, graph
+from cnnzoo import graph
+from cnnzoo.graph.keras_internals import nodes
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, every_model
-from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Spec
-from cnnzoo.weights import applications, packaged
+from cnnzoo.system import files
+from cnnzoo.weights.sources import bundled, keras_applications
 from cnnzoo.zoo import sketch
+from cnnzoo.zoo.input_size import smallest_side
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
@@ -72,7 +74,7 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
                 (name, tuple(tensor.shape[1:]))
                 for name, tensor in graph.stages(model).items()
             ),
-            weights=(*applications.tags(spec.name), *packaged.tags(spec.name)),
+            weights=(*keras_applications.tags(spec.name), *bundled.tags(spec.name)),
             differences=spec.differences,
         )
     )
@@ -82,7 +84,7 @@ def golden(model: keras.Model) -> str:
     """A line a layer: name, class, output shape, parameters, and all else that decides
     its numbers, its inputs too where these are not the line above."""
     lines, above = [], ""
-    for row, node in zip(graph.layer_rows(model), graph.nodes(model), strict=True):
+    for row, node in zip(graph.layer_rows(model), nodes(model), strict=True):
         config = node.operation.get_config()
         facts = [f"{key}={_short(config[key])}" for key in FACTS if key in config]
         sources = [tensor._keras_history.operation.name for tensor in node.input_tensors]

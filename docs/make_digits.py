@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnzoo.files import write_bytes
+from cnnzoo.system.files import write_bytes
 
 TARGET = Path(__file__).parent.parent / "cnnzoo" / "data" / "digits"
 SEED = 1998

@@ -22,17 +22,18 @@ import keras
 import numpy as np
 
 import cnnzoo
-from cnnzoo import files
-from cnnzoo.data.parts import open_parts
-from cnnzoo.data.source import Source, open_source
-from cnnzoo.ensemble import PRETRAINED, Ensemble
+from cnnzoo.data.pipeline import Source, open_source
+from cnnzoo.data.sources import open_parts
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.models.index import model_info
-from cnnzoo.train.card import fingerprint
-from cnnzoo.train.recipes import RECIPES, Recipe, for_mnist
+from cnnzoo.system import files
+from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.recipe import RECIPES, Recipe, for_mnist
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
-from cnnzoo.train.store import Store
-from cnnzoo.weights import packaged
+from cnnzoo.train.run_metadata import fingerprint
+from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
 HELD_OUT = 5000  # training images that choose the best epoch
@@ -174,7 +175,7 @@ def figures(result: Evaluation) -> dict:
 
 def package(model: keras.Model, plan: Planned, told: dict) -> None:
     """Writes the weights as float16, and their card."""
-    path = packaged.FOLDER / f"{plan.network}-{plan.data}.safetensors"
+    path = bundled.FOLDER / f"{plan.network}-{plan.data}.safetensors"
     half = cnnzoo.build(plan.network, include_preprocessing=True)
     if half.cnnzoo.preprocessing != model.cnnzoo.preprocessing:
         raise SystemExit("the network has another preprocessing by itself")
@@ -202,7 +203,7 @@ def ensemble() -> dict:
     whole = Ensemble.pretrained("mnist")
     _, held_out = open_parts("mnist", HELD_OUT, 0)
     for name in PRETRAINED["mnist"]:
-        kept = packaged.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
+        kept = bundled.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
         if fingerprint(held_out) != kept:
             raise SystemExit(f"{name} held out other images than these")
     told = {

@@ -1,7 +1,7 @@
 """The pages that show the catalog: text from the index and the certificate alone."""
 
-from cnnzoo.models.certificate import certificate, summary
 from cnnzoo.models.index import ModelInfo, list_models, model_info
+from cnnzoo.models.proofs import certificate, summary
 
 OWN = "our own"
 

@@ -16,8 +16,8 @@ import numpy as np
 from make_weights import LIST, figures
 
 import cnnzoo
-from cnnzoo import files
 from cnnzoo.data.augment import Augment
+from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
 
 OURS = replace(RECIPES["ours"], epochs=8)

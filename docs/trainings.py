@@ -6,7 +6,7 @@ from pathlib import Path
 from pages import table
 
 from cnnzoo.models.index import model_info
-from cnnzoo.weights import packaged
+from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
 ORIGINAL = {"small_vgg": 0.29, "very_small_vgg": 0.37, "small_resnet": 0.40}
@@ -161,9 +161,9 @@ def _row(told: dict) -> tuple:
 
 def _is_packaged(told: dict) -> bool:
     network, data = told["network"], told["data"]
-    if data not in packaged.tags(network):
+    if data not in bundled.tags(network):
         return False
-    return packaged.card(network, data)["command"] == told["command"]
+    return bundled.card(network, data)["command"] == told["command"]
 
 
 def _goals(trainings: list[dict]) -> str:
@@ -237,8 +237,8 @@ def _commands(trainings: list[dict]) -> str:
 def _cards() -> str:
     rows = [
         (f"`{card['network']}`", *_cells(card))
-        for name in sorted(path.stem for path in packaged.FOLDER.glob("*.json"))
-        for card in [packaged.card(*name.rsplit("-", 1))]
+        for name in sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
+        for card in [bundled.card(*name.rsplit("-", 1))]
     ]
     return table(
         (

@@ -14,9 +14,10 @@ from make_weights import HELD_OUT, LIST
 from scipy.ndimage import rotate
 
 import cnnzoo
-from cnnzoo import files
-from cnnzoo.ensemble import PRETRAINED, Ensemble
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import probabilities
+from cnnzoo.system import files
 
 MOVED = ((-1, 0), (1, 0), (0, -1), (0, 1))  # pixels down and to the right
 TURNED = (-8, 8)  # degrees

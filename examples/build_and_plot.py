@@ -21,11 +21,11 @@ from rich.table import Table
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.blocks import Conv, conv_bn, residual
-from cnnzoo.heads import pooled_head
+from cnnzoo.layers.blocks import Conv, conv_bn, residual
+from cnnzoo.layers.heads import pooled_head
+from cnnzoo.layers.pooling import max_pool
 from cnnzoo.models import vgg
-from cnnzoo.plot import plot
-from cnnzoo.pools import max_pool
+from cnnzoo.visualization.graphviz import plot
 from cnnzoo.zoo import FEATURES, find
 
 # VGG11's row with a smaller table, another head, and images of 32x32 pixels. What was

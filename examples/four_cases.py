@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 import cnnzoo
-from cnnzoo import files, transfer
+from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
+from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
-from cnnzoo.transfer.plan import SHIFTS
+from cnnzoo.transfer.cases import SHIFTS
 
 LARGE = 2000  # images, from which a set counts as large here
 FEW_DIGITS, FEW_GRATINGS, MANY = 100, 500, 2600

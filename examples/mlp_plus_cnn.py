@@ -18,9 +18,10 @@ import numpy as np
 from keras import layers
 
 import cnnzoo
-from cnnzoo import figures, files
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.system import files
+from cnnzoo.visualization import figures
 
 BRANCHES = {  # each from its own input to a vector
     "cnn": partial(cnnzoo.LeNetGAP, pooling="avg", include_preprocessing=True),

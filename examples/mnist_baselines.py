@@ -25,10 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 import cnnzoo
-from cnnzoo import figures, files, graph
+from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
+from cnnzoo.visualization import figures
 
 EVEN_OR_ODD = "even_or_odd"
 NETWORKS: dict[str, Callable[..., keras.Model]] = {

@@ -22,13 +22,15 @@ from rich.console import Console
 from rich.table import Table
 
 import cnnzoo
-from cnnzoo import figures, files
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded, load_mnist
-from cnnzoo.ensemble import PRETRAINED, Ensemble
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import Evaluation, judged, probabilities
+from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
-from cnnzoo.train.recipes import for_mnist
+from cnnzoo.train.recipe import for_mnist
+from cnnzoo.visualization import figures
 
 HELD_OUT = 1 / 12
 ALL = 60_000  # digits, of which the package's networks have held out a twelfth

@@ -17,11 +17,12 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import cnnzoo
-from cnnzoo import figures, files
 from cnnzoo.data.batches import load
-from cnnzoo.data.images import Folder
+from cnnzoo.data.folders.folder import Folder
 from cnnzoo.inference import Evaluation
+from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
+from cnnzoo.visualization import figures
 
 KINDS = ("circle", "rectangle", "triangle")
 SIDE = 24  # pixels

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import cnnzoo
 from cnnzoo import transfer
-from cnnzoo.console import tell_left_out
-from cnnzoo.data.images import Folder, scan
+from cnnzoo.cli.output import tell_left_out
+from cnnzoo.data.folders.folder import Folder, scan
 
 SEED = 0
 HELD_OUT, JUDGING = 0.2, 0.25

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cnnzoo.models import certificate
-from cnnzoo.models.certificate import Proof
+from cnnzoo.models import proofs
+from cnnzoo.models.proofs import Proof
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -28,8 +28,8 @@ def pytest_sessionfinish(session, exitstatus):
     if session.config.getoption("--write-proofs") and exitstatus == 0 and not is_worker:
         import generate
 
-        certificate.write(map(Proof, *zip(*ROWS, strict=True)), generate.graph_digests())
-        certificate.certificate.cache_clear()
+        proofs.write(map(Proof, *zip(*ROWS, strict=True)), generate.graph_digests())
+        proofs.certificate.cache_clear()
         generate.write_pages()
 
 

@@ -24,9 +24,9 @@ import numpy as np
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.checkpoint.store import Saved, Store
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
-from cnnzoo.train.store import Saved, Store
 
 RECIPE = Recipe(
     epochs=4,

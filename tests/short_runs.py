@@ -9,9 +9,9 @@ import numpy as np
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
-from cnnzoo.train.store import Store
 
 RECIPE = Recipe(epochs=3, batch_size=16, precision="float32")
 

@@ -17,10 +17,10 @@ import pytest
 from parity import Record, compare, images, randomise
 
 import cnnzoo
-from cnnzoo.weightless import weightless
-from cnnzoo.weights.applications import IMAGENET, TABLES
-from cnnzoo.weights.load import load_weights
-from cnnzoo.weights.match import match
+from cnnzoo.graph.weightless import weightless
+from cnnzoo.weights.loading import load_weights
+from cnnzoo.weights.matching import match
+from cnnzoo.weights.sources.keras_applications import IMAGENET, TABLES
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 

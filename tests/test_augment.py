@@ -11,19 +11,19 @@ from PIL import Image
 from scipy import ndimage
 from training import fit
 
-from cnnzoo.cli import main
+from cnnzoo.cli.main import main
 from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resampled
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import NORMALISING, Augment
 from cnnzoo.data.augment_options import parsed
-from cnnzoo.data.augmented import Drawn, augmented, changed, drawn, normalised
 from cnnzoo.data.batches import Batches, load, own_errors
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
+from cnnzoo.data.pipeline import feed
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.source import feed
+from cnnzoo.data.transforms import Drawn, augmented, changed, drawn, normalised
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.zoo import build
 
 BOUND = 1e-4 * 255

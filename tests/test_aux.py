@@ -12,17 +12,18 @@ from PIL import Image
 from training import fit
 
 import cnnzoo
-from cnnzoo import figures, graph
+from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.data.source import open_source
+from cnnzoo.data.pipeline import open_source
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import AuxHead
 from cnnzoo.train.callbacks import BestCheckpoint
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.visualization import figures
 from cnnzoo.zoo import build, find, sketch
+from cnnzoo.zoo.input_size import smallest_side
 
 LENET = find("lenet_gap")
 HELPED = [name for name, spec in SPECS.items() if "aux_heads" in spec.own_options]

@@ -24,9 +24,9 @@ from benchmarks.contest import Contender, Goal, Row
 from benchmarks.results import Measured, Results, dumps, load
 from benchmarks.rows import GROWN, LRN, ROWS, TRAINING, chosen
 from benchmarks.task import Work
+from cnnzoo.graph.weightless import weightless
 from cnnzoo.models.index import model_info
 from cnnzoo.transfer import assess
-from cnnzoo.weightless import weightless
 
 MACHINE = {
     "cpu": "A CPU",

@@ -9,9 +9,9 @@ import pytest
 from short_runs import Stop, halves, network
 
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, UsageError
-from cnnzoo.train.checkpoint import Checkpoint
-from cnnzoo.train.lock import locked
-from cnnzoo.train.store import Store
+from cnnzoo.system.locks import locked
+from cnnzoo.train.checkpoint.callback import Checkpoint
+from cnnzoo.train.checkpoint.store import Store
 
 
 def plain_fit(folder: Path, epochs: int = 4, *more: keras.callbacks.Callback):

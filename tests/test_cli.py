@@ -16,18 +16,18 @@ import pytest
 from PIL import Image
 
 import cnnzoo
-from cnnzoo import grammar
-from cnnzoo.cli import main
+from cnnzoo.cli import parser
+from cnnzoo.cli.main import main
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.ensemble import PRETRAINED
+from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.train import RECIPES
-from cnnzoo.train.recipes import for_mnist
+from cnnzoo.train.recipe import for_mnist
 
 
 def cli(*arguments: str, cwd: Path | None = None, **environment: str):
     """A fresh process, as from a shell."""
     return subprocess.run(
-        [sys.executable, "-m", "cnnzoo.cli", *arguments],
+        [sys.executable, "-m", "cnnzoo.cli.main", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -147,7 +147,7 @@ def test_training_again_goes_on(run, capsys, monkeypatch):
 def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
     """It ends with a checkpoint, and goes on to the end of an untouched training."""
     shutil.copy(run / "train.csv", tmp_path)
-    command = [sys.executable, "-m", "cnnzoo.cli", *TRAIN]
+    command = [sys.executable, "-m", "cnnzoo.cli.main", *TRAIN]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -217,7 +217,7 @@ def test_train_by_a_recipe(run, capsys, monkeypatch):
     told = [[card["recipe"][name] for name in kept] for card in by]
     assert told == [[0.9, 0.1, 128], [None, None, 128]]
     capsys.readouterr()
-    assert set(grammar.RECIPES) == set(RECIPES)
+    assert set(parser.RECIPES) == set(RECIPES)
     assert {for_mnist(name) for name in PRETRAINED["mnist"]} == {"ours", "gentle"}
 
 
@@ -415,7 +415,7 @@ def test_tensorflow_does_not_warn_of_many_small_networks(monkeypatch, capsys):
 
 
 def test_a_reader_that_has_seen_enough():
-    command = f"{sys.executable} -m cnnzoo.cli list | head -1"
+    command = f"{sys.executable} -m cnnzoo.cli.main list | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert result.stderr == ""
     assert result.stdout.startswith("network")
@@ -459,6 +459,6 @@ def test_logs_for_other_programs(run, tmp_path, capsys, monkeypatch):
     assert told == pytest.approx(history["val_loss"], rel=1e-6)
     kinds = {path.parent.name for path in tmp_path.glob("tensorboard/*/events*")}
     assert kinds == {"train", "validation"}
-    monkeypatch.setattr("cnnzoo.verbs.training.find_spec", lambda name: None)
+    monkeypatch.setattr("cnnzoo.cli.commands.training.find_spec", lambda name: None)
     assert main(["train", str(run / "train.csv"), *train]) == 2
     assert "install cnnzoo[tensorboard]" in capsys.readouterr().err

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import cnnzoo
-from cnnzoo import Ensemble, ensemble_folder
+from cnnzoo import Ensemble
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.ensemble import storage
 from cnnzoo.inference import probabilities
 
 NAMES = ("a", "b", "c")
@@ -206,7 +207,7 @@ def test_another_ensemble_takes_the_folder(members, digits, tmp_path: Path, monk
         raise cnnzoo.SaveError("no room")
 
     with monkeypatch.context() as patched:
-        patched.setattr("cnnzoo.files.write_json", full)
+        patched.setattr("cnnzoo.system.files.write_json", full)
         with pytest.raises(cnnzoo.SaveError):
             Ensemble(members).save(tmp_path)
     np.testing.assert_allclose(
@@ -237,7 +238,7 @@ def test_files_of_others_stay(members, tmp_path: Path):
 
 def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch):
     """The second waits: it would take the members of the first for an old one's."""
-    write, started = ensemble_folder._write_card, threading.Event()
+    write, started = storage._write_card, threading.Event()
 
     def slowly(*args):
         if not started.is_set():
@@ -245,7 +246,7 @@ def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch
             second.join(timeout=1)
         return write(*args)
 
-    monkeypatch.setattr(ensemble_folder, "_write_card", slowly)
+    monkeypatch.setattr(storage, "_write_card", slowly)
     second = threading.Thread(
         target=lambda: started.wait() and Ensemble(members[:1]).save(tmp_path)
     )

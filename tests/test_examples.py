@@ -16,7 +16,7 @@ import cnnzoo
 from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import Split, load_embedded
-from cnnzoo.ensemble import PRETRAINED
+from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.train import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 
 import cnnzoo
-from cnnzoo import files
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.spec import Preprocess
-from cnnzoo.transfer import FeatureCache, extraction, shards
-from cnnzoo.transfer.cuts import front
-from cnnzoo.transfer.features import CachedBatches
+from cnnzoo.system import files
+from cnnzoo.transfer import FeatureCache
+from cnnzoo.transfer.cut_points import front
+from cnnzoo.transfer.features import extractor, shards
+from cnnzoo.transfer.features.cache import CachedBatches
 
 CUT = "pool1"
 SHIFTS = Augment(width_shift_range=2.5, height_shift_range=2.5)
@@ -52,7 +53,7 @@ def built(folder: Path, source=None, model=None, **options) -> FeatureCache:
 
 def small_files(monkeypatch) -> None:
     """A file of so few rows that there are many."""
-    monkeypatch.setattr(extraction, "SHARD", 36 * 4 * 8)
+    monkeypatch.setattr(extractor, "SHARD", 36 * 4 * 8)
 
 
 def test_rows_are_what_the_front_gives(tmp_path: Path):
@@ -208,7 +209,7 @@ built({place!r}, batch_size=1)
 def test_the_same_bytes_in_another_shape_are_another_image():
     tall = images().images.reshape(40, 16, 4, 1)
     one, other = (
-        extraction.checksums(replace(images(), images=pixels))
+        extractor.checksums(replace(images(), images=pixels))
         for pixels in (images().images, tall)
     )
     assert not set(one) & set(other)
@@ -216,7 +217,7 @@ def test_the_same_bytes_in_another_shape_are_another_image():
 
 def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
     """Each time the rest is computed; what was whole counts, and nothing is wrong."""
-    monkeypatch.setattr(extraction, "SHARD", 36 * 4 * 2)
+    monkeypatch.setattr(extractor, "SHARD", 36 * 4 * 2)
     writes: list[int] = []
     real = shards.write
 
@@ -316,10 +317,10 @@ def test_f06_a_full_disk_leaves_what_was_whole(tmp_path: Path, monkeypatch):
             raise cnnzoo.SaveError(f"cannot write {path}: No space left on device")
         return real(path, content)
 
-    monkeypatch.setattr("cnnzoo.files.write_bytes", full)
+    monkeypatch.setattr("cnnzoo.system.files.write_bytes", full)
     with pytest.raises(cnnzoo.SaveError, match="No space left"):
         built(tmp_path, batch_size=8)
-    monkeypatch.setattr("cnnzoo.files.write_bytes", real)
+    monkeypatch.setattr("cnnzoo.system.files.write_bytes", real)
     cache = built(tmp_path, batch_size=8)
     assert (cache.rejected, cache.reused > 0, cache.computed > 0) == ((), True, True)
 

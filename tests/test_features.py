@@ -7,7 +7,8 @@ from parity import images, randomise
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.features import Feature, features
+from cnnzoo.graph.keras_internals import nodes
+from cnnzoo.graph.stage_outputs import Feature, features
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.zoo import build, sketch
 
@@ -62,7 +63,7 @@ def test_by_hand(resnet):
 def test_outputs_are_the_networks_own(resnet):
     x = images(64)
     names = ["stage1_block2_act", "stage4_block2_act", "stage3_block2_act"]
-    tensors = {node.operation.name: node.outputs[0] for node in graph.nodes(resnet)}
+    tensors = {node.operation.name: node.outputs[0] for node in nodes(resnet)}
     inside = keras.Model(resnet.inputs, [tensors[name] for name in names])
     found = features(resnet, ("stage1", "stage4", "stage3")).predict(x, verbose=0)
     for one, other in zip(found, inside.predict(x, verbose=0), strict=True):

@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 
 import cnnzoo
-from cnnzoo import demo, figures
+from cnnzoo.cli import demo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.graph.keras_internals import nodes
 from cnnzoo.inference import ClassReport, Evaluation, judged
-from cnnzoo.plot import plot
-from cnnzoo.report import Section, html
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.visualization import figures
+from cnnzoo.visualization.graphviz import plot
+from cnnzoo.visualization.html import Section, html
 from cnnzoo.zoo import sketch
 
 
@@ -106,7 +108,7 @@ def test_plot_gives_graphviz_every_layer(tmp_path, fake_dot):
     assert all(operation.name in source for operation in model.operations)
     assert "rankdir=LR" in source
     assert "(None, 14, 14, 480)" in source
-    edges = sum(len(node.input_tensors) for node in figures.graph.nodes(model))
+    edges = sum(len(node.input_tensors) for node in nodes(model))
     assert source.count(" -> ") == edges
     plot(model, tmp_path / "b.svg")
     assert "stage1_block1_3x3" not in (tmp_path / "b.svg").read_text()

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from cnnzoo import files
 from cnnzoo.errors import SaveError
+from cnnzoo.system import files
 
 WRITER = """
 import sys

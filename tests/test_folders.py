@@ -20,21 +20,21 @@ from picture_files import BAD, every_form, packed, picture, wrong_animation
 from PIL import Image
 
 import cnnzoo
-from cnnzoo import figures
-from cnnzoo.cli import main
-from cnnzoo.data import decoded
+from cnnzoo.cli.main import main
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches, load
 from cnnzoo.data.decode import decode
-from cnnzoo.data.images import Folder, scan
-from cnnzoo.data.parts import open_parts
+from cnnzoo.data.folders import decoded
+from cnnzoo.data.folders.folder import Folder, scan
+from cnnzoo.data.sources import open_parts
 from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
 from cnnzoo.inference import judged, probabilities
-from cnnzoo.train.folds import split
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.cross_validation import split
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
+from cnnzoo.visualization import figures
 
 SIZE = (12, 12)
 
@@ -282,7 +282,7 @@ def test_i13_names_that_a_terminal_cannot_show(photos: Path):
     (photos / "bees").rename(photos / name)
     (photos / name / (name + ".png")).write_bytes(b"bad")
     done = subprocess.run(
-        [sys.executable, "-m", "cnnzoo.cli", "check", str(photos)],
+        [sys.executable, "-m", "cnnzoo.cli.main", "check", str(photos)],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
     )

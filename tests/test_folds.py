@@ -11,11 +11,11 @@ from PIL import Image
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.train import Recipe, bag, kfold, members, repeat
-from cnnzoo.train.card import fingerprint
-from cnnzoo.train.folds import split
+from cnnzoo.train.cross_validation import split
+from cnnzoo.train.run_metadata import fingerprint
 
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
 

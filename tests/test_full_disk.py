@@ -17,10 +17,10 @@ from faults import kth_call_fails
 from short_runs import RECIPE, assert_equal, last, train
 
 import cnnzoo
-from cnnzoo import files
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.errors import SaveError
-from cnnzoo.train.store import Store
+from cnnzoo.system import files
+from cnnzoo.train.checkpoint.store import Store
 
 LEVELS = 20
 

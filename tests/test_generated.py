@@ -9,8 +9,8 @@ import pytest
 import trainings
 
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.models.certificate import certificate
 from cnnzoo.models.index import INDEX, ModelInfo
+from cnnzoo.models.proofs import certificate
 from cnnzoo.zoo import sketch
 
 STALE = "is stale: run `make index` and look at the difference"

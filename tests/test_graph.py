@@ -6,9 +6,10 @@ from keras import layers
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.sizes import LARGEST_SIDE, smallest_side
-from cnnzoo.weightless import weightless
+from cnnzoo.graph.keras_internals import nodes
+from cnnzoo.graph.weightless import weightless
 from cnnzoo.zoo import build, find, sketch
+from cnnzoo.zoo.input_size import LARGEST_SIDE, smallest_side
 
 
 def diamond() -> keras.Model:
@@ -122,7 +123,7 @@ def test_every_cut_point_cuts():
     model = build("resnet18", input_shape=(33, 33, 3), classes=4)
     images = keras.random.uniform((2, 33, 33, 3))
     expected = model(images)
-    tensors = {node.operation.name: node.outputs[0] for node in graph.nodes(model)}
+    tensors = {node.operation.name: node.outputs[0] for node in nodes(model)}
     cuts = graph.cut_points(model)
     assert "stage2_block1_add" in cuts
     assert "stage2_block1_conv2" not in cuts

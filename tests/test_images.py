@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cnnzoo.data.batches import Batches, load
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
 
 GREY = np.arange(54, dtype=np.uint8).reshape(6, 9)

@@ -8,8 +8,8 @@ import keras
 import pytest
 
 import cnnzoo
+from cnnzoo.graph.weightless import weightless
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.weightless import weightless
 from cnnzoo.zoo import build, sketch
 
 LARGE = ("inception_v2", "inception_v3", "inception_v4", "inception_resnet", "zfnet")

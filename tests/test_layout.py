@@ -11,18 +11,19 @@ from PIL import Image
 from training import fit
 
 import cnnzoo
-from cnnzoo import figures, graph
-from cnnzoo.cli import main
+from cnnzoo import graph
+from cnnzoo.cli.main import main
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.data.source import open_source
+from cnnzoo.data.pipeline import open_source
+from cnnzoo.graph.keras_internals import channels_first
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.nodes import channels_first
-from cnnzoo.sizes import smallest_side
 from cnnzoo.spec import Preprocess
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.visualization import figures
 from cnnzoo.zoo import build, find, sketch
+from cnnzoo.zoo.input_size import smallest_side
 
 BOUND = 1e-4
 OWN = Preprocess(order="bgr", mean=(9.0, 99.0, 199.0), std=(50.0, 60.0, 70.0))
@@ -116,7 +117,7 @@ def test_sizes_are_those_of_channels_last(first):
     shapes = [tuple(tensor.shape[1:]) for tensor in graph.stages(model).values()]
     assert shapes == [(c, h, w) for _, (h, w, c) in info.stages]
     with layout("channels_last"):
-        assert graph.channels_first(model)  # the model tells, not Keras's setting
+        assert channels_first(model)  # the model tells, not Keras's setting
         assert graph.smallest_side(model) == info.min_size
         rows = graph.layer_rows(sketch("inception_v1"))
     fields = [row.receptive_field for row in graph.layer_rows(model)]

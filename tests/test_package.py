@@ -64,7 +64,7 @@ def test_wheel_contents(built):
     }
     sources = {str(p.relative_to(ROOT)) for p in (ROOT / "cnnzoo").rglob("*.py")}
     assert sources <= names
-    assert b"cnnzoo = cnnzoo.cli:main" in entry
+    assert b"cnnzoo = cnnzoo.cli.main:main" in entry
     for extra in ("onnx", "openvino", "torch", "jax", "test", "docs", "bench"):
         assert f"Provides-Extra: {extra}" in metadata
 
@@ -73,7 +73,13 @@ def test_source_distribution_contents(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    for needed in ("pyproject.toml", "README.md", "LICENSE", "Makefile", "cnnzoo/zoo.py"):
+    for needed in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "Makefile",
+        "cnnzoo/zoo/factory.py",
+    ):
         assert needed in names
     assert any(name.startswith("tests/golden/") for name in names)
     assert not any(name.startswith((".venv", "demo", "runs")) for name in names)

@@ -15,8 +15,8 @@ from training import fit
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_mnist
-from cnnzoo.train import precision
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train import mixed_precision
+from cnnzoo.train.recipe import Recipe
 
 
 def network() -> keras.Model:
@@ -30,7 +30,7 @@ def policies(model: keras.Model) -> dict[str, str]:
 
 def test_unknown():
     with pytest.raises(cnnzoo.UsageError, match="unknown precision 'bfloat61'; did you"):
-        precision.resolve("bfloat61")
+        mixed_precision.resolve("bfloat61")
 
 
 @pytest.mark.parametrize(
@@ -38,27 +38,27 @@ def test_unknown():
     [(0.5, "float32"), (2.0, "float32"), (3.0, "bfloat16"), (5.0, "bfloat16")],
 )
 def test_auto_goes_by_the_gain(monkeypatch, gain: float, name: str):
-    monkeypatch.setattr(precision, "bfloat16_gain", lambda: gain)
-    chosen = precision.resolve("auto")
-    assert chosen == precision.Precision(name, gain)
+    monkeypatch.setattr(mixed_precision, "bfloat16_gain", lambda: gain)
+    chosen = mixed_precision.resolve("auto")
+    assert chosen == mixed_precision.Precision(name, gain)
     assert str(chosen) == f"{name} (bfloat16 is {gain:.1f} times as fast here)"
-    assert str(precision.resolve("float32")) == "float32"
+    assert str(mixed_precision.resolve("float32")) == "float32"
 
 
 def test_gain_is_measured_once():
-    gain = precision.bfloat16_gain()
+    gain = mixed_precision.bfloat16_gain()
     assert 0.01 < gain < 100
-    assert precision.bfloat16_gain() == gain
+    assert mixed_precision.bfloat16_gain() == gain
 
 
 def test_layers_of_a_run():
     model = network()
     model.compile("sgd", "sparse_categorical_crossentropy")
     before = policies(model)
-    with precision.running(model, "bfloat16"):
+    with mixed_precision.running(model, "bfloat16"):
         inside = policies(model)
         computed = model.get_layer("stage1_conv1")(np.ones((1, 28, 28, 1))).dtype
-        with precision.as_saved(model):
+        with mixed_precision.as_saved(model):
             assert policies(model) == before
         assert policies(model) == inside
     assert policies(model) == before == dict.fromkeys(before, "float32")
@@ -78,7 +78,7 @@ def test_layers_are_restored_after_an_error():
     before = model.evaluate(x, y, verbose=0)
 
     def interrupted():
-        with precision.running(model, "bfloat16"):
+        with mixed_precision.running(model, "bfloat16"):
             assert model.evaluate(x, y, verbose=0) != before
             raise KeyError
 
@@ -119,7 +119,7 @@ def accuracy_after_two_epochs(name: str, train: Images, held_out: Images) -> flo
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    with precision.running(model, name):
+    with mixed_precision.running(model, name):
         model.fit(train.images, train.labels, batch_size=128, epochs=2, verbose=0)
     x, y = held_out.images, held_out.labels
     return model.evaluate(x, y, batch_size=256, verbose=0, return_dict=True)["accuracy"]

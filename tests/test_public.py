@@ -10,9 +10,9 @@ import keras
 import pytest
 
 import cnnzoo
-from cnnzoo import builders
+from cnnzoo.graph.weightless import weightless
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.weightless import weightless
+from cnnzoo.zoo import builders
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [n for n in cnnzoo.__all__ if hasattr(getattr(cnnzoo, n), "__signature__")]

@@ -32,14 +32,14 @@ from short_runs import (
 )
 
 import cnnzoo
-from cnnzoo import files
-from cnnzoo.data.images import scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
-from cnnzoo.train.card import fingerprint
-from cnnzoo.train.lock import locked
+from cnnzoo.system import files
+from cnnzoo.system.locks import locked
+from cnnzoo.train.checkpoint.state import Training
+from cnnzoo.train.checkpoint.store import ARRAYS, MANIFEST, STATE, Store
 from cnnzoo.train.run import Run
-from cnnzoo.train.snapshot import Training
-from cnnzoo.train.store import ARRAYS, MANIFEST, STATE, Store
+from cnnzoo.train.run_metadata import fingerprint
 
 HERE = Path(__file__).parent
 

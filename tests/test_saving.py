@@ -13,8 +13,8 @@ import pytest
 
 import cnnzoo
 from cnnzoo.errors import UnsafeFileError
-from cnnzoo.weights.formats import CARD_MEMBER, WEIGHTS_MEMBER
-from cnnzoo.weights.load import load_weights
+from cnnzoo.weights.formats.opening import CARD_MEMBER, WEIGHTS_MEMBER
+from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import build, find
 
 

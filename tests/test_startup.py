@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import cnnzoo
-from cnnzoo import startup
+from cnnzoo.system import runtime
 
 
 def run(code: str) -> subprocess.CompletedProcess:
@@ -62,9 +62,9 @@ def test_share_of_a_container(tmp_path: Path, files: dict[str, str], cores: int 
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert startup._share(tmp_path) == cores
+    assert runtime._share(tmp_path) == cores
 
 
 def test_share_is_at_most_the_cores_there_are(tmp_path: Path):
     (tmp_path / "cpu.max").write_text("99900000 100000")
-    assert startup._share(tmp_path) == len(os.sched_getaffinity(0))
+    assert runtime._share(tmp_path) == len(os.sched_getaffinity(0))

@@ -11,7 +11,7 @@ import safetensors.numpy
 from parity import randomise
 
 import cnnzoo
-from cnnzoo.weights import packaged
+from cnnzoo.weights.sources import bundled
 
 
 def network(**options: Any) -> keras.Model:
@@ -131,7 +131,7 @@ def test_names_and_types_that_do_not_go(tmp_path: Path):
 
 
 def test_a_tag_names_a_file_of_the_package(written, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path)
     (tmp_path / "lenet_gap-mnist.safetensors").write_bytes(written[1].read_bytes())
     names = [f"digit {i}" for i in range(10)]
     (tmp_path / "lenet_gap-mnist.json").write_text(json.dumps({"class_names": names}))

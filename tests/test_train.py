@@ -15,13 +15,13 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import shifted
 from cnnzoo.data.mixup import mixed
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.data.source import feed, fitted, open_source, renumbered
+from cnnzoo.data.pipeline import feed, fitted, open_source, renumbered
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
-from cnnzoo.train import preparation
+from cnnzoo.train import compilation
 from cnnzoo.train.callbacks import BestCheckpoint
+from cnnzoo.train.recipe import RECIPES, Recipe
 from cnnzoo.train.recipe_rules import check_recipe
-from cnnzoo.train.recipes import RECIPES, Recipe
 from cnnzoo.zoo import build
 
 
@@ -183,10 +183,10 @@ def test_the_shares_of_mixup_are_those_of_the_distribution():
 def test_batches_are_mixed_to_learn_from_and_whole_to_judge_by(digits):
     model = build("mlp", depth=1, width=16, include_preprocessing=True)
     plain, recipe = Recipe(loss="categorical_crossentropy"), Recipe(mixup=0.4, seed=3)
-    loss = preparation.compiled(model, recipe, len(digits))
-    learned, (_, judging) = preparation.fed(model, loss, recipe, digits, digits)
+    loss = compilation.compiled(model, recipe, len(digits))
+    learned, (_, judging) = compilation.fed(model, loss, recipe, digits, digits)
     assert set(np.unique(judging)) == {0, 1}
-    whole, _ = preparation.fed(model, plain.loss, replace(plain, seed=3), digits, digits)
+    whole, _ = compilation.fed(model, plain.loss, replace(plain, seed=3), digits, digits)
     for epoch, batch in ((0, 0), (0, 2), (1, 2)):
         learned.epoch = whole.epoch = epoch
         images, labels = whole[batch]
@@ -327,9 +327,9 @@ def test_an_optimiser_with_a_weight_decay_of_its_own(digits, tmp_path):
     own = keras.optimizers.AdamW().weight_decay
     card = json.loads((tmp_path / "own" / "run.json").read_text())
     assert card["recipe"]["weight_decay"] is None
-    preparation.compiled(model, Recipe(optimizer="adamw"), len(digits))
+    compilation.compiled(model, Recipe(optimizer="adamw"), len(digits))
     assert model.optimizer.weight_decay == own
-    preparation.compiled(model, Recipe(optimizer="adamw", weight_decay=0.1), 600)
+    compilation.compiled(model, Recipe(optimizer="adamw", weight_decay=0.1), 600)
     assert model.optimizer.weight_decay == 0.1
 
 

@@ -11,7 +11,7 @@ import pytest
 import cnnzoo
 from cnnzoo import Ensemble
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.weights import packaged
+from cnnzoo.weights.sources import bundled
 
 # Of every tenth digit of the test split; the cards tell the errors of the whole.
 SAMPLE_ERRORS = {
@@ -22,14 +22,14 @@ SAMPLE_ERRORS = {
     "very_small_vgg": 3,
 }
 DOCS = Path(__file__).parent.parent / "docs"
-CARDS = sorted(path.stem for path in packaged.FOLDER.glob("*.json"))
+CARDS = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
 
 
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_tells_of_its_file(name: str):
     network, _, tag = name.rpartition("-")
-    card = packaged.card(network, tag)
-    path = packaged.path(network, tag)
+    card = bundled.card(network, tag)
+    path = bundled.path(network, tag)
     assert path is not None
     assert sha256(path.read_bytes()).hexdigest() == card["sha256"]
     assert path.stat().st_size == card["bytes"]
@@ -41,7 +41,7 @@ def test_a_card_tells_of_its_file(name: str):
 
 @pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
 def test_networks_of_the_package_read_as_their_cards_say(name: str):
-    card = packaged.card(name.removesuffix("-mnist"), "mnist")
+    card = bundled.card(name.removesuffix("-mnist"), "mnist")
     sample = load_embedded("test").take(np.arange(0, 10_000, 10))
     model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
     expected = SAMPLE_ERRORS[card["network"]]
@@ -51,7 +51,7 @@ def test_networks_of_the_package_read_as_their_cards_say(name: str):
 @pytest.mark.proof
 @pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
 def test_networks_of_the_package_have_the_errors_of_their_cards(name: str):
-    card = packaged.card(name.removesuffix("-mnist"), "mnist")
+    card = bundled.card(name.removesuffix("-mnist"), "mnist")
     model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
     found = cnnzoo.evaluate(model, load_embedded("test"))
     # A sum in another order may turn one image that two classes nearly share.

@@ -13,8 +13,8 @@ from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.errors import LabelError
-from cnnzoo.transfer import codes, twin
-from cnnzoo.transfer.cuts import front, stage_cuts, tail
+from cnnzoo.transfer import embeddings, random_baseline
+from cnnzoo.transfer.cut_points import front, stage_cuts, tail
 from cnnzoo.zoo import sketch
 
 RNG = np.random.default_rng(0)
@@ -422,7 +422,9 @@ def test_the_twin_has_other_weights_and_leaves_keras_alone(reader):
     expected = keras.random.normal((3,))
     seeded()
     images = RNG.uniform(0, 255, (8, 28, 28, 1)).astype("float32")
-    one, same, other = (twin.random_twin(reader, images, seed) for seed in (1, 1, 2))
+    one, same, other = (
+        random_baseline.random_twin(reader, images, seed) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(keras.random.normal((3,)), expected)
     for a, b in zip(one.get_weights(), same.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -433,7 +435,7 @@ def test_the_twin_has_other_weights_and_leaves_keras_alone(reader):
 def test_the_twin_of_a_network_with_norms_knows_its_images():
     model = norms("relu1")
     images = RNG.normal(5, 3, (64, 8, 8, 3)).astype("float32")
-    made = twin.random_twin(model, images, 0)
+    made = random_baseline.random_twin(model, images, 0)
     seen = keras.Model(made.inputs, made.get_layer("conv1").output).predict(images)
     np.testing.assert_allclose(
         made.get_layer("bn1").moving_mean.numpy(), seen.mean((0, 1, 2)), rtol=1e-4
@@ -442,11 +444,11 @@ def test_the_twin_of_a_network_with_norms_knows_its_images():
 
 def test_pooling_is_the_means_of_quarters():
     maps = np.arange(2 * 5 * 4 * 3, dtype="float32").reshape(2, 5, 4, 3)
-    found = codes.pooled(maps)
+    found = embeddings.pooled(maps)
     assert found.shape == (2, 12)
     np.testing.assert_allclose(found[:, :3], maps[:, :3, :2].mean((1, 2)))
     np.testing.assert_allclose(found[:, 9:], maps[:, 2:, 2:].mean((1, 2)))
-    assert codes.pooled(maps[:, :1, :1]).shape == (2, 3)
+    assert embeddings.pooled(maps[:, :1, :1]).shape == (2, 3)
 
 
 @pytest.mark.parametrize("cut", ["stage1_pool", "stage3_conv_act"])
@@ -459,7 +461,7 @@ def test_a_network_that_ends_at_a_cut(cut: str, tmp_path):
         if layer.name.startswith("stage"):
             layer.set_weights(whole.get_layer(layer.name).get_weights())
     images = Images(RNG.integers(0, 256, (5, 33, 30, 1)).astype("uint8"), None, ())
-    expected = codes.codes(whole, [cut], images, whole.cnnzoo.preprocessing)[cut]
+    expected = embeddings.codes(whole, [cut], images, whole.cnnzoo.preprocessing)[cut]
     dense = model.get_layer("predictions")
     seen = keras.Model(model.inputs[0], dense.input)
     scaled = cnnzoo.preprocess_input(images.images, model.cnnzoo.preprocessing)

@@ -16,9 +16,9 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.errors import TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import Recipe
-from cnnzoo.transfer import Phase, Plan, cached, fit, known, plan
-from cnnzoo.transfer.bench import Bench
-from cnnzoo.transfer.cached import CachedTraining, place_behind
+from cnnzoo.transfer import Phase, Plan, cached_training, fit, novelty, plan
+from cnnzoo.transfer.cached_training import CachedTraining, place_behind
+from cnnzoo.transfer.phase_runner import Bench
 
 
 def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
@@ -126,7 +126,7 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
         found.phases.append(Phase(name="whole", learning_rate=1e-5, epochs=1))
         return found
 
-    monkeypatch.setattr(cached, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(cached_training, "SAVE_SECONDS", 0.0)
     untouched = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "whole")
     real, epochs = cnnzoo.train.Checkpoint.on_epoch_end, []
 
@@ -171,7 +171,7 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
 
 
 def test_auto_measures_plans_and_fits(source, monkeypatch):
-    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plan"], "HEAD_EPOCHS", 3)
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 3)
     result = fit(source, TRAIN, HELD_OUT)
     assert result.assessment is not None
     assert result.assessment.few_shots
@@ -281,22 +281,22 @@ def test_statistics_of_batch_normalisation_stay_where_they_shall(source):
 
 def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
     model = fit(source, TRAIN, HELD_OUT, quick()).model
-    found = known.measured(model, TRAIN, HELD_OUT)
+    found = novelty.measured(model, TRAIN, HELD_OUT)
     assert np.mean(found.distances(model, HELD_OUT) <= found.threshold) >= 0.94
     black = Images(np.zeros((1, SIDE, SIDE, 1), np.uint8), np.zeros(1, int), CLASSES)
     assert found.distances(model, black)[0] > 2 * found.threshold
     found.save(tmp_path)
-    again = known.load(tmp_path, model)
+    again = novelty.load(tmp_path, model)
     assert again is not None
     assert again.threshold == found.threshold
     np.testing.assert_allclose(
         again.distances(model, HELD_OUT), found.distances(model, HELD_OUT), atol=0.02
     )
-    assert known.load(tmp_path / "elsewhere", model) is None
-    assert known.load(tmp_path, source) is None  # which has another classifier
-    (tmp_path / known.FILE).write_bytes(b"no codes")
+    assert novelty.load(tmp_path / "elsewhere", model) is None
+    assert novelty.load(tmp_path, source) is None  # which has another classifier
+    (tmp_path / novelty.FILE).write_bytes(b"no codes")
     with pytest.raises(cnnzoo.WeightFileError, match="what the network knows"):
-        known.load(tmp_path, model)
+        novelty.load(tmp_path, model)
 
 
 def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):

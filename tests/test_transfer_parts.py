@@ -7,8 +7,8 @@ from transferring import CLASSES, TRAIN, weights_of
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.train.decays import held_to_start, slow_early_stages
-from cnnzoo.transfer.bench import layer_of
+from cnnzoo.train.finetuning import held_to_start, slow_early_stages
+from cnnzoo.transfer.phase_runner import layer_of
 from cnnzoo.transfer.warm import start_as_ridge
 from cnnzoo.zoo import sketch
 

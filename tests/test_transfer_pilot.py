@@ -10,11 +10,11 @@ import pytest
 from transferring import CLASSES, HELD_OUT, TRAIN, quick
 
 import cnnzoo
-from cnnzoo.classifier import reset_classifier
 from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.train import Recipe, Run
-from cnnzoo.transfer import Phase, fit, pilot, plan
-from cnnzoo.transfer.plan import RATES
+from cnnzoo.transfer import Phase, fit, plan, rate_search
+from cnnzoo.transfer.cases import RATES
+from cnnzoo.zoo.classifier import reset_classifier
 
 RECIPE = Recipe(epochs=10, batch_size=16, schedule="cosine", precision="float32")
 
@@ -30,20 +30,22 @@ def test_the_better_rate_is_taken_and_nothing_has_changed(network, tmp_path, mon
     paths = [variable.path for variable in network.variables]
     for rates in ((1e-2, 1e-9), (1e30, 1e-2)):
         folder = tmp_path / str(rates[0])
-        assert pilot.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
+        assert (
+            rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
+        )
     after = [variable.numpy() for variable in network.variables[: len(paths)]]
     assert all(map(np.array_equal, before, after))
-    monkeypatch.setattr(pilot, "_tried", lambda *_: pytest.fail("tried again"))
-    assert pilot.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
-    (folder / pilot.PILOT_FILE).write_text("{")
+    monkeypatch.setattr(rate_search, "_tried", lambda *_: pytest.fail("tried again"))
+    assert rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
+    (folder / rate_search.PILOT_FILE).write_text("{")
     with pytest.raises(CheckpointError, match="which learning rates were tried"):
-        pilot.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder)
+        rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder)
 
 
 def test_no_rate_is_low_enough(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(pilot, "_tried", lambda *_: inf)
+    monkeypatch.setattr(rate_search, "_tried", lambda *_: inf)
     with pytest.raises(TrainingError, match="none of the rates"):
-        pilot.settled(network, TRAIN, HELD_OUT, RECIPE, (1.0, 2.0), tmp_path)
+        rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, (1.0, 2.0), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_a_rate_has_a_tenth_of_the_steps(
 
     monkeypatch.setattr(Run, "fit", note)
     recipe = replace(RECIPE, epochs=epochs)
-    pilot.settled(network, TRAIN, HELD_OUT, recipe, (0.1, 0.2), tmp_path)
+    rate_search.settled(network, TRAIN, HELD_OUT, recipe, (0.1, 0.2), tmp_path)
     assert asked == [(images, passes, 0.1), (images, passes, 0.2)]
 
 
@@ -100,7 +102,7 @@ def test_a_kill_after_the_pilot_changes_nothing(source, tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         fit(source, TRAIN, HELD_OUT, asked, folder=folder)
     monkeypatch.undo()
-    assert (folder / "2-whole" / pilot.PILOT_FILE).exists()
+    assert (folder / "2-whole" / rate_search.PILOT_FILE).exists()
     again = fit(source, TRAIN, HELD_OUT, asked, folder=folder)
     for one, other in zip(whole.model.weights, again.model.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -7,10 +7,10 @@ import numpy as np
 from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, quick, weights_of
 
 import cnnzoo
-from cnnzoo.classifier import reset_classifier
 from cnnzoo.data.arrays import Images
 from cnnzoo.transfer import fit
-from cnnzoo.transfer.statistics import measure, recalibrate
+from cnnzoo.transfer.batch_norm import measure, recalibrate
+from cnnzoo.zoo.classifier import reset_classifier
 
 CUT = "stage2_pool"
 

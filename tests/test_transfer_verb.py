@@ -11,7 +11,7 @@ from PIL import Image
 from transferring import CLASSES, SIDE, gratings
 
 import cnnzoo
-from cnnzoo.cli import main
+from cnnzoo.cli.main import main
 
 
 def photographs(folder: Path) -> Path:
@@ -26,7 +26,7 @@ def photographs(folder: Path) -> Path:
 
 
 def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plan"], "HEAD_EPOCHS", 10)
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 10)
     photos = photographs(tmp_path / "photos")
     cnnzoo.save(source, tmp_path / "source.keras")
     out = tmp_path / "out"
@@ -60,7 +60,7 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
 
 
 def test_the_verb_with_a_file_of_weights(tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plan"], "HEAD_EPOCHS", 1)
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 1)
     photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
     cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
     asked = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]

@@ -16,10 +16,10 @@ from parity import randomise
 
 import cnnzoo
 from cnnzoo.errors import UnsafeFileError
-from cnnzoo.weights.formats import WEIGHTS_MEMBER
-from cnnzoo.weights.load import load_weights, save_weights
-from cnnzoo.weights.match import match
-from cnnzoo.weights.names import Table
+from cnnzoo.weights.formats.opening import WEIGHTS_MEMBER
+from cnnzoo.weights.loading import load_weights, save_weights
+from cnnzoo.weights.matching import match
+from cnnzoo.weights.sources.renaming import Table
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cnnzoo
-from cnnzoo.heads import pooled_head
+from cnnzoo.layers.heads import pooled_head
 from cnnzoo.models import vgg
 from cnnzoo.zoo import build, find, sketch
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import keras
 
-from cnnzoo.data.source import Source
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.data.pipeline import Source
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import History, Run
 
 

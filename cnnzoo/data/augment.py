@@ -15,8 +15,8 @@ from cnnzoo.data.affine import FILL_MODES, FillMode
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.preprocess import featurewise
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.ranges import is_number
 from cnnzoo.spec import Preprocess
+from cnnzoo.system.validation import is_number
 
 NORMALISING = (
     "featurewise_center",

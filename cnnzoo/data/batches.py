@@ -11,11 +11,11 @@ import numpy as np
 
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.augmented import augmented
-from cnnzoo.data.decoded import Decoded, load_all
-from cnnzoo.data.images import Folder
+from cnnzoo.data.folders.decoded import Decoded, load_all
+from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.mixup import mixed
 from cnnzoo.data.preprocess import preprocess_input
+from cnnzoo.data.transforms import augmented
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 

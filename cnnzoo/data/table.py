@@ -17,7 +17,7 @@ import numpy as np
 
 from cnnzoo.data.arrays import Images
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.files import write_text
+from cnnzoo.system.files import write_text
 
 LABEL_COLUMNS = frozenset({"label", "class", "target"})
 ID_COLUMNS = frozenset({"id", "imageid", "image_id"})

@@ -16,10 +16,10 @@ from typing import Literal
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv, channel_axis
 from cnnzoo.errors import unknown
+from cnnzoo.layers.blocks import Conv, channel_axis
+from cnnzoo.layers.pooling import max_pool, no_pool
 from cnnzoo.models import resnet
-from cnnzoo.pools import max_pool, no_pool
 from cnnzoo.spec import Spec
 
 Shortcut = Literal["A", "B"]

@@ -12,10 +12,10 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import batch_norm, conv_bn
-from cnnzoo.initializers import normal
+from cnnzoo.layers.blocks import batch_norm, conv_bn
+from cnnzoo.layers.initializers import normal
+from cnnzoo.layers.pooling import ceil_max_pool, max_pool
 from cnnzoo.models.inception_v1 import INCEPTION_V1, trunk
-from cnnzoo.pools import ceil_max_pool, max_pool
 from cnnzoo.spec import Spec
 
 

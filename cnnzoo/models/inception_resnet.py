@@ -17,9 +17,18 @@ from functools import partial
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Block, Conv, Steps, add, branch, channel_axis, concat, halve
+from cnnzoo.layers.blocks import (
+    Block,
+    Conv,
+    Steps,
+    add,
+    branch,
+    channel_axis,
+    concat,
+    halve,
+)
+from cnnzoo.layers.pooling import avg_pool
 from cnnzoo.models import inception_v3 as v3
-from cnnzoo.pools import avg_pool
 from cnnzoo.spec import Paper
 
 SCALES = (0.17, 0.1, 0.2)  # of what a block adds, by stage

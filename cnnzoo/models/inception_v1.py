@@ -16,9 +16,9 @@ from functools import partial
 import keras
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Block, Conv, chain, concat, conv_relu, lrn
-from cnnzoo.heads import aux_dense, classify, pooled_head
-from cnnzoo.pools import Padding, ceil_max_pool, max_pool, no_pool, same_max_pool
+from cnnzoo.layers.blocks import Block, Conv, chain, concat, conv_relu, lrn
+from cnnzoo.layers.heads import aux_dense, classify, pooled_head
+from cnnzoo.layers.pooling import Padding, ceil_max_pool, max_pool, no_pool, same_max_pool
 from cnnzoo.spec import Activation, AuxHead, Paper, Preprocess, Spec, Stem, with_stem
 
 MODULES = (  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; by stage

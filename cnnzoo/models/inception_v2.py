@@ -13,10 +13,16 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Block, Conv, batch_norm, chain, concat, conv_bn
-from cnnzoo.heads import pooled_head
+from cnnzoo.layers.blocks import Block, Conv, batch_norm, chain, concat, conv_bn
+from cnnzoo.layers.heads import pooled_head
+from cnnzoo.layers.pooling import (
+    Padding,
+    avg_pool,
+    ceil_max_pool,
+    max_pool,
+    same_max_pool,
+)
 from cnnzoo.models.inception_v1 import variant
-from cnnzoo.pools import Padding, avg_pool, ceil_max_pool, max_pool, same_max_pool
 from cnnzoo.spec import Paper, Preprocess, Spec
 
 Paddings = tuple[Padding, Padding]

@@ -15,9 +15,18 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Block, Conv, Steps, batch_norm, branch, concat, conv_bn, halve
-from cnnzoo.heads import aux_conv, pooled_head
-from cnnzoo.pools import avg_pool, max_pool, no_pool
+from cnnzoo.layers.blocks import (
+    Block,
+    Conv,
+    Steps,
+    batch_norm,
+    branch,
+    concat,
+    conv_bn,
+    halve,
+)
+from cnnzoo.layers.heads import aux_conv, pooled_head
+from cnnzoo.layers.pooling import avg_pool, max_pool, no_pool
 from cnnzoo.spec import AuxHead, Paper, Spec, Stem, with_stem
 
 ROW, COLUMN = (1, 7), (7, 1)

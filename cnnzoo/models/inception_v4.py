@@ -12,10 +12,10 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, branch, concat, conv_bn
-from cnnzoo.heads import pooled_head
+from cnnzoo.layers.blocks import Conv, branch, concat, conv_bn
+from cnnzoo.layers.heads import pooled_head
+from cnnzoo.layers.pooling import avg_pool, max_pool
 from cnnzoo.models.inception_v3 import options, stages
-from cnnzoo.pools import avg_pool, max_pool
 from cnnzoo.spec import Paper, Spec
 
 ROW, COLUMN = (1, 7), (7, 1)

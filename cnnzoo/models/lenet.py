@@ -18,10 +18,10 @@ from typing import Literal, get_args
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv, conv_relu
 from cnnzoo.errors import UsageError
-from cnnzoo.heads import dense_head, pooled_head
-from cnnzoo.pools import max_pool
+from cnnzoo.layers.blocks import Conv, conv_relu
+from cnnzoo.layers.heads import dense_head, pooled_head
+from cnnzoo.layers.pooling import max_pool
 from cnnzoo.spec import Paper, Spec
 
 Subsampling = Literal["max", "average", "trainable"]

@@ -10,9 +10,9 @@ from functools import partial
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Conv, conv_relu
 from cnnzoo.errors import UsageError
-from cnnzoo.heads import classify
+from cnnzoo.layers.blocks import Conv, conv_relu
+from cnnzoo.layers.heads import classify
 from cnnzoo.spec import Spec
 
 

@@ -18,10 +18,10 @@ from functools import partial
 
 from keras import KerasTensor, layers
 
-from cnnzoo.blocks import Block, Conv, chain, conv_relu
-from cnnzoo.heads import is_sigmoid
-from cnnzoo.initializers import normal
-from cnnzoo.pools import Padding, ceil_max_pool, no_pool
+from cnnzoo.layers.blocks import Block, Conv, chain, conv_relu
+from cnnzoo.layers.heads import is_sigmoid
+from cnnzoo.layers.initializers import normal
+from cnnzoo.layers.pooling import Padding, ceil_max_pool, no_pool
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 
 # size of each mlpconv's first convolution, and the filters of all; the last lacks classes

@@ -14,9 +14,9 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Block, Conv, batch_norm, conv_bn, residual
-from cnnzoo.heads import pooled_head
-from cnnzoo.pools import max_pool, no_pool
+from cnnzoo.layers.blocks import Block, Conv, batch_norm, conv_bn, residual
+from cnnzoo.layers.heads import pooled_head
+from cnnzoo.layers.pooling import max_pool, no_pool
 from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 

@@ -18,9 +18,9 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Block, Conv, add, channel_axis
+from cnnzoo.layers.blocks import Block, Conv, add, channel_axis
+from cnnzoo.layers.pooling import max_pool, no_pool, symmetric_max_pool
 from cnnzoo.models import resnet
-from cnnzoo.pools import max_pool, no_pool, symmetric_max_pool
 from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 

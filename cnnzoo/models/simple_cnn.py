@@ -10,10 +10,10 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, conv_bn, conv_relu
 from cnnzoo.errors import UsageError
-from cnnzoo.heads import dense_head, pooled_head
-from cnnzoo.pools import max_pool
+from cnnzoo.layers.blocks import Conv, conv_bn, conv_relu
+from cnnzoo.layers.heads import dense_head, pooled_head
+from cnnzoo.layers.pooling import max_pool
 from cnnzoo.spec import Spec
 
 

@@ -12,11 +12,11 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, batch_norm, conv_bn_prelu, prelu, prelu_per_pixel
-from cnnzoo.heads import pooled_head
-from cnnzoo.initializers import constant
+from cnnzoo.layers.blocks import Conv, batch_norm, conv_bn_prelu, prelu, prelu_per_pixel
+from cnnzoo.layers.heads import pooled_head
+from cnnzoo.layers.initializers import constant
+from cnnzoo.layers.pooling import max_pool
 from cnnzoo.models.resnet import bottleneck, trunk
-from cnnzoo.pools import max_pool
 from cnnzoo.spec import Paper, Spec
 
 # Goyal et al. 2017 (https://arxiv.org/abs/1706.02677, section 5.1) begin with 0, where a

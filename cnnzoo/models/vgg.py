@@ -14,9 +14,9 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Conv, batch_norm, conv_bn, conv_relu
-from cnnzoo.heads import dense_head
-from cnnzoo.pools import max_pool
+from cnnzoo.layers.blocks import Conv, batch_norm, conv_bn, conv_relu
+from cnnzoo.layers.heads import dense_head
+from cnnzoo.layers.pooling import max_pool
 from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 FILTERS = (64, 128, 256, 512, 512)  # by stage

@@ -14,9 +14,9 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.blocks import Block, Conv, add, batch_norm, conv_bn
-from cnnzoo.heads import pooled_head
-from cnnzoo.pools import same_max_pool, symmetric_max_pool
+from cnnzoo.layers.blocks import Block, Conv, add, batch_norm, conv_bn
+from cnnzoo.layers.heads import pooled_head
+from cnnzoo.layers.pooling import same_max_pool, symmetric_max_pool
 from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 ENTRY = (128, 256, 728)  # widths of the entry flow's blocks

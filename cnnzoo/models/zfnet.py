@@ -16,11 +16,11 @@ of 4096 and 1024, no dropout. What it was fed is not verified; here it is Caffe'
 from dataclasses import replace
 from functools import partial
 
-from cnnzoo.blocks import conv_relu, lrn
-from cnnzoo.heads import dense_head
-from cnnzoo.initializers import normal
+from cnnzoo.layers.blocks import conv_relu, lrn
+from cnnzoo.layers.heads import dense_head
+from cnnzoo.layers.initializers import normal
+from cnnzoo.layers.pooling import ceil_max_pool, max_pool
 from cnnzoo.models import alexnet
-from cnnzoo.pools import ceil_max_pool, max_pool
 from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem
 
 contrast = partial(lrn, alpha=5e-4, k=2.0)  # alpha is divided by the window of five

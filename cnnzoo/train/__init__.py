@@ -1,9 +1,9 @@
 """Training: runs that survive a kill, recipes, folds."""
 
-from cnnzoo.train.checkpoint import Checkpoint
-from cnnzoo.train.folds import Folds, kfold
-from cnnzoo.train.members import bag, members, repeat
-from cnnzoo.train.recipes import RECIPES, Recipe
+from cnnzoo.train.checkpoint.callback import Checkpoint
+from cnnzoo.train.cross_validation import Folds, kfold
+from cnnzoo.train.recipe import RECIPES, Recipe
+from cnnzoo.train.replicates import bag, members, repeat
 from cnnzoo.train.run import Run
 
 __all__ = [

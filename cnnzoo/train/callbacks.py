@@ -7,10 +7,10 @@ import keras
 from keras import ops
 from keras.callbacks import EarlyStopping, ReduceLROnPlateau
 
-from cnnzoo import files
 from cnnzoo.saving import save
-from cnnzoo.train import losses, precision
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.system import files
+from cnnzoo.train import losses, mixed_precision
+from cnnzoo.train.recipe import Recipe
 
 
 class BestCheckpoint(keras.callbacks.Callback):
@@ -32,7 +32,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         loss = (logs or {}).get(self.monitor, inf)
         if isfinite(loss) and loss < self.best and are_numbers(self.model):
             self.best = loss
-            with precision.as_saved(self.model):
+            with mixed_precision.as_saved(self.model):
                 save(self.model, self.path)
 
     def memory(self) -> dict:

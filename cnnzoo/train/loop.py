@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from cnnzoo.data.batches import Batches, own_errors
-from cnnzoo.train import generators
-from cnnzoo.train.averages import Averages
+from cnnzoo.train.checkpoint import random_state
+from cnnzoo.train.ema import Averages
 
 Figures = dict[str, float]
 NAMED = 10  # images of a batch that a message names
@@ -168,7 +168,7 @@ class Loop:
 
     def _evaluated(self, images, labels, look: keras.callbacks.Callback) -> Figures:
         """What Keras says; where a signal ends it, no random number is drawn."""
-        drawn = generators.take()  # on PyTorch, `evaluate` draws one for its batches
+        drawn = random_state.take()  # on PyTorch, `evaluate` draws one for its batches
         try:
             return self.model.evaluate(
                 images,
@@ -179,7 +179,7 @@ class Loop:
                 callbacks=[look],
             )
         except BaseException:
-            generators.put(drawn)
+            random_state.put(drawn)
             raise
 
 
@@ -218,7 +218,7 @@ class Inner(keras.callbacks.Callback):
         self._first = first
         self._after = after
         self._figures: list = []
-        self._generators = generators.take()
+        self._generators = random_state.take()
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
@@ -233,7 +233,7 @@ class Inner(keras.callbacks.Callback):
             variables = self.model.metrics_variables
             for variable, value in zip(variables, self._figures, strict=True):
                 variable.assign(value)
-            generators.put(self._generators)
+            random_state.put(self._generators)
         self._outer.on_train_batch_begin(self._first + batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:

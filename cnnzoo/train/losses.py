@@ -5,9 +5,9 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from cnnzoo.built import described
-from cnnzoo.data.source import Source
+from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import UsageError
+from cnnzoo.metadata import described
 
 
 def choose(

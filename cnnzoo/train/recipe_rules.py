@@ -7,8 +7,8 @@ import keras
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
-from cnnzoo.ranges import is_above_zero, is_at_least_zero, is_count, is_share
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.system.validation import is_above_zero, is_at_least_zero, is_count, is_share
+from cnnzoo.train.recipe import Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -12,16 +12,24 @@ from warnings import warn
 import keras
 from keras.callbacks import CallbackList, TerminateOnNaN
 
-from cnnzoo import files
-from cnnzoo.built import described
-from cnnzoo.data import seen
-from cnnzoo.data.images import Folder
-from cnnzoo.data.source import Source
+from cnnzoo.data.folders import training_files
+from cnnzoo.data.folders.folder import Folder
+from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import CheckpointError, TrainingError
-from cnnzoo.train import precision, preparation
-from cnnzoo.train.averages import Averages
+from cnnzoo.metadata import described
+from cnnzoo.system import files
+from cnnzoo.system.locks import locked
+from cnnzoo.system.signals import Signals, caught
+from cnnzoo.train import compilation, mixed_precision
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
-from cnnzoo.train.card import (
+from cnnzoo.train.checkpoint.autosave import Ended, Keeper
+from cnnzoo.train.checkpoint.state import Training
+from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.ema import Averages
+from cnnzoo.train.finetuning import held_to_start
+from cnnzoo.train.loop import Loop, Position
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.train.run_metadata import (
     CARD_FILE,
     Card,
     card_in,
@@ -29,15 +37,7 @@ from cnnzoo.train.card import (
     changed_since,
     settled,
 )
-from cnnzoo.train.decays import held_to_start
-from cnnzoo.train.keeper import Ended, Keeper
-from cnnzoo.train.lock import locked
-from cnnzoo.train.loop import Loop, Position
-from cnnzoo.train.recipes import Recipe
-from cnnzoo.train.signals import Signals, caught
-from cnnzoo.train.snapshot import Training
-from cnnzoo.train.store import Store
-from cnnzoo.weights.load import load_weights
+from cnnzoo.weights.loading import load_weights
 
 MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
@@ -111,27 +111,27 @@ class Run:
             SaveError: the folder cannot be written.
         """
         recipe = recipe or Recipe()
-        chosen = precision.resolve(recipe.precision)
-        preparation.check_classes(model, train)
-        loss = preparation.compiled(model, recipe, len(train))
-        learned, held_out = preparation.fed(model, loss, recipe, train, validation)
-        preparation.check_range(model, learned)
+        chosen = mixed_precision.resolve(recipe.precision)
+        compilation.check_classes(model, train)
+        loss = compilation.compiled(model, recipe, len(train))
+        learned, held_out = compilation.fed(model, loss, recipe, train, validation)
+        compilation.check_range(model, learned)
         asked = card_of(model, recipe, train, validation, chosen)
         with locked(self.folder), caught() as signals:
             first = self._settled(asked)
             if isinstance(train, Folder) and train.checksums is not None:
-                seen.write(self.folder, train.checksums)
+                training_files.write(self.folder, train.checksums)
             names = described(model).class_names or tuple(train.class_names)
             model.cnnzoo = replace(described(model), class_names=names)
             best, history, everyone = self._callbacks(
                 model, recipe, callbacks, steps=len(learned), verbose=verbose
             )
             averages = Averages(model, recipe.averaging) if recipe.averaging else None
-            weights = preparation.class_weights(recipe, learned.source)
+            weights = compilation.class_weights(recipe, learned.source)
             loop = Loop(model, learned, held_out, everyone, averages, weights)
             keeper = self._keeper(loop, signals)
             with (
-                precision.running(model, first.begun["precision"]),
+                mixed_precision.running(model, first.begun["precision"]),
                 held_to_start(model, recipe.start_decay),
             ):
                 lost = self._train(loop, keeper, recipe.epochs)
@@ -195,7 +195,7 @@ class Run:
         verbose: int,
     ) -> tuple[BestCheckpoint, HistoryFile, CallbackList]:
         """Who keeps the best and the history, and everyone who hears of the training."""
-        monitor = preparation.monitored(model)
+        monitor = compilation.monitored(model)
         best = BestCheckpoint(self.folder / MODEL_FILE, monitor)
         history = HistoryFile(self.folder / HISTORY_FILE)
         everyone = CallbackList(

@@ -11,8 +11,8 @@ import safetensors.numpy
 from keras import ops
 from safetensors import SafetensorError
 
-from cnnzoo import files
 from cnnzoo.errors import CheckpointError
+from cnnzoo.system import files
 from cnnzoo.train.callbacks import are_numbers
 
 

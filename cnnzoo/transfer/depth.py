@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from cnnzoo import figures
 from cnnzoo.transfer.evidence import Evidence
+from cnnzoo.visualization import figures
 
 
 def depth_profile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnzoo.transfer.cuts import Cut
+from cnnzoo.transfer.cut_points import Cut
 
 
 @dataclass(frozen=True)

@@ -21,14 +21,14 @@ from parity import SPREAD, images, randomise, relative
 from training import fit
 
 import cnnzoo
-from cnnzoo.blocks import channel_axis, conv_relu, lrn
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.inference import probabilities
 from cnnzoo.layers import LocalResponseNormalization
+from cnnzoo.layers.blocks import channel_axis, conv_relu, lrn
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead
-from cnnzoo.train.recipes import Recipe
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.zoo import build
 
 BACKEND = keras.backend.backend()

@@ -13,7 +13,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.train import Checkpoint, Recipe, Run
-from cnnzoo.train.store import Store
+from cnnzoo.train.checkpoint.store import Store
 
 RECIPE = Recipe(
     epochs=3,

@@ -10,12 +10,13 @@ from keras import ops
 from parity import randomise
 
 import cnnzoo
-from cnnzoo import files, transfer
+from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.train.decays import held_to_start, slow_early_stages
-from cnnzoo.transfer.cuts import front, stage_cuts, tail
-from cnnzoo.transfer.statistics import measure
+from cnnzoo.system import files
+from cnnzoo.train.finetuning import held_to_start, slow_early_stages
+from cnnzoo.transfer.batch_norm import measure
+from cnnzoo.transfer.cut_points import front, stage_cuts, tail
 
 FOLDER = Path(__file__).parents[2] / "build" / "backends"
 RNG = np.random.default_rng(0)

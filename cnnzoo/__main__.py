@@ -1,0 +1,7 @@
+"""`python -m cnnzoo` is the command `cnnzoo`."""
+
+import sys
+
+from cnnzoo.cli.main import main
+
+sys.exit(main())

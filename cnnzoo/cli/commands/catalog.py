@@ -1,0 +1,123 @@
+"""Verbs about the catalog: list, info, plot.
+
+Everything that needs a backend is imported inside the verb that needs it.
+"""
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+from cnnzoo.cli.output import print_json, print_pairs, print_table, start
+from cnnzoo.errors import UsageError
+from cnnzoo.models.index import list_models, model_info
+from cnnzoo.models.proofs import certificate, summary
+
+
+def list_networks(args: Namespace) -> None:
+    rows = [
+        model_info(name) for name in list_models(args.pattern, args.family, args.weights)
+    ]
+    if args.json:
+        print_json([asdict(row) for row in rows])
+        return
+    if not rows:
+        raise UsageError(
+            f"no network is called {args.pattern!r} and fits the other filters; run "
+            "`cnnzoo list` to see all"
+        )
+    print_table(
+        ("network", "parameters", "MACs", "input", "smallest", "year"),
+        (
+            (
+                row.name,
+                f"{row.parameters:,}",
+                f"{row.macs / 1e6:,.1f} M",
+                "x".join(map(str, row.input_shape)),
+                row.min_size,
+                row.paper.year if row.paper else "",
+            )
+            for row in rows
+        ),
+    )
+
+
+def info(args: Namespace) -> None:
+    row = model_info(args.model)
+    if args.layers:
+        _layers(args)
+    elif args.json:
+        proofs = [asdict(proof) for proof in certificate().of(row.name)]
+        print_json({**asdict(row), "proofs": proofs})
+    else:
+        paper = row.paper and f"{row.paper.title} ({row.paper.year}), {row.paper.url}"
+        print_pairs(
+            {
+                "network": f"{row.name}, in cnnzoo/models/{row.family}.py",
+                "paper": paper or "none, our own design",
+                "parameters": f"{row.parameters:,}, {row.trainable:,} of them trainable",
+                "published": _number(row.published_parameters),
+                "MACs": f"{row.macs:,} for one image",
+                "published MACs": _number(row.published_macs),
+                "input": f"{'x'.join(map(str, row.input_shape))}, at least "
+                f"{row.min_size}x{row.min_size}",
+                "classes": row.classes,
+                "preprocessing": row.preprocessing,
+                "stages": ", ".join(
+                    f"{name} {'x'.join(map(str, shape))}" for name, shape in row.stages
+                ),
+                "weights": ", ".join(row.weights) or "none",
+                "compared with": summary(row.name),
+                "differs": row.differences or "in nothing known",
+            }
+        )
+
+
+def _number(value: int | None) -> str:
+    return "not known" if value is None else f"{value:,}"
+
+
+def _layers(args: Namespace) -> None:
+    start(args.threads)
+    from cnnzoo import graph
+    from cnnzoo.zoo import sketch
+
+    rows = graph.layer_rows(sketch(args.model))
+    if args.json:
+        print_json([asdict(row) for row in rows])
+        return
+    print_table(
+        ("layer", "class", "output", "kernel", "stride", "parameters", "MACs", "sees"),
+        (
+            (
+                row.name,
+                row.kind,
+                "x".join(map(str, row.shape)),
+                "x".join(map(str, row.kernel or ())),
+                "x".join(map(str, row.strides or ())),
+                f"{row.parameters:,}",
+                f"{row.macs:,}",
+                "x".join(map(str, row.receptive_field or ("all",))),
+            )
+            for row in rows
+        ),
+    )
+
+
+def plot(args: Namespace) -> None:
+    model_info(args.model)  # an unknown name is told before Keras is loaded
+    start(args.threads)
+    from cnnzoo.visualization.graphviz import plot as draw
+    from cnnzoo.zoo import sketch
+
+    path = Path(args.out or f"{args.model}.png")
+    complete = draw(
+        sketch(args.model),
+        path,
+        shapes=args.shapes,
+        names=args.names,
+        rankdir=args.rankdir,
+    )
+    if not complete:
+        print("Graphviz's program `dot` was not found or failed, so the stages are drawn")
+        print("instead; install Graphviz to have every layer.")
+    print(path)

@@ -1,0 +1,196 @@
+"""The verbs train and kfold, and the demo."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from cnnzoo.cli.commands.data import parts, reading
+from cnnzoo.cli.output import print_json, print_table, start, tell_left_out, verbosity
+from cnnzoo.errors import UsageError
+from cnnzoo.models.index import ModelInfo, model_info
+
+
+def train(args: Namespace) -> None:
+    network = model_info(args.model)
+    start(args.threads)
+    import keras
+
+    from cnnzoo.train.mixed_precision import resolve
+    from cnnzoo.train.run import Run
+    from cnnzoo.train.run_metadata import card_in
+
+    recipe, loggers = _recipe(args), _loggers(args)
+    out = Path(args.out)
+    before = card_in(out)
+    learned, held_out = parts(args, again=before is not None)
+    keras.utils.set_random_seed(args.seed)
+    shape, model = _network(args, network, learned)
+    print(
+        f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
+        f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
+    )
+    if before:
+        print(f"precision: {before.begun['precision']}, as it was begun with")
+        print(f"{out} holds this training already; it goes on where it was")
+    else:
+        print(f"precision: {resolve(recipe.precision)}")
+    run = Run(out)
+    history = run.fit(
+        model,
+        learned,
+        held_out,
+        recipe,
+        callbacks=loggers,
+        verbose=verbosity(),
+    )
+    if run.was_over:
+        print("it was finished already, and nothing was trained")
+    _tell(history, out)
+
+
+def _tell(history: Mapping[str, list[float]], out: Path) -> None:
+    """Draws the curves, and tells of the best epoch and of what was written."""
+    import numpy as np
+
+    from cnnzoo.system import files
+    from cnnzoo.visualization import figures
+
+    curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
+    best = int(np.nanargmin(history["val_loss"]))
+    print(
+        f"best epoch {best + 1} of {len(history['val_loss'])}: validation accuracy "
+        f"{100 * history['val_accuracy'][best]:.2f} %"
+    )
+    for path in (out / "model.keras", out / "history.json", curves):
+        print(path)
+
+
+def kfold(args: Namespace) -> None:
+    network = model_info(args.model)
+    start(args.threads)
+    from cnnzoo.train.cross_validation import FOLDS_FILE, PREDICTIONS_FILE, kfold
+
+    source = _source(args)
+    if args.preprocessing == "featurewise":
+        raise UsageError(
+            "featurewise preprocessing would be measured on the images that judge, too; "
+            "choose another mode for kfold"
+        )
+    found = kfold(
+        lambda: _network(args, network, source)[1],
+        source,
+        args.out,
+        _recipe(args),
+        folds=args.folds,
+        group_by=args.group_by,
+        seed=args.seed,
+        verbose=verbosity(),
+    )
+    if args.json:
+        print_json(found.told())
+        return
+    rows = [(i, f"{100 * a:.2f} %") for i, a in enumerate(found.accuracies, start=1)]
+    print_table(("fold", "accuracy"), rows)
+    print(
+        f"accuracy {100 * found.mean:.2f} %, deviation of the folds "
+        f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each judged "
+        "by a network that did not learn it"
+    )
+    for name in (FOLDS_FILE, PREDICTIONS_FILE):
+        print(Path(args.out) / name)
+
+
+def _loggers(args: Namespace) -> list:
+    from keras.callbacks import CSVLogger, TensorBoard
+
+    loggers, out = [], Path(args.out)
+    if args.csv:
+        loggers.append(CSVLogger(out / "history.csv", append=True))
+    if args.tensorboard:
+        if find_spec("tensorboard") is None:
+            raise UsageError(
+                "--tensorboard needs the package tensorboard, which is not installed; "
+                "install cnnzoo[tensorboard], or use --csv"
+            )
+        loggers.append(TensorBoard(out / "tensorboard", write_graph=False))
+    return loggers
+
+
+def _source(args: Namespace):
+    from cnnzoo.data.pipeline import open_source
+
+    source = open_source(args.data, "train", download=args.download, **reading(args))
+    tell_left_out(source)
+    return source
+
+
+def _network(args: Namespace, network: ModelInfo, learned):
+    """The size of its images, and the network."""
+    from cnnzoo.zoo import build
+    from cnnzoo.zoo.input_size import layout
+
+    shape = _image_shape(learned, network, args)
+    return shape, build(
+        args.model,
+        input_shape=layout(shape),
+        classes=len(learned.class_names),
+        include_preprocessing=True,
+        preprocessing=_preprocessing(args.preprocessing, learned),
+    )
+
+
+def _recipe(args: Namespace):
+    """The recipe of that name, or the default one, with what was asked besides."""
+    from cnnzoo.data.augment_options import parsed
+    from cnnzoo.train.recipe import RECIPES, Recipe
+
+    asked = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "optimizer": args.optimizer,
+        "learning_rate": args.lr,
+        "loss": args.loss,
+        "patience": args.patience,
+        "seed": args.seed,
+        "precision": args.precision,
+        "augment": args.augment and parsed(args.augment),
+    }
+    recipe = RECIPES[args.recipe] if args.recipe else Recipe()
+    if args.optimizer is not None and args.optimizer != recipe.optimizer:
+        recipe = replace(recipe, momentum=None, learning_rate=None)  # another's
+    return replace(recipe, **{n: v for n, v in asked.items() if v is not None})
+
+
+def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:
+    """The size of the images in memory, or the paper's for a folder, unless told."""
+    from cnnzoo.data.arrays import Images
+
+    height, width, channels = network.input_shape
+    if isinstance(source, Images):
+        height, width, channels = source.images.shape[1:]
+        height, width = max(height, network.min_size), max(width, network.min_size)
+    return (args.size or height, args.size or width, args.channels or channels)
+
+
+def _preprocessing(mode: str | None, learned):
+    """The mode; `featurewise` is measured on the images to learn from."""
+    if mode != "featurewise":
+        return mode
+    from cnnzoo.data.arrays import Images
+    from cnnzoo.data.preprocess import featurewise
+
+    if not isinstance(learned, Images):
+        raise UsageError(
+            "featurewise preprocessing is measured on images in memory, and a folder is "
+            "not; choose another mode, or give a .csv or .npz"
+        )
+    return featurewise(learned.images)
+
+
+def demo(args: Namespace) -> None:
+    start(args.threads)
+    from cnnzoo.cli.demo import run
+
+    run(Path(args.out))

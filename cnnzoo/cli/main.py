@@ -1,0 +1,54 @@
+"""The command line: arguments in, exit code out. What verbs do stands in commands/, and
+what they take in parser.py.
+
+Exit codes: 0 ok, 1 bad input, 2 usage, 3 input/output, 4 unsafe file, 130 and 143 for
+Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
+"""
+
+import io
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+
+from cnnzoo.cli.parser import make_parser
+from cnnzoo.errors import CnnzooError
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    print(f"cnnzoo: warning: {message}", file=sys.stderr)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; errors become one line on stderr and an exit code."""
+    options = make_parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # this process is ours
+    # TensorFlow takes several small networks in one process for a mistake.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for stream in (sys.stdout, sys.stderr):  # names of files can be in no encoding
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    code = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = options.run(options) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("cnnzoo: interrupted", file=sys.stderr)
+        return 130
+    except (CnnzooError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"cnnzoo: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, CnnzooError) else 3
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""What a scan of a folder has to tell besides its images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from cnnzoo.data.folders.header import Header
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is in a folder besides images that are used, and how these are.
+
+    Attributes:
+        skipped: files that are named like images and were left out, with the reason.
+        linked: links to what is in the folder already; each file counts once.
+        ignored: how many files were left out, by their ending in lower case.
+        hidden: how many names with a leading dot, or of a system's own, were passed over.
+        formats: how many images there are of each format.
+        sizes: smallest and largest height and width, pixels; None without headers.
+        rare: images of a format that at most one in a hundred has, such as a picture
+            that stands for a missing one.
+        misnamed: images whose ending is that of another format; they are read.
+        animated: images with more than one frame; the first is read.
+        copies: groups of images of equal content; None without checksums.
+        warned: images that are read, with what the decoder warned of.
+        warnings: what looks like a mistake.
+    """
+
+    skipped: tuple[tuple[str, str], ...] = ()
+    linked: tuple[str, ...] = ()
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    hidden: int = 0
+    formats: Mapping[str, int] = field(default_factory=dict)
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
+    rare: tuple[str, ...] = ()
+    misnamed: tuple[str, ...] = ()
+    animated: tuple[str, ...] = ()
+    copies: tuple[tuple[str, ...], ...] | None = None
+    warned: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def told(self) -> dict:
+        """As JSON has it."""
+        return asdict(self)
+
+
+RARE = 0.01  # the share of all images that a rare format has, at most
+NAMED = {  # what formats are called by the endings of files
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "TIFF": (".tif", ".tiff"),
+    "MPO": (".jpg", ".jpeg"),
+}
+
+
+def of_headers(names: Sequence[str], headers: Sequence[Header]) -> dict:
+    """What the headers of files have to tell; of none, nothing."""
+    if not headers:
+        return {}
+    heights = [header.height for header in headers]
+    widths = [header.width for header in headers]
+    formats = Counter(header.format for header in headers)
+    few = RARE * len(headers)
+    pairs = list(zip(names, headers, strict=True))
+    return {
+        "formats": dict(formats.most_common()),
+        "sizes": ((min(heights), min(widths)), (max(heights), max(widths))),
+        "rare": tuple(name for name, h in pairs if formats[h.format] <= few),
+        "misnamed": tuple(name for name, h in pairs if _misnamed(name, h)),
+        "animated": tuple(name for name, h in pairs if h.animated),
+    }
+
+
+def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:
+    """Groups of names whose files have the same content."""
+    groups: dict[bytes, list[str]] = {}
+    for name, checksum in zip(names, checksums, strict=True):
+        groups.setdefault(checksum, []).append(name)
+    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
+
+
+def _misnamed(name: str, header: Header) -> bool:
+    endings = NAMED.get(header.format, (f".{header.format.lower()}",))
+    return not name.lower().endswith(endings)

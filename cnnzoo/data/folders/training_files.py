@@ -1,0 +1,38 @@
+"""Which pictures a network learnt from, to say so when it is asked about one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cnnzoo.data.folders.inspection import checksum
+from cnnzoo.system.files import write_text
+
+FILE = "learned.txt"  # in the folder of a training: a checksum a line
+
+
+def write(folder: Path, checksums: Iterable[bytes]) -> Path:
+    """Keeps the checksums of the images that are learnt.
+
+    Raises:
+        SaveError: it cannot be written.
+    """
+    lines = sorted({checksum.hex() for checksum in checksums})
+    return write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
+
+
+def seen(folders: Iterable[Path], paths: Sequence[str | Path]) -> list[bool | None]:
+    """Whether each file has the content of an image that was learnt.
+
+    Args:
+        folders: of the trainings.
+
+    Returns:
+        None for every file where one of them kept nothing, so that nobody knows.
+    """
+    lists = [folder / FILE for folder in folders]
+    if not lists or not all(path.is_file() for path in lists):
+        return [None] * len(paths)
+    text = "".join(path.read_text(encoding="ascii", errors="replace") for path in lists)
+    known = set(text.split())
+    return [checksum(path).hex() in known for path in paths]

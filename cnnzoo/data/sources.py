@@ -1,0 +1,104 @@
+"""What is learnt and what is held out: as a folder has it, or by a split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cnnzoo.data.folders import layout
+from cnnzoo.data.folders.folder import Folder, scan
+from cnnzoo.data.pipeline import Source, open_source
+from cnnzoo.data.splits import group_key
+from cnnzoo.errors import DatasetError, UsageError
+
+TOLD = 5  # copies that an error names
+
+
+def open_parts(
+    data: str,
+    fraction: float | int = 0.1,
+    seed: int = 0,
+    *,
+    group_by: str | None = None,
+    allow_copies: bool = False,
+    download: bool = False,
+    **reading: Any,
+) -> tuple[Source, Source]:
+    """Opens what `data` names, in a part to learn from and a part to hold out.
+
+    A folder with `train` and `val` in it has its parts; everything else is split.
+
+    Args:
+        fraction: the share of what is held out, or, an int, its number of images.
+        seed: of the split.
+        group_by: a regular expression; see `Folder.split`.
+        allow_copies: whether an image may be in both of the parts that a folder has.
+        download: allows Keras to fetch MNIST's training digits.
+        **reading: what `scan` takes, for a folder of images.
+
+    Raises:
+        DatasetError: there is nothing of that name, it cannot be read, or images that
+            are learnt are held out, too.
+        UsageError: an argument is out of its range, or does not go with the data.
+    """
+    path = Path(data)
+    reading.setdefault("checksums", True)
+    given = layout.given_parts(path) if path.is_dir() else {}
+    if "validation" in given:
+        learned, held_out = _given(given["train"], given["validation"], reading)
+        if not allow_copies:
+            check_copies(learned, held_out)
+        if group_by is not None:
+            _check_groups(learned, held_out, group_by)
+        return learned, held_out
+    source = open_source(data, "train", download=download, **reading)
+    if isinstance(source, Folder):
+        return source.split(fraction, seed, group_by)
+    if group_by is not None:
+        raise UsageError(
+            f"cannot group {data} by {group_by!r}: expected a folder of image files, "
+            "whose names the pattern is looked for in; leave it out"
+        )
+    return source.split(fraction, seed)
+
+
+def _given(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder]:
+    if reading.get("labels") is not None:
+        raise UsageError(
+            f"{train} and {validation} have their classes as folders; a table of labels "
+            "is for a folder without parts, so leave it out"
+        )
+    return scan(train, **reading), scan(validation, complete=False, **reading)
+
+
+def _check_groups(learned: Folder, held_out: Folder, group_by: str) -> None:
+    one, other = (
+        {group_key(group_by, name) for name in part.names} for part in (learned, held_out)
+    )
+    if both := sorted(one & other):
+        raise DatasetError(
+            f"{len(both)} groups are in {learned.root} and in {held_out.root}, such as "
+            f"{both[0]!r}; move each into one of the two"
+        )
+
+
+def check_copies(learned: Folder, held_out: Folder) -> None:
+    """Raises DatasetError where images that are learnt are held out, too.
+
+    Both folders were scanned with their checksums.
+    """
+    if learned.checksums is None or held_out.checksums is None:
+        return
+    known = dict(zip(learned.checksums, learned.names, strict=True))
+    pairs = [
+        (name, known[checksum])
+        for name, checksum in zip(held_out.names, held_out.checksums, strict=True)
+        if checksum in known
+    ]
+    if pairs:
+        told = "; ".join(f"{one!r} is {other!r}" for one, other in pairs[:TOLD])
+        raise DatasetError(
+            f"{len(pairs)} images of {held_out.root} are copies of images in "
+            f"{learned.root}, which makes its figures too good: {told[:600]}; remove "
+            "them, or go on with allow_copies (--allow-copies)"
+        )

@@ -1,0 +1,25 @@
+"""What a built Keras graph tells: layers, MACs, stages, cut points, sizes."""
+
+from cnnzoo.graph.analysis import (
+    LayerRow,
+    ancestors,
+    cut_points,
+    layer_rows,
+    macs,
+    output_shapes,
+    parameters,
+    smallest_side,
+    stages,
+)
+
+__all__ = [
+    "LayerRow",
+    "ancestors",
+    "cut_points",
+    "layer_rows",
+    "macs",
+    "output_shapes",
+    "parameters",
+    "smallest_side",
+    "stages",
+]

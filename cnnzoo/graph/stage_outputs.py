@@ -1,0 +1,80 @@
+"""features(): what the stages of a network see, as one model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from cnnzoo import graph
+from cnnzoo.errors import UsageError, unknown
+from cnnzoo.graph.keras_internals import channels_first, nodes
+from cnnzoo.graph.receptive_field import receptive_fields
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One output of a feature model.
+
+    Attributes:
+        name: the stage, such as "stage2".
+        layer: the layer that the stage ends with.
+        channels: how many values a pixel has.
+        stride: how many pixels of the image one step on the output is; None for vectors.
+    """
+
+    name: str
+    layer: str
+    channels: int
+    stride: int | None
+
+
+def features(model: keras.Model, out: str | Sequence[str] | None = None) -> keras.Model:
+    """The stages of a network as outputs, on the same weights.
+
+    Any functional model with layers `stage1_*`, `stage2_*`, ... will do, also one that
+    Keras loaded from a file.
+
+    Args:
+        out: the stages, in the order of the outputs; one name makes one output, and None
+            takes all.
+
+    Returns:
+        A model, images to maps (b, h / stride, w / stride, channels), or in the layout
+        of `model`. Training it trains `model`. Its `feature_info` has a `Feature` for
+        each output.
+
+    Raises:
+        UsageError: the model has no such stage, or none at all.
+    """
+    ends = graph.stages(model)
+    if not ends:
+        raise UsageError(
+            f"model {model.name!r} has no stages; expected layers named stage1_*, "
+            "stage2_*, ..., so build it with cnnzoo.build or rename its layers"
+        )
+    names = list(ends) if out is None else [out] if isinstance(out, str) else list(out)
+    for name in names:
+        if name not in ends:
+            raise unknown(f"stage of {model.name}", name, ends)
+    if not names:
+        raise UsageError(f"features need a stage of {', '.join(ends)}; got out={out!r}")
+    outputs = [ends[name] for name in names]
+    single = isinstance(out, str)
+    built = keras.Model(
+        model.inputs, outputs[0] if single else outputs, name=f"{model.name}_features"
+    )
+    built.feature_info = tuple(
+        _feature(model, name, end) for name, end in zip(names, outputs, strict=True)
+    )
+    return built
+
+
+def _feature(model: keras.Model, name: str, end: keras.KerasTensor) -> Feature:
+    layers = {id(t): node.operation.name for node in nodes(model) for t in node.outputs}
+    maps = len(end.shape) == 4
+    return Feature(
+        name,
+        layers[id(end)],
+        channels=end.shape[1 if maps and channels_first(model) else -1],
+        stride=receptive_fields(model)[id(end)].step[0] if maps else None,
+    )

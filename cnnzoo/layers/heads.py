@@ -1,0 +1,199 @@
+"""Heads: features to probabilities, (b, h, w, c) to (b, units).
+
+Every head ends in the layer `predictions`; what stands before it is named `head_*`. The
+two `aux_*` functions draw what stands before an auxiliary classifier.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+from keras import KerasTensor, layers
+
+from cnnzoo.errors import UsageError, unknown
+from cnnzoo.layers.blocks import Conv, channel_axis
+from cnnzoo.layers.pooling import avg_pool
+from cnnzoo.spec import Activation, Spec
+
+CLASSIFIER = "predictions"  # the layer that ends every network of the catalog
+
+
+def classify(
+    x: KerasTensor, units: int, activation: Activation, *, conv: Conv
+) -> KerasTensor:
+    """The classifier alone, on features that are already a vector, (b, n)."""
+    return conv.dense(x, units, activation=activation, name=CLASSIFIER)
+
+
+def dense_head(
+    x: KerasTensor,
+    units: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+    hidden: Sequence[int] = (),
+) -> KerasTensor:
+    """Flattens the features and puts dense layers before the classifier.
+
+    Args:
+        hidden: the units of each dense layer; dropout follows each.
+
+    Raises:
+        UsageError: the image size is open, so the classifier's size is unknown.
+    """
+    x = flatten(x, name="head_flatten")
+    return _hidden(x, units, activation, conv=conv, hidden=hidden)
+
+
+def pooled_head(
+    x: KerasTensor,
+    units: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+    hidden: Sequence[int] = (),
+) -> KerasTensor:
+    """Averages the features over the image; dropout before the classifier."""
+    x = layers.GlobalAveragePooling2D(name="head_pool")(x)
+    if not hidden:
+        x = conv.drop(x, name="head_dropout")
+    return _hidden(x, units, activation, conv=conv, hidden=hidden)
+
+
+def quarters_head(
+    x: KerasTensor, units: int, activation: Activation, *, conv: Conv
+) -> KerasTensor:
+    """The classifier on the means of a map's quarters; on a vector, alone."""
+    if len(x.shape) == 4:
+        x = quarters(x, name="head")
+    return classify(x, units, activation, conv=conv)
+
+
+def quarters(x: KerasTensor, *, name: str) -> KerasTensor:
+    """(b, h, w, c) to (b, 4 c), where h and w are at least 2; an open size to (b, c).
+
+    The quarters of an odd side share its middle.
+    """
+    axis = channel_axis()
+    sides = [side for i, side in enumerate(x.shape[1:], 1) if i != axis % 4]
+    if None in sides:
+        return layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
+    pool, strides = zip(*(window(side) for side in sides), strict=True)
+    x = layers.AveragePooling2D(pool, strides, name=f"{name}_pool")(x)
+    return layers.Flatten(name=f"{name}_flatten")(x)
+
+
+def window(side: int) -> tuple[int, int]:
+    """Size and step of a window that fits twice along a side, or once where it is 1."""
+    return (side + 1) // 2, max(1, side // 2)
+
+
+def classifiers(
+    features: KerasTensor,
+    aux: Sequence[KerasTensor],
+    spec: Spec,
+    classes: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+) -> KerasTensor | list[KerasTensor]:
+    """The head's output, or a list of it and the auxiliary classifiers' outputs.
+
+    Two classes with a sigmoid need one unit.
+
+    Args:
+        aux: what the auxiliary classifiers see, from `aux_inputs`.
+    """
+    units = 1 if classes == 2 and is_sigmoid(activation) else classes
+    predictions = spec.head(features, units, activation, conv=conv)
+    others = [
+        conv.dense(x, units, activation=activation, name=f"aux{i}_predictions")
+        for i, x in enumerate(aux, start=1)
+    ]
+    return [predictions, *others] if others else predictions
+
+
+def is_sigmoid(activation: Activation) -> bool:
+    return keras.activations.get(activation) is keras.activations.sigmoid
+
+
+def aux_inputs(
+    features: KerasTensor,
+    inputs: list[KerasTensor],
+    spec: Spec,
+    conv: Conv,
+    dropout: float | None = None,
+) -> list[KerasTensor]:
+    """What each auxiliary classifier of the row sees, (b, n).
+
+    Args:
+        inputs: what `features` are made from.
+        dropout: rate in place of the rows' own, 0 to below 1.
+
+    Raises:
+        UsageError: the row names a layer that the trunk does not have.
+    """
+    if not spec.aux_heads:
+        return []
+    trunk = keras.Model(inputs, features)
+    layer_names = [layer.name for layer in trunk.layers]
+    ends = []
+    for i, aux in enumerate(spec.aux_heads, start=1):
+        if aux.after not in layer_names:
+            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, layer_names)
+        own = replace(conv, dropout=aux.dropout if dropout is None else dropout)
+        x = trunk.get_layer(aux.after).output
+        ends.append(aux.trunk(x, conv=own, name=f"aux{i}"))
+    return ends
+
+
+def aux_dense(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
+    """GoogLeNet's: pool, 1x1 convolution, 1024 units; (b, h, w, c) to (b, 1024).
+
+    Section 5 of Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
+
+    Raises:
+        UsageError: the image size is open.
+    """
+    x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
+    x = conv(x, 128, 1, name=f"{name}_conv")
+    x = flatten(x, name=f"{name}_flatten")
+    return conv.hidden(x, 1024, name=f"{name}_dense")
+
+
+def aux_conv(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
+    """Inception V3's, as released: pool, 1x1, 5x5, mean; (b, h, w, c) to (b, 768).
+
+    Szegedy et al. 2015, https://arxiv.org/abs/1512.00567, figure 8.
+    """
+    x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
+    x = conv(x, 128, 1, name=f"{name}_conv1")
+    x = conv(x, 768, 5, padding="valid", name=f"{name}_conv2")
+    return layers.GlobalAveragePooling2D(name=f"{name}_mean")(x)
+
+
+def flatten(x: KerasTensor, *, name: str) -> KerasTensor:
+    """Feature maps to one vector, (b, h, w, c) to (b, h * w * c).
+
+    Raises:
+        UsageError: the image size is open.
+    """
+    if None in x.shape[1:]:
+        raise UsageError(
+            f"a head that flattens ({name}) needs images of one size: expected a height "
+            "and a width in input_shape, got None; give both, or leave the head out"
+        )
+    return layers.Flatten(name=name)(x)
+
+
+def _hidden(
+    x: KerasTensor,
+    units: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+    hidden: Sequence[int],
+) -> KerasTensor:
+    for i, width in enumerate(hidden, start=1):
+        x = conv.hidden(x, width, name=f"head_dense{i}")
+    return classify(x, units, activation, conv=conv)

@@ -1,0 +1,99 @@
+"""What holds a trained network near what it knows: slower early stages, and L2-SP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MethodType
+
+import keras
+from keras import ops
+
+from cnnzoo import graph
+from cnnzoo.graph.keras_internals import nodes
+
+
+def slow_early_stages(model: keras.Model, decay: float) -> None:
+    """Gives the model's optimiser a learning rate a stage; call it after `compile`.
+
+    The classifier learns at the optimiser's rate, the last stage too, and each stage
+    before that `decay` times as fast as the next. The optimiser stays a stock one.
+    """
+    optimizer = model.optimizer
+    scales = _scales(model, decay)
+
+    def scale_of(variable) -> float:
+        return scales[optimizer._get_variable_index(variable)]
+
+    if hasattr(optimizer, "_parallel_update_step"):  # on PyTorch: all variables at once
+        steps = optimizer._parallel_update_step
+
+        def scaled_together(self, gradients, variables, learning_rate):
+            for scale in sorted(set(map(scale_of, variables))):
+                pairs = zip(gradients, variables, strict=True)
+                mine = [(g, v) for g, v in pairs if scale_of(v) == scale]
+                steps(*map(list, zip(*mine, strict=True)), learning_rate * scale)
+
+        optimizer._parallel_update_step = MethodType(scaled_together, optimizer)
+        return
+    step = optimizer.update_step
+
+    def scaled(self, gradient, variable, learning_rate):
+        step(gradient, variable, learning_rate * scale_of(variable))
+
+    optimizer.update_step = MethodType(scaled, optimizer)
+
+
+def _scales(model: keras.Model, decay: float) -> list[float]:
+    """One factor for each weight that learns, in the optimiser's order."""
+    stages = list(graph.stages(model).values())
+    ends = [tensor._keras_history.operation.name for tensor in stages]
+    depth: dict[str, int] = {}  # how many stage ends a layer lies behind or is
+    for place, end in enumerate(ends):
+        for name in graph.ancestors(model, end):
+            depth.setdefault(name, place)
+    last = len(ends) - 1
+    of: Mapping[int, float] = {
+        id(weight): decay ** (last - min(last, depth.get(layer.name, last)))
+        for layer in model.layers
+        for weight in layer.weights
+    }
+    return [of[id(weight)] for weight in model.trainable_variables]
+
+
+@contextmanager
+def held_to_start(model: keras.Model, decay: float | None) -> Iterator[None]:
+    """Within it, weights that learn are pulled back to where they are now.
+
+    L2-SP, for all but the classifiers, which start nowhere: Li et al. 2018,
+    https://arxiv.org/abs/1802.01483, section 3.
+    """
+    if decay is None:
+        yield
+        return
+    ends = {id(output) for output in model.outputs}
+    own = {
+        id(weight)
+        for node in nodes(model)
+        if any(id(output) in ends for output in node.outputs)
+        for weight in getattr(node.operation, "weights", ())
+    }
+    held = [weight for weight in model.trainable_weights if id(weight) not in own]
+    before = [weight.regularizer for weight in held]
+    for weight in held:
+        weight.regularizer = _FromStart(decay, ops.convert_to_numpy(weight))
+    try:
+        yield
+    finally:
+        for weight, regularizer in zip(held, before, strict=True):
+            weight.regularizer = regularizer
+
+
+class _FromStart(keras.Regularizer):
+    def __init__(self, decay: float, start):
+        self._decay = decay
+        self._start = start
+
+    def __call__(self, x):
+        start = ops.convert_to_tensor(self._start, x.dtype)
+        return self._decay * ops.sum(ops.square(x - start))

@@ -1,0 +1,175 @@
+"""Where a network can be cut into a front that stays and a tail that learns."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Set
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from cnnzoo import graph
+from cnnzoo.errors import UsageError, unknown
+from cnnzoo.graph.keras_internals import POOLS, WHOLE_IMAGE, nodes, rows_first
+from cnnzoo.layers.heads import CLASSIFIER
+
+GRID = 2  # a map is pooled to 2 x 2 means before a probe sees it
+BYTES = 2  # of a number in float16
+ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)
+# The same as operations, which a model that is written with `keras.ops` has.
+OPERATIONS = (
+    *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "HardSilu"),
+    *("MaxPool", "AveragePool"),
+)
+NO_CODES = ("softmax", "sigmoid", "linear")  # what classifiers end with, and nothing
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place between two operations that all paths go through.
+
+    Attributes:
+        name: the operation in front of it.
+        shape: of its output for one image: (h, w, c) in the model's layout, or (d,).
+        pooled: how many numbers a probe sees of an image.
+        macs: multiply-adds of everything in front of it, for one image; None where the
+            image size is open.
+        bytes: of its output for one image, as float16, of which a `FeatureCache` in
+            float32 takes twice as much; None likewise.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    pooled: int
+    macs: int | None
+    bytes: int | None
+
+
+def cuts(model: keras.Model) -> list[Cut]:
+    """The places where a network can be cut, shallow to deep.
+
+    They are the articulation points of the graph that lie behind an activation or a
+    pool, for any functional model of one input and one output. A classifier's answer is
+    none: CS231n calls what stands before it a CNN code.
+
+    Raises:
+        UsageError: the model has several inputs or outputs, or no such place.
+    """
+    through = set(graph.cut_points(model))
+    calls = Counter(node.operation.name for node in nodes(model))
+    codes: set[int] = set()  # the outputs that are
+    found, macs = [], 0
+    for row, node in zip(graph.layer_rows(model), nodes(model), strict=True):
+        macs = None if macs is None or row.macs is None else macs + row.macs
+        output = node.outputs[0]
+        if not _are_codes(node, codes):
+            continue
+        codes.add(id(output))
+        once = calls[row.name] == 1  # a layer at several places names none of them
+        if once and row.name in through and output is not model.outputs[0]:
+            shape = tuple(output.shape[1:])
+            found.append(Cut(row.name, shape, _pooled(model, shape), macs, _bytes(shape)))
+    if not found:
+        raise UsageError(
+            f"model {model.name!r} has no place to cut it: expected an activation or a "
+            "pool that all paths go through, so give a functional classifier"
+        )
+    return found
+
+
+def stage_cuts(model: keras.Model) -> list[Cut]:
+    """The ends of the stages; of a network without such names, the last map of a size.
+
+    What dense layers of a head see is not among them: it has been made for the classes
+    that the network knows. A network without maps has all its cuts.
+    """
+    every = cuts(model)
+    trunk = [cut for cut in every if not cut.name.startswith("head_")] or every
+    maps = [cut for cut in trunk if len(cut.shape) == 3] or trunk
+    ends = {id(tensor) for tensor in graph.stages(model).values()}
+    names = {n.operation.name for n in nodes(model) if id(n.outputs[0]) in ends}
+    stages = [cut for cut in every if cut.name in names]
+    if len(stages) > 1:
+        return stages
+    following = [*maps[1:], None]
+    return [
+        cut
+        for cut, after in zip(maps, following, strict=True)
+        if after is None or after.shape != cut.shape
+    ]
+
+
+def find_cut(model: keras.Model, name: str) -> Cut:
+    """The cut of that name.
+
+    Raises:
+        UsageError: there is none; the message has the nearest.
+    """
+    return find_cuts(model, [name])[0]
+
+
+def find_cuts(model: keras.Model, names: Collection[str]) -> list[Cut]:
+    """The cuts of these names, shallow to deep.
+
+    Raises:
+        UsageError: there is none of a name; the message has the nearest.
+    """
+    every = {cut.name: cut for cut in cuts(model)}
+    for name in names:
+        if name not in every:
+            raise unknown(f"cut of {model.name}", name, every)
+    return [cut for cut in every.values() if cut.name in names]
+
+
+def front(model: keras.Model, names: list[str]) -> keras.Model:
+    """The model up to one cut or several, on the same weights: images to outputs."""
+    outputs = {node.operation.name: node.outputs[0] for node in nodes(model)}
+    found = [outputs[name] for name in names]
+    return keras.Model(model.inputs[0], found[0] if len(found) == 1 else found)
+
+
+def tail(model: keras.Model, name: str) -> keras.Model:
+    """The model behind a cut, on the same weights: the cut's output to the model's.
+
+    Raises:
+        UsageError: all paths do not go through the cut.
+    """
+    find_cut(model, name)
+    output = next(n.outputs[0] for n in nodes(model) if n.operation.name == name)
+    return keras.Model(output, model.outputs[0], name=f"{model.name}_tail")
+
+
+def sight(model: keras.Model) -> keras.Model:
+    """The model up to what its classifier sees, on the same weights."""
+    node = next(n for n in nodes(model) if n.operation.name == CLASSIFIER)
+    return keras.Model(model.inputs[0], node.input_tensors[0])
+
+
+def _are_codes(node, codes: Set[int]) -> bool:
+    """Whether a node's output lies behind an activation or a pool."""
+    op = node.operation
+    if isinstance(op, layers.Concatenate):  # of an Inception module's branches
+        return all(id(tensor) in codes for tensor in node.input_tensors)
+    if isinstance(op, (*ACTIVATIONS, *POOLS, *WHOLE_IMAGE)):
+        kind = getattr(op, "activation", None)
+        return kind is None or getattr(kind, "__name__", "") not in NO_CODES
+    if type(op).__name__ in OPERATIONS and not isinstance(op, layers.Layer):
+        return True
+    kind = getattr(getattr(op, "activation", None), "__name__", "linear")
+    return kind not in NO_CODES
+
+
+def _pooled(model: keras.Model, shape: tuple[int | None, ...]) -> int:
+    """The numbers that `codes.pooled` makes of such an output."""
+    if len(shape) == 1:
+        return int(shape[0] or 0)
+    height, width, channels = rows_first(model, shape)
+    grid = [GRID if side is None or side >= GRID else 1 for side in (height, width)]
+    return int(channels or 0) * math.prod(grid)
+
+
+def _bytes(shape: tuple[int | None, ...]) -> int | None:
+    known = [side for side in shape if side is not None]
+    return BYTES * math.prod(known) if len(known) == len(shape) else None

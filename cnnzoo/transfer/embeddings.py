@@ -1,0 +1,111 @@
+"""What the cuts of a network see of images, pooled to vectors: one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.batches import Batches, load
+from cnnzoo.data.pipeline import Source, closed, feed, fitted
+from cnnzoo.graph.keras_internals import channels_first, rows_first
+from cnnzoo.layers.heads import window
+from cnnzoo.spec import Preprocess
+from cnnzoo.transfer.cut_points import front
+
+BATCH = 32
+PIXELS = 16  # the side that raw images are shrunk to for a probe of pixels alone
+
+
+def codes(
+    model: keras.Model,
+    names: Sequence[str],
+    source: Source,
+    preprocessing: Preprocess | None,
+    batch_size: int = BATCH,
+) -> dict[str, np.ndarray]:
+    """(n, d) float32 for each cut, in the order of the source.
+
+    Args:
+        preprocessing: what pixels go through in front of the model; None for nothing.
+    """
+    sight = front(model, list(names))
+    rows: list[list[np.ndarray]] = []
+    for images in images_of(model, source, preprocessing, batch_size):
+        outputs = sight.predict_on_batch(images)
+        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+        rows.append([pooled(rows_last(model, output)) for output in outputs])
+    columns = zip(*rows, strict=True)
+    return {name: np.concatenate(c) for name, c in zip(names, columns, strict=True)}
+
+
+def images_of(
+    model: keras.Model,
+    source: Source,
+    preprocessing: Preprocess | None,
+    batch_size: int = BATCH,
+) -> Iterator[np.ndarray]:
+    """Yields the images as the model takes them, batch by batch.
+
+    Raises:
+        ImageDecodeError: a file is no readable image.
+    """
+    inputs, _ = feed(
+        source,
+        rows_first(model, model.input_shape[1:]),
+        batch_size,
+        preprocessing=preprocessing,
+        channels_first=channels_first(model),
+    )
+    if isinstance(inputs, Batches):
+        for index in range(len(inputs)):
+            yield inputs[index][0]
+    else:
+        for start in range(0, len(source), batch_size):
+            yield np.asarray(inputs)[start : start + batch_size]
+
+
+def in_memory(model: keras.Model, source: Source) -> Images:
+    """Images at the model's size, read once for all that is asked of them."""
+    height, width, channels = rows_first(model, model.input_shape[1:])
+    if isinstance(source, Images):
+        return fitted(source, (height, width, channels))
+    height, width, channels = closed((height, width, channels))
+    return load(source, (height, width), channels)
+
+
+def rows_last(model: keras.Model, output: np.ndarray) -> np.ndarray:
+    """Maps as (b, h, w, c), whatever the model's layout; vectors as they are."""
+    if output.ndim == 4 and channels_first(model):
+        return np.moveaxis(output, 1, -1)
+    return output
+
+
+def pooled(output: np.ndarray) -> np.ndarray:
+    """(b, h, w, c) maps as the means of their quarters, (b, 4 c); vectors as they are.
+
+    It is what the head of `cnnzoo.build(..., cut=)` sees.
+    """
+    output = np.asarray(output, np.float32)
+    if output.ndim == 2:
+        return output
+    (height, down), (width, right) = map(window, output.shape[1:3])
+    means = [
+        output[:, top : top + height, left : left + width].mean((1, 2))
+        for top in range(0, output.shape[1] - height + 1, down)
+        for left in range(0, output.shape[2] - width + 1, right)
+    ]
+    return np.concatenate(means, 1)
+
+
+def pixels(images: np.ndarray) -> np.ndarray:
+    """(n, h, w, c) images as means over a grid of 16 x 16, (n, 256 c): no network."""
+    rows, columns = (
+        np.array_split(np.arange(side), min(PIXELS, side)) for side in images.shape[1:3]
+    )
+    images = images.astype(np.float32)
+    bands = np.stack([images[:, row].mean(1) for row in rows], 1)
+    fields = np.stack([bands[:, :, column].mean(2) for column in columns], 2)
+    return fields.reshape(len(images), -1)

@@ -1,0 +1,226 @@
+"""How the rows of a feature cache are computed, and what they are known by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from time import monotonic
+from typing import Literal
+
+import keras
+import numpy as np
+import PIL
+from keras import ops
+
+import cnnzoo
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
+from cnnzoo.data.batches import load
+from cnnzoo.data.folders.folder import Folder
+from cnnzoo.data.folders.inspection import SUM_BYTES, checksum, survey
+from cnnzoo.data.pipeline import Source, closed, fitted
+from cnnzoo.data.preprocess import preprocess_input
+from cnnzoo.data.transforms import augmented
+from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
+from cnnzoo.graph.keras_internals import channels_first, nodes, rows_first
+from cnnzoo.spec import Preprocess
+from cnnzoo.train.recipe import differing
+from cnnzoo.transfer.cut_points import find_cut, front
+
+Dtype = Literal["float16", "float32"]
+SHARD = 1 << 26  # bytes of a file, about
+ROWS = 50_000  # of a file, at most
+SECONDS = 30.0  # after which what there is goes to a file; what a kill can cost
+# What a layer's settings have that changes nothing once it has its weights; Keras makes
+# up names and seeds anew in every process.
+NO_MATTER = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
+
+
+class Extractor:
+    """Computes rows of a cache: what a cut makes of images, or of views of them."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        source: Source,
+        cut: str,
+        preprocessing: Preprocess | None,
+        augment: Augment | None,
+        seed: int,
+        dtype: Dtype,
+        batch_size: int,
+    ):
+        shape = rows_first(model, model.input_shape[1:])
+        self._source = fitted(source, shape) if isinstance(source, Images) else source
+        self._size = shape
+        self._front = front(model, [cut])
+        self._first = channels_first(model)
+        self._preprocessing = preprocessing
+        self._augment, self._seed = augment, seed
+        self._dtype = dtype
+        self._batch_size = batch_size
+        self._cut = cut
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of a row in a file."""
+        shape = self._front.output_shape[1:]
+        return int(np.prod(shape)) * np.dtype(self._dtype).itemsize
+
+    def rows(
+        self, todo: Sequence[tuple[str, int, int]]
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Yields keys and rows of a file each.
+
+        Args:
+            todo: key, image and view of each row.
+        """
+        keys: list[str] = []
+        rows: list[np.ndarray] = []
+        begun = monotonic()
+        for start in range(0, len(todo), self._batch_size):
+            batch = todo[start : start + self._batch_size]
+            keys += [key for key, _, _ in batch]
+            rows.append(self._computed(batch))
+            full = sum(row.nbytes for row in rows) >= SHARD or len(keys) >= ROWS
+            if full or monotonic() - begun > SECONDS:
+                yield keys, np.concatenate(rows)
+                keys, rows, begun = [], [], monotonic()
+        if keys:
+            yield keys, np.concatenate(rows)
+
+    def _computed(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
+        images = self._pixels(batch)
+        if any(view for _, _, view in batch):
+            images = np.stack(
+                [
+                    self._changed(pixels, key, view)
+                    for pixels, (key, _, view) in zip(images, batch, strict=True)
+                ]
+            )
+        if self._preprocessing is not None:
+            images = preprocess_input(images, self._preprocessing)
+        if self._first:
+            images = np.moveaxis(images, -1, 1)
+        # Of one size, since another is another graph and may round otherwise.
+        full = np.resize(images, (self._batch_size, *images.shape[1:]))
+        output = np.asarray(self._front.predict_on_batch(full))[: len(images)]
+        with np.errstate(over="ignore"):
+            rows = output.astype(self._dtype)
+        if not np.isfinite(rows).all():
+            raise UsageError(
+                f"{self._cut!r} gives numbers up to {np.abs(output).max():.3g}, which "
+                f"{self._dtype} cannot hold; pass dtype='float32', or weights that are "
+                "finite"
+            )
+        return rows
+
+    def _pixels(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
+        part = self._source.take(np.array([image for _, image, _ in batch]))
+        if isinstance(part, Images):
+            return part.images
+        height, width, channels = closed(self._size)
+        images = load(part, (height, width), channels).images
+        for path, (key, _, _) in zip(part.paths, batch, strict=True):
+            if not path.exists() or not key.startswith(checksum(path).hex()):
+                raise DatasetError(
+                    f"{path} has changed since it was scanned, and features belong to a "
+                    "file's content; scan the folder again"
+                )
+        return images
+
+    def _changed(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
+        """A view of an image, by what it shows and not by its place."""
+        if not view or self._augment is None:
+            return pixels.astype(np.float32)
+        number = int(key[:8], 16)
+        return augmented(pixels[None], self._augment, self._seed, view, number)[0]
+
+
+def checksums(source: Source) -> list[str]:
+    """What each image shows, as text.
+
+    Raises:
+        ImageDecodeError: a file cannot be read.
+    """
+    if isinstance(source, Folder):
+        if source.checksums is not None:
+            return [one.hex() for one in source.checksums]
+        paths = [str(path) for path in source.paths]
+        sums = []
+        for path, look in zip(paths, survey(paths, checksums=True), strict=True):
+            if isinstance(look, str):
+                raise ImageDecodeError(f"cannot read {path}: {look}; repair or remove it")
+            sums.append(look.checksum.hex())
+        return sums
+    kind = repr((source.images.shape[1:], source.images.dtype.str)).encode()
+    return [
+        hashlib.sha256(kind + one.tobytes()).hexdigest()[: 2 * SUM_BYTES]
+        for one in source.images
+    ]
+
+
+def changes_of(augment: Augment | None, seed: int) -> str:
+    """A text for what happens to images in their views."""
+    told = json.dumps([augment and differing(augment), seed])
+    return f"-{hashlib.sha256(told.encode()).hexdigest()[:16]}-"
+
+
+def way_of(
+    model: keras.Model, cut: str, preprocessing: Preprocess | None, dtype: Dtype
+) -> str:
+    """A name for a way to compute rows: equal ones give equal rows.
+
+    Raises:
+        UsageError: there is no such cut.
+    """
+    find_cut(model, cut)
+    part = front(model, [cut])
+    order = nodes(part)
+    place = {id(t): i for i, node in enumerate(order) for t in node.outputs}
+    graph = [
+        [
+            type(node.operation).__name__,
+            _settings(node.operation),
+            _given(node),
+            [place[id(tensor)] for tensor in node.input_tensors],
+        ]
+        for node in order
+    ]
+    rule = [
+        str(model.input_shape),
+        preprocessing and asdict(preprocessing),
+        dtype,
+        keras.backend.backend(),
+        PIL.__version__,
+        cnnzoo.__version__,
+    ]
+    hashed = hashlib.sha256(json.dumps([graph, rule]).encode())
+    for weight in part.weights:
+        hashed.update(ops.convert_to_numpy(weight.value).tobytes())
+    return f"{cut[:40]}-{hashed.hexdigest()[:24]}"
+
+
+def _given(node) -> list[str]:
+    """What an operation is given besides tensors, such as the 255 of `x / 255`."""
+    every = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    return [
+        repr(np.asarray(one).tolist())
+        for one in every
+        if not isinstance(one, keras.KerasTensor)
+    ]
+
+
+def _settings(operation: keras.Operation) -> list[str]:
+    if isinstance(operation, keras.Layer):
+        config = operation.get_config()
+    else:
+        plain = (bool, int, float, str, tuple, list, type(None))
+        config = {n: v for n, v in vars(operation).items() if isinstance(v, plain)}
+    return [
+        f"{name}={value!r}"
+        for name, value in sorted(config.items())
+        if not name.endswith(NO_MATTER)
+    ]

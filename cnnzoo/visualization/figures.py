@@ -1,0 +1,162 @@
+"""Figures as bytes: the stages of a network, learning curves, confusion, pictures."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from cnnzoo import graph
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.decode import decode
+from cnnzoo.data.pipeline import Source
+from cnnzoo.graph.keras_internals import rows_first
+from cnnzoo.inference import Evaluation
+
+BLUE, GREY = "#2b6cb0", "#718096"
+GAP = 0.45  # between two stages, in units of the drawing
+SHOWN = 32  # images that were misread, at most
+SMALL = (96, 96)  # pixels of a file among them
+
+
+def stages(model: keras.Model, form: str = "png") -> bytes:
+    """The network as a row of boxes: a stage's height is its image, its width its depth.
+
+    Args:
+        form: "png" or "svg".
+    """
+    ends = {"images": model.inputs[0], **graph.stages(model)}
+    ends["output"] = model.outputs[0]
+    sizes = [tuple(tensor.shape[1:]) for tensor in ends.values()]
+    sizes = [rows_first(model, size) if len(size) == 3 else size for size in sizes]
+    tallest = max(size[0] or 1 for size in sizes if len(size) == 3)
+    figure = Figure(figsize=(1.6 * len(ends) + 0.6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    left = 0.0
+    for name, size in zip(ends, sizes, strict=True):
+        height = math.sqrt((size[0] or tallest) / tallest) if len(size) == 3 else 0.12
+        width = 0.12 + 0.055 * math.log2(size[-1] + 1)
+        if left:
+            arrow = {"arrowstyle": "->", "color": GREY}
+            axes.annotate("", (left - 0.06, 0), (left - GAP + 0.06, 0), arrowprops=arrow)
+        axes.bar(left + width / 2, 2 * height, width, -height, color=BLUE, alpha=0.8)
+        label = f"{name}\n{'x'.join(str(side or '?') for side in size)}"
+        axes.text(left + width / 2, -1.12, label, ha="center", va="top", fontsize=9)
+        left += width + GAP
+    axes.set(xlim=(-0.35, left - GAP + 0.35), ylim=(-1.6, 1.15), title=_title(model))
+    axes.axis("off")
+    return as_bytes(figure, form)
+
+
+def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
+    """Loss and accuracy by epoch, training and validation, as a PNG."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for place, quantity in enumerate(("loss", "accuracy"), start=1):
+        axes = figure.add_subplot(1, 2, place)
+        for name, label, color in (
+            (quantity, "training", GREY),
+            (f"val_{quantity}", "validation", BLUE),
+        ):
+            values = history.get(name, ())
+            epochs = range(1, len(values) + 1)
+            axes.plot(epochs, values, "o-", ms=3, color=color, label=label)
+        axes.set(xlabel="epoch", title=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return as_bytes(figure)
+
+
+def confusion(evaluation: Evaluation) -> bytes:
+    """The confusion matrix, rows true and columns predicted classes, as a PNG."""
+    counts = evaluation.confusion
+    names = [printable(row.name) for row in evaluation.classes]
+    side = max(4.0, min(14.0, 0.55 * len(names) + 1.5))
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    if len(names) <= 20:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(
+                    column,
+                    row,
+                    str(count),
+                    ha="center",
+                    va="center",
+                    color=color,
+                    size=8,
+                )
+    axes.set_xticks(
+        range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0
+    )
+    axes.set_yticks(range(len(names)), names)
+    axes.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"{evaluation.images:,} images, {100 * evaluation.accuracy:.2f} % right",
+    )
+    return as_bytes(figure)
+
+
+def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> bytes:
+    """Small pictures with a caption each, as a PNG.
+
+    Args:
+        images: (n, h, w, 1 or 3), 0 to 255.
+    """
+    rows = math.ceil(len(images) / columns)
+    figure = Figure(figsize=(1.25 * columns, 1.6 * rows), layout="constrained")
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=8)
+        axes.axis("off")
+    return as_bytes(figure)
+
+
+def misread(source: Source, evaluation: Evaluation) -> bytes:
+    """The images that were misread with the surest answers, as a PNG.
+
+    Args:
+        source: the images that were judged, in their order.
+    """
+    rows = evaluation.surest_errors(SHOWN)
+    if not len(rows):
+        figure = Figure(figsize=(6, 1))
+        figure.text(0.5, 0.5, "none was misread", ha="center", va="center")
+        return as_bytes(figure)
+    names = [printable(row.name) for row in evaluation.classes]
+    answers = evaluation.probabilities[rows].argmax(1)
+    captions = [
+        f"{names[label]} read as {names[answer]}"
+        for label, answer in zip(evaluation.labels[rows], answers, strict=True)
+    ]
+    chosen = source.take(rows)
+    if isinstance(chosen, Images):
+        return gallery(chosen.images, captions)
+    return gallery(np.stack([decode(path, SMALL, 3) for path in chosen.paths]), captions)
+
+
+def printable(name: str) -> str:
+    """A class's name as pictures show it: no formula, and bytes in no encoding told."""
+    return name.encode(errors="backslashreplace").decode().replace("$", r"\$")
+
+
+def _title(model: keras.Model) -> str:
+    total, _ = graph.parameters(model)
+    macs = graph.macs(model)
+    cost = "" if macs is None else f", {macs / 1e6:,.1f} M MACs"
+    return f"{model.name}: {total:,} parameters{cost}"
+
+
+def as_bytes(figure: Figure, form: str = "png") -> bytes:
+    """A figure as a file of that form."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, dpi=110)
+    return buffer.getvalue()

@@ -1,0 +1,126 @@
+"""Which tensor of a source goes into which weight of a model."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import keras
+
+from cnnzoo.errors import WeightFileError
+from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.weights.sources import keras_applications
+from cnnzoo.weights.tensors import Key, Stored, Tensor, kind, variables
+
+FLOATS = ("bfloat16", "float16", "float32", "float64")
+HEAD = re.compile(rf"head_.*|{CLASSIFIER}")
+AUX = re.compile(r"aux\d+_.*")
+
+Names = Mapping[str, str]  # our layers: what the source calls them
+
+
+class Pair(NamedTuple):
+    """A weight of the model, its name and layer, and the tensor that it gets."""
+
+    name: str
+    layer: keras.Layer
+    variable: keras.Variable
+    tensor: Tensor
+
+
+def match(
+    model: keras.Model, stored: Stored, source: str
+) -> tuple[list[Pair], list[Tensor]]:
+    """Every weight of the model with its tensor, and the tensors that are skipped.
+
+    Args:
+        source: what messages call the source.
+
+    Raises:
+        WeightFileError: the source does not fit.
+    """
+    own = variables(model)
+    layers = {key.layer for key in own}
+    names = _names(model, layers, stored, source)
+    pairs, problems = [], []
+    for (ours, place), (layer, variable) in own.items():
+        name = f"{ours}/{variable.name}"
+        tensor = stored.get(Key(names.get(ours, ""), place))
+        if tensor is None:
+            problems.append(f"{name} is missing")
+        else:
+            pairs.append(Pair(name, layer, variable, tensor))
+    problems += [text for pair in pairs if (text := _misfit(pair))]
+    skipped, left = _others(stored, own, names)
+    problems += [f"{tensor.name} is not in the model" for tensor in left]
+    if problems:
+        raise WeightFileError(
+            f"{source} does not fit {model.name}, which is unchanged: "
+            f"{'; '.join(problems[:5])[:500]} ({len(problems)} differences); "
+            f"{_advice(own, names, stored)}"
+        )
+    return pairs, skipped
+
+
+def _names(
+    model: keras.Model, layers: Collection[str], stored: Stored, source: str
+) -> Names:
+    """Our own names, or keras.applications' where the source has none of ours."""
+    known = {key.layer for key in stored}
+    table = keras_applications.table_of(model)
+    if table is None or known & (set(layers) - {CLASSIFIER}):
+        return {name: name for name in layers}
+    return table.names(layers, known, source)
+
+
+def _misfit(pair: Pair) -> str | None:
+    """What is wrong with a pair, in a few words."""
+    name, layer, variable, tensor = pair
+    if tensor.kind not in (None, kind(layer)):
+        return f"{tensor.name} is of a {tensor.kind}, not of a {kind(layer)}"
+    if tensor.weight not in (None, variable.name):
+        return f"{tensor.name} stands where {name} is expected"
+    if tensor.shape != tuple(variable.shape):
+        return f"{name} has shape {tensor.shape}, not {tuple(variable.shape)}"
+    if tensor.dtype not in FLOATS:
+        return f"{name} has type {tensor.dtype}, not a float"
+    return None
+
+
+def _others(
+    stored: Stored, own: Mapping[Key, object], names: Names
+) -> tuple[list[Tensor], list[Tensor]]:
+    """What the model has no weight for: heads that it lacks, and the rest."""
+    layers = {key.layer for key in own}
+    ours = {theirs: name for name, theirs in names.items()}
+    skipped, left = [], []
+    for (layer, place), tensor in stored.items():
+        name = ours.get(layer, layer)
+        if Key(name, place) in own:
+            continue
+        aux = AUX.fullmatch(name) and not any(map(AUX.fullmatch, layers))
+        head = HEAD.fullmatch(name) and CLASSIFIER not in layers
+        (skipped if aux or head else left).append(tensor)
+    return skipped, left
+
+
+def _advice(own: Mapping[Key, tuple], names: Names, stored: Stored) -> str:
+    """What to do about a source that does not fit."""
+    known = {key.layer for key in stored}
+    missing = {key.layer for key in own if names.get(key.layer) not in known}
+    key = Key(CLASSIFIER, "0")
+    head = stored.get(Key(names.get(CLASSIFIER, ""), "0"))
+    if not missing and key in own and head and head.shape:
+        units = head.shape[-1]
+        if units != own[key][1].shape[-1]:
+            return (
+                f"its classifier has {units} outputs, so build the model with as many "
+                "classes, or with include_top=False"
+            )
+    if missing and all(map(AUX.fullmatch, missing)):
+        return (
+            "it has no auxiliary classifiers, so load it into a model built with "
+            "aux_heads=False"
+        )
+    if missing and all(AUX.fullmatch(n) or HEAD.fullmatch(n) for n in missing):
+        return "it has no top, so load it into a model built with include_top=False"
+    return "build the network with the options that it was saved with"

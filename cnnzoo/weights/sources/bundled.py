@@ -1,0 +1,29 @@
+"""Weights that travel in the package, each with a card that tells where it comes from.
+
+`small_vgg-mnist.safetensors` holds numbers, `small_vgg-mnist.json` the card.
+"""
+
+import json
+from pathlib import Path
+
+from cnnzoo.weights.formats.safetensors_file import ENDING
+
+FOLDER = Path(__file__).parents[1] / "trained"
+
+
+def path(network: str, tag: str) -> Path | None:
+    """The file of a network's weights of that tag; None where there is none."""
+    found = FOLDER / f"{network}-{tag}{ENDING}"
+    return found if tag in tags(network) else None
+
+
+def tags(network: str) -> tuple[str, ...]:
+    """What `weights=` takes for a network that the package has weights of."""
+    names = [file.stem.rpartition("-") for file in sorted(FOLDER.glob(f"*{ENDING}"))]
+    return tuple(tag for name, _, tag in names if name == network)
+
+
+def card(network: str, tag: str) -> dict:
+    """What is known of these weights: recipe, command, errors, data, licence."""
+    file = FOLDER / f"{network}-{tag}.json"
+    return json.loads(file.read_text(encoding="utf-8"))

@@ -1,0 +1,212 @@
+"""keras.applications: what it calls our layers, and its weights for ImageNet."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from cnnzoo.data.preprocess import resolve
+from cnnzoo.errors import DownloadError, UsageError
+from cnnzoo.graph.keras_internals import rows_first
+from cnnzoo.metadata import described
+from cnnzoo.weights.sources.renaming import Table
+
+IMAGENET = "imagenet"
+CLASSES, CHANNELS = 1000, 3
+FLATTENED = 7 * 7 * 512  # what VGG's dense layers see
+
+PREDICTIONS = ("predictions", "predictions")
+VGG = (
+    (r"stage(\d)_conv(\d)", r"block\1_conv\2"),
+    (r"head_dense(\d)", r"fc\1"),
+    PREDICTIONS,
+)
+STAGES = tuple(  # of ResNets
+    (ours.format(stage), theirs.format(stage + 1))
+    for stage in range(1, 5)
+    for ours, theirs in (
+        (r"stage{}_block(\d+)_conv(\d)", r"conv{}_block\1_\2_conv"),
+        (r"stage{}_block(\d+)_conv(\d)_bn", r"conv{}_block\1_\2_bn"),
+        (r"stage{}_block(\d+)_shortcut", r"conv{}_block\1_0_conv"),
+        (r"stage{}_block(\d+)_shortcut_bn", r"conv{}_block\1_0_bn"),
+        (r"stage{}_block(\d+)_preact_bn", r"conv{}_block\1_preact_bn"),
+    )
+)
+RESNET = (("stem_conv", "conv1_conv"), ("stem_conv_bn", "conv1_bn"), *STAGES, PREDICTIONS)
+RESNET_V2 = (
+    ("stem_conv", "conv1_conv"),
+    ("stage4_bn", "post_bn"),
+    *STAGES,
+    PREDICTIONS,
+)
+XCEPTION = (  # their blocks count on: 2, then 3, then 4 to 12, then 13 and 14
+    (r"stem_(conv\d(?:_bn)?)", r"block1_\1"),
+    *(
+        (rf"stage{stage}_block{i}_(sepconv\d(?:_bn)?)", rf"block{block}_\1")
+        for block, (stage, i) in enumerate(
+            ((1, 1), (2, 1), *((3, i) for i in range(1, 10)), (4, 1)), start=2
+        )
+    ),
+    (r"stage4_(sepconv\d(?:_bn)?)", r"block14_\1"),
+    PREDICTIONS,
+)
+INCEPTION_RESNET = (
+    (r"stage1_block(\d+)_linear", r"block35_\1_conv"),
+    (r"stage2_block(\d+)_linear", r"block17_\1_conv"),
+    (r"stage3_block(\d+)_linear", r"block8_\1_conv"),
+    (r"stage3_conv(_bn)?", r"conv_7b\1"),
+    PREDICTIONS,
+)
+
+
+def _fork(block: str, *counts: int) -> tuple[str, ...]:
+    """The convolutions of branches one after the other, so many in each."""
+    return tuple(
+        f"{block}_branch{branch}_conv{i}"
+        for branch, count in enumerate(counts, start=1)
+        for i in range(1, count + 1)
+    )
+
+
+def _forks(stage: int, blocks: int, *counts: int, end: str = "") -> tuple[str, ...]:
+    """The same for so many blocks of a stage; `end` comes last in each."""
+    names = (f"stage{stage}_block{i}" for i in range(1, blocks + 1))
+    return tuple(
+        layer
+        for name in names
+        for layer in (*_fork(name, *counts), *([f"{name}_{end}"] if end else []))
+    )
+
+
+STEM = tuple(f"stem_conv{i}" for i in range(1, 6))
+INCEPTION_V3 = (
+    *STEM,
+    *_forks(1, 3, 1, 2, 3, end="proj"),
+    *_fork("stage2_reduction", 1, 3),
+    *_forks(2, 4, 1, 3, 5, end="proj"),
+    *_fork("stage3_reduction", 2, 4),
+    *(
+        f"stage3_block{i}_{part}"
+        for i in (1, 2)
+        for part in (
+            *("branch1_conv1", "branch2_conv1", "branch2_row", "branch2_column"),
+            *("branch3_conv1", "branch3_conv2", "branch3_row", "branch3_column"),
+            "proj",
+        )
+    ),
+)
+INCEPTION_RESNET_FORKS = (
+    *STEM,
+    *_fork("stem_mixed", 1, 2, 3),
+    "stem_mixed_proj",
+    *_forks(1, 10, 1, 2, 3),
+    *_fork("stage2_reduction", 1, 3),
+    *_forks(2, 20, 1, 3),
+    *_fork("stage3_reduction", 2, 2, 3),
+    *_forks(3, 10, 1, 3),
+)
+XCEPTION_SHORTCUTS = tuple(f"stage{stage}_block1_shortcut" for stage in (1, 2, 3, 4))
+
+TABLES = {
+    "vgg16": Table("VGG16", VGG),
+    "vgg19": Table("VGG19", VGG),
+    "inception_v3": Table("InceptionV3", (PREDICTIONS,), INCEPTION_V3),
+    "inception_resnet_v2": Table(
+        "InceptionResNetV2", INCEPTION_RESNET, INCEPTION_RESNET_FORKS
+    ),
+    "xception": Table("Xception", XCEPTION, XCEPTION_SHORTCUTS),
+    "resnet50": Table("ResNet50", RESNET),
+    "resnet101": Table("ResNet101", RESNET),
+    "resnet152": Table("ResNet152", RESNET),
+    "resnet50_v2": Table("ResNet50V2", RESNET_V2),
+    "resnet101_v2": Table("ResNet101V2", RESNET_V2),
+    "resnet152_v2": Table("ResNet152V2", RESNET_V2),
+}
+
+
+def tags(network: str) -> tuple[str, ...]:
+    """What `weights=` takes for a network besides a path."""
+    return (IMAGENET,) if network in TABLES else ()
+
+
+def table_of(model: keras.Model) -> Table | None:
+    """The table of the network that the model was built as."""
+    built = getattr(model, "cnnzoo", None)
+    return TABLES.get(built.spec.name) if built else None
+
+
+def table(network: str) -> Table:
+    """The table of a network.
+
+    Raises:
+        UsageError: keras.applications does not have it.
+    """
+    if network not in TABLES:
+        raise UsageError(
+            f"{network} has no weights {IMAGENET!r}; the networks that have are "
+            f"{', '.join(TABLES)}"
+        )
+    return TABLES[network]
+
+
+def pretrained(model: keras.Model) -> keras.Model:
+    """keras.applications' model with ImageNet's weights; Keras fetches its file.
+
+    Raises:
+        UsageError: the weights do not fit the model; nothing was fetched.
+        DownloadError: the file could not be fetched.
+    """
+    built = described(model)
+    name, options = built.spec.name, built.options
+    row = table(name)
+    wrong = _unfit(model, row)
+    if wrong:
+        raise UsageError(f"{name}'s weights {IMAGENET!r} are {wrong}")
+    builder = getattr(keras.applications, row.builder)
+    try:
+        return builder(weights=IMAGENET, include_top=options["include_top"])
+    except Exception as error:  # Keras raises it bare
+        raise DownloadError(
+            f"Keras could not fetch {name}'s weights {IMAGENET!r} "
+            f"({str(error)[:400]}); try again with a connection, put the file of that "
+            f"address into {_kept()}, or give the path of a file as weights="
+        ) from error
+
+
+def _kept() -> Path:
+    """Where Keras keeps what it has fetched, and looks first."""
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "models"
+
+
+def _unfit(model: keras.Model, row: Table) -> str | None:
+    """Why the weights cannot fit, as far as it is known before anything is fetched."""
+    built = described(model)
+    options: Mapping = built.options
+    height, width, channels = rows_first(model, options["input_shape"])
+    if options["include_top"] and options["classes"] != CLASSES:
+        return (
+            f"for {CLASSES} classes; got classes={options['classes']}, so leave classes "
+            "out or use include_top=False"
+        )
+    if channels != CHANNELS:
+        return f"for {CHANNELS} channels; got {channels}, so convert the images to RGB"
+    flat = [layer for layer in model.layers if layer.name == "head_flatten"]
+    if flat and flat[0].output.shape[1] != FLATTENED:
+        size = "x".join(map(str, built.spec.input_shape[:2]))
+        return (
+            f"for images of {size} pixels; got {height}x{width}, so resize the images "
+            "or use include_top=False"
+        )
+    if built.preprocessing != resolve(built.spec.preprocessing):
+        mode = built.spec.preprocessing
+        return f"for pixels prepared as {mode!r}; leave preprocessing out"
+    names = [layer.name for layer in model.layers if layer.weights]
+    strangers = [name for name in names if not row.has(name)]
+    if strangers:
+        return (
+            f"without numbers for {', '.join(strangers[:3])}; leave the options out that "
+            "add these layers"
+        )
+    return None

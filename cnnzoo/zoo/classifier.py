@@ -1,0 +1,79 @@
+"""reset_classifier(): the same trunk with a classifier for other classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from cnnzoo.errors import UsageError
+from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.metadata import described
+from cnnzoo.zoo import build
+
+
+def reset_classifier(
+    model: keras.Model,
+    classes: int | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    cut: str | None = None,
+    pretrained: bool = True,
+) -> keras.Model:
+    """A new network of the same trunk, flat, with a new classifier.
+
+    The model itself stays as it is. The new one takes pixels of 0 to 255: its
+    preprocessing is inside.
+
+    Args:
+        model: from `build` or `load`.
+        classes: of the new classifier; None for as many as there are names.
+        class_names: one a class, in the order of the outputs.
+        cut: a layer of the trunk where the new network ends, as `build` takes it; None
+            for the whole trunk and the network's own kind of classifier.
+        pretrained: whether the trunk gets the weights of the model.
+
+    Raises:
+        UsageError: neither classes nor names are given, or the model has no such cut.
+    """
+    if classes is None and not class_names:
+        raise UsageError(
+            f"a new classifier for {model.name!r} needs its number of classes; pass "
+            "classes= or class_names="
+        )
+    built = described(model)
+    if built.on_tensor:
+        raise UsageError(
+            f"model {model.name!r} stands on layers of yours (input_tensor), which are "
+            "not built again; build it without them, and load its weights"
+        )
+    options: dict[str, Any] = dict(built.options)
+    options.pop("aux_heads", None)  # they served the classes that were
+    options |= {
+        "include_top": True,
+        "pooling": None,
+        "classes": classes,
+        "class_names": class_names,
+        "classifier_activation": "softmax",
+        "include_preprocessing": True,
+        "preprocessing": built.preprocessing,
+        "cut": cut or options.get("cut"),
+    }
+    new = build(built.catalog_name or built.spec, **options)
+    if pretrained:
+        _copy_trunk(model, new)
+    return new
+
+
+def _copy_trunk(old: keras.Model, new: keras.Model) -> None:
+    known = {layer.name: layer for layer in old.layers if layer.weights}
+    for layer in new.layers:
+        if not layer.weights or layer.name.startswith(("head_", CLASSIFIER)):
+            continue
+        if layer.name not in known:
+            raise UsageError(
+                f"model {old.name!r} ends before the layer {layer.name!r}; choose an "
+                "earlier cut, or give the whole network"
+            )
+        layer.set_weights(known[layer.name].get_weights())
