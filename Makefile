@@ -41,10 +41,10 @@ proofs: $(VENV)/.test
 # A training that is killed a hundred times, and ends as one that was left alone.
 soak: $(VENV)/.test
 	@rm -rf build/soak
-	$(BIN)/python tests/killed_training.py 100 build/soak
+	$(BIN)/python tests/helpers/killed_training.py 100 build/soak
 
 index: $(VENV)/.test
-	$(BIN)/python docs/generate.py
+	$(BIN)/python tools/generate.py
 
 # ROWS="small_vgg lrn" measures these rows only and leaves docs/speed.md as it is.
 bench: $(BACKENDS)/.bench

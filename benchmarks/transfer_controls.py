@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cnnzoo.data.arrays import Images
-from cnnzoo.metadata import described
+from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import Assessment, probes
 from cnnzoo.transfer.embeddings import codes, pixels
 from cnnzoo.transfer.random_baseline import calibrated_twin
@@ -30,7 +30,7 @@ def control(
     seed: int,
 ) -> np.ndarray:
     """Which of the images one of `WAYS` takes rightly, (n,)."""
-    mode, labels = described(model).outside, np.asarray(learned.labels)
+    mode, labels = metadata_of(model).outside, np.asarray(learned.labels)
     if way == PIXELS:
         known, asked = pixels(learned.images), pixels(judging.images)
     else:

@@ -13,7 +13,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import load
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.mnist import load_mnist
-from cnnzoo.data.pipeline import fitted
+from cnnzoo.data.pipeline import resize_images
 from examples.four_cases import gratings
 
 SIDE = 32
@@ -42,7 +42,7 @@ def digits() -> Images:
 
 def colour(images: Images) -> Images:
     """Grey images of any size, as the source networks take them."""
-    return fitted(images, (SIDE, SIDE, 3))
+    return resize_images(images, (SIDE, SIDE, 3))
 
 
 def faint(count: int, seed: int) -> Images:

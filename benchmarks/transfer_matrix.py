@@ -94,7 +94,7 @@ def judge(row: Row, model: keras.Model, *, quick: bool) -> None:
         if row.cell(policy).exists():
             continue
         # The same plan comes to the same again.
-        first = next(p for p, other in plans.items() if other.told() == plan.told())
+        first = next(p for p, other in plans.items() if other.to_dict() == plan.to_dict())
         if first == policy:
             came_to = carried_out(model, train, held_out, judging, plan, seed)
         else:

@@ -12,11 +12,11 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from cnnzoo.data.arrays import Images, check_pixels
 from cnnzoo.data.batches import own_errors
 from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.folders.scan_report import Findings
-from cnnzoo.data.pipeline import Source, feed, renumbered
+from cnnzoo.data.folders.scan_report import ScanReport
+from cnnzoo.data.pipeline import Source, align_labels, make_model_inputs
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.keras_internals import channels_first, rows_first
-from cnnzoo.metadata import described
+from cnnzoo.graph.data_format import channels_first, to_channels_last
+from cnnzoo.metadata import metadata_of
 
 Files = Sequence[str | Path]
 
@@ -78,7 +78,7 @@ class Evaluation:
             f"{100 - low:.1f} % with 95 % confidence"
         )
 
-    def surest_errors(self, most: int) -> np.ndarray:
+    def most_confident_errors(self, most: int) -> np.ndarray:
         """The rows of the images that were misread, the surest answers first."""
         wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
@@ -94,7 +94,7 @@ class Prediction:
 
 def class_names(model: keras.Model) -> tuple[str, ...]:
     """The names that the model was built or trained with, or the classes' numbers."""
-    built = described(model)
+    built = metadata_of(model)
     if built.class_names:
         return built.class_names
     return tuple(str(i) for i in range(_class_count(model)))
@@ -118,7 +118,7 @@ def probabilities(
             and its image size is open.
         ImageDecodeError: a file is no readable image.
     """
-    built = described(model)
+    built = metadata_of(model)
     options = built.options
     if not options["include_top"] or options["classifier_activation"] is None:
         raise UsageError(
@@ -131,10 +131,10 @@ def probabilities(
     elif not isinstance(source, Images | Folder):
         names = tuple(map(str, source))
         labels = np.zeros(len(names), np.int64)  # which nobody asks for
-        source = Folder(Path(), names, labels, ("",), Findings())
-    inputs, _ = feed(
+        source = Folder(Path(), names, labels, ("",), ScanReport())
+    inputs, _ = make_model_inputs(
         source,
-        rows_first(model, model.input_shape[1:]),
+        to_channels_last(model, model.input_shape[1:]),
         batch_size,
         preprocessing=built.outside,
         channels_first=channels_first(model),
@@ -155,10 +155,10 @@ def evaluate(model: keras.Model, source: Source, batch_size: int = 128) -> Evalu
         DatasetError: the images have no labels, or a class that the model lacks.
         ImageDecodeError: a file of a folder is no readable image.
     """
-    known = described(model).class_names
+    known = metadata_of(model).class_names
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
-    source = renumbered(source, known or class_names(model))
+    source = align_labels(source, known or class_names(model))
     return judged(probabilities(model, source, batch_size), source)
 
 
@@ -233,4 +233,4 @@ def _class_count(model: keras.Model) -> int:
 
 def _is_binary(model: keras.Model) -> bool:
     one_unit = model.outputs[0].shape[-1] == 1
-    return one_unit and described(model).options["classes"] == 2
+    return one_unit and metadata_of(model).options["classes"] == 2

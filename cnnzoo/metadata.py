@@ -25,7 +25,7 @@ GRAPH_OPTIONS = (  # the arguments of `build` that decide what is drawn
 
 
 @dataclass(frozen=True)
-class Built:
+class ModelMetadata:
     """What `model.cnnzoo` tells of a model that `build` made.
 
     Attributes:
@@ -51,13 +51,13 @@ class Built:
         return None if self.options["include_preprocessing"] else self.preprocessing
 
 
-def described(model: keras.Model) -> Built:
+def metadata_of(model: keras.Model) -> ModelMetadata:
     """What `build` noted on the model.
 
     Raises:
         UsageError: the model was not made by `build` or `load`.
     """
-    if not isinstance(getattr(model, "cnnzoo", None), Built):
+    if not isinstance(getattr(model, "cnnzoo", None), ModelMetadata):
         raise UsageError(
             f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so "
             "its classes and preprocessing are unknown; build it there, or load it with "
@@ -73,7 +73,7 @@ def plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def network_of(model: keras.Model) -> str | None:
+def catalog_name_of(model: keras.Model) -> str | None:
     """The catalog's name of a network; None for one that is not from there."""
     built = getattr(model, "cnnzoo", None)
-    return built.catalog_name if isinstance(built, Built) else None
+    return built.catalog_name if isinstance(built, ModelMetadata) else None

@@ -14,9 +14,8 @@ from pathlib import Path
 import keras
 
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
-from cnnzoo.graph.keras_internals import rows_first
-from cnnzoo.layers.blocks import channel_axis
-from cnnzoo.metadata import GRAPH_OPTIONS, described
+from cnnzoo.graph.data_format import to_channels_last, to_keras_format
+from cnnzoo.metadata import GRAPH_OPTIONS, metadata_of
 from cnnzoo.models import catalog
 from cnnzoo.spec import Preprocess
 from cnnzoo.system.files import replacing
@@ -90,12 +89,12 @@ def load(path: str | Path) -> keras.Model:
 
 
 def _card(model: keras.Model) -> dict:
-    built = described(model)
+    built = metadata_of(model)
     plain = all(_is_plain(value) for value in built.options.values())
     return {
         "format": FORMAT,
         "name": built.catalog_name if plain else None,
-        "options": _rows_first(model, built.options) if plain else {},
+        "options": _to_channels_last(model, built.options) if plain else {},
         "preprocessing": asdict(built.preprocessing),
         "class_names": built.class_names,
     }
@@ -121,13 +120,13 @@ def _recipe(card: dict, path: str | Path) -> tuple[str, dict]:
                 f"{path} asks for the option {str(option)[:80]!r}, which no model file "
                 "has; do not use it"
             )
-    return name, _in_layout(_tuples(options))
+    return name, _in_keras_format(_tuples(options))
 
 
 def _class_names(
     card: dict, model: keras.Model, path: str | Path
 ) -> tuple[str, ...] | None:
-    names, classes = card.get("class_names"), described(model).options["classes"]
+    names, classes = card.get("class_names"), metadata_of(model).options["classes"]
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != classes:
@@ -139,17 +138,17 @@ def _class_names(
     return tuple(map(str, names))
 
 
-def _rows_first(model: keras.Model, options: Mapping) -> dict:
+def _to_channels_last(model: keras.Model, options: Mapping) -> dict:
     """A file has the image's shape as height, width and channels, so it fits layouts."""
-    return {**options, "input_shape": rows_first(model, options["input_shape"])}
+    return {**options, "input_shape": to_channels_last(model, options["input_shape"])}
 
 
-def _in_layout(options: dict) -> dict:
-    """The same in the layout that Keras is set to."""
+def _in_keras_format(options: dict) -> dict:
+    """The same in Keras's setting."""
     shape = options.get("input_shape")
-    if channel_axis() != 1 or not isinstance(shape, tuple):
+    if not isinstance(shape, tuple):
         return options
-    return {**options, "input_shape": (*shape[-1:], *shape[:-1])}
+    return {**options, "input_shape": to_keras_format(shape)}
 
 
 def _is_plain(value: object) -> bool:

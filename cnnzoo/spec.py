@@ -104,7 +104,7 @@ class Spec:
             counts; None where none is published.
         macs: the published multiply-adds for one image; None likewise.
         differences: where the graph differs from the paper's, in a sentence.
-        floor: a smallest side that is set rather than computed, pixels.
+        min_size_floor: a smallest side that is set rather than computed, pixels.
         aux_heads: auxiliary classifiers that are drawn, in the order of the outputs.
         variant: takes a row and the family's own keyword options, and returns the row
             with these; None for a family that has none.
@@ -122,16 +122,16 @@ class Spec:
     parameters: int | None = None
     macs: int | None = None
     differences: str = ""
-    floor: int = 1
+    min_size_floor: int = 1
     aux_heads: tuple[AuxHead, ...] = ()
-    variant: Callable[..., Spec] | None = None
+    configure: Callable[..., Spec] | None = None
 
     @property
     def own_options(self) -> dict[str, inspect.Parameter]:
         """The keyword options that only this family has, with their defaults."""
-        if self.variant is None:
+        if self.configure is None:
             return {}
-        _, *own = inspect.signature(self.variant).parameters.values()
+        _, *own = inspect.signature(self.configure).parameters.values()
         return {parameter.name: parameter for parameter in own}
 
     def with_trunk(self, **arguments: object) -> Spec:
@@ -153,4 +153,4 @@ def with_stem(spec: Spec, stem: Stem, **small: object) -> Spec:
         raise unknown("stem", stem, ("paper", "small"))
     if stem == "paper":
         return spec
-    return replace(spec.with_trunk(**small), floor=1)
+    return replace(spec.with_trunk(**small), min_size_floor=1)

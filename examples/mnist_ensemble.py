@@ -102,8 +102,8 @@ def main(
     Console().print(table)
     errors = {name: r.errors for name, r in {**results, **together}.items()}
     files.write_json(out / "errors.json", errors)
-    misread = figures.misread(test, together["mean"])
-    files.write_bytes(out / "misread.png", misread)
+    misclassified = figures.misclassified(test, together["mean"])
+    files.write_bytes(out / "misclassified.png", misclassified)
     Ensemble(models).save(out / "ensemble")
     return errors
 

@@ -10,7 +10,7 @@ import keras
 import pytest
 
 import cnnzoo
-from cnnzoo.graph.weightless import weightless
+from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.zoo import builders
 
@@ -82,7 +82,7 @@ def test_own_options_are_those_of_the_family():
 
 
 def test_builders_build():
-    with weightless():
+    with init_empty_weights():
         # by place, as with keras.applications
         model = cnnzoo.LeNetGAP(True, None, None, (28, 28, 3), None, 4)
         assert model.output_shape == (None, 4)

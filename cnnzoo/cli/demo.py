@@ -16,7 +16,7 @@ from PIL import Image
 from cnnzoo.cli.output import verbosity
 from cnnzoo.data.augment import shifted
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.ensemble import Ensemble, Judgement
+from cnnzoo.ensemble import Ensemble, EnsembleEvaluation
 from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
@@ -46,9 +46,12 @@ def run(out: Path) -> Evaluation:
         f"\n4. On MNIST's test split: {100 * result.accuracy:.2f} % of "
         f"{result.images:,} digits right"
     )
-    confusion, misread = figures.confusion(result), figures.misread(test, result)
+    confusion, misclassified = (
+        figures.confusion(result),
+        figures.misclassified(test, result),
+    )
     files.write_bytes(out / "confusion.png", confusion)
-    files.write_bytes(out / "misread.png", misread)
+    files.write_bytes(out / "misclassified.png", misclassified)
 
     prediction = predict_file(model, test.images[0], out / "digit.png")
     name, share = prediction.top[0]
@@ -58,7 +61,7 @@ def run(out: Path) -> Evaluation:
     judgement = Ensemble.pretrained("mnist").evaluate(test)
     say(f"\n6. {together(judgement)}")
 
-    pictures = (curves, confusion, misread, digit)
+    pictures = (curves, confusion, misclassified, digit)
     page = report(drawn, result, pictures, prediction, judgement)
     files.write_text(out / "report.html", page)
     say(f"\nDone in {time.monotonic() - started:.0f} s. Written, for you to look at:")
@@ -98,7 +101,7 @@ def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Predicti
     return predict(model, [path], top=3)[0]
 
 
-def together(judgement: Judgement) -> str:
+def together(judgement: EnsembleEvaluation) -> str:
     """What three trained networks misread, alone and together."""
     alone = ", ".join(
         f"{name} {member.errors}"
@@ -116,10 +119,10 @@ def report(
     result: Evaluation,
     pictures: tuple[bytes, bytes, bytes, bytes],
     prediction: Prediction,
-    judgement: Judgement,
+    judgement: EnsembleEvaluation,
 ) -> str:
     """The page that tells all of it."""
-    curves, confusion, misread, digit = pictures
+    curves, confusion, misclassified, digit = pictures
     zoo = [
         (i.name, f"{i.parameters:,}", f"{i.macs / 1e6:,.1f} M", i.min_size)
         for i in map(model_info, list_models())
@@ -137,7 +140,7 @@ def report(
                 "the mistakes it was surest of stand below.",
                 pictures=[
                     (confusion, "confusion matrix"),
-                    (misread, "digits that were misread"),
+                    (misclassified, "digits that were misread"),
                 ],
             ),
             Section("Trained networks", f"{together(judgement)}."),

@@ -1,7 +1,7 @@
 """MNIST: from the package, from Keras's `.npz`, or from a folder of IDX files.
 
 The package holds the whole test split and 6,000 of the 60,000 training digits, so the
-first steps need no download (`docs/make_digits.py` makes both files).
+first steps need no download (`tools/make_digits.py` makes both files).
 """
 
 import os

@@ -51,7 +51,7 @@ def open_source(
     if path.suffix == ".csv":
         return read_csv(path, complete=split == "train")
     if path.is_dir():
-        parts = layout.given_parts(path)
+        parts = layout.predefined_splits(path)
         part = parts.get(split) or parts.get("validation") or path
         return scan(part, complete=split == "train", **reading)
     raise DatasetError(
@@ -60,7 +60,7 @@ def open_source(
     )
 
 
-def fitted(source: Images, shape: tuple[int | None, ...]) -> Images:
+def resize_images(source: Images, shape: tuple[int | None, ...]) -> Images:
     """Images in another size, and as grey or RGB, as a network wants them.
 
     Args:
@@ -114,7 +114,7 @@ def closed(shape: tuple[int | None, ...]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def renumbered(source: Source, names: Sequence[str]) -> Source:
+def align_labels(source: Source, names: Sequence[str]) -> Source:
     """The same images with labels in another order of class names.
 
     Raises:
@@ -143,7 +143,7 @@ def renumbered(source: Source, names: Sequence[str]) -> Source:
     return replace(source, labels=places[source.labels], class_names=tuple(names))
 
 
-def feed(
+def make_model_inputs(
     source: Source,
     shape: tuple[int | None, ...],
     batch_size: int,
@@ -180,7 +180,7 @@ def feed(
     """
     adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
     if isinstance(source, Images):
-        source = fitted(source, shape)
+        source = resize_images(source, shape)
         augment = None if augment is None or augment.idle else augment
         shape = source.images.shape[1:]
         if augment is None and not shuffle:

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
 
+from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 
@@ -154,7 +155,7 @@ def draw(x: KerasTensor, mode: str | Preprocess, axis: int) -> KerasTensor:
             center=False,
             scale=False,
             dtype="float32",
-            name="preprocess_samplewise",
+            name=layer_names.preprocess("samplewise"),
         )(x)
     return x
 
@@ -166,7 +167,9 @@ def _standardize(x: KerasTensor, how: Preprocess, axis: int) -> KerasTensor:
     if alike:
         scale, offset = scale / how.std[0], -how.mean[0] / how.std[0]
     if scale != 1.0 or offset != 0.0:
-        x = layers.Rescaling(scale, offset, dtype="float32", name="preprocess_scale")(x)
+        x = layers.Rescaling(
+            scale, offset, dtype="float32", name=layer_names.preprocess("scale")
+        )(x)
     if alike:
         return x
     mean, std = np.broadcast_arrays(how.mean, how.std)
@@ -175,7 +178,7 @@ def _standardize(x: KerasTensor, how: Preprocess, axis: int) -> KerasTensor:
         mean=mean.tolist(),
         variance=np.square(std).tolist(),
         dtype="float32",
-        name="preprocess_mean",
+        name=layer_names.preprocess("mean"),
     )(x)
 
 
@@ -185,7 +188,7 @@ def _flip(x: KerasTensor, axis: int) -> KerasTensor:
     `ops.flip` takes no name; a throw-away Function is the public way to its operation.
     """
     flipped = cast(KerasTensor, ops.flip(x, axis=axis))
-    keras.Function(x, flipped).operations[-1].name = "preprocess_flip"
+    keras.Function(x, flipped).operations[-1].name = layer_names.preprocess("flip")
     return flipped
 
 

@@ -14,7 +14,7 @@ from cnnzoo.errors import DatasetError, UsageError
 TOLD = 5  # copies that an error names
 
 
-def open_parts(
+def open_train_validation(
     data: str,
     fraction: float | int = 0.1,
     seed: int = 0,
@@ -43,7 +43,7 @@ def open_parts(
     """
     path = Path(data)
     reading.setdefault("checksums", True)
-    given = layout.given_parts(path) if path.is_dir() else {}
+    given = layout.predefined_splits(path) if path.is_dir() else {}
     if "validation" in given:
         learned, held_out = _given(given["train"], given["validation"], reading)
         if not allow_copies:

@@ -1,5 +1,5 @@
 """Several networks as one."""
 
-from cnnzoo.ensemble.ensemble import Ensemble, Judgement
+from cnnzoo.ensemble.ensemble import Ensemble, EnsembleEvaluation
 
-__all__ = ["Ensemble", "Judgement"]
+__all__ = ["Ensemble", "EnsembleEvaluation"]

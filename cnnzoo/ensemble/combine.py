@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cnnzoo.errors import UsageError
 
-WAYS = ("mean", "vote", "weighted", "stack")
+METHODS = ("mean", "vote", "weighted", "stack")
 LEAST = 1e-7  # a probability of which a logarithm is taken, at least
 TIES = 0.5  # of a vote: what the mean of the probabilities counts beside the votes
 

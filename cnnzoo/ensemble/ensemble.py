@@ -9,10 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source, renumbered
+from cnnzoo.data.pipeline import Source, align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
-    WAYS,
+    METHODS,
     checked,
     fitted_stack,
     fitted_weights,
@@ -28,7 +28,7 @@ PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EnsembleEvaluation:
     """What an ensemble and its members say of labelled images.
 
     Attributes:
@@ -74,10 +74,10 @@ class Ensemble:
         self.class_names = _common_names(self.models)
         fixed = not isinstance(combine, str)
         self.combine = "weighted" if fixed else combine
-        if self.combine not in WAYS:
+        if self.combine not in METHODS:
             raise UsageError(
                 f"cannot combine by {combine!r}; expected one of "
-                f"{', '.join(WAYS)}, or a weight for each member"
+                f"{', '.join(METHODS)}, or a weight for each member"
             )
         self.weights = checked(combine, len(self.models)) if fixed else None
 
@@ -105,7 +105,7 @@ class Ensemble:
                 classes, such as what `train.kfold` said of images it did not learn; None
                 asks the members.
         """
-        source = renumbered(source, self.class_names)
+        source = align_labels(source, self.class_names)
         given = self._asked(source) if answers is None else np.asarray(answers)
         self._check_answers(given, len(source))
         labels = np.asarray(source.labels)
@@ -142,14 +142,14 @@ class Ensemble:
             return np.tensordot(self.weights, answers, 1).astype("float32")
         return stacked(answers, self.weights).astype("float32")
 
-    def evaluate(self, source: Source) -> Judgement:
+    def evaluate(self, source: Source) -> EnsembleEvaluation:
         """Holds the whole, each member, and the whole without each, against labels.
 
         Without a member, the others keep their weights; a stack is not judged so.
         """
-        source = renumbered(source, self.class_names)
+        source = align_labels(source, self.class_names)
         answers = self._asked(source)
-        return Judgement(
+        return EnsembleEvaluation(
             judged(self.joined(answers), source),
             tuple(judged(answer, source) for answer in answers),
             self._without(answers, np.asarray(source.labels)),

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from filelock import FileLock
 
-from cnnzoo.ensemble.combine import WAYS
+from cnnzoo.ensemble.combine import METHODS
 from cnnzoo.errors import SaveError, WeightFileError
 from cnnzoo.saving import load, save
 from cnnzoo.system import files
@@ -136,7 +136,7 @@ def _card(path: Path) -> tuple[list[str], dict[str, str], str, np.ndarray | None
         raise ValueError("larger than any")
     card = json.loads(path.read_bytes())
     names, sums, combine = card["members"], card["sha256"], card["combine"]
-    if card["format"] != FORMAT or combine not in WAYS or set(names) != set(sums):
+    if card["format"] != FORMAT or combine not in METHODS or set(names) != set(sums):
         raise ValueError("another format")
     if not names or not all(map(re.compile(NAME).fullmatch, names)):
         raise ValueError("no names of members")

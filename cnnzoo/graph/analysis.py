@@ -7,25 +7,19 @@ convolutions, count nothing and see what their input sees.
 """
 
 import math
-import re
 from dataclasses import dataclass
 
 import keras
 from keras import KerasTensor, layers
 
+from cnnzoo import layer_names
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.graph.keras_internals import (
-    CONVOLUTIONS,
-    channels_first,
-    nodes,
-    rows_first,
-    window,
-)
+from cnnzoo.graph.data_format import channels_first, to_channels_last
+from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.layer_kinds import CONVOLUTIONS, window
 from cnnzoo.graph.receptive_field import receptive_fields
 
 Shape = tuple[int | None, ...]
-
-STAGE = re.compile(r"stage(\d+)_")
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,7 @@ def layer_rows(model: keras.Model) -> list[LayerRow]:
     """One row for each operation of the graph, in order."""
     fields = receptive_fields(model)
     rows = []
-    for node in nodes(model):
+    for node in graph_nodes(model):
         op = node.operation
         frame = window(op)
         rows.append(
@@ -78,7 +72,7 @@ def layer_rows(model: keras.Model) -> list[LayerRow]:
 
 def macs(model: keras.Model) -> int | None:
     """Multiply-adds for one image of the model's input size; None where it is open."""
-    counts = [_macs(node.operation, node.outputs[0].shape) for node in nodes(model)]
+    counts = [_macs(node.operation, node.outputs[0].shape) for node in graph_nodes(model)]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
@@ -92,11 +86,11 @@ def parameters(model: keras.Model) -> tuple[int, int]:
 def stages(model: keras.Model) -> dict[str, KerasTensor]:
     """The last tensor of each stage by its name, "stage1" first."""
     ends: dict[int, KerasTensor] = {}
-    for node in nodes(model):
-        match = STAGE.match(node.operation.name)
-        if match:
-            ends[int(match[1])] = node.outputs[0]
-    return {f"stage{i}": ends[i] for i in sorted(ends)}
+    for node in graph_nodes(model):
+        number = layer_names.stage_number(node.operation.name)
+        if number is not None:
+            ends[number] = node.outputs[0]
+    return {layer_names.stage(i): ends[i] for i in sorted(ends)}
 
 
 def ancestors(model: keras.Model, name: str) -> list[str]:
@@ -105,7 +99,7 @@ def ancestors(model: keras.Model, name: str) -> list[str]:
     Raises:
         UsageError: the model has no operation of that name.
     """
-    order = nodes(model)
+    order = graph_nodes(model)
     wanted = {id(t) for n in order if n.operation.name == name for t in n.outputs}
     if not wanted:
         raise unknown("layer", name, (node.operation.name for node in order))
@@ -131,7 +125,7 @@ def cut_points(model: keras.Model) -> list[str]:
             f"cut points need a model of one input and one output; {model.name!r} has "
             f"{len(model.inputs)} and {len(model.outputs)}"
         )
-    order = nodes(model)
+    order = graph_nodes(model)
     place = {id(t): i for i, node in enumerate(order) for t in node.outputs}
     reach = list(range(len(order)))  # the last node that uses a node's output
     for i, node in enumerate(order):
@@ -156,7 +150,7 @@ def output_shapes(model: keras.Model, image: Shape) -> dict[str, Shape]:
     """
     spec: dict[int, KerasTensor] = {}
     shapes = {}
-    for node in nodes(model):
+    for node in graph_nodes(model):
         if not node.input_tensors:
             outputs = KerasTensor((None, *image), node.outputs[0].dtype)
         else:
@@ -176,7 +170,7 @@ def smallest_side(model: keras.Model) -> int:
     whose branches round differently may take one size and not the next. Rounding
     repeats with the graph's total stride, so one stretch of that length is enough.
     """
-    height, width, channels = rows_first(model, model.input_shape[1:])
+    height, width, channels = to_channels_last(model, model.input_shape[1:])
     stretch = max(max(field.step) for field in receptive_fields(model).values())
     low, high = 0, max(height, width)
     while high - low > 1:

@@ -1,25 +1,21 @@
-"""The graph that Keras keeps of a model: its calls, their windows, its layout."""
+"""What is read of Keras's private API, here and in `fast/` alone."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import MethodType
 
 import keras
-from keras import layers
+from keras.src.backend.common import global_state
 
 from cnnzoo.errors import UsageError
 
-Pair = tuple[int, int]
-
-CONVOLUTIONS = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
-POOLS = (layers.MaxPooling2D, layers.AveragePooling2D)
-WHOLE_IMAGE = (layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten)
-# The layers that know where the channels are. ZeroPadding2D is not to be trusted: the
-# shortcuts of the ResNets for CIFAR-10 pad channels with it, in the other layout.
-ORIENTED = (*CONVOLUTIONS, *POOLS, *WHOLE_IMAGE)
+PENDING = "uninitialized_variables"  # Keras's list of variables still without memory
 
 
-def nodes(model: keras.Model) -> list:
+def graph_nodes(model: keras.Model) -> list:
     """The calls that make up the model's graph, each after those it depends on.
 
-    A node has `operation`, `input_tensors` and `outputs`. Keras keeps them in a private
-    attribute, which is read here and nowhere else.
+    A node has `operation`, `input_tensors`, `outputs` and `arguments`.
 
     Raises:
         UsageError: the model keeps no graph.
@@ -34,34 +30,74 @@ def nodes(model: keras.Model) -> list:
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 
 
-def window(op: keras.Operation) -> tuple[Pair, Pair] | None:
-    """Height and width of a layer's window, and its steps; None where it has none."""
-    if isinstance(op, CONVOLUTIONS):
-        return op.kernel_size, op.strides
-    if isinstance(op, POOLS):
-        return op.pool_size, op.strides
-    return None
-
-
-def channels_first(model: keras.Model) -> bool:
-    """Whether the model takes images (b, c, h, w).
-
-    Its layers tell, since Keras's setting can change after a model was built, and files
-    keep the layers'. A model without such layers has Keras's setting.
-    """
-    formats = (op.data_format for op in operations(model) if isinstance(op, ORIENTED))
-    return next(formats, keras.config.image_data_format()) == "channels_first"
-
-
 def operations(model: keras.Model) -> list[keras.Operation]:
     """The model's operations in the graph's order, those of nested models included."""
     found = []
-    for node in nodes(model):
+    for node in graph_nodes(model):
         op = node.operation
         found += operations(op) if isinstance(op, keras.Model) else [op]
     return found
 
 
-def rows_first(model: keras.Model, shape: tuple) -> tuple:
-    """An image's shape in the model's layout as height, width and channels."""
-    return (*shape[1:], shape[0]) if channels_first(model) else tuple(shape)
+def flatten_layers(layers: Sequence[keras.Layer]) -> list[keras.Layer]:
+    """The layers and all layers inside them."""
+    return [part for layer in layers for part in layer._flatten_layers()]
+
+
+def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Tells `fit` where to begin, as Keras's BackupAndRestore does; None for 0."""
+    model._initial_epoch = epoch
+
+
+def producer(tensor: keras.KerasTensor) -> keras.Operation:
+    """The operation whose output a tensor of a graph is."""
+    return tensor._keras_history.operation
+
+
+def scale_updates(optimizer: keras.Optimizer, scales: Sequence[float]) -> None:
+    """Scales the learning rate of each variable; the optimizer's class stays the same.
+
+    Args:
+        scales: a factor for each variable that the optimizer updates, in its order.
+    """
+
+    def scale_of(variable) -> float:
+        return scales[optimizer._get_variable_index(variable)]
+
+    if hasattr(optimizer, "_parallel_update_step"):  # on PyTorch: all variables at once
+        steps = optimizer._parallel_update_step
+
+        def scaled_together(self, gradients, variables, learning_rate):
+            for scale in sorted(set(map(scale_of, variables))):
+                pairs = zip(gradients, variables, strict=True)
+                mine = [(g, v) for g, v in pairs if scale_of(v) == scale]
+                steps(*map(list, zip(*mine, strict=True)), learning_rate * scale)
+
+        optimizer._parallel_update_step = MethodType(scaled_together, optimizer)
+        return
+    step = optimizer.update_step
+
+    def scaled(self, gradient, variable, learning_rate):
+        step(gradient, variable, learning_rate * scale_of(variable))
+
+    optimizer.update_step = MethodType(scaled, optimizer)
+
+
+@contextmanager
+def init_empty_weights() -> Iterator[None]:
+    """Layers that are built inside have shapes and never get memory for their weights.
+
+    Keras notes their variables, and the next scope to end, such as the one in which it
+    infers the shapes of a layer, would allocate all of them: gigabytes after a look at
+    the catalog. So they are taken off its list.
+    """
+    before = len(_pending())
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        del _pending()[before:]
+
+
+def _pending() -> list:
+    return global_state.get_global_attribute(PENDING, [], set_to_default=True)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from cnnzoo.graph.keras_internals import WHOLE_IMAGE, Pair, nodes, window
+from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.layer_kinds import WHOLE_IMAGE, Pair, window
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def _pairs(*pairs, rule) -> Pair:
 def receptive_fields(model: keras.Model) -> dict[int, Field]:
     """The field of each tensor, by its id."""
     fields: dict[int, Field] = {}
-    for node in nodes(model):
+    for node in graph_nodes(model):
         field = _joined([fields[id(tensor)] for tensor in node.input_tensors])
         op = node.operation
         if isinstance(op, (*WHOLE_IMAGE, layers.Dense)):

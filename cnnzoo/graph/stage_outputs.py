@@ -7,7 +7,8 @@ import keras
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.graph.keras_internals import channels_first, nodes
+from cnnzoo.graph.data_format import channels_first
+from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.receptive_field import receptive_fields
 
 
@@ -70,7 +71,9 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
 
 
 def _feature(model: keras.Model, name: str, end: keras.KerasTensor) -> Feature:
-    layers = {id(t): node.operation.name for node in nodes(model) for t in node.outputs}
+    layers = {
+        id(t): node.operation.name for node in graph_nodes(model) for t in node.outputs
+    }
     maps = len(end.shape) == 4
     return Feature(
         name,

@@ -13,20 +13,13 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError
+from cnnzoo.graph.data_format import channel_axis, spatial_axes
 from cnnzoo.layers.initializers import Initializer, fresh
 from cnnzoo.layers.lrn import LocalResponseNormalization
 from cnnzoo.layers.pooling import Padding, max_pool, pad
 
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
 Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
-
-
-def channel_axis() -> int:
-    return 1 if keras.config.image_data_format() == "channels_first" else -1
-
-
-def spatial_axes() -> tuple[int, int]:
-    return (2, 3) if channel_axis() == 1 else (1, 2)
 
 
 def batch_norm(

@@ -10,19 +10,19 @@ from dataclasses import replace
 import keras
 from keras import KerasTensor, layers
 
+from cnnzoo import layer_names
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.layers.blocks import Conv, channel_axis
+from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.blocks import Conv
 from cnnzoo.layers.pooling import avg_pool
 from cnnzoo.spec import Activation, Spec
-
-CLASSIFIER = "predictions"  # the layer that ends every network of the catalog
 
 
 def classify(
     x: KerasTensor, units: int, activation: Activation, *, conv: Conv
 ) -> KerasTensor:
     """The classifier alone, on features that are already a vector, (b, n)."""
-    return conv.dense(x, units, activation=activation, name=CLASSIFIER)
+    return conv.dense(x, units, activation=activation, name=layer_names.PREDICTIONS)
 
 
 def dense_head(
@@ -41,7 +41,7 @@ def dense_head(
     Raises:
         UsageError: the image size is open, so the classifier's size is unknown.
     """
-    x = flatten(x, name="head_flatten")
+    x = flatten(x, name=layer_names.head("flatten"))
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
 
 
@@ -54,9 +54,9 @@ def pooled_head(
     hidden: Sequence[int] = (),
 ) -> KerasTensor:
     """Averages the features over the image; dropout before the classifier."""
-    x = layers.GlobalAveragePooling2D(name="head_pool")(x)
+    x = layers.GlobalAveragePooling2D(name=layer_names.head("pool"))(x)
     if not hidden:
-        x = conv.drop(x, name="head_dropout")
+        x = conv.drop(x, name=layer_names.head("dropout"))
     return _hidden(x, units, activation, conv=conv, hidden=hidden)
 
 
@@ -107,7 +107,7 @@ def classifiers(
     units = 1 if classes == 2 and is_sigmoid(activation) else classes
     predictions = spec.head(features, units, activation, conv=conv)
     others = [
-        conv.dense(x, units, activation=activation, name=f"aux{i}_predictions")
+        conv.dense(x, units, activation=activation, name=layer_names.aux_predictions(i))
         for i, x in enumerate(aux, start=1)
     ]
     return [predictions, *others] if others else predictions
@@ -136,14 +136,14 @@ def aux_inputs(
     if not spec.aux_heads:
         return []
     trunk = keras.Model(inputs, features)
-    layer_names = [layer.name for layer in trunk.layers]
+    known = [layer.name for layer in trunk.layers]
     ends = []
     for i, aux in enumerate(spec.aux_heads, start=1):
-        if aux.after not in layer_names:
-            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, layer_names)
+        if aux.after not in known:
+            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, known)
         own = replace(conv, dropout=aux.dropout if dropout is None else dropout)
         x = trunk.get_layer(aux.after).output
-        ends.append(aux.trunk(x, conv=own, name=f"aux{i}"))
+        ends.append(aux.trunk(x, conv=own, name=layer_names.aux(i)))
     return ends
 
 
@@ -195,5 +195,5 @@ def _hidden(
     hidden: Sequence[int],
 ) -> KerasTensor:
     for i, width in enumerate(hidden, start=1):
-        x = conv.hidden(x, width, name=f"head_dense{i}")
+        x = conv.hidden(x, width, name=layer_names.head(f"dense{i}"))
     return classify(x, units, activation, conv=conv)

@@ -58,7 +58,7 @@ def symmetric_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
     return layers.MaxPooling2D(1, 2, name=name)(x)
 
 
-def no_pool(x: KerasTensor, *, name: str) -> KerasTensor:
+def identity(x: KerasTensor, *, name: str) -> KerasTensor:
     """In place of a pool where the image is small already."""
     return x
 

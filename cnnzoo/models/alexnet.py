@@ -81,7 +81,7 @@ def dropout_first_head(
     return classify(x, units, activation, conv=conv)
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, whose first convolution has stride 1
     and no pool behind it."""
     return with_stem(spec, stem, strides=(1, 1), without="stem_pool")
@@ -110,7 +110,7 @@ ALEXNET = Spec(
     macs=724_406_816,
     differences="As Caffe's bvlc_alexnet: 227 pixels, normalisation with k = 1 and alpha "
     "1e-4 / 5; the mean colour in place of Caffe's mean image.",
-    variant=variant,
+    configure=configure,
 )
 
 CAFFENET = replace(

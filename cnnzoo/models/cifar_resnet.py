@@ -17,8 +17,9 @@ from typing import Literal
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import unknown
-from cnnzoo.layers.blocks import Conv, channel_axis
-from cnnzoo.layers.pooling import max_pool, no_pool
+from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.blocks import Conv
+from cnnzoo.layers.pooling import identity, max_pool
 from cnnzoo.models import resnet
 from cnnzoo.spec import Spec
 
@@ -45,7 +46,7 @@ def zero_channels(
 SHORTCUTS = {"A": zero_channels, "B": Conv.linear}
 
 
-def variant(spec: Spec, *, shortcut: Shortcut = "A") -> Spec:
+def configure(spec: Spec, *, shortcut: Shortcut = "A") -> Spec:
     """`shortcut`: of blocks that change the shape, "B" for a 1x1 convolution and BN."""
     if shortcut not in tuple(SHORTCUTS):
         raise unknown("shortcut", shortcut, SHORTCUTS)
@@ -73,14 +74,14 @@ SPECS = [
             repeats=(blocks,) * 3,
             project=zero_channels,
             stem_conv=(16, 3, 1),
-            stem_pool=no_pool,
+            stem_pool=identity,
         ),
         input_shape=(32, 32, 3),
         classes=10,
         parameters=parameters,
         differences="Zero channels stand before and behind the old ones (the paper does "
         "not say where); channel means instead of the mean of each pixel.",
-        variant=variant,
+        configure=configure,
     )
     for name, (blocks, parameters) in ROWS.items()
 ]

@@ -17,16 +17,8 @@ from functools import partial
 
 from keras import KerasTensor, layers
 
-from cnnzoo.layers.blocks import (
-    Block,
-    Conv,
-    Steps,
-    add,
-    branch,
-    channel_axis,
-    concat,
-    halve,
-)
+from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.blocks import Block, Conv, Steps, add, branch, concat, halve
 from cnnzoo.layers.pooling import avg_pool
 from cnnzoo.models import inception_v3 as v3
 from cnnzoo.spec import Paper
@@ -131,7 +123,7 @@ INCEPTION_RESNET_V2 = replace(
     macs=13_155_794_016,
     differences="The released network: Inception V3's stem, widths of 320, 1088, 2080, a "
     "last block without scale or activation, a last convolution; no dropout.",
-    variant=v3.options("stage2_block20_act", **v3.SMALL),
+    configure=v3.options("stage2_block20_act", **v3.SMALL),
 )
 INCEPTION_RESNET_V1 = replace(
     INCEPTION_RESNET_V2,
@@ -142,8 +134,8 @@ INCEPTION_RESNET_V1 = replace(
     macs=None,
     differences="BN without a scale; no public weights and no public reference for "
     "ImageNet are known.",
-    floor=1,
-    variant=v3.options("stage2_block10_act", **v3.SMALL),
+    min_size_floor=1,
+    configure=v3.options("stage2_block10_act", **v3.SMALL),
 )
 
 SPECS = [INCEPTION_RESNET_V1, INCEPTION_RESNET_V2]

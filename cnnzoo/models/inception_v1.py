@@ -18,7 +18,13 @@ from keras import KerasTensor, layers
 
 from cnnzoo.layers.blocks import Block, Conv, chain, concat, conv_relu, lrn
 from cnnzoo.layers.heads import aux_dense, classify, pooled_head
-from cnnzoo.layers.pooling import Padding, ceil_max_pool, max_pool, no_pool, same_max_pool
+from cnnzoo.layers.pooling import (
+    Padding,
+    ceil_max_pool,
+    identity,
+    max_pool,
+    same_max_pool,
+)
 from cnnzoo.spec import Activation, AuxHead, Paper, Preprocess, Spec, Stem, with_stem
 
 MODULES = (  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; by stage
@@ -77,7 +83,7 @@ def trunk(
     x = normalise(stem_pool(x, name="stem_pool1"), name="stem_lrn1")
     x = chain(x, ("reduce", 64, 1), ("conv2", 192, 3), conv=stem, name="stem")
     x = stem_pool(normalise(x, name="stem_lrn2"), name="stem_pool2")
-    after = (*pools, no_pool)
+    after = (*pools, identity)
     for stage, (modules, pool) in enumerate(zip(MODULES, after, strict=True), start=1):
         for i, widths in enumerate(modules, start=1):
             name = f"stage{stage}_block{i}"
@@ -94,10 +100,10 @@ def two_dense_head(
     return classify(x, units, activation, conv=conv)
 
 
-def variant(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels has no stride and no pools.
     `aux_heads`: also draws the two auxiliary classifiers."""
-    spec = with_stem(spec, stem, stem_strides=1, stem_pool=no_pool)
+    spec = with_stem(spec, stem, stem_strides=1, stem_pool=identity)
     return replace(spec, aux_heads=AUX_HEADS) if aux_heads else spec
 
 
@@ -121,7 +127,7 @@ INCEPTION_V1 = Spec(
     parameters=6_998_552,
     macs=1_582_671_872,
     differences="Caffe's constants for the normalisation (k = 1, alpha 1e-4 / 5).",
-    variant=variant,
+    configure=configure,
 )
 
 SAME = partial(trunk, stem_pool=same_max_pool, padding="same", pools=(same_max_pool,) * 2)

@@ -22,7 +22,7 @@ from cnnzoo.layers.pooling import (
     max_pool,
     same_max_pool,
 )
-from cnnzoo.models.inception_v1 import variant
+from cnnzoo.models.inception_v1 import configure
 from cnnzoo.spec import Paper, Preprocess, Spec
 
 Paddings = tuple[Padding, Padding]
@@ -117,7 +117,7 @@ BN_INCEPTION = Spec(
     parameters=11_285_224,
     differences="4c, 4d and 4e have 608, 608 and 1056 channels, as their branches, for "
     "576, 576 and 1024. Biases in front of BN, as in Cadene's file, go into its means.",
-    variant=variant,
+    configure=configure,
 )
 
 INCEPTION_V2 = replace(

@@ -26,7 +26,7 @@ from cnnzoo.layers.blocks import (
     halve,
 )
 from cnnzoo.layers.heads import aux_conv, pooled_head
-from cnnzoo.layers.pooling import avg_pool, max_pool, no_pool
+from cnnzoo.layers.pooling import avg_pool, identity, max_pool
 from cnnzoo.spec import AuxHead, Paper, Spec, Stem, with_stem
 
 ROW, COLUMN = (1, 7), (7, 1)
@@ -43,7 +43,7 @@ def figure_6(w: int) -> tuple[Steps, ...]:
 
 
 POOL = partial(max_pool, size=3, strides=2)
-SMALL = {"strides": 1, "pool": no_pool}  # of the small stem
+SMALL = {"strides": 1, "pool": identity}  # of the small stem
 STAGES = (  # what halves the image; then branches, filters behind the pool, of the forks
     ((), tuple((FIGURE_5, width, 0) for width in (32, 64, 64))),
     (TO_17, tuple((figure_6(width), 192, 0) for width in (128, 160, 160, 192))),
@@ -106,18 +106,18 @@ def trunk(
 
 
 def options(aux_after: str, **small: object) -> Callable[..., Spec]:
-    """The `variant` of a row whose auxiliary classifier sees the layer `aux_after`.
+    """The `configure` of a row whose auxiliary classifier sees the layer `aux_after`.
 
     `small`: what its trunk takes for the small stem."""
 
-    def variant(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
+    def configure(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
         """`stem`: "small" for images of 28 to 64 pixels; `aux_heads`: a second classifier
         behind stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
         spec = with_stem(spec, stem, **small)
         aux = (AuxHead(aux_after, aux_conv),)
         return replace(spec, aux_heads=aux) if aux_heads else spec
 
-    return variant
+    return configure
 
 
 INCEPTION_V3 = Spec(
@@ -138,8 +138,8 @@ INCEPTION_V3 = Spec(
     macs=5_713_216_096,
     differences="The released stem, five convolutions and two pools for six and one; BN "
     "without a scale and no dropout, as in keras.applications.",
-    floor=75,
-    variant=options("stage2_block4_concat", **SMALL),
+    min_size_floor=75,
+    configure=options("stage2_block4_concat", **SMALL),
 )
 
 TORCHVISION = replace(
@@ -150,7 +150,7 @@ TORCHVISION = replace(
     parameters=23_834_568,
     differences="The released stem, five convolutions and two pools for six and one; "
     "average pools count a border of zeros, as in torchvision.",
-    floor=1,
+    min_size_floor=1,
 )
 
 SPECS = [INCEPTION_V3, TORCHVISION]

@@ -86,6 +86,6 @@ SPECS = [
         parameters=42_679_816,
         differences="The order of row and column convolutions is the released network's; "
         "BN has a scale, as timm's.",
-        variant=options("stage2_block7_concat", strides=1),
+        configure=options("stage2_block7_concat", strides=1),
     )
 ]

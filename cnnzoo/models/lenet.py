@@ -79,7 +79,7 @@ def trunk(
     return conv(x, last, 5, name="stage3_conv") if last else x
 
 
-def variant(spec: Spec, *, subsampling: Subsampling = "max") -> Spec:
+def configure(spec: Spec, *, subsampling: Subsampling = "max") -> Spec:
     """`subsampling`: of today, or of 1998."""
     if subsampling not in SUBSAMPLING:
         raise UsageError(
@@ -102,7 +102,7 @@ LENET5 = Spec(
     parameters=61_706,
     differences="Full second convolution, softmax output, 28x28 images, ReLU and "
     "max-pooling; tanh and trainable subsampling are arguments.",
-    variant=variant,
+    configure=configure,
 )
 
 LENET_GAP = replace(
@@ -111,7 +111,7 @@ LENET_GAP = replace(
     trunk=partial(trunk, last=120),
     head=partial(pooled_head, hidden=(84,)),
     differences="Our own design: LeNet-5 with global average pooling.",
-    variant=None,
+    configure=None,
 )
 
 SPECS = [LENET5, LENET_GAP]

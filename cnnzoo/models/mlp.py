@@ -29,7 +29,7 @@ def trunk(x: KerasTensor, *, conv: Conv, depth: int, width: int) -> KerasTensor:
     return x
 
 
-def variant(spec: Spec, *, depth: int = 2, width: int = 512) -> Spec:
+def configure(spec: Spec, *, depth: int = 2, width: int = 512) -> Spec:
     """`depth` hidden layers of `width` units each."""
     if depth < 1 or width < 1:
         raise UsageError(
@@ -49,7 +49,7 @@ MLP = Spec(
     classes=10,
     preprocessing="unit",
     differences="A baseline of our own choice of depth, width and dropout.",
-    variant=variant,
+    configure=configure,
 )
 
 SPECS = [MLP]

@@ -21,7 +21,7 @@ from keras import KerasTensor, layers
 from cnnzoo.layers.blocks import Block, Conv, chain, conv_relu
 from cnnzoo.layers.heads import is_sigmoid
 from cnnzoo.layers.initializers import normal
-from cnnzoo.layers.pooling import Padding, ceil_max_pool, no_pool
+from cnnzoo.layers.pooling import Padding, ceil_max_pool, identity
 from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
 
 # size of each mlpconv's first convolution, and the filters of all; the last lacks classes
@@ -83,10 +83,10 @@ def map_head(
     return layers.Activation(activation, name="predictions")(x)
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, whose first convolution has stride 1
     and the first mlpconv no pool behind it."""
-    return with_stem(spec, stem, strides=1, first_pool=no_pool)
+    return with_stem(spec, stem, strides=1, first_pool=identity)
 
 
 NIN = Spec(
@@ -106,7 +106,7 @@ NIN = Spec(
     parameters=7_595_176,
     differences="As in Caffe's model zoo, since the paper has no network for ImageNet; "
     "the mean colour in place of Caffe's mean image.",
-    variant=variant,
+    configure=configure,
 )
 
 NIN_CIFAR10 = replace(
@@ -119,7 +119,7 @@ NIN_CIFAR10 = replace(
     parameters=966_986,
     differences="Contrast is normalised image by image, as in the paper, but pixels are "
     "not whitened.",
-    variant=None,
+    configure=None,
 )
 
 NIN_MNIST = replace(

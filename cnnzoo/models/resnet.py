@@ -16,7 +16,7 @@ from keras import KerasTensor
 
 from cnnzoo.layers.blocks import Block, Conv, batch_norm, conv_bn, residual
 from cnnzoo.layers.heads import pooled_head
-from cnnzoo.layers.pooling import max_pool, no_pool
+from cnnzoo.layers.pooling import identity, max_pool
 from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
 
@@ -87,9 +87,9 @@ def trunk(
     return x
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" is for images of 28 to 64 px; it has stride 1 and no pool."""
-    return with_stem(spec, stem, stem_conv=(64, 7, 1), stem_pool=no_pool)
+    return with_stem(spec, stem, stem_conv=(64, 7, 1), stem_pool=identity)
 
 
 PLAIN = Spec(
@@ -111,7 +111,7 @@ PLAIN = Spec(
         2015,
         "https://arxiv.org/abs/1512.03385",
     ),
-    variant=variant,
+    configure=configure,
 )
 V1_5 = replace(
     PLAIN,
@@ -124,7 +124,7 @@ V1 = replace(
 KERAS = replace(
     V1,
     conv=replace(conv_bn, norm=partial(batch_norm, epsilon=1.001e-5)),
-    floor=32,
+    min_size_floor=32,
     differences="Convolutions have biases; BN epsilon 1.001e-5, as keras.applications.",
 )
 Row = tuple[Spec, tuple[int, ...], int, int | None]

@@ -18,8 +18,9 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.layers.blocks import Block, Conv, add, channel_axis
-from cnnzoo.layers.pooling import max_pool, no_pool, symmetric_max_pool
+from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.blocks import Block, Conv, add
+from cnnzoo.layers.pooling import identity, max_pool, symmetric_max_pool
 from cnnzoo.models import resnet
 from cnnzoo.spec import Paper, Spec, Stem, with_stem
 
@@ -96,9 +97,9 @@ def trunk(
     return conv.activate(conv.normalise(x, name=last), name=last)
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" is for images of 28 to 64 px; it has stride 1 and no pool."""
-    return with_stem(spec, stem, stem_strides=1, stem_pool=no_pool)
+    return with_stem(spec, stem, stem_strides=1, stem_pool=identity)
 
 
 TIMM = replace(
@@ -112,7 +113,7 @@ TIMM = replace(
         "https://arxiv.org/abs/1603.05027",
     ),
     differences="The stride is in the 3x3 convolutions, as in timm.",
-    variant=variant,
+    configure=configure,
 )
 BASIC = replace(TIMM, trunk=partial(trunk, width=64, branch=basic))
 KERAS = replace(
@@ -121,7 +122,7 @@ KERAS = replace(
     conv=resnet.KERAS.conv,
     differences="As keras.applications: the last block of stages 1 to 3 halves the "
     "image; convolutions have biases where no normalisation follows.",
-    floor=32,
+    min_size_floor=32,
 )
 ROWS: dict[str, resnet.Row] = {
     "resnet18_v2": (BASIC, (2, 2, 2, 2), 11_687_720, None),

@@ -34,7 +34,7 @@ def trunk(
     return x
 
 
-def variant(
+def configure(
     spec: Spec,
     *,
     filters: Sequence[int] = (32, 64),
@@ -80,7 +80,7 @@ SIMPLE_CNN = Spec(
     classes=10,
     preprocessing="unit",
     differences="A network of our own for first steps.",
-    variant=variant,
+    configure=configure,
 )
 
 SHAPES_CNN = replace(
@@ -89,7 +89,7 @@ SHAPES_CNN = replace(
     input_shape=(24, 24, 3),
     classes=3,
     differences="A row of simple_cnn for the example with drawn shapes.",
-    variant=None,
+    configure=None,
 )
 
 SPECS = [SIMPLE_CNN, SHAPES_CNN]

@@ -43,7 +43,7 @@ def branch(
     return conv.activate(added, name=f"{name}_conv3")
 
 
-def variant(
+def configure(
     spec: Spec, *, shared_slope: bool = False, last_gamma: float = LAST_GAMMA
 ) -> Spec:
     """The row with these differences.
@@ -80,7 +80,7 @@ SMALL_RESNET = Spec(
     parameters=8_764_426,
     differences="The 2x2 average pool before the classifier is a global one, which "
     "is the same at 28x28. The last BN of a block's branch begins with a scale of 0.2.",
-    variant=variant,
+    configure=configure,
 )
 
 SPECS = [SMALL_RESNET]

@@ -66,7 +66,7 @@ def trunk(
     return x
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, without the last two pools."""
     return with_stem(spec, stem, pools=3)
 
@@ -84,8 +84,8 @@ IMAGENET = [
         paper=PAPER,
         parameters=parameters,
         macs=macs,
-        floor=32,
-        variant=variant,
+        min_size_floor=32,
+        configure=configure,
     )
     for name, (repeats, parameters, macs) in REPEATS.items()
 ]

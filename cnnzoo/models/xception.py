@@ -79,7 +79,7 @@ def trunk(
     return conv.activate(x, name="stage4_sepconv2")
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels."""
     return with_stem(spec, stem, stem_strides=1)
 
@@ -101,8 +101,8 @@ XCEPTION = Spec(
     parameters=22_910_480,
     macs=8_357_403_496,
     differences="No dropout in front of the classifier, as in keras.applications.",
-    floor=71,
-    variant=variant,
+    min_size_floor=71,
+    configure=configure,
 )
 
 TIMM = replace(
@@ -113,7 +113,7 @@ TIMM = replace(
     parameters=22_855_952,
     differences="No dropout in front of the classifier; pools pad both sides alike, and "
     "BN has epsilon 1e-5, as in timm.",
-    floor=1,
+    min_size_floor=1,
 )
 
 SPECS = [XCEPTION, TIMM]

@@ -27,7 +27,7 @@ contrast = partial(lrn, alpha=5e-4, k=2.0)  # alpha is divided by the window of 
 closer = partial(alexnet.trunk, groups=(1, 1, 1, 1, 1), sizes=(7, 5), strides=(2, 2))
 
 
-def variant(spec: Spec, *, stem: Stem = "paper") -> Spec:
+def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, whose first convolution has stride 1
     and no pool behind it."""
     return with_stem(spec, stem, strides=(1, 2), without="stem_pool")
@@ -59,7 +59,7 @@ ZFNET = Spec(
     differences="Paddings and the normalisation's constants are not printed: paddings "
     "give the figure's map sizes, constants are AlexNet's. The mean colour in place of a "
     "mean image; filters are not renormalised in training.",
-    variant=variant,
+    configure=configure,
 )
 
 ZFNET512 = replace(

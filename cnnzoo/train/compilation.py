@@ -7,13 +7,14 @@ import keras
 import numpy as np
 
 from cnnzoo.data.batches import Batches
-from cnnzoo.data.pipeline import Source, feed, renumbered
+from cnnzoo.data.pipeline import Source, align_labels, make_model_inputs
 from cnnzoo.data.preprocess import MODES
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.graph.keras_internals import channels_first, rows_first
-from cnnzoo.metadata import described
+from cnnzoo.graph.data_format import channels_first, to_channels_last
+from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.metadata import metadata_of
 from cnnzoo.train import losses
-from cnnzoo.train.finetuning import slow_early_stages
+from cnnzoo.train.finetuning import layerwise_lr_decay
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.recipe_rules import check_recipe
 
@@ -39,14 +40,14 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
     if len(model.outputs) == 1:
         model.compile(optimizer, loss, metrics=["accuracy"])
         if recipe.layer_decay is not None:
-            slow_early_stages(model, recipe.layer_decay)
+            layerwise_lr_decay(model, recipe.layer_decay)
         return loss
     if recipe.layer_decay is not None or recipe.class_weights:
         raise UsageError(
             f"{model.name!r} has auxiliary classifiers; layer_decay and "
             "class_weights are for a single one, so build it without them"
         )
-    others = described(model).spec.aux_heads
+    others = metadata_of(model).spec.aux_heads
     own = losses.per_image(loss)
 
     def figures(*more: str) -> list:
@@ -74,10 +75,10 @@ def fed(
         DatasetError: the labels do not fit the classifier.
         UsageError: files are to be read for a model of open size.
     """
-    names = described(model).class_names or tuple(train.class_names)
+    names = metadata_of(model).class_names or tuple(train.class_names)
     ready = partial(_fed, model, loss, recipe)
-    learned, _ = ready(renumbered(train, names), shuffle=True)
-    return learned, ready(renumbered(validation, names), shuffle=False)
+    learned, _ = ready(align_labels(train, names), shuffle=True)
+    return learned, ready(align_labels(validation, names), shuffle=False)
 
 
 def _fed(
@@ -89,12 +90,12 @@ def _fed(
     shuffle: bool,
 ):
     augment = recipe.augment
-    return feed(
+    return make_model_inputs(
         losses.targets(source, loss, model.outputs[0].shape[-1]),
-        rows_first(model, model.input_shape[1:]),
+        to_channels_last(model, model.input_shape[1:]),
         recipe.batch_size,
         augment=augment if shuffle or augment is None else augment.without_randomness(),
-        preprocessing=described(model).outside,
+        preprocessing=metadata_of(model).outside,
         mixup=recipe.mixup if shuffle else None,
         channels_first=channels_first(model),
         outputs=len(model.outputs),
@@ -121,7 +122,7 @@ def monitored(model: keras.Model) -> str:
     that serves them and not the main one is no better.
     """
     return (
-        "val_loss" if len(model.outputs) == 1 else f"val_predictions_{losses.MEAN_LOSS}"
+        "val_loss" if len(model.outputs) == 1 else f"val_{PREDICTIONS}_{losses.MEAN_LOSS}"
     )
 
 
@@ -130,7 +131,7 @@ def check_range(model: keras.Model, learned: Batches) -> None:
 
     A preprocessing takes pixels of 0 to 255; the first batch is measured.
     """
-    augment, preprocessing = learned.augment, described(model).preprocessing
+    augment, preprocessing = learned.augment, metadata_of(model).preprocessing
     if augment is None or not augment.normalises or preprocessing == MODES["none"]:
         return
     pixels = learned.pixels(0)
@@ -151,7 +152,7 @@ def check_classes(model: keras.Model, train: Source) -> None:
     UsageError: the model has no classifier.
     DatasetError: it has another number of classes than the data.
     """
-    options = described(model).options
+    options = metadata_of(model).options
     if not options["include_top"]:
         raise UsageError(
             f"model {model.name!r} has no classifier to train; build it with its top"

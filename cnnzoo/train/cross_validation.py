@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.pipeline import Source, renumbered
+from cnnzoo.data.pipeline import Source, align_labels
 from cnnzoo.data.splits import first_rows, groups_of
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, class_names, evaluate, judged
@@ -48,7 +48,7 @@ class Folds:
         """Of the folds' accuracies, with n - 1."""
         return float(np.std(self.accuracies, ddof=1))
 
-    def told(self) -> dict:
+    def to_dict(self) -> dict:
         """The figures as JSON has them."""
         return {
             "accuracies": self.accuracies,
@@ -104,7 +104,7 @@ def kfold(
         )
 
     result = cross_validated(of_fold, source, folds=folds, seed=seed, group_by=group_by)
-    files.write_json(Path(folder) / FOLDS_FILE, result.told())
+    files.write_json(Path(folder) / FOLDS_FILE, result.to_dict())
     files.write_bytes(Path(folder) / PREDICTIONS_FILE, _predictions(result.evaluation))
     return result
 
@@ -148,7 +148,7 @@ def cross_validated(
         answers[judging] = found.probabilities
         accuracies.append(found.accuracy)
         names = class_names(model)
-    return Folds(tuple(accuracies), judged(answers, renumbered(source, names)))
+    return Folds(tuple(accuracies), judged(answers, align_labels(source, names)))
 
 
 def _choosing(source: Source, seed: int, group_by: str | None) -> tuple[Source, Source]:

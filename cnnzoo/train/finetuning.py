@@ -4,50 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import MethodType
 
 import keras
 from keras import ops
 
 from cnnzoo import graph
-from cnnzoo.graph.keras_internals import nodes
+from cnnzoo.graph.keras_internals import graph_nodes, producer, scale_updates
 
 
-def slow_early_stages(model: keras.Model, decay: float) -> None:
+def layerwise_lr_decay(model: keras.Model, decay: float) -> None:
     """Gives the model's optimiser a learning rate a stage; call it after `compile`.
 
     The classifier learns at the optimiser's rate, the last stage too, and each stage
     before that `decay` times as fast as the next. The optimiser stays a stock one.
     """
-    optimizer = model.optimizer
-    scales = _scales(model, decay)
-
-    def scale_of(variable) -> float:
-        return scales[optimizer._get_variable_index(variable)]
-
-    if hasattr(optimizer, "_parallel_update_step"):  # on PyTorch: all variables at once
-        steps = optimizer._parallel_update_step
-
-        def scaled_together(self, gradients, variables, learning_rate):
-            for scale in sorted(set(map(scale_of, variables))):
-                pairs = zip(gradients, variables, strict=True)
-                mine = [(g, v) for g, v in pairs if scale_of(v) == scale]
-                steps(*map(list, zip(*mine, strict=True)), learning_rate * scale)
-
-        optimizer._parallel_update_step = MethodType(scaled_together, optimizer)
-        return
-    step = optimizer.update_step
-
-    def scaled(self, gradient, variable, learning_rate):
-        step(gradient, variable, learning_rate * scale_of(variable))
-
-    optimizer.update_step = MethodType(scaled, optimizer)
+    scale_updates(model.optimizer, _scales(model, decay))
 
 
 def _scales(model: keras.Model, decay: float) -> list[float]:
     """One factor for each weight that learns, in the optimiser's order."""
     stages = list(graph.stages(model).values())
-    ends = [tensor._keras_history.operation.name for tensor in stages]
+    ends = [producer(tensor).name for tensor in stages]
     depth: dict[str, int] = {}  # how many stage ends a layer lies behind or is
     for place, end in enumerate(ends):
         for name in graph.ancestors(model, end):
@@ -62,7 +39,7 @@ def _scales(model: keras.Model, decay: float) -> list[float]:
 
 
 @contextmanager
-def held_to_start(model: keras.Model, decay: float | None) -> Iterator[None]:
+def l2_sp(model: keras.Model, decay: float | None) -> Iterator[None]:
     """Within it, weights that learn are pulled back to where they are now.
 
     L2-SP, for all but the classifiers, which start nowhere: Li et al. 2018,
@@ -74,7 +51,7 @@ def held_to_start(model: keras.Model, decay: float | None) -> Iterator[None]:
     ends = {id(output) for output in model.outputs}
     own = {
         id(weight)
-        for node in nodes(model)
+        for node in graph_nodes(model)
         if any(id(output) in ends for output in node.outputs)
         for weight in getattr(node.operation, "weights", ())
     }

@@ -7,7 +7,8 @@ import numpy as np
 
 from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import UsageError
-from cnnzoo.metadata import described
+from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.metadata import metadata_of
 
 
 def choose(
@@ -21,7 +22,7 @@ def choose(
     Raises:
         UsageError: Keras has no such loss, or it does not fit the classifier.
     """
-    logits = described(model).options["classifier_activation"] is None
+    logits = metadata_of(model).options["classifier_activation"] is None
     one_unit = model.outputs[0].shape[-1] == 1
     if name is None:
         if one_unit:
@@ -83,7 +84,7 @@ def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
 
 def by_plain_names(logs: dict) -> dict:
     """Keras's figures; with several classifiers, the main one's as if it were alone."""
-    if f"predictions_{MEAN_LOSS}" not in logs:
+    if f"{PREDICTIONS}_{MEAN_LOSS}" not in logs:
         return logs
     named = {}
     for name, value in logs.items():
@@ -91,6 +92,6 @@ def by_plain_names(logs: dict) -> dict:
             named[name.replace("loss", "total_loss")] = value
         # Keras's own loss of an output is left out: it counts every batch alike, and the
         # last may be of one image.
-        elif not name.endswith("predictions_loss"):
-            named[name.replace("predictions_", "").replace(MEAN_LOSS, "loss")] = value
+        elif not name.endswith(f"{PREDICTIONS}_loss"):
+            named[name.replace(f"{PREDICTIONS}_", "").replace(MEAN_LOSS, "loss")] = value
     return named

@@ -11,11 +11,10 @@ import numpy as np
 from keras import ops
 
 from cnnzoo.errors import unknown
-from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.layer_names import PREDICTIONS, is_head, is_preprocess
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 GAIN = 2.5  # of a convolution, from which whole networks gain, too
-FLOAT32_PARTS = ("preprocess_", "head_")  # of layer names, as classifiers are too
 
 
 @dataclass(frozen=True)
@@ -128,8 +127,9 @@ def _trunk(model: keras.Model) -> list[keras.layers.Layer]:
     return [
         layer
         for layer in model.layers
-        if not layer.name.startswith(FLOAT32_PARTS)
-        and not layer.name.endswith(CLASSIFIER)
+        if not is_preprocess(layer.name)
+        and not is_head(layer.name)
+        and not layer.name.endswith(PREDICTIONS)  # of auxiliary classifiers
         and not isinstance(layer, keras.layers.InputLayer)
         and layer.compute_dtype in ("float32", "bfloat16")
     ]

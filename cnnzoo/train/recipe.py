@@ -59,7 +59,7 @@ class Recipe:
     augment: Augment | None = None
     precision: str = "auto"
 
-    def told(self) -> dict:
+    def to_dict(self) -> dict:
         """The recipe as JSON has it; of the augmentation, what differs from none."""
         augment = self.augment and differing(self.augment)
         return {**asdict(replace(self, augment=None)), "augment": augment}

@@ -16,7 +16,7 @@ from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import CheckpointError, TrainingError
-from cnnzoo.metadata import described
+from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.locks import locked
 from cnnzoo.system.signals import Signals, caught
@@ -26,7 +26,7 @@ from cnnzoo.train.checkpoint.autosave import Ended, Keeper
 from cnnzoo.train.checkpoint.state import Training
 from cnnzoo.train.checkpoint.store import Store
 from cnnzoo.train.ema import Averages
-from cnnzoo.train.finetuning import held_to_start
+from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.loop import Loop, Position
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import (
@@ -121,8 +121,8 @@ class Run:
             first = self._settled(asked)
             if isinstance(train, Folder) and train.checksums is not None:
                 training_files.write(self.folder, train.checksums)
-            names = described(model).class_names or tuple(train.class_names)
-            model.cnnzoo = replace(described(model), class_names=names)
+            names = metadata_of(model).class_names or tuple(train.class_names)
+            model.cnnzoo = replace(metadata_of(model), class_names=names)
             best, history, everyone = self._callbacks(
                 model, recipe, callbacks, steps=len(learned), verbose=verbose
             )
@@ -132,7 +132,7 @@ class Run:
             keeper = self._keeper(loop, signals)
             with (
                 mixed_precision.running(model, first.begun["precision"]),
-                held_to_start(model, recipe.start_decay),
+                l2_sp(model, recipe.start_decay),
             ):
                 lost = self._train(loop, keeper, recipe.epochs)
             signals.obey()

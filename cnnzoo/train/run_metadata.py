@@ -16,7 +16,7 @@ import numpy as np
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
-from cnnzoo.metadata import described
+from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.runtime import in_force
 from cnnzoo.train.mixed_precision import Precision
@@ -62,7 +62,7 @@ def card_of(
     versions[backend] = import_module(backend).__version__
     card = Card(
         network=network_told(model),
-        recipe=recipe.told(),
+        recipe=recipe.to_dict(),
         data={"train": _told(train), "validation": _told(validation)},
         begun={
             "precision": chosen.name,
@@ -77,7 +77,7 @@ def card_of(
 
 def network_told(model: keras.Model) -> dict:
     """What tells one network from another, but for its weights."""
-    built = described(model)
+    built = metadata_of(model)
     return {
         "name": built.catalog_name or model.name,
         "options": {name: named(value) for name, value in built.options.items()},
@@ -100,7 +100,7 @@ def settled(folder: Path, card: Card) -> Card:
         return card
     first = _read(path)
     # A field that came later was as it is by itself.
-    before = replace(first, recipe={**Recipe().told(), **first.recipe})
+    before = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
     if different := changes(_compared(before, card), _compared(card, card)):
         raise ResumeMismatchError(
             f"{folder} holds another training: {'; '.join(different[:10])}; give what it "

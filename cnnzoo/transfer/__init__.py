@@ -10,16 +10,16 @@ from cnnzoo.transfer.fitting import fit
 from cnnzoo.transfer.freezing import FreezeReport, check_frozen, freeze, unfreeze
 from cnnzoo.transfer.measurement import assess
 from cnnzoo.transfer.plans import Phase, Plan
-from cnnzoo.transfer.results import Done, Result
+from cnnzoo.transfer.results import PhaseResult, Result
 
 __all__ = [
     "Assessment",
     "Cut",
-    "Done",
     "Evidence",
     "FeatureCache",
     "FreezeReport",
     "Phase",
+    "PhaseResult",
     "Plan",
     "Race",
     "Result",

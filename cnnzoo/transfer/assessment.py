@@ -106,7 +106,7 @@ class Assessment:
             self, case=case, cut=cut, small=case in (1, 3), similar=case in (1, 2)
         )
 
-    def to_json(self) -> dict:
+    def to_dict(self) -> dict:
         """As JSON has it."""
         found = {"margin": self.margin, "p_value": self.p_value}
         return {**asdict(self), **found, "majority": self.majority}

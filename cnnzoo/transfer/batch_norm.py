@@ -15,7 +15,8 @@ from keras.layers import BatchNormalization
 
 from cnnzoo.data.pipeline import Source
 from cnnzoo.data.splits import some_rows
-from cnnzoo.metadata import described
+from cnnzoo.graph.keras_internals import flatten_layers
+from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.cut_points import front
 from cnnzoo.transfer.embeddings import codes, images_of, in_memory
@@ -25,7 +26,7 @@ ASKED = 500  # images, on which the statistics are measured, and the probe judge
 BATCH = 64  # images, whose own statistics are averaged
 
 
-def recalibrate(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
+def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
     """Measures the statistics up to a cut anew, and keeps them if they serve better.
 
     The judge is the leave-one-out ridge probe at the cut; labels have no other part in
@@ -38,16 +39,16 @@ def recalibrate(network: keras.Model, source: Source, cut: str, seed: int) -> bo
     Returns:
         Whether the network has the new statistics.
     """
-    sight = front(network, [cut])
+    embedding_model = front(network, [cut])
     moving = [
         weight
-        for norm in norms(sight)
+        for norm in norms(embedding_model)
         for weight in (norm.moving_mean, norm.moving_variance)
     ]
     if not moving:
         return False
     asked = in_memory(network, source.take(some_rows(len(source), ASKED, seed)))
-    mode, labels = described(network).outside, np.asarray(asked.labels)
+    mode, labels = metadata_of(network).outside, np.asarray(asked.labels)
 
     def accuracy() -> float:
         return probes.leave_one_out(
@@ -57,7 +58,7 @@ def recalibrate(network: keras.Model, source: Source, cut: str, seed: int) -> bo
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
     freeze(network, cut, norm="train")  # which turns dropout off
-    measure(sight, images_of(network, asked, mode, BATCH))
+    measure(embedding_model, images_of(network, asked, mode, BATCH))
     if accuracy() > before:
         return True
     for weight, value in zip(moving, start, strict=True):
@@ -89,6 +90,6 @@ def norms(model: keras.Model) -> list[BatchNormalization]:
     """The batch normalisations of a model, and of the models in it."""
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in flatten_layers([model])
         if isinstance(layer, BatchNormalization)
     ]

@@ -14,17 +14,17 @@ from cnnzoo import graph
 from cnnzoo.data.pipeline import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import TrainingError, UsageError
-from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.train import compilation
 from cnnzoo.train.callbacks import HistoryFile, patience
 from cnnzoo.train.checkpoint.callback import Checkpoint
-from cnnzoo.train.finetuning import held_to_start
+from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import CHECKPOINTS, History
 from cnnzoo.transfer.best import Best
-from cnnzoo.transfer.cut_points import cuts, sight, tail
+from cnnzoo.transfer.cut_points import cuts, embedding_model, tail
 from cnnzoo.transfer.features.cache import ON_DISK, CachedBatches, FeatureCache, Progress
-from cnnzoo.transfer.warm import MOST, start_as_ridge
+from cnnzoo.transfer.warm import MOST, ridge_init
 
 BEST_FILE = "best.safetensors"
 SAVE_SECONDS = 60.0  # after a checkpoint the next is written; what a kill can cost
@@ -111,7 +111,7 @@ class CachedTraining:
         self._tail = tail(network, cut)
         self._tail.cnnzoo = network.cnnzoo  # its classifier is the network's
 
-    def train(self, *, warm_start: bool) -> None:
+    def train(self, *, ridge_init: bool) -> None:
         """Leaves the network with the weights of the best epoch.
 
         Args:
@@ -122,7 +122,7 @@ class CachedTraining:
             TrainingError: no validation loss was finite.
         """
         recipe = self._recipe
-        if warm_start:
+        if ridge_init:
             self.ridge = self._start_as_ridge()
         compilation.compiled(self._tail, recipe, len(self._labels))
         learned = CachedBatches(
@@ -135,12 +135,12 @@ class CachedTraining:
         best, history = Best(self._folder / BEST_FILE), HistoryFile(None)
         best.set_model(self._tail)
         remembering: list[Callback] = [best, *patience(recipe, best.monitor), history]
-        if warm_start:
+        if ridge_init:
             best.on_epoch_end(-1, {best.monitor: self._judged(held_out)["loss"]})
         checkpoint = Checkpoint(
             self._folder / CHECKPOINTS, callbacks=remembering, save_seconds=SAVE_SECONDS
         )
-        with held_to_start(self._tail, recipe.start_decay), ExitStack() as after:
+        with l2_sp(self._tail, recipe.start_decay), ExitStack() as after:
             after.callback(checkpoint.on_train_end)  # also when an interrupt ends it
             self._tail.fit(
                 learned,
@@ -170,10 +170,10 @@ class CachedTraining:
 
     def _start_as_ridge(self) -> float:
         """The classifier as the ridge regression on what it sees of every image."""
-        front = sight(self._tail)
+        front = embedding_model(self._tail)
         chosen = some_rows(len(self.learned), MOST, self._recipe.seed)
         parts = np.array_split(chosen, -(-len(chosen) // ROWS))
         codes = [front.predict_on_batch(self.learned.rows(part)) for part in parts]
-        return start_as_ridge(
-            self._tail.get_layer(CLASSIFIER), np.concatenate(codes), self._labels[chosen]
+        return ridge_init(
+            self._tail.get_layer(PREDICTIONS), np.concatenate(codes), self._labels[chosen]
         )

@@ -13,11 +13,11 @@ from typing import get_args
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.layer_names import FEATURES
 from cnnzoo.system.validation import is_count
 from cnnzoo.transfer.assessment import NAMES, Assessment
 from cnnzoo.transfer.freezing import Norm
 from cnnzoo.transfer.plans import Init, Phase, Plan
-from cnnzoo.zoo import FEATURES
 
 # Of whole networks, in a try: 1e-4 is the field's for networks of ImageNet's size.
 RATES = (1e-4, 3e-4, 1e-3)
@@ -110,7 +110,7 @@ def head() -> Phase:
         name="head",
         until=FEATURES,
         cached=True,
-        warm_start=True,
+        ridge_init=True,
         learning_rate=1e-3,
         epochs=HEAD_EPOCHS,
         patience=10,
@@ -120,7 +120,7 @@ def head() -> Phase:
 def _frozen(number: int, cut: str | None, start: str | None, norm: Norm | None) -> Plan:
     """Cases 1 and 3: a small set, of which the classifier learns."""
     phases = [head()]
-    phases[0].recalibrate = number == 3
+    phases[0].adapt_batch_norm = number == 3
     if start is not None:
         phases.append(
             Phase(

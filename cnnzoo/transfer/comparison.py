@@ -59,7 +59,7 @@ class Race:
         """The most accurate; of equals, the quickest."""
         return max(self.laps, key=lambda lap: (lap.accuracy, -lap.seconds))
 
-    def to_json(self) -> dict:
+    def to_dict(self) -> dict:
         """As JSON has it."""
         told = [field.name for field in fields(Lap) if field.name != "result"]
         laps = [{name: getattr(lap, name) for name in told} for lap in self.laps]

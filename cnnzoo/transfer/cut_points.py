@@ -12,8 +12,10 @@ from keras import layers
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.graph.keras_internals import POOLS, WHOLE_IMAGE, nodes, rows_first
-from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.graph.data_format import to_channels_last
+from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.layer_kinds import POOLS, WHOLE_IMAGE
+from cnnzoo.layer_names import PREDICTIONS, is_head
 
 GRID = 2  # a map is pooled to 2 x 2 means before a probe sees it
 BYTES = 2  # of a number in float16
@@ -58,10 +60,10 @@ def cuts(model: keras.Model) -> list[Cut]:
         UsageError: the model has several inputs or outputs, or no such place.
     """
     through = set(graph.cut_points(model))
-    calls = Counter(node.operation.name for node in nodes(model))
+    calls = Counter(node.operation.name for node in graph_nodes(model))
     codes: set[int] = set()  # the outputs that are
     found, macs = [], 0
-    for row, node in zip(graph.layer_rows(model), nodes(model), strict=True):
+    for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         macs = None if macs is None or row.macs is None else macs + row.macs
         output = node.outputs[0]
         if not _are_codes(node, codes):
@@ -86,10 +88,10 @@ def stage_cuts(model: keras.Model) -> list[Cut]:
     that the network knows. A network without maps has all its cuts.
     """
     every = cuts(model)
-    trunk = [cut for cut in every if not cut.name.startswith("head_")] or every
+    trunk = [cut for cut in every if not is_head(cut.name)] or every
     maps = [cut for cut in trunk if len(cut.shape) == 3] or trunk
     ends = {id(tensor) for tensor in graph.stages(model).values()}
-    names = {n.operation.name for n in nodes(model) if id(n.outputs[0]) in ends}
+    names = {n.operation.name for n in graph_nodes(model) if id(n.outputs[0]) in ends}
     stages = [cut for cut in every if cut.name in names]
     if len(stages) > 1:
         return stages
@@ -125,7 +127,7 @@ def find_cuts(model: keras.Model, names: Collection[str]) -> list[Cut]:
 
 def front(model: keras.Model, names: list[str]) -> keras.Model:
     """The model up to one cut or several, on the same weights: images to outputs."""
-    outputs = {node.operation.name: node.outputs[0] for node in nodes(model)}
+    outputs = {node.operation.name: node.outputs[0] for node in graph_nodes(model)}
     found = [outputs[name] for name in names]
     return keras.Model(model.inputs[0], found[0] if len(found) == 1 else found)
 
@@ -137,13 +139,13 @@ def tail(model: keras.Model, name: str) -> keras.Model:
         UsageError: all paths do not go through the cut.
     """
     find_cut(model, name)
-    output = next(n.outputs[0] for n in nodes(model) if n.operation.name == name)
+    output = next(n.outputs[0] for n in graph_nodes(model) if n.operation.name == name)
     return keras.Model(output, model.outputs[0], name=f"{model.name}_tail")
 
 
-def sight(model: keras.Model) -> keras.Model:
+def embedding_model(model: keras.Model) -> keras.Model:
     """The model up to what its classifier sees, on the same weights."""
-    node = next(n for n in nodes(model) if n.operation.name == CLASSIFIER)
+    node = next(n for n in graph_nodes(model) if n.operation.name == PREDICTIONS)
     return keras.Model(model.inputs[0], node.input_tensors[0])
 
 
@@ -165,7 +167,7 @@ def _pooled(model: keras.Model, shape: tuple[int | None, ...]) -> int:
     """The numbers that `codes.pooled` makes of such an output."""
     if len(shape) == 1:
         return int(shape[0] or 0)
-    height, width, channels = rows_first(model, shape)
+    height, width, channels = to_channels_last(model, shape)
     grid = [GRID if side is None or side >= GRID else 1 for side in (height, width)]
     return int(channels or 0) * math.prod(grid)
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import Batches, load
-from cnnzoo.data.pipeline import Source, closed, feed, fitted
-from cnnzoo.graph.keras_internals import channels_first, rows_first
+from cnnzoo.data.pipeline import Source, closed, make_model_inputs, resize_images
+from cnnzoo.graph.data_format import channels_first, maps_channels_last, to_channels_last
 from cnnzoo.layers.heads import window
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
@@ -31,12 +31,12 @@ def codes(
     Args:
         preprocessing: what pixels go through in front of the model; None for nothing.
     """
-    sight = front(model, list(names))
+    embedding_model = front(model, list(names))
     rows: list[list[np.ndarray]] = []
     for images in images_of(model, source, preprocessing, batch_size):
-        outputs = sight.predict_on_batch(images)
+        outputs = embedding_model.predict_on_batch(images)
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        rows.append([pooled(rows_last(model, output)) for output in outputs])
+        rows.append([pooled(maps_channels_last(model, output)) for output in outputs])
     columns = zip(*rows, strict=True)
     return {name: np.concatenate(c) for name, c in zip(names, columns, strict=True)}
 
@@ -52,9 +52,9 @@ def images_of(
     Raises:
         ImageDecodeError: a file is no readable image.
     """
-    inputs, _ = feed(
+    inputs, _ = make_model_inputs(
         source,
-        rows_first(model, model.input_shape[1:]),
+        to_channels_last(model, model.input_shape[1:]),
         batch_size,
         preprocessing=preprocessing,
         channels_first=channels_first(model),
@@ -69,18 +69,11 @@ def images_of(
 
 def in_memory(model: keras.Model, source: Source) -> Images:
     """Images at the model's size, read once for all that is asked of them."""
-    height, width, channels = rows_first(model, model.input_shape[1:])
+    height, width, channels = to_channels_last(model, model.input_shape[1:])
     if isinstance(source, Images):
-        return fitted(source, (height, width, channels))
+        return resize_images(source, (height, width, channels))
     height, width, channels = closed((height, width, channels))
     return load(source, (height, width), channels)
-
-
-def rows_last(model: keras.Model, output: np.ndarray) -> np.ndarray:
-    """Maps as (b, h, w, c), whatever the model's layout; vectors as they are."""
-    if output.ndim == 4 and channels_first(model):
-        return np.moveaxis(output, 1, -1)
-    return output
 
 
 def pooled(output: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import keras
 
-from cnnzoo.data.pipeline import Source, renumbered
+from cnnzoo.data.pipeline import Source, align_labels
 from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
 from cnnzoo.system import files
@@ -26,7 +26,7 @@ from cnnzoo.transfer.freezing import unfreeze
 from cnnzoo.transfer.measurement import assess
 from cnnzoo.transfer.phase_runner import Bench, check
 from cnnzoo.transfer.plans import Plan
-from cnnzoo.transfer.results import Done, Result
+from cnnzoo.transfer.results import PhaseResult, Result
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.weights.tensors import digest
 from cnnzoo.zoo.classifier import reset_classifier
@@ -73,7 +73,7 @@ def fit(
         TrainingError: no validation loss was finite, or what was frozen has changed.
     """
     names = tuple(train.class_names)
-    train, validation = renumbered(train, names), renumbered(validation, names)
+    train, validation = align_labels(train, names), align_labels(validation, names)
     if len(names) < 2:
         raise DatasetError(
             f"a classifier needs two classes, and the images have {len(names)}; add some"
@@ -105,7 +105,7 @@ def fit(
     return Result(network, todo, assessment, phases)
 
 
-def _phases(bench: Bench, plan: Plan, place: Path) -> Iterator[Done]:
+def _phases(bench: Bench, plan: Plan, place: Path) -> Iterator[PhaseResult]:
     """Yields what each phase came to; one that is over is only read."""
     before: float | None = None
     for number, phase in enumerate(plan.phases, start=1):
@@ -117,7 +117,7 @@ def _phases(bench: Bench, plan: Plan, place: Path) -> Iterator[Done]:
         else:
             done = bench.carry_out(phase, own, before)
             save(bench.network, own / f"over-{MODEL_FILE}")
-            files.write_json(path, done.told())
+            files.write_json(path, done.to_dict())
         if done.kept:
             before = done.after
         yield done
@@ -139,7 +139,7 @@ def _card(
     card = {
         "network": network_told(model),
         "weights": digest(model.weights),
-        "plan": plan.told(),
+        "plan": plan.to_dict(),
         "train": fingerprint(train),
         "validation": fingerprint(validation),
         "seed": seed,
@@ -174,9 +174,9 @@ def _settle(place: Path, card: dict) -> None:
         )
 
 
-def _read(path: Path) -> Done:
+def _read(path: Path) -> PhaseResult:
     try:
-        return Done(**json.loads(path.read_bytes()))
+        return PhaseResult(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"{path} does not tell what a phase came to, since it is cut or altered; "

@@ -21,7 +21,7 @@ from keras.layers import BatchNormalization
 from cnnzoo import graph
 from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.fast import accelerate
-from cnnzoo.graph.keras_internals import nodes
+from cnnzoo.graph.keras_internals import flatten_layers, graph_nodes
 
 Norm = Literal["frozen", "affine", "train"]
 # What is random in training, or moves what it does not learn. Layers that make random
@@ -107,12 +107,12 @@ def freeze(
     _unfreeze(model)
     for layer in held:
         layer.trainable = False  # and what is in it
-    parts = _with_parts(held)
+    parts = flatten_layers(held)
     for layer in parts:
         if isinstance(layer, AT_INFERENCE):
             layer.call = MethodType(_at_inference, layer)
     inner = {id(layer) for layer in parts}
-    for layer in _with_parts(model.layers):
+    for layer in flatten_layers(model.layers):
         if isinstance(layer, BatchNormalization):
             within = until is None or id(layer) in inner
             _set_norm(layer, norm if within else behind)
@@ -146,7 +146,7 @@ def check_frozen(before: FreezeReport, model: keras.Model) -> None:
 
 def _unfreeze(model: keras.Model) -> None:
     model.trainable = True  # or nothing in it learns, whatever its own flag
-    for layer in _with_parts(model.layers):
+    for layer in flatten_layers(model.layers):
         layer.trainable = True
         if _is_ours(vars(layer).get("call")):
             del layer.call
@@ -156,7 +156,7 @@ def _unfreeze(model: keras.Model) -> None:
 
 def _check_once(model: keras.Model, until: str | None) -> None:
     """Raises UsageError for a layer that is called at several places."""
-    calls = [node.operation.name for node in nodes(model)].count(until)
+    calls = [node.operation.name for node in graph_nodes(model)].count(until)
     if calls > 1:
         raise UsageError(
             f"{model.name!r} calls the layer {until!r} {calls} times, so nobody knows up "
@@ -202,7 +202,7 @@ def _compiled(model: keras.Model) -> dict | None:
 
 def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
     learning = {id(weight) for weight in model.trainable_weights}
-    parts = _with_parts(model.layers)
+    parts = flatten_layers(model.layers)
     # Behind what is frozen a layer may move what it does not learn, such as statistics.
     moving = {
         id(weight)
@@ -241,8 +241,3 @@ def _hashes(
 
 def _stays(layer: BatchNormalization) -> bool:
     return not layer.trainable or _is_ours(vars(layer).get("call"))
-
-
-def _with_parts(found: Sequence[keras.Layer]) -> list[keras.Layer]:
-    """The layers, and those inside them."""
-    return [part for layer in found for part in layer._flatten_layers()]

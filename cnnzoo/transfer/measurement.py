@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source, renumbered
+from cnnzoo.data.pipeline import Source, align_labels
 from cnnzoo.data.preprocess import resolve
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.metadata import described
+from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.system.validation import is_at_least_zero, is_count
 from cnnzoo.transfer import probes
@@ -74,7 +74,7 @@ def assess(
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
     places = find_cuts(model, wanted) if wanted else stage_cuts(model)
     names = [cut.name for cut in places]
-    mode = described(model).outside if preprocessing is None else resolve(preprocessing)
+    mode = metadata_of(model).outside if preprocessing is None else resolve(preprocessing)
     found = codes(model, names, asked, mode, batch_size)
     seen = [_seen(found[name], classes) for name in names]
     twin = calibrated_twin(model, asked, mode, seed)
@@ -208,7 +208,7 @@ def _labels(source: Source) -> np.ndarray:
             "a case is measured on labelled images and the data have no labels; give "
             "class folders or a label column"
         )
-    labels = renumbered(source, source.class_names).labels  # which checks both
+    labels = align_labels(source, source.class_names).labels  # which checks both
     present, labels, counts = np.unique(
         np.asarray(labels), return_inverse=True, return_counts=True
     )

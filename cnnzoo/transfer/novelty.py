@@ -20,9 +20,9 @@ from cnnzoo.data.pipeline import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
 from cnnzoo.inference import Files, probabilities
-from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.system import files
-from cnnzoo.transfer.cut_points import sight
+from cnnzoo.transfer.cut_points import embedding_model
 from cnnzoo.weights.tensors import digest
 
 FILE = "known.safetensors"
@@ -109,13 +109,13 @@ def load(folder: Path, model: keras.Model) -> Known | None:
 
 def _classifier(model: keras.Model) -> str:
     return digest(
-        w for layer in model.layers if layer.name == CLASSIFIER for w in layer.weights
+        w for layer in model.layers if layer.name == PREDICTIONS for w in layer.weights
     )
 
 
 def _codes(model: keras.Model, source: Source | Files) -> np.ndarray:
     """(n, d) of length 1: what the classifier sees."""
-    front = sight(model)
+    front = embedding_model(model)
     front.cnnzoo = model.cnnzoo  # which takes images in the same way
     seen = probabilities(front, source)
     lengths = np.linalg.norm(seen, axis=1, keepdims=True)

@@ -17,18 +17,17 @@ from cnnzoo import graph
 from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.inference import probabilities
-from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.layer_names import FEATURES, PREDICTIONS
 from cnnzoo.system.validation import is_count
 from cnnzoo.train.recipe_rules import check_recipe
 from cnnzoo.train.run import History, Run
 from cnnzoo.transfer import rate_search
-from cnnzoo.transfer.batch_norm import recalibrate
+from cnnzoo.transfer.batch_norm import adapt_batch_norm
 from cnnzoo.transfer.cached_training import CachedTraining, place_behind
 from cnnzoo.transfer.features.cache import ON_DISK, Progress
 from cnnzoo.transfer.freezing import Norm, check_frozen, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan
-from cnnzoo.transfer.results import Done
-from cnnzoo.zoo import FEATURES
+from cnnzoo.transfer.results import PhaseResult
 
 NAME = re.compile(r"\w[\w. -]*")  # of a phase, and so of its folder
 
@@ -57,7 +56,7 @@ class Bench:
     progress: Progress | None = None
     disk: int = ON_DISK
 
-    def carry_out(self, phase: Phase, folder: Path, before: float | None) -> Done:
+    def carry_out(self, phase: Phase, folder: Path, before: float | None) -> PhaseResult:
         """Trains as the phase says, or goes on where a kill has ended that.
 
         Args:
@@ -83,7 +82,7 @@ class Bench:
         if not kept:
             self.network.set_weights(start)
         seconds = time.monotonic() - begun
-        return Done(phase.name, before, kept=kept, seconds=seconds, **told)
+        return PhaseResult(phase.name, before, kept=kept, seconds=seconds, **told)
 
     def accuracy(self) -> float:
         """On what is held out, 0 to 1."""
@@ -101,7 +100,7 @@ class Bench:
     ) -> dict:
         cut = place_behind(self.network, until)
         recipe = phase.recipe(self.seed)
-        recalibrated = phase.recalibrate and recalibrate(
+        recalibrated = phase.adapt_batch_norm and adapt_batch_norm(
             self.network, self.train, cut, self.seed
         )
         report = freeze(self.network, cut, behind=phase.norm)
@@ -118,7 +117,7 @@ class Bench:
             disk=self.disk,
         )
         with _may_fail(first=first) as lost:
-            work.train(warm_start=phase.warm_start)
+            work.train(ridge_init=phase.ridge_init)
         check_frozen(report, self.network)
         return {
             "after": work.accuracy,
@@ -189,7 +188,7 @@ def check(network: keras.Model, plan: Plan) -> None:
         _check(phase)
         until = layer_of(network, phase.until)
         inside = graph.ancestors(network, until) if until else ()
-        if CLASSIFIER in inside and phase.frozen_norm == "frozen":
+        if PREDICTIONS in inside and phase.frozen_norm == "frozen":
             raise UsageError(
                 f"the phase {phase.name!r} freezes all up to {until!r}, so that nothing "
                 "learns; freeze up to a layer in front of the classifier"
@@ -250,12 +249,12 @@ def _clashes(phase: Phase) -> Iterator[str]:
             f"has views={phase.views} of each image, which are of features computed "
             "once; set cached=True, or views=1"
         )
-    if phase.warm_start and (not phase.cached or phase.until != FEATURES):
+    if phase.ridge_init and (not phase.cached or phase.until != FEATURES):
         yield (
             "is to begin as a ridge regression, which takes features computed once; set "
             f"cached=True and until={FEATURES!r}"
         )
-    if phase.recalibrate and not phase.cached:
+    if phase.adapt_batch_norm and not phase.cached:
         yield (
             "is to measure statistics for what is computed once, and nothing is; set "
             "cached=True or recalibrate=False"

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal
 
 from cnnzoo.data.augment import Augment
+from cnnzoo.layer_names import FEATURES
 from cnnzoo.train.recipe import Recipe, differing
 from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.freezing import Norm
-from cnnzoo.zoo import FEATURES
 
 Init = Literal["pretrained", "random"]
 
@@ -58,9 +58,9 @@ class Phase:
     norm: Norm = "train"
     frozen_norm: Norm = "frozen"
     cached: bool = False
-    recalibrate: bool = False
+    adapt_batch_norm: bool = False
     views: int = 1
-    warm_start: bool = False
+    ridge_init: bool = False
     guarded: bool = False
     optimizer: str = "adam"
     learning_rate: float | tuple[float, ...] = 1e-3
@@ -106,9 +106,9 @@ class Phase:
         if self.cached:
             views = f", {self.views} views" if self.views > 1 else ""
             told.append(f"the frozen part computed once{views}")
-        if self.recalibrate:
+        if self.adapt_batch_norm:
             told.append("statistics measured anew if better")
-        if self.warm_start:
+        if self.ridge_init:
             told.append("begins as a ridge regression")
         if self.mixup is not None:
             told.append(f"mixup {self.mixup:g}")
@@ -149,7 +149,7 @@ class Plan:
     init: Init = "pretrained"
     phases: list[Phase] = field(default_factory=list)
 
-    def told(self) -> dict:
+    def to_dict(self) -> dict:
         """As JSON has it."""
         return {
             **asdict(replace(self, phases=[])),

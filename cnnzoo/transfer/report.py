@@ -8,7 +8,7 @@ from cnnzoo.data.pipeline import Source
 from cnnzoo.inference import Evaluation
 from cnnzoo.train.cross_validation import Folds
 from cnnzoo.transfer.assessment import Assessment, short
-from cnnzoo.transfer.results import Done, Result
+from cnnzoo.transfer.results import PhaseResult, Result
 from cnnzoo.visualization import figures
 from cnnzoo.visualization.html import Section, html
 
@@ -49,7 +49,7 @@ def page(
     sections.append(
         Section(
             "The surest of its errors",
-            pictures=[(figures.misread(held_out, evaluation), "images misread")],
+            pictures=[(figures.misclassified(held_out, evaluation), "images misread")],
         )
     )
     if left_out:
@@ -88,7 +88,7 @@ def _evidence(assessment: Assessment) -> Section:
     )
 
 
-def _phases(phases: tuple[Done, ...]) -> Section:
+def _phases(phases: tuple[PhaseResult, ...]) -> Section:
     return Section(
         "What was done",
         header=(

@@ -13,7 +13,7 @@ from cnnzoo.transfer.plans import Plan
 
 
 @dataclass(frozen=True)
-class Done:
+class PhaseResult:
     """A phase that is over.
 
     Attributes:
@@ -51,7 +51,7 @@ class Done:
     recalibrated: bool = False
     ridge: float | None = None
 
-    def told(self) -> dict:
+    def to_dict(self) -> dict:
         """As JSON has it, which has no NaN."""
         finite = {
             name: [value if isfinite(value) else None for value in values]
@@ -86,7 +86,7 @@ class Result:
     model: keras.Model
     plan: Plan
     assessment: Assessment | None
-    phases: tuple[Done, ...]
+    phases: tuple[PhaseResult, ...]
 
     @property
     def accuracy(self) -> float:

@@ -12,9 +12,7 @@ from cnnzoo.transfer import probes
 MOST = 4000  # images that the regression is solved for; more are for the steps to come
 
 
-def start_as_ridge(
-    layer: keras.layers.Dense, codes: np.ndarray, labels: np.ndarray
-) -> float:
+def ridge_init(layer: keras.layers.Dense, codes: np.ndarray, labels: np.ndarray) -> float:
     """Sets a classifier's weights; returns the exact leave-one-out accuracy.
 
     The regression answers about -1 to 1, and a softmax wants logits: they are the

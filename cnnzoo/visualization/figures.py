@@ -13,7 +13,7 @@ from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.decode import decode
 from cnnzoo.data.pipeline import Source
-from cnnzoo.graph.keras_internals import rows_first
+from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.inference import Evaluation
 
 BLUE, GREY = "#2b6cb0", "#718096"
@@ -31,7 +31,7 @@ def stages(model: keras.Model, form: str = "png") -> bytes:
     ends = {"images": model.inputs[0], **graph.stages(model)}
     ends["output"] = model.outputs[0]
     sizes = [tuple(tensor.shape[1:]) for tensor in ends.values()]
-    sizes = [rows_first(model, size) if len(size) == 3 else size for size in sizes]
+    sizes = [to_channels_last(model, size) if len(size) == 3 else size for size in sizes]
     tallest = max(size[0] or 1 for size in sizes if len(size) == 3)
     figure = Figure(figsize=(1.6 * len(ends) + 0.6, 3.6), layout="constrained")
     axes = figure.add_subplot()
@@ -120,13 +120,13 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
     return as_bytes(figure)
 
 
-def misread(source: Source, evaluation: Evaluation) -> bytes:
+def misclassified(source: Source, evaluation: Evaluation) -> bytes:
     """The images that were misread with the surest answers, as a PNG.
 
     Args:
         source: the images that were judged, in their order.
     """
-    rows = evaluation.surest_errors(SHOWN)
+    rows = evaluation.most_confident_errors(SHOWN)
     if not len(rows):
         figure = Figure(figsize=(6, 1))
         figure.text(0.5, 0.5, "none was misread", ha="center", va="center")

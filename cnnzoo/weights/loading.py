@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.metadata import described, network_of
+from cnnzoo.metadata import catalog_name_of, metadata_of
 from cnnzoo.system.files import replacing, write_bytes
 from cnnzoo.weights.formats import opening, safetensors_file
 from cnnzoo.weights.matching import Pair, match
@@ -55,7 +55,7 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
             f"{type(source).__name__}, so pass one of these"
         )
     where = f"the model {source.name!r}"
-    _check_network(model, network_of(source), where)
+    _check_network(model, catalog_name_of(source), where)
     return _load(model, of_model(source), where)
 
 
@@ -80,7 +80,7 @@ def save_weights(
     if dtype not in get_args(Dtype):
         raise unknown("type of weights", dtype, get_args(Dtype))
     if path.suffix == safetensors_file.ENDING:
-        content = safetensors_file.packed(of_model(model), network_of(model), dtype)
+        content = safetensors_file.packed(of_model(model), catalog_name_of(model), dtype)
         return write_bytes(path, content)
     if not path.name.endswith(WRITTEN):
         raise UsageError(
@@ -130,7 +130,7 @@ def _load_named(model: keras.Model, source: str | Path) -> LoadReport:
     if source == keras_applications.IMAGENET:
         twin = keras_applications.pretrained(model)
         return _load(model, of_model(twin), f"keras.applications' {source} weights")
-    network = network_of(model) or ""
+    network = catalog_name_of(model) or ""
     path = bundled.path(network, str(source))
     report = _load_file(model, path or source)
     if path:
@@ -147,14 +147,14 @@ def _load_file(model: keras.Model, path: str | Path) -> LoadReport:
 
 def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
     """Tells a classifier that has no names for its classes what the weights call them."""
-    built = described(model)
+    built = metadata_of(model)
     if built.class_names is None and built.options["include_top"]:
         model.cnnzoo = replace(built, class_names=tuple(names))
 
 
 def _check_network(model: keras.Model, found: str | None, source: str) -> None:
     """Two networks may have layers of the same names and shapes, and not be the same."""
-    expected = network_of(model)
+    expected = catalog_name_of(model)
     if None not in (expected, found) and expected != found:
         raise WeightFileError(
             f"{source} holds the weights of {found}, and {model.name} is {expected}, "

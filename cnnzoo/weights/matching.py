@@ -1,19 +1,16 @@
 """Which tensor of a source goes into which weight of a model."""
 
-import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import keras
 
 from cnnzoo.errors import WeightFileError
-from cnnzoo.layers.heads import CLASSIFIER
+from cnnzoo.layer_names import PREDICTIONS, is_aux, is_head
 from cnnzoo.weights.sources import keras_applications
 from cnnzoo.weights.tensors import Key, Stored, Tensor, kind, variables
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
-HEAD = re.compile(rf"head_.*|{CLASSIFIER}")
-AUX = re.compile(r"aux\d+_.*")
 
 Names = Mapping[str, str]  # our layers: what the source calls them
 
@@ -67,7 +64,7 @@ def _names(
     """Our own names, or keras.applications' where the source has none of ours."""
     known = {key.layer for key in stored}
     table = keras_applications.table_of(model)
-    if table is None or known & (set(layers) - {CLASSIFIER}):
+    if table is None or known & (set(layers) - {PREDICTIONS}):
         return {name: name for name in layers}
     return table.names(layers, known, source)
 
@@ -97,8 +94,8 @@ def _others(
         name = ours.get(layer, layer)
         if Key(name, place) in own:
             continue
-        aux = AUX.fullmatch(name) and not any(map(AUX.fullmatch, layers))
-        head = HEAD.fullmatch(name) and CLASSIFIER not in layers
+        aux = is_aux(name) and not any(map(is_aux, layers))
+        head = is_head(name) and PREDICTIONS not in layers
         (skipped if aux or head else left).append(tensor)
     return skipped, left
 
@@ -107,8 +104,8 @@ def _advice(own: Mapping[Key, tuple], names: Names, stored: Stored) -> str:
     """What to do about a source that does not fit."""
     known = {key.layer for key in stored}
     missing = {key.layer for key in own if names.get(key.layer) not in known}
-    key = Key(CLASSIFIER, "0")
-    head = stored.get(Key(names.get(CLASSIFIER, ""), "0"))
+    key = Key(PREDICTIONS, "0")
+    head = stored.get(Key(names.get(PREDICTIONS, ""), "0"))
     if not missing and key in own and head and head.shape:
         units = head.shape[-1]
         if units != own[key][1].shape[-1]:
@@ -116,11 +113,11 @@ def _advice(own: Mapping[Key, tuple], names: Names, stored: Stored) -> str:
                 f"its classifier has {units} outputs, so build the model with as many "
                 "classes, or with include_top=False"
             )
-    if missing and all(map(AUX.fullmatch, missing)):
+    if missing and all(map(is_aux, missing)):
         return (
             "it has no auxiliary classifiers, so load it into a model built with "
             "aux_heads=False"
         )
-    if missing and all(AUX.fullmatch(n) or HEAD.fullmatch(n) for n in missing):
+    if missing and all(is_aux(n) or is_head(n) for n in missing):
         return "it has no top, so load it into a model built with include_top=False"
     return "build the network with the options that it was saved with"

@@ -7,7 +7,7 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.layers.blocks import channel_axis
+from cnnzoo.graph.data_format import channel_axis
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import Activation, Spec
 from cnnzoo.system.validation import is_at_least_zero, is_count, is_share

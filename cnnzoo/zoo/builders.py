@@ -164,11 +164,11 @@ def _builder(name: str) -> Any:
 
     builder.__name__ = builder.__qualname__ = name
     builder.__signature__ = signature
-    builder.__doc__ = _docstring(model_info(spec.name), spec.variant)
+    builder.__doc__ = _docstring(model_info(spec.name), spec.configure)
     return builder
 
 
-def _docstring(info: ModelInfo, variant: Any) -> str:
+def _docstring(info: ModelInfo, configure: Any) -> str:
     """What the catalog knows of the network, and what `build` says of its arguments."""
     height, width, channels = info.input_shape
     source = info.paper and f"{info.paper.title}, {info.paper.year}, {info.paper.url}"
@@ -181,7 +181,7 @@ def _docstring(info: ModelInfo, variant: Any) -> str:
         "",
         f"Images (b, h, w, c) of at least {info.min_size}x{info.min_size} pixels and any "
         "number of channels.",
-        *(["", "Own options: " + (inspect.getdoc(variant) or "")] if variant else []),
+        *(["", "Own options: " + (inspect.getdoc(configure) or "")] if configure else []),
         "",
         "Args:",
         arguments.rstrip(),

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from cnnzoo.errors import UsageError
-from cnnzoo.layers.heads import CLASSIFIER
-from cnnzoo.metadata import described
+from cnnzoo.layer_names import is_head
+from cnnzoo.metadata import metadata_of
 from cnnzoo.zoo import build
 
 
@@ -42,7 +42,7 @@ def reset_classifier(
             f"a new classifier for {model.name!r} needs its number of classes; pass "
             "classes= or class_names="
         )
-    built = described(model)
+    built = metadata_of(model)
     if built.on_tensor:
         raise UsageError(
             f"model {model.name!r} stands on layers of yours (input_tensor), which are "
@@ -69,7 +69,7 @@ def reset_classifier(
 def _copy_trunk(old: keras.Model, new: keras.Model) -> None:
     known = {layer.name: layer for layer in old.layers if layer.weights}
     for layer in new.layers:
-        if not layer.weights or layer.name.startswith(("head_", CLASSIFIER)):
+        if not layer.weights or is_head(layer.name):
             continue
         if layer.name not in known:
             raise UsageError(

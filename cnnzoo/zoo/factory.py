@@ -9,20 +9,20 @@ from typing import Any, Literal
 import keras
 from keras import KerasTensor, layers
 
+from cnnzoo import layer_names
 from cnnzoo.data import preprocess
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.fast import accelerate
-from cnnzoo.graph.weightless import weightless
-from cnnzoo.layers.blocks import Conv, activation_block, channel_axis
+from cnnzoo.graph.data_format import channel_axis, to_keras_format
+from cnnzoo.graph.keras_internals import init_empty_weights
+from cnnzoo.layers.blocks import Conv, activation_block
 from cnnzoo.layers.heads import aux_inputs, classifiers
-from cnnzoo.metadata import Built, plain
+from cnnzoo.metadata import ModelMetadata, plain
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Activation, Preprocess, Spec
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import arguments, input_size
 from cnnzoo.zoo.drawing import truncated
-
-FEATURES = "features"  # the seam: in every model, the layer between trunk and head
 
 
 def find(name: str) -> Spec:
@@ -92,7 +92,7 @@ def build(
 
     Returns:
         A model, images (b, h, w, c) to probabilities (b, classes), or to
-        features. `model.cnnzoo` is a `Built`.
+        features. `model.cnnzoo` is a `ModelMetadata`.
 
     Raises:
         UsageError: an unknown name, an option the network does not have, an image below
@@ -130,13 +130,13 @@ def build(
         x = preprocess.draw(x, mode, axis=channel_axis())
     inputs = [images] if input_tensor is None else keras.utils.get_source_inputs(images)
     with input_size.large_enough(spec, images):
-        x = layers.Identity(name=FEATURES)(spec.trunk(x, conv=conv))
+        x = layers.Identity(name=layer_names.FEATURES)(spec.trunk(x, conv=conv))
         aux = aux_inputs(x, inputs, spec, conv, dropout) if include_top else []
     if include_top:
         x = classifiers(x, aux, spec, classes, classifier_activation, conv=conv)
     elif pooling:
         arguments.maps(spec, x)
-        x = arguments.POOLINGS[pooling](name="head_pool")(x)
+        x = arguments.POOLINGS[pooling](name=layer_names.head("pool"))(x)
     inputs = inputs[0] if len(inputs) == 1 else inputs
     built = keras.Model(inputs, x, name=name or spec.name)
     # A file cannot tell of the layers in front of an input_tensor.
@@ -157,7 +157,7 @@ def build(
         "cut": cut,
         **options,
     }
-    built.cnnzoo = Built(
+    built.cnnzoo = ModelMetadata(
         spec=spec,
         catalog_name=spec.name if from_catalog else None,
         options={option: plain(value) for option, value in graph_options.items()},
@@ -173,7 +173,7 @@ def build(
 
 def sketch(model: str | Spec, **arguments: Any) -> keras.Model:
     """`build` without memory for weights: the graph alone, to count, draw and measure."""
-    with weightless():
+    with init_empty_weights():
         return build(model, **arguments)
 
 
@@ -184,7 +184,7 @@ def _choose(model: str | Spec, options: dict[str, object]) -> Spec:
         if option not in spec.own_options:
             shared = [p for p in signature(build).parameters if p != "options"]
             raise unknown(f"option of {spec.name}", option, [*shared, *spec.own_options])
-    return spec.variant(spec, **options) if spec.variant and options else spec
+    return spec.configure(spec, **options) if spec.configure and options else spec
 
 
 def _conv(
@@ -218,9 +218,9 @@ def _images(
                 f"{spec.name} got an input_tensor of shape {shape} and another "
                 f"input_shape={tuple(input_shape)}; leave input_shape out"
             )
-        arguments.rank(spec, shape, input_size.layout(spec.input_shape))
+        arguments.rank(spec, shape, to_keras_format(spec.input_shape))
         return input_tensor
-    wanted = input_size.layout(spec.input_shape) if input_shape is None else input_shape
+    wanted = to_keras_format(spec.input_shape) if input_shape is None else input_shape
     shape = tuple(wanted) if isinstance(wanted, tuple | list) else (wanted,)
-    arguments.rank(spec, shape, input_size.layout(spec.input_shape))
-    return keras.Input(shape, name="images")
+    arguments.rank(spec, shape, to_keras_format(spec.input_shape))
+    return keras.Input(shape, name=layer_names.IMAGES)

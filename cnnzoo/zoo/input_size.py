@@ -8,8 +8,8 @@ from keras import KerasTensor
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.weightless import weightless
-from cnnzoo.layers.blocks import channel_axis
+from cnnzoo.graph.data_format import channel_axis, to_keras_format
+from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.heads import aux_inputs
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Spec
@@ -20,12 +20,14 @@ LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
 
 def smallest_side(spec: Spec) -> int:
     """The smallest height and width that the network takes, computed from its graph."""
-    with weightless():
-        images = keras.Input(layout((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2])))
+    with init_empty_weights():
+        images = keras.Input(
+            to_keras_format((LARGEST_SIDE, LARGEST_SIDE, spec.input_shape[2]))
+        )
         features = spec.trunk(images, conv=spec.conv)
         aux = aux_inputs(features, [images], spec, spec.conv)
         trunk = keras.Model(images, [features, *aux])
-    return max(spec.floor, graph.smallest_side(trunk))
+    return max(spec.min_size_floor, graph.smallest_side(trunk))
 
 
 def check(spec: Spec, images: KerasTensor) -> None:
@@ -35,7 +37,7 @@ def check(spec: Spec, images: KerasTensor) -> None:
     if side is None or side >= min(spec.input_shape[:2]):
         return
     known = catalog.SPECS.get(spec.name) is spec
-    smallest = index.model_info(spec.name).min_size if known else spec.floor
+    smallest = index.model_info(spec.name).min_size if known else spec.min_size_floor
     if side < smallest:
         raise arguments.too_small(spec, height, width, smallest)
 
@@ -55,12 +57,6 @@ def large_enough(spec: Spec, images: KerasTensor) -> Iterator[None]:
         if min(height, width) >= smallest:
             raise
         raise arguments.too_small(spec, height, width, smallest) from error
-
-
-def layout(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """(h, w, c) as Keras wants it: (c, h, w) where channels come first."""
-    height, width, channels = shape
-    return (channels, height, width) if channel_axis() == 1 else shape
 
 
 def _pixels(images: KerasTensor) -> tuple[int | None, int | None]:

@@ -14,7 +14,7 @@ from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.system import files
-from cnnzoo.train.finetuning import held_to_start, slow_early_stages
+from cnnzoo.train.finetuning import l2_sp, layerwise_lr_decay
 from cnnzoo.transfer.batch_norm import measure
 from cnnzoo.transfer.cut_points import front, stage_cuts, tail
 
@@ -71,8 +71,8 @@ def test_what_is_frozen_stays_bit_by_bit(norm, when: str):
 def test_statistics_are_measured_anew():
     model = network()
     transfer.freeze(model, "stage2_drop", norm="train")
-    sight = front(model, ["stage2_drop"])
-    measure(sight, [IMAGES[:20], IMAGES[20:]])
+    embedding_model = front(model, ["stage2_drop"])
+    measure(embedding_model, [IMAGES[:20], IMAGES[20:]])
     seen = ops.convert_to_numpy(front(model, ["stage1_conv"])(IMAGES))
     norm = model.get_layer("stage1_bn")
     found = ops.convert_to_numpy(norm.moving_mean.value)
@@ -102,7 +102,7 @@ def test_rates_by_stage_and_l2_sp():
         model = network()
         model.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
         if decay is not None:
-            slow_early_stages(model, decay)
+            layerwise_lr_decay(model, decay)
         before = numbers(model)
         model.train_on_batch(IMAGES, LABELS)
         now = numbers(model)
@@ -120,7 +120,7 @@ def test_rates_by_stage_and_l2_sp():
         plain["predictions/kernel"], rel=1e-3
     )
     model = network()
-    with held_to_start(model, 0.5):
+    with l2_sp(model, 0.5):
         model.get_layer("stage1_conv").bias.assign(np.full(4, 2.0))
         assert ops.convert_to_numpy(sum(model.losses)) == pytest.approx(0.5 * 4 * 4)
     assert not model.losses

@@ -23,7 +23,7 @@ def check(args: Namespace) -> int:
     from cnnzoo.errors import DatasetError
 
     root = Path(args.data)
-    parts = layout.given_parts(root) if root.is_dir() else {}
+    parts = layout.predefined_splits(root) if root.is_dir() else {}
     folders = {
         part: scan(
             path,
@@ -53,14 +53,14 @@ def check(args: Namespace) -> int:
         for folder in folders.values():
             _print(folder)
         _list("faults", faults)
-    return int(bool(faults) or any(f.findings.skipped for f in folders.values()))
+    return int(bool(faults) or any(f.report.skipped for f in folders.values()))
 
 
 def _told(folder: Folder) -> dict:
     return {
         "images": len(folder),
         "classes": _counts(folder),
-        **folder.findings.told(),
+        **folder.report.to_dict(),
     }
 
 
@@ -72,7 +72,7 @@ def _counts(folder: Folder) -> dict[str, int]:
 
 
 def _print(folder: Folder) -> None:
-    found = folder.findings
+    found = folder.report
     print(f"{folder.root}: {len(folder):,} images that can be read")
     print_table(("class", "images"), _counts(folder).items())
     formats = ", ".join(f"{name} {count:,}" for name, count in found.formats.items())

@@ -19,9 +19,9 @@ def parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:
     Args:
         again: as `reading` takes it.
     """
-    from cnnzoo.data.sources import open_parts
+    from cnnzoo.data.sources import open_train_validation
 
-    learned, held_out = open_parts(
+    learned, held_out = open_train_validation(
         args.data,
         args.validation,
         args.seed,

@@ -15,7 +15,7 @@ from cnnzoo.errors import UsageError
 if TYPE_CHECKING:
     import keras
 
-    from cnnzoo.ensemble import Ensemble, Judgement
+    from cnnzoo.ensemble import Ensemble, EnsembleEvaluation
     from cnnzoo.inference import Evaluation
 
 TOP = 3  # classes told of an image, unless asked for more
@@ -44,7 +44,7 @@ def evaluate(args: Namespace) -> None:
     written = [files.write_json(out / "evaluation.json", told)]
     pictures = {
         "confusion.png": figures.confusion(result),
-        "misread.png": figures.misread(source, result),
+        "misclassified.png": figures.misclassified(source, result),
     }
     written += [files.write_bytes(out / name, pictures[name]) for name in pictures]
     if args.json:
@@ -183,7 +183,7 @@ def _told(result: Evaluation) -> dict:
     }
 
 
-def _told_of_members(names: list[str], judgement: Judgement) -> list[dict]:
+def _told_of_members(names: list[str], judgement: EnsembleEvaluation) -> list[dict]:
     without = judgement.without or (None,) * len(names)
     return [
         {
@@ -210,7 +210,7 @@ def _print_classes(result: Evaluation) -> None:
     )
 
 
-def _print_members(names: list[str], judgement: Judgement) -> None:
+def _print_members(names: list[str], judgement: EnsembleEvaluation) -> None:
     rows = [
         (
             member["name"],

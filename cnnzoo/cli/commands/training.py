@@ -89,7 +89,7 @@ def kfold(args: Namespace) -> None:
         verbose=verbosity(),
     )
     if args.json:
-        print_json(found.told())
+        print_json(found.to_dict())
         return
     rows = [(i, f"{100 * a:.2f} %") for i, a in enumerate(found.accuracies, start=1)]
     print_table(("fold", "accuracy"), rows)
@@ -128,13 +128,13 @@ def _source(args: Namespace):
 
 def _network(args: Namespace, network: ModelInfo, learned):
     """The size of its images, and the network."""
+    from cnnzoo.graph.data_format import to_keras_format
     from cnnzoo.zoo import build
-    from cnnzoo.zoo.input_size import layout
 
     shape = _image_shape(learned, network, args)
     return shape, build(
         args.model,
-        input_shape=layout(shape),
+        input_shape=to_keras_format(shape),
         classes=len(learned.class_names),
         include_preprocessing=True,
         preprocessing=_preprocessing(args.preprocessing, learned),

@@ -77,7 +77,7 @@ def _written(
         save(result.model, out / "model.keras"),
         files.write_json(out / "class_names.json", list(learned.class_names)),
         novelty.measured(result.model, learned, held_out, args.seed).save(out),
-        files.write_json(out / "assessment.json", assessment.to_json()),
+        files.write_json(out / "assessment.json", assessment.to_dict()),
     ]
     if isinstance(learned, Folder) and learned.checksums is not None:
         write_learned(out, learned.checksums)
@@ -114,9 +114,9 @@ def _trained(args: Namespace) -> keras.Model:
     Raises:
         UsageError: nobody says which weights.
     """
+    from cnnzoo.graph.data_format import to_keras_format
     from cnnzoo.saving import load
     from cnnzoo.zoo import build
-    from cnnzoo.zoo.input_size import layout
 
     path = Path(args.model)
     if path.exists() or path.suffix or len(path.parts) > 1:
@@ -134,7 +134,7 @@ def _trained(args: Namespace) -> keras.Model:
             "that train wrote"
         )
     height, width, channels = info.input_shape
-    shape = layout((args.size or height, args.size or width, channels))
+    shape = to_keras_format((args.size or height, args.size or width, channels))
     return build(args.model, include_top=False, input_shape=shape, weights=args.weights)
 
 

@@ -14,8 +14,13 @@ import numpy as np
 
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.header import Header
-from cnnzoo.data.folders.inspection import Look, OnBad, survey, unreadable
-from cnnzoo.data.folders.scan_report import Findings, copies, of_headers
+from cnnzoo.data.folders.inspection import (
+    FileInspection,
+    OnBad,
+    inspect_files,
+    unreadable,
+)
+from cnnzoo.data.folders.scan_report import ScanReport, copies, of_headers
 from cnnzoo.data.folders.walk import Found, walk
 from cnnzoo.data.splits import groups_of, split_rows
 
@@ -41,7 +46,7 @@ class Folder:
     names: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
-    findings: Findings
+    report: ScanReport
     headers: tuple[Header, ...] | None = None
     checksums: tuple[bytes, ...] | None = None
 
@@ -133,13 +138,13 @@ def scan(
     if labels is not None:
         found = found.labelled(labels)
     listed = [name for images in found.classes.values() for name in images]
-    looks: dict[str, Look] = {}
+    looks: dict[str, FileInspection] = {}
     bad = list(found.skipped)
     if depth != "names" or checksums:
         paths = [str(root / name) for name in listed]
-        seen = survey(paths, pixels=depth == "pixels", checksums=checksums)
+        seen = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
         for name, look in zip(listed, seen, strict=True):
-            if isinstance(look, Look):
+            if isinstance(look, FileInspection):
                 looks[name] = look
             else:
                 bad.append((name, look))
@@ -151,7 +156,7 @@ def scan(
 def _folder(
     root: Path,
     found: Found,
-    looks: Mapping[str, Look],
+    looks: Mapping[str, FileInspection],
     bad: Sequence[tuple[str, str]],
     *,
     complete: bool,
@@ -168,7 +173,7 @@ def _folder(
     names = tuple(name for images in usable.values() for name in images)
     headers = tuple(looks[name].header for name in names) if looks else None
     sums = tuple(looks[name].checksum for name in names) if checksums else None
-    findings = Findings(
+    report = ScanReport(
         skipped=tuple(bad),
         linked=tuple(found.linked),
         ignored=dict(sorted(found.ignored.items())),
@@ -185,7 +190,7 @@ def _folder(
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
-    return Folder(root, names, labels, tuple(counts), findings, headers, sums)
+    return Folder(root, names, labels, tuple(counts), report, headers, sums)
 
 
 def _in_two_classes(

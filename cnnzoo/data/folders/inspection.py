@@ -28,7 +28,7 @@ TOLD = 10  # bad files that an error names
 
 
 @dataclass(frozen=True)
-class Look:
+class FileInspection:
     """What a look at a file that can be read found.
 
     Attributes:
@@ -43,9 +43,9 @@ class Look:
     warnings: tuple[str, ...] = ()
 
 
-def survey(
+def inspect_files(
     paths: Sequence[str], *, pixels: bool = False, checksums: bool = False
-) -> Iterator[Look | str]:
+) -> Iterator[FileInspection | str]:
     """Looks at files, in their order; for one that cannot be read, says why.
 
     Args:
@@ -70,8 +70,8 @@ def readable(
     Raises:
         ImageDecodeError: one cannot be read, or, where they may be left out, none can.
     """
-    looks = list(zip(paths, survey(paths, pixels=True), strict=True))
-    good = [path for path, look in looks if isinstance(look, Look)]
+    looks = list(zip(paths, inspect_files(paths, pixels=True), strict=True))
+    good = [path for path, look in looks if isinstance(look, FileInspection)]
     bad = [(path, look) for path, look in looks if isinstance(look, str)]
     if bad and (on_bad == "raise" or not good):
         raise unreadable(f"what is to be read, {len(paths)} files,", bad)
@@ -109,12 +109,14 @@ def _warnings_noted(here: local) -> Iterator[None]:
         yield
 
 
-def _look(here: local, path: str, *, pixels: bool, checksums: bool) -> Look | str:
+def _look(
+    here: local, path: str, *, pixels: bool, checksums: bool
+) -> FileInspection | str:
     here.told = []
     try:
         header = inspect(path, pixels=pixels)
         summed = checksum(path) if checksums else b""
-        return Look(header, summed, tuple(dict.fromkeys(here.told)))
+        return FileInspection(header, summed, tuple(dict.fromkeys(here.told)))
     except ImageDecodeError as error:
         return error.found
     except OSError as error:

@@ -17,7 +17,7 @@ PARTS = {
 }
 
 
-def given_parts(root: Path) -> dict[str, Path]:
+def predefined_splits(root: Path) -> dict[str, Path]:
     """The folders of a root that is split into parts already; empty where it is not.
 
     Returns:

@@ -10,7 +10,7 @@ from cnnzoo.data.folders.header import Header
 
 
 @dataclass(frozen=True)
-class Findings:
+class ScanReport:
     """What is in a folder besides images that are used, and how these are.
 
     Attributes:
@@ -42,7 +42,7 @@ class Findings:
     warned: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
 
-    def told(self) -> dict:
+    def to_dict(self) -> dict:
         """As JSON has it."""
         return asdict(self)
 

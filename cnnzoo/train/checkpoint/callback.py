@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import keras
 
 from cnnzoo.errors import UsageError
+from cnnzoo.graph.keras_internals import set_initial_epoch
 from cnnzoo.system.locks import locked
 from cnnzoo.train.checkpoint.state import Snapshot, Training, has_memory
 from cnnzoo.train.checkpoint.store import Store
@@ -92,9 +93,8 @@ class Checkpoint(keras.callbacks.Callback):
         snapshot = Snapshot(saved.arrays, saved.state["callbacks"])
         self._training().put(snapshot, self._store.folder / saved.name)
         self.epoch = saved.step
-        # The way of Keras's own BackupAndRestore to tell `fit` where to begin.
         is_over = saved.state.get("stopped", False)
-        self.model._initial_epoch = self.params["epochs"] if is_over else self.epoch
+        set_initial_epoch(self.model, self.params["epochs"] if is_over else self.epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if not isfinite((logs or {}).get("loss", 0.0)):
@@ -110,7 +110,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._store.write(self.epoch, taken.arrays, state)
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        self.model._initial_epoch = None
+        set_initial_epoch(self.model, None)
         self._open.close()
 
     def _training(self) -> Training:

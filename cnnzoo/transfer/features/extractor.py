@@ -19,12 +19,13 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import load
 from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.folders.inspection import SUM_BYTES, checksum, survey
-from cnnzoo.data.pipeline import Source, closed, fitted
+from cnnzoo.data.folders.inspection import SUM_BYTES, checksum, inspect_files
+from cnnzoo.data.pipeline import Source, closed, resize_images
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.transforms import augmented
 from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
-from cnnzoo.graph.keras_internals import channels_first, nodes, rows_first
+from cnnzoo.graph.data_format import channels_first, to_channels_last
+from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipe import differing
 from cnnzoo.transfer.cut_points import find_cut, front
@@ -52,8 +53,10 @@ class Extractor:
         dtype: Dtype,
         batch_size: int,
     ):
-        shape = rows_first(model, model.input_shape[1:])
-        self._source = fitted(source, shape) if isinstance(source, Images) else source
+        shape = to_channels_last(model, model.input_shape[1:])
+        self._source = (
+            resize_images(source, shape) if isinstance(source, Images) else source
+        )
         self._size = shape
         self._front = front(model, [cut])
         self._first = channels_first(model)
@@ -150,7 +153,7 @@ def checksums(source: Source) -> list[str]:
             return [one.hex() for one in source.checksums]
         paths = [str(path) for path in source.paths]
         sums = []
-        for path, look in zip(paths, survey(paths, checksums=True), strict=True):
+        for path, look in zip(paths, inspect_files(paths, checksums=True), strict=True):
             if isinstance(look, str):
                 raise ImageDecodeError(f"cannot read {path}: {look}; repair or remove it")
             sums.append(look.checksum.hex())
@@ -178,7 +181,7 @@ def way_of(
     """
     find_cut(model, cut)
     part = front(model, [cut])
-    order = nodes(part)
+    order = graph_nodes(part)
     place = {id(t): i for i, node in enumerate(order) for t in node.outputs}
     graph = [
         [

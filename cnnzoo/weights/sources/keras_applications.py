@@ -8,8 +8,9 @@ import keras
 
 from cnnzoo.data.preprocess import resolve
 from cnnzoo.errors import DownloadError, UsageError
-from cnnzoo.graph.keras_internals import rows_first
-from cnnzoo.metadata import described
+from cnnzoo.graph.data_format import to_channels_last
+from cnnzoo.layer_names import head
+from cnnzoo.metadata import metadata_of
 from cnnzoo.weights.sources.renaming import Table
 
 IMAGENET = "imagenet"
@@ -157,7 +158,7 @@ def pretrained(model: keras.Model) -> keras.Model:
         UsageError: the weights do not fit the model; nothing was fetched.
         DownloadError: the file could not be fetched.
     """
-    built = described(model)
+    built = metadata_of(model)
     name, options = built.spec.name, built.options
     row = table(name)
     wrong = _unfit(model, row)
@@ -182,9 +183,9 @@ def _kept() -> Path:
 
 def _unfit(model: keras.Model, row: Table) -> str | None:
     """Why the weights cannot fit, as far as it is known before anything is fetched."""
-    built = described(model)
+    built = metadata_of(model)
     options: Mapping = built.options
-    height, width, channels = rows_first(model, options["input_shape"])
+    height, width, channels = to_channels_last(model, options["input_shape"])
     if options["include_top"] and options["classes"] != CLASSES:
         return (
             f"for {CLASSES} classes; got classes={options['classes']}, so leave classes "
@@ -192,7 +193,7 @@ def _unfit(model: keras.Model, row: Table) -> str | None:
         )
     if channels != CHANNELS:
         return f"for {CHANNELS} channels; got {channels}, so convert the images to RGB"
-    flat = [layer for layer in model.layers if layer.name == "head_flatten"]
+    flat = [layer for layer in model.layers if layer.name == head("flatten")]
     if flat and flat[0].output.shape[1] != FLATTENED:
         size = "x".join(map(str, built.spec.input_shape[:2]))
         return (

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from cnnzoo.errors import WeightFileError
+from cnnzoo.layer_names import PREDICTIONS, head
 
 COUNTED = {"": "conv2d", "_bn": "batch_normalization"}  # ending here: kind there
 
@@ -54,7 +55,7 @@ class Table:
                 f"{ours}{ending}": numbers[first + i]
                 for i, ours in enumerate(self.counted)
             }
-        for layer in (*layers, "head_dense1", "head_dense2", "predictions"):
+        for layer in (*layers, head("dense1"), head("dense2"), PREDICTIONS):
             theirs = self._by_row(layer)
             if theirs:
                 names[layer] = theirs

@@ -1,0 +1,48 @@
+"""Channels first or last: in Keras's setting, in a model, in shapes and arrays."""
+
+import keras
+import numpy as np
+
+from cnnzoo.graph.keras_internals import operations
+from cnnzoo.graph.layer_kinds import CONVOLUTIONS, POOLS, WHOLE_IMAGE
+
+# The layers that know where the channels are. ZeroPadding2D is not to be trusted: the
+# shortcuts of the ResNets for CIFAR-10 pad channels with it, in the other format.
+ORIENTED = (*CONVOLUTIONS, *POOLS, *WHOLE_IMAGE)
+
+
+def channel_axis() -> int:
+    """The axis of channels in Keras's setting: 1 or -1."""
+    return 1 if keras.config.image_data_format() == "channels_first" else -1
+
+
+def spatial_axes() -> tuple[int, int]:
+    """The axes of height and width in Keras's setting."""
+    return (2, 3) if channel_axis() == 1 else (1, 2)
+
+
+def to_keras_format(shape: tuple) -> tuple:
+    """A shape (h, w, c) in Keras's setting: (c, h, w) where channels come first."""
+    return (shape[-1], *shape[:-1]) if channel_axis() == 1 else tuple(shape)
+
+
+def channels_first(model: keras.Model) -> bool:
+    """Whether the model takes images (b, c, h, w).
+
+    Its layers tell, since Keras's setting can change after a model was built, and files
+    keep the layers' format. A model without such layers has Keras's setting.
+    """
+    formats = (op.data_format for op in operations(model) if isinstance(op, ORIENTED))
+    return next(formats, keras.config.image_data_format()) == "channels_first"
+
+
+def to_channels_last(model: keras.Model, shape: tuple) -> tuple:
+    """An image's shape in the model's format as height, width and channels."""
+    return (*shape[1:], shape[0]) if channels_first(model) else tuple(shape)
+
+
+def maps_channels_last(model: keras.Model, output: np.ndarray) -> np.ndarray:
+    """Feature maps of the model as (b, h, w, c); vectors, (b, n), as they are."""
+    if output.ndim == 4 and channels_first(model):
+        return np.moveaxis(output, 1, -1)
+    return output

@@ -1,0 +1,61 @@
+"""The names of layers, a contract: freezing, cutting, maps and files go by them.
+
+`images`, `preprocess_*`, `stem_*`, `stage{i}_*` counted from 1, `features`, `head_*`,
+`predictions`, and `aux{i}_*` with `aux{i}_predictions`. Renaming a layer is a breaking
+change.
+"""
+
+import re
+
+IMAGES = "images"
+FEATURES = "features"  # in every network, the layer between trunk and head
+PREDICTIONS = "predictions"  # the classifier, which ends every network
+
+_STAGE = re.compile(r"stage(\d+)_.*")
+_AUX = re.compile(r"aux\d+_.*")
+
+
+def stage(number: int) -> str:
+    """What a stage is called, counted from 1: "stage1"."""
+    return f"stage{number}"
+
+
+def stage_number(name: str) -> int | None:
+    """The number of the stage that a layer belongs to; None outside the stages."""
+    match = _STAGE.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def head(part: str) -> str:
+    """The name of a layer between the features and the classifier."""
+    return f"head_{part}"
+
+
+def is_head(name: str) -> bool:
+    """Whether the layer belongs to the head, whose classifier counts too."""
+    return name.startswith("head_") or name == PREDICTIONS
+
+
+def aux(number: int) -> str:
+    """How the layers of an auxiliary classifier begin, counted from 1: "aux1"."""
+    return f"aux{number}"
+
+
+def aux_predictions(number: int) -> str:
+    """The name of an auxiliary classifier's last layer."""
+    return f"{aux(number)}_{PREDICTIONS}"
+
+
+def is_aux(name: str) -> bool:
+    """Whether the layer belongs to an auxiliary classifier."""
+    return _AUX.fullmatch(name) is not None
+
+
+def preprocess(part: str) -> str:
+    """The name of a layer that prepares pixels."""
+    return f"preprocess_{part}"
+
+
+def is_preprocess(name: str) -> bool:
+    """Whether the layer prepares pixels."""
+    return name.startswith("preprocess_")

@@ -1,0 +1,466 @@
+"""The command line, as a user types it; the slow verbs share one trained network."""
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import cnnzoo
+from cnnzoo.cli import parser
+from cnnzoo.cli.main import main
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.ensemble.ensemble import PRETRAINED
+from cnnzoo.train import RECIPES
+from cnnzoo.train.recipe import for_mnist
+
+
+def cli(*arguments: str, cwd: Path | None = None, **environment: str):
+    """A fresh process, as from a shell."""
+    return subprocess.run(
+        [sys.executable, "-m", "cnnzoo.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+
+
+# Not "auto", which may be another precision in the next process.
+TRAIN = (
+    *("train", "train.csv", "--model", "lenet_gap", "--out", "out", "--epochs", "8"),
+    *("--batch-size", "16", "--lr", "0.003", "--seed", "1", "--validation", "0.2"),
+    *("--precision", "float32"),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A folder with 300 digits as CSV, and a network trained on them by the CLI."""
+    folder = tmp_path_factory.mktemp("cli")
+    digits = load_embedded("train").split(0.05, seed=0)[1]
+    rows = np.column_stack([np.asarray(digits.labels), digits.images.reshape(300, -1)])
+    np.savetxt(folder / "train.csv", rows, "%d", ",")
+    np.savetxt(
+        folder / "test.csv", rows[:20, 1:], "%d", ",", header=header(), comments=""
+    )
+    Image.fromarray(digits.images[0].squeeze()).save(folder / "digit.png")
+    result = cli(*TRAIN, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert "lenet_gap at 28x28x1: 240 images to learn from, 60 held out" in result.stdout
+    assert "Epoch 8/8" in result.stdout
+    return folder
+
+
+def width(picture: Path) -> int:
+    with Image.open(picture) as image:
+        return image.size[0]
+
+
+def header() -> str:
+    return ",".join(f"pixel{i}" for i in range(784))
+
+
+def test_train_writes_its_files(run):
+    names = {path.name for path in (run / "out").iterdir()}
+    shown = {"model.keras", "run.json", "history.json", "log.txt", "curves.png"}
+    assert names == {*shown, "checkpoints", ".lock"}
+    assert width(run / "out" / "curves.png") > 500
+    assert len(json.loads((run / "out" / "history.json").read_text())["loss"]) == 8
+    model = cnnzoo.load(run / "out" / "model.keras")
+    assert model.cnnzoo.options["include_preprocessing"] is True
+
+
+def test_evaluate(run, capsys):
+    data, out = str(run / "train.csv"), str(run / "out")
+    assert main(["evaluate", data, "--model", out, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["images"] == 300
+    assert figures["accuracy"] > 0.5
+    assert np.sum(figures["confusion"]) == 300
+    assert (run / "out" / "confusion.png").exists()
+    assert main(["evaluate", data, "--model", f"{out}/model.keras"]) == 0
+    text = capsys.readouterr().out
+    assert f"accuracy {100 * figures['accuracy']:.2f} %, error" in text
+    assert re.search(r"class +precision +recall +F1 +images\n0 ", text)
+
+
+def test_evaluate_several_as_one(run, tmp_path, capsys):
+    data, out, told = str(run / "train.csv"), str(run / "out"), str(tmp_path / "told")
+    asked = ["evaluate", data, "--model", out, "--model", out, "--out", told]
+    assert main([*asked, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    low, high = figures["error_interval"]
+    assert low < figures["error_percent"] < high
+    assert [member["errors"] for member in figures["members"]] == [figures["errors"]] * 2
+    assert figures["members"][0]["accuracy_without"] == figures["accuracy"]
+    written = {path.name for path in (tmp_path / "told").iterdir()}
+    assert written == {"evaluation.json", "confusion.png", "misclassified.png"}
+    assert width(tmp_path / "told" / "misclassified.png") > 300
+    assert main(asked) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"\nall together +{figures['errors']} ", text)
+    assert f"images: {figures['errors']}, or {low:.2f} to {high:.2f} % with 95" in text
+
+
+def test_an_ensemble_in_a_folder(run, tmp_path, capsys):
+    model = cnnzoo.load(run / "out" / "model.keras")
+    cnnzoo.Ensemble([model, model]).save(tmp_path)
+    digit, table = str(run / "digit.png"), str(run / "test.csv")
+    asked = ["predict", digit, "--json", "--model"]
+    assert main([*asked, str(tmp_path)]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert main([*asked, str(run / "out")]) == 0
+    (other,) = json.loads(capsys.readouterr().out)
+    assert [name for name, _ in one["top"]] == [name for name, _ in other["top"]]
+    target = tmp_path / "answers.csv"
+    assert main(["predict", table, "--model", str(tmp_path), "--out", str(target)]) == 0
+    assert len(target.read_text().splitlines()) == 21
+
+
+def test_training_again_goes_on(run, capsys, monkeypatch):
+    """It is over already, so nothing changes; another training is refused."""
+    monkeypatch.chdir(run)
+    before = (run / "out" / "model.keras").read_bytes()
+    assert main([*TRAIN]) == 0
+    told = capsys.readouterr().out
+    assert "precision: float32, as it was begun with\nout holds this training al" in told
+    assert "it was finished already, and nothing was trained" in told
+    assert (run / "out" / "model.keras").read_bytes() == before
+    assert main([*TRAIN, "--lr", "0.004"]) == 2
+    told = capsys.readouterr().err
+    assert "recipe.learning_rate was 0.003 and is 0.004; give what it was" in told
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
+)
+def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
+    """It ends with a checkpoint, and goes on to the end of an untouched training."""
+    shutil.copy(run / "train.csv", tmp_path)
+    command = [sys.executable, "-m", "cnnzoo.cli.main", *TRAIN]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A run in the background may have been started with Ctrl-C ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert process.stdout
+    while "Epoch 3/8" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert list((tmp_path / "out/checkpoints").iterdir())
+    done = cli(*TRAIN, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Epoch 1/8" not in done.stdout
+    expected = (run / "out/history.json").read_text()
+    assert (tmp_path / "out/history.json").read_text() == expected
+
+
+def test_kfold(run, capsys, monkeypatch):
+    """Every fold's network begins from a seed of its own."""
+    monkeypatch.chdir(run)
+    seeds, real = [], keras.utils.set_random_seed
+    monkeypatch.setattr(
+        keras.utils, "set_random_seed", lambda seed: (seeds.append(seed), real(seed))
+    )
+    asked = ["kfold", "train.csv", "--model", "mlp", "--epochs", "1", "--folds", "2"]
+    assert main([*asked, "--seed", "5", "--out", "folds"]) == 0
+    assert seeds == [6, 7]
+    asked += ["--seed", "5"]
+    text = capsys.readouterr().out
+    assert Path("folds/predictions.npz").is_file()
+    assert re.search(r"fold +accuracy\n1 +\d\d\.\d\d %\n2 +", text)
+    assert "300 images, each judged by a network that did not learn it" in text
+    assert main([*asked, "--out", "folds", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == json.loads((run / "folds" / "folds.json").read_text())
+    assert len(told["accuracies"]) == 2
+    assert main([*asked, "--out", "other", "--preprocessing", "featurewise"]) == 2
+    assert "would be measured on the images that judge" in capsys.readouterr().err
+
+
+def test_train_by_a_recipe(run, capsys, monkeypatch):
+    """The original's ranges, and all names that there are."""
+    monkeypatch.chdir(run)
+    asked = ["train", "train.csv", "--model", "mlp", "--validation", "0.2"]
+    assert main([*asked, "--recipe", "original", "--epochs", "1", "--out", "by"]) == 0
+    told = json.loads((run / "by/run.json").read_text())["recipe"]
+    assert (told["epochs"], told["batch_size"], told["optimizer"]) == (1, 32, "adam")
+    assert told["augment"] == {
+        "rotation_range": 30,
+        "shear_range": 0.1,
+        "zoom_range": 0.1,
+        "width_shift_range": 0.2,
+        "height_shift_range": 0.2,
+    }
+    assert main([*asked, "--recipe", "cifar", *["--epochs", "1", "--out", "sgd"]]) == 0
+    adam = ["--optimizer", "adam", "--epochs", "1", "--out", "adam"]
+    assert main([*asked, "--recipe", "cifar", *adam]) == 0
+    by = [json.loads((run / n / "run.json").read_text()) for n in ("sgd", "adam")]
+    kept = ("momentum", "learning_rate", "batch_size")
+    told = [[card["recipe"][name] for name in kept] for card in by]
+    assert told == [[0.9, 0.1, 128], [None, None, 128]]
+    capsys.readouterr()
+    assert set(parser.RECIPES) == set(RECIPES)
+    assert {for_mnist(name) for name in PRETRAINED["mnist"]} == {"ours", "gentle"}
+
+
+def test_predict(run, capsys):
+    digit, out = str(run / "digit.png"), str(run / "out")
+    assert main(["predict", digit, digit, "--model", out, "--top", "2", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    # The places of a batch may differ in the last bits of what they are given.
+    for (name, share), (same, other) in zip(first["top"], second["top"], strict=True):
+        assert (name, share) == (same, pytest.approx(other, rel=1e-5))
+    assert first["path"] == second["path"] == digit
+    assert len(first["top"]) == 2
+    assert main(["predict", digit, "--model", out]) == 0
+    name, share = first["top"][0]
+    assert capsys.readouterr().out.startswith(f"{digit}: {name} {100 * share:.1f} %, ")
+
+
+def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
+    arguments = ["--model", "mlp", "--epochs", "1", "--preprocessing", "featurewise"]
+    data, out = str(run / "train.csv"), tmp_path / "out"
+    assert main(["train", data, *arguments, "--out", str(out)]) == 0
+    pixels = np.loadtxt(data, delimiter=",")[:, 1:]
+    (mean,) = cnnzoo.load(out / "model.keras").cnnzoo.preprocessing.mean
+    assert mean == pytest.approx(pixels.mean(), rel=0.05)  # of nine tenths of them
+    for i, name in enumerate("abababab"):
+        (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+        picture = Image.new("L", (28, 28), 30 * i)
+        picture.save(tmp_path / "photos" / name / f"{i}.png")
+    photos = [str(tmp_path / "photos"), "--validation", "0.5"]
+    assert main(["train", *photos, *arguments, "--out", str(tmp_path / "no")]) == 2
+    assert "measured on images in memory, and a folder is" in capsys.readouterr().err
+
+
+def test_submission(run, capsys):
+    target = run / "answers.csv"
+    arguments = ["predict", str(run / "test.csv"), "--model", str(run / "out")]
+    assert main([*arguments, "--out", str(target)]) == 0
+    lines = target.read_text().splitlines()
+    assert lines[0] == "ImageId,Label"
+    assert [line.split(",")[0] for line in lines[1:]] == [str(i) for i in range(1, 21)]
+    assert {line.split(",")[1] for line in lines[1:]} <= set("0123456789")
+    assert capsys.readouterr().out.strip() == str(target)
+
+
+def test_list(capsys):
+    assert main(["list", "resnet*_paper"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "network",
+        "resnet50_paper",
+        "resnet101_paper",
+        "resnet152_paper",
+    ]
+    assert "25,610,152" in lines[1]
+    assert main(["list", "--family", "lenet", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["lenet5", "lenet_gap"]
+    assert main(["list", "--weights", "imagenet", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows][:3] == ["vgg16", "vgg19", "inception_v3"]
+    assert len(rows) == 11  # as many as keras.applications has
+
+
+def test_info(capsys):
+    assert main(["info", "inception_v1"]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "Going Deeper",
+        "6,998,552",
+        "1,582,671,872",
+        "stage3 7x7x1024",
+        "k = 1",
+        "NumPy definition: ",
+    ):
+        assert part in text
+    assert main(["info", "mlp", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["parameters"] == 669_706
+    assert main(["info", "lenet5", "--json"]) == 0
+    proofs = json.loads(capsys.readouterr().out)["proofs"]
+    assert {proof["against"] for proof in proofs} == {"NumPy definition"}
+    assert 0 < max(proof["difference"] for proof in proofs) <= 1e-5
+
+
+def test_info_layers(capsys):
+    assert main(["info", "vgg16", "--layers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    row = next(line.split() for line in lines if line.startswith("stage5_conv3 "))
+    assert row == [
+        *("stage5_conv3", "Conv2D", "14x14x512", "3x3", "1x1"),
+        *("2,359,808", f"{14 * 14 * 3 * 3 * 512 * 512:,}", "196x196"),
+    ]
+    assert main(["info", "lenet_gap", "--layers", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[-1]["name"] == "predictions"
+    assert rows[-1]["receptive_field"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["info", "lenet6"], 2, "unknown model 'lenet6'; did you mean 'lenet5'?"),
+        (["plot", "vggg16"], 2, "did you mean 'vgg16'?"),
+        (
+            ["plot", "mlp", "--out", "x.jpg"],
+            2,
+            "a plot is a .png or .svg file; got x.jpg",
+        ),
+        (["list", "vgg99*"], 2, "no network is called 'vgg99*'"),
+        (["list", "--family", "vgq"], 2, "unknown family 'vgq'; did you mean 'vgg'?"),
+        (
+            ["train", "nowhere", "--model", "mlp", "--out", "o"],
+            1,
+            "nowhere is no data set",
+        ),
+        (["predict", "a.png", "--model", "nowhere"], 3, "there is no file nowhere"),
+        (["predict", "a.csv", "b.png", "--model", "x"], 2, "image files or one .csv"),
+        (["predict", "a.csv", "--top", "2", "--model", "x"], 2, "leave out --json"),
+        (["predict", "a.png", "--out", "o", "--model", "x"], 2, "leave out --out"),
+        (["predict", "a.png"], 2, "nobody is to answer; give --model DIR"),
+        (["predict", "a.png", "--ensemble", "--model", "x"], 2, "leave out --model"),
+    ],
+)
+def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("cnnzoo: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: VERB"),
+        (["train", "mnist", "--model", "mlp"], "required: --out"),
+        (["train", "mnist", "--model", "mlp", "--out", "o", "--epochs", "0"], "above 0"),
+        (["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "nan"], "above 0"),
+        (
+            ["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "x"],
+            "invalid float",
+        ),
+    ],
+)
+def test_usage(arguments, message, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_debug_shows_where(tmp_path):
+    result = cli("--debug", "info", "nothing")
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+
+
+def test_a_bad_picture_and_a_cut_model(run, tmp_path, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    assert main(["predict", str(bad), "--model", str(run / "out")]) == 1
+    assert str(bad) in capsys.readouterr().err
+    cut = tmp_path / "cut.keras"
+    cut.write_bytes((run / "out" / "model.keras").read_bytes()[:999])
+    assert main(["evaluate", "mnist", "--model", str(cut)]) == 1
+    assert "exists but is no readable .keras archive" in capsys.readouterr().err
+
+
+WITHOUT_BACKEND = """
+import sys
+from cnnzoo.cli import main
+for arguments in (["list"], ["info", "vgg16"], ["info", "nope"]):
+    main(arguments)
+try:
+    main(["--help"])
+except SystemExit:
+    pass
+heavy = {"keras", "tensorflow", "numpy", "matplotlib", "sklearn"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_help_list_and_info_need_no_backend():
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BACKEND], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_tensorflow_does_not_warn_of_many_small_networks(monkeypatch, capsys):
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    assert main(["list"]) == 0
+    assert not logger.isEnabledFor(logging.WARNING)
+    assert logger.isEnabledFor(logging.ERROR)
+
+
+def test_a_reader_that_has_seen_enough():
+    command = f"{sys.executable} -m cnnzoo.cli.main list | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert result.stderr == ""
+    assert result.stdout.startswith("network")
+
+
+def test_files_that_are_no_images_are_told(run, tmp_path, capsys):
+    for name in "05":
+        (tmp_path / name).mkdir()
+        Image.open(run / "digit.png").save(tmp_path / name / "1.png")
+    (tmp_path / "0" / "photo.heic").write_bytes(b"x")
+    out = str(tmp_path / "out")
+    code = main(["evaluate", str(tmp_path), "--model", str(run / "out"), "--out", out])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert "1 files left out, whose endings are not read: .heic 1" in captured.err
+    assert f"{out}/evaluation.json" in captured.out
+
+
+def test_without_graphviz_the_stages_are_drawn(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for ending in ("png", "svg"):
+        target = tmp_path / f"vgg.{ending}"
+        assert main(["plot", "vgg11", "--out", str(target)]) == 0
+        assert "Graphviz's program `dot` was not found" in capsys.readouterr().out
+    assert width(tmp_path / "vgg.png") > 500
+    text = (tmp_path / "vgg.svg").read_text()
+    assert text.count("stage") >= 5
+
+
+def test_logs_for_other_programs(run, tmp_path, capsys, monkeypatch):
+    """Keras's own CSV and TensorBoard's, an epoch a line."""
+    train = [*TRAIN[2:], "--epochs", "2", "--csv", "--tensorboard"]
+    train[train.index("out")] = str(tmp_path)
+    assert main(["train", str(run / "train.csv"), *train]) == 0
+    lines = (tmp_path / "history.csv").read_text().splitlines()
+    assert lines[0].split(",")[0] == "epoch"
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1"]
+    column = lines[0].split(",").index("val_loss")
+    history = json.loads((tmp_path / "history.json").read_text())
+    told = [float(line.split(",")[column]) for line in lines[1:]]
+    assert told == pytest.approx(history["val_loss"], rel=1e-6)
+    kinds = {path.parent.name for path in tmp_path.glob("tensorboard/*/events*")}
+    assert kinds == {"train", "validation"}
+    monkeypatch.setattr("cnnzoo.cli.commands.training.find_spec", lambda name: None)
+    assert main(["train", str(run / "train.csv"), *train]) == 2
+    assert "install cnnzoo[tensorboard]" in capsys.readouterr().err

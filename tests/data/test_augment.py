@@ -1,0 +1,569 @@
+"""Augmentation: fixed parameters against SciPy and Keras, draws, batches, training."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+from training import fit
+
+from cnnzoo.cli.main import main
+from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resampled
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import NORMALISING, Augment
+from cnnzoo.data.augment_options import parsed
+from cnnzoo.data.batches import Batches, load, own_errors
+from cnnzoo.data.folders.folder import scan
+from cnnzoo.data.pipeline import make_model_inputs
+from cnnzoo.data.preprocess import preprocess_input
+from cnnzoo.data.transforms import Drawn, augmented, changed, drawn, normalised
+from cnnzoo.errors import UsageError
+from cnnzoo.spec import Preprocess
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.zoo import build
+
+BOUND = 1e-4 * 255
+SHAPES = [(8, 8, 1), (9, 9, 3), (12, 7, 1), (5, 14, 3), (1, 6, 1), (6, 1, 3)]
+FLIPS = np.array([[False, False], [True, False], [False, True], [True, True]])
+STILL = Drawn(
+    rotation=np.zeros(4),
+    shift=np.zeros((4, 2)),
+    shear=np.zeros(4),
+    zoom=np.ones((4, 2)),
+    flips=np.zeros((4, 2), bool),
+)
+MOVED = replace(
+    STILL,
+    rotation=np.array([13.0, -41.0, 77.0, 160.0]),
+    shift=np.array([[1.3, -2.2], [0.0, 3.1], [-7.7, 0.4], [11.6, 19.3]]),
+    shear=np.array([7.0, -23.0, 0.5, 40.0]),
+    zoom=np.array([[1.1, 0.8], [0.7, 0.9], [1.6, 1.0], [0.5, 2.3]]),
+)
+EVERYTHING = Augment(
+    rotation_range=20,
+    width_shift_range=0.2,
+    height_shift_range=3,
+    shear_range=10,
+    zoom_range=0.2,
+    brightness_range=(0.8, 1.2),
+    channel_shift_range=20,
+    horizontal_flip=True,
+    vertical_flip=True,
+    elastic=(10, 3),
+)
+
+
+def pictures(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def expected_map(numbers: Drawn, i: int, height: int, width: int) -> np.ndarray:
+    """Image i's 3x3 matrix from a pixel of the result to its place, step by step."""
+    turn, lean = np.deg2rad(numbers.rotation[i]), np.deg2rad(numbers.shear[i])
+    centre, rotation, shift, shear, zoom = (np.eye(3) for _ in range(5))
+    centre[:2, 2] = (height - 1) / 2, (width - 1) / 2
+    rotation[:2, :2] = [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    shift[:2, 2] = numbers.shift[i]
+    shear[:2, 0] = np.cos(lean), -np.sin(lean)
+    zoom[[0, 1], [0, 1]] = numbers.zoom[i] * np.where(numbers.flips[i], -1, 1)
+    return centre @ rotation @ shift @ shear @ zoom @ np.linalg.inv(centre)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("mode", FILL_MODES)
+def test_affine_maps_are_scipys(mode: Any, shape: tuple[int, int, int]):
+    images = pictures((4, *shape))
+    numbers = replace(MOVED, flips=FLIPS)
+    augment = Augment(rotation_range=1, fill_mode=mode, cval=17)
+    found = changed(images, augment, numbers)
+    assert found.dtype == np.float32
+    for i, channel in np.ndindex(4, shape[2]):
+        matrix = expected_map(numbers, i, *shape[:2])
+        expected = ndimage.affine_transform(
+            images[i, ..., channel].astype(float),
+            matrix[:2, :2],
+            matrix[:2, 2],
+            order=1,
+            mode=mode,
+            cval=17,
+        )
+        np.testing.assert_allclose(found[i, ..., channel], expected, rtol=0, atol=BOUND)
+
+
+# Keras imports from a namespace that SciPy gives up.
+@pytest.mark.filterwarnings("ignore:Please import:DeprecationWarning")
+@pytest.mark.parametrize("mode", FILL_MODES)
+def test_square_images_move_as_in_keras(mode: Any):
+    """There, the shift of the height goes along the width, and the other way round."""
+    images = pictures((4, 10, 10, 3)).astype(np.float32)
+    augment = Augment(rotation_range=1, fill_mode=mode, cval=3)
+    added = np.array([30.0, -50.0, 0.0, 7.0])
+    numbers = replace(MOVED, flips=FLIPS, channel_shift=added)
+    found = changed(images, augment, numbers)
+    generator = keras.src.legacy.preprocessing.image.ImageDataGenerator(
+        fill_mode=mode, cval=3
+    )
+    for i in range(4):
+        how = {
+            "theta": numbers.rotation[i],
+            "tx": numbers.shift[i, 1],
+            "ty": numbers.shift[i, 0],
+            "shear": numbers.shear[i],
+            "zx": numbers.zoom[i, 1],
+            "zy": numbers.zoom[i, 0],
+            "flip_vertical": numbers.flips[i, 0],
+            "flip_horizontal": numbers.flips[i, 1],
+            "channel_shift_intensity": added[i],
+        }
+        expected = generator.apply_transform(images[i], how)
+        np.testing.assert_allclose(found[i], expected, rtol=0, atol=BOUND)
+
+
+def test_brightness_is_keras_without_its_rounding():
+    images = pictures((4, 6, 5, 3))
+    factors = np.array([0.0, 0.6, 1.0, 1.9])
+    augment = Augment(brightness_range=(0, 2))
+    found = changed(images, augment, replace(STILL, brightness=factors))
+    np.testing.assert_allclose(
+        found, np.clip(images * factors[:, None, None, None], 0, 255), rtol=1e-6
+    )
+    for i in range(4):
+        expected = keras.src.legacy.preprocessing.image.apply_brightness_shift(
+            images[i].astype(np.float32), factors[i], False
+        )
+        np.testing.assert_allclose(found[i], expected, rtol=0, atol=1)
+
+
+@pytest.mark.parametrize("shape", [(9, 12, 1), (10, 7, 3)])
+@pytest.mark.parametrize("mode", FILL_MODES)
+def test_elastic_is_scipys(mode: Any, shape: tuple[int, int, int]):
+    rng = np.random.default_rng(1)
+    noise = 2 * rng.random((4, 2, *shape[:2]), np.float32) - 1
+    field = displacements(noise, 30.0, 2.5)
+    filtered = 30 * ndimage.gaussian_filter(
+        noise.astype(float), (0, 0, 2.5, 2.5), mode="constant"
+    )
+    np.testing.assert_allclose(field, filtered, rtol=0, atol=1e-4)
+    assert np.abs(field).max() > 1
+    images = pictures((4, *shape))
+    augment = Augment(elastic=(30, 2.5), fill_mode=mode, cval=9)
+    found = changed(images, augment, replace(MOVED, displacement=field))
+    grid = np.stack(np.meshgrid(*map(np.arange, shape[:2]), indexing="ij"))
+    for i, channel in np.ndindex(4, shape[2]):
+        matrix = expected_map(MOVED, i, *shape[:2])
+        places = np.tensordot(matrix[:2, :2], grid, 1) + matrix[:2, 2, None, None]
+        expected = ndimage.map_coordinates(
+            images[i, ..., channel].astype(float),
+            places + field[i],
+            order=1,
+            mode=mode,
+            cval=9,
+        )
+        np.testing.assert_allclose(found[i, ..., channel], expected, rtol=0, atol=BOUND)
+
+
+def test_elastic_noise_has_the_deviation_that_is_told():
+    noise = 2 * np.random.default_rng(2).random((40, 50, 50), np.float32) - 1
+    inner = displacements(noise, 34, 4)[:, 16:-16, 16:-16]
+    assert inner.std() == pytest.approx(0.16 * 34 / 4, rel=0.05)
+
+
+def test_many_images_are_resampled_in_blocks():
+    images = pictures((70, 32, 32, 3))
+    numbers = drawn(EVERYTHING, images.shape, 1, 2, 3)
+    maps = affine_maps(
+        numbers.rotation, numbers.shift, numbers.shear, numbers.zoom, numbers.flips
+    )
+    together = resampled(images, maps, numbers.displacement, "reflect", 0)
+    assert numbers.displacement is not None
+    for i in range(70):
+        one = slice(i, i + 1)
+        alone = resampled(images[one], maps[one], numbers.displacement[one], "reflect", 0)
+        assert alone.tobytes() == together[one].tobytes()
+
+
+# Exactness ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", FILL_MODES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_flips_and_whole_shifts_are_exact(mode: Any, shape: tuple[int, int, int]):
+    images = pictures((4, *shape)) * np.float32(0.3)
+    augment = Augment(horizontal_flip=True, fill_mode=mode)
+    np.testing.assert_array_equal(changed(images, augment, STILL), images)
+    flipped = changed(images, augment, replace(STILL, flips=FLIPS))
+    np.testing.assert_array_equal(flipped[1], images[1, ::-1])
+    np.testing.assert_array_equal(flipped[2], images[2, :, ::-1])
+    np.testing.assert_array_equal(flipped[3], images[3, ::-1, ::-1])
+    if min(shape[:2]) > 2:
+        moved = changed(images, augment, replace(STILL, shift=np.full((4, 2), [2, -1])))
+        np.testing.assert_array_equal(moved[:, :-2, 1:], images[:, 2:, :-1])
+
+
+def test_a_quarter_turn_is_rot90():
+    images = pictures((4, 7, 7, 1))
+    turned = changed(
+        images, Augment(rotation_range=1), replace(STILL, rotation=np.full(4, 90))
+    )
+    np.testing.assert_allclose(turned, np.rot90(images, 1, (1, 2)), atol=BOUND)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_nothing_asked_changes_nothing(dtype: type):
+    images = pictures((3, 5, 6, 1)).astype(dtype)
+    for augment in (Augment(), Augment(zoom_range=(1, 1), elastic=(0, 1), cval=5)):
+        assert augment.idle
+        assert augmented(images, augment, 0, 0, 0) is images
+
+
+def test_images_given_stay_as_they_are():
+    images = pictures((4, 6, 6, 3)).astype(np.float32)
+    before = images.copy()
+    colours = Augment(channel_shift_range=9, brightness_range=(0.5, 0.6))
+    for augment in (colours, EVERYTHING, Augment(samplewise_std_normalization=True)):
+        assert not np.array_equal(augmented(images, augment, 0, 0, 0), before)
+        np.testing.assert_array_equal(images, before)
+
+
+# Draws --------------------------------------------------------------------------------
+
+
+def draw(count: int = 4000, shape=(20, 40, 1), **options: Any) -> Drawn:
+    return drawn(Augment(**options), (count, *shape), 1, 2, 3)
+
+
+def spans(values: np.ndarray, low: float, high: float) -> bool:
+    """Whether values lie in a range, come near its ends, and are even on average."""
+    reach = high - low
+    inside = low <= values.min() < low + 0.01 * reach and values.max() <= high
+    middle = abs(values.mean() - (low + high) / 2) < 0.03 * reach
+    return inside and values.max() > high - 0.01 * reach and middle
+
+
+def test_ranges_are_used_and_kept():
+    assert spans(draw(rotation_range=30).rotation, -30, 30)
+    assert spans(draw(shear_range=12.5).shear, -12.5, 12.5)
+    numbers = draw(zoom_range=0.3)
+    assert spans(numbers.zoom[:, 0], 0.7, 1.3)
+    assert spans(numbers.zoom[:, 1], 0.7, 1.3)
+    assert abs(np.corrcoef(numbers.zoom.T)[0, 1]) < 0.05
+    assert spans(draw(zoom_range=[0.5, 3]).zoom, 0.5, 3)
+    brightness = draw(brightness_range=(0.2, 0.9)).brightness
+    added = draw(channel_shift_range=40).channel_shift
+    assert brightness is not None
+    assert spans(brightness, 0.2, 0.9)
+    assert added is not None
+    assert spans(added, -40, 40)
+    flips = draw(horizontal_flip=True).flips
+    assert not flips[:, 0].any()
+    assert flips[:, 1].mean() == pytest.approx(0.5, abs=0.03)
+    flips = draw(vertical_flip=True).flips
+    assert not flips[:, 1].any()
+    assert flips[:, 0].mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_shifts_are_shares_pixels_or_choices():
+    numbers = draw(width_shift_range=0.25, height_shift_range=np.float32(0.5))
+    assert spans(numbers.shift[:, 0], -10, 10)  # of 20 rows
+    assert spans(numbers.shift[:, 1], -10, 10)  # of 40 columns
+    assert spans(draw(height_shift_range=3.0).shift[:, 0], -3, 3)
+    numbers = draw(width_shift_range=3, height_shift_range=1)
+    assert not numbers.shift[:, 0].any()
+    values, counts = np.unique(numbers.shift[:, 1], return_counts=True)
+    assert values.tolist() == [-2, -1, 0, 1, 2]
+    np.testing.assert_allclose(counts / 4000, [1 / 6, 1 / 6, 1 / 3, 1 / 6, 1 / 6], 0.15)
+    chosen = draw(width_shift_range=[0.1, 0.5]).shift[:, 1]
+    assert np.unique(chosen).tolist() == [-20, -4, 4, 20]
+    chosen = draw(height_shift_range=np.array([2, 5])).shift[:, 0]
+    assert np.unique(chosen).tolist() == [-5, -2, 2, 5]
+    assert not draw(width_shift_range=0, height_shift_range=0.0).shift.any()
+
+
+def test_draws_come_from_seed_epoch_and_batch_alone():
+    images = pictures((6, 12, 10, 3))
+    first = augmented(images, EVERYTHING, 1, 2, 3)
+    assert first.dtype == np.float32
+    assert first.shape == images.shape
+    assert augmented(images, EVERYTHING, 1, 2, 3).tobytes() == first.tobytes()
+    for numbers in ((0, 2, 3), (1, 0, 3), (1, 2, 0), (3, 2, 1)):
+        other = augmented(images, EVERYTHING, *numbers)
+        assert np.abs(other - first).mean() > 1
+    order = np.random.default_rng([1, 2]).random()
+    unit = draw(1, rotation_range=1)
+    assert drawn(Augment(rotation_range=1), (1, 2, 2, 1), 1, 2, 0).rotation != (
+        2 * order - 1
+    )
+    everything = drawn(EVERYTHING, (1, 20, 40, 1), 1, 2, 3)
+    assert everything.rotation == 20 * unit.rotation
+    plain = replace(EVERYTHING, elastic=None)
+    few = augmented(images[:2], plain, 1, 2, 3)
+    assert few.tobytes() == augmented(images, plain, 1, 2, 3)[:2].tobytes()
+
+
+# Normalisation ------------------------------------------------------------------------
+
+
+def test_normalisations_are_their_formulas():
+    images = pictures((5, 6, 7, 3))
+    x = images.astype(np.float64)
+    mean, std = x.mean((0, 1, 2)), x.std((0, 1, 2))
+    own = x - x.mean((1, 2, 3), keepdims=True)
+    deviation = x.std((1, 2, 3), keepdims=True)
+
+    def made(**options: Any) -> np.ndarray:
+        result = augmented(images, Augment(**options).fitted_to(images), 0, 0, 0)
+        assert result.dtype == np.float32
+        return result
+
+    np.testing.assert_allclose(made(featurewise_center=True), x - mean, atol=1e-3)
+    both = made(featurewise_std_normalization=True)
+    np.testing.assert_allclose(both, (x - mean) / std, atol=1e-5)
+    np.testing.assert_allclose(made(samplewise_center=True), own, atol=1e-3)
+    both = made(samplewise_std_normalization=True)
+    np.testing.assert_allclose(both, own / (deviation + 1e-6), atol=1e-5)
+    own_first = made(
+        preprocessing_function=lambda image: image * 2, samplewise_center=True
+    )
+    np.testing.assert_allclose(own_first, 2 * own, atol=1e-3)
+    flat = np.full((2, 3, 3, 1), 7, np.uint8)
+    assert not normalised(flat, Augment(samplewise_std_normalization=True)).any()
+
+
+def test_validation_images_are_normalised_alone():
+    images = pictures((4, 6, 6, 1))
+    augment = replace(EVERYTHING, samplewise_center=True, cval=9).fitted_to(images)
+    plain = augment.without_randomness()
+    assert plain == Augment(samplewise_center=True, statistics=augment.statistics)
+    assert not plain.random
+    assert not plain.idle
+    assert EVERYTHING.without_randomness().idle
+    found = augmented(images, plain, 5, 6, 7)
+    np.testing.assert_array_equal(found, normalised(images, augment))
+    np.testing.assert_array_equal(found, augmented(images, plain, 0, 0, 0))
+
+
+# Errors -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"rotation_range": -1},
+            "this rotation_range: expected degrees .*found '-1'",
+        ),
+        ({"rotation_range": (1, 2)}, r"degrees of at least 0, found '\(1, 2\)'"),
+        ({"width_shift_range": -0.1}, "width_shift_range: expected a number of at least"),
+        ({"height_shift_range": []}, "or a sequence of numbers, found '\\(\\)'"),
+        ({"height_shift_range": "a"}, "height_shift_range: expected .*found 'a'"),
+        ({"shear_range": 90}, "at least 0 and below 90, found '90'"),
+        ({"zoom_range": 1}, "at least 0 and below 1, or two factors .*found '1'"),
+        ({"zoom_range": (0, 1)}, "two factors above 0"),
+        ({"zoom_range": (1.2, 0.8)}, "the smaller one first"),
+        ({"zoom_range": (1, [2])}, "zoom_range: expected"),
+        ({"brightness_range": 0.5}, "brightness_range: expected two factors of at least"),
+        ({"brightness_range": (-1, 1)}, "brightness_range: expected two factors"),
+        ({"channel_shift_range": float("nan")}, "channel_shift_range.* found 'nan'"),
+        ({"horizontal_flip": 1}, "horizontal_flip: expected True or False, found '1'"),
+        ({"samplewise_center": 0.5}, "samplewise_center: expected True or False"),
+        ({"elastic": (34, 0)}, "elastic: expected alpha, at least 0, and sigma, above 0"),
+        ({"cval": float("inf")}, "cval: expected a number, found 'inf'"),
+        ({"preprocessing_function": 3}, "expected a function of an image, found '3'"),
+        ({"fill_mode": "mirror"}, "unknown fill mode 'mirror'"),
+    ],
+)
+def test_impossible_values(options: Any, message: str):
+    with pytest.raises(UsageError, match=message):
+        Augment(**options)
+
+
+def test_nobody_can_change_it():
+    steps = [1, 2]
+    augment = Augment(width_shift_range=steps, zoom_range=[np.float64(0.5), 1])
+    steps.append(3)
+    assert augment.width_shift_range == (1, 2)
+    assert hash(augment) == hash(Augment(width_shift_range=(1, 2), zoom_range=(0.5, 1)))
+
+
+def test_statistics_that_were_never_measured():
+    images = pictures((2, 4, 4, 1))
+    augment = Augment(featurewise_std_normalization=True)
+    message = r"normalise featurewise: expected the statistics .*augment\.fitted_to\(im"
+    with pytest.raises(UsageError, match=message):
+        augmented(images, augment, 0, 0, 0)
+    with pytest.raises(UsageError, match=message):
+        make_model_inputs(Images(images, None, ()), (4, 4, 1), 2, augment=augment)
+
+
+def test_a_function_that_gives_another_shape():
+    augment = Augment(preprocessing_function=lambda image: image[1:])
+    message = r"function: expected an image of \(4, 4, 1\), found \(3, 4, 1\), so return"
+    with pytest.raises(UsageError, match=message):
+        augmented(pictures((2, 4, 4, 1)), augment, 0, 0, 0)
+
+
+# Batches and training -----------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes of twelve noisy pictures, bright above and bright below."""
+    for name, bright in (("above", slice(0, 5)), ("below", slice(5, 10))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = pictures((10, 8, 3), seed=i) // 3
+            pixels[bright] += 150
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    return tmp_path / "photos"
+
+
+def test_batches_from_memory_and_from_a_folder_are_the_same(photos: Path):
+    folder = scan(photos)
+    in_memory = load(folder, (10, 8), 3)
+    options: Any = {"shuffle": True, "seed": 3, "augment": EVERYTHING}
+    options["preprocessing"] = Preprocess(order="bgr", scale=1 / 255)
+    read = Batches(folder, (10, 8), 3, 7, **options)
+    held = Batches(in_memory, (10, 8), 3, 7, **options)
+    assert len(read) == len(held) == 4
+    read.epoch = held.epoch = 5
+    order = np.random.default_rng([3, 5]).permutation(24)
+    for index in (3, 0, 2):
+        rows = order[7 * index : 7 * index + 7]
+        images = augmented(in_memory.images[rows], EVERYTHING, 3, 5, index)
+        expected = preprocess_input(images, options["preprocessing"])
+        for batches in (read, held):
+            found, labels = batches[index]
+            assert found.tobytes() == expected.tobytes()
+            np.testing.assert_array_equal(labels, folder.labels[rows])
+
+
+def test_images_in_memory_have_the_size_already(photos: Path):
+    images = load(scan(photos), (10, 8), 3)
+    message = r"batches of \(10, 9, 3\) images: expected .*found \(10, 8, 3\), so resize"
+    with pytest.raises(UsageError, match=message):
+        Batches(images, (10, 9), 3, 7, shuffle=True, seed=0)
+
+
+def test_what_feed_gives(photos: Path):
+    images = load(scan(photos), (10, 8), 3)
+    plain = make_model_inputs(
+        images, (10, 8, 3), 7, augment=EVERYTHING.without_randomness()
+    )
+    np.testing.assert_array_equal(plain[0], images.images)
+    batches, none = make_model_inputs(
+        images, (12, None, 1), 7, augment=EVERYTHING, channels_first=True, outputs=2
+    )
+    assert none is None
+    found, labels = batches[0]
+    assert found.shape == (7, 1, 12, 8)
+    assert found.dtype == np.float32
+    assert len(labels) == 2
+
+
+def test_errors_of_own_functions_come_through(photos: Path):
+    def fail(image: np.ndarray) -> np.ndarray:
+        raise KeyError("mine")
+
+    augment = Augment(preprocessing_function=fail)
+    batches, _ = make_model_inputs(scan(photos), (10, 8, 3), 7, augment=augment)
+    model = build("mlp", classes=2, input_shape=(10, 8, 3), depth=1, width=2)
+    with pytest.raises(KeyError, match="mine"), own_errors(batches):
+        model.predict(batches, verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["folder", "memory"])
+def test_training_sees_other_pixels_each_epoch(kind: str, photos: Path, tmp_path: Path):
+    """And validation sees its own: the figures are those of the images as they are."""
+    keras.utils.set_random_seed(0)
+    folder = scan(photos)
+    source = folder if kind == "folder" else load(folder, (10, 8), 3)
+    train, validation = source.split(0.25, seed=0)
+    seen: list[bytes] = []
+
+    def note(image: np.ndarray) -> np.ndarray:
+        seen.append(image.tobytes())
+        return image
+
+    model = build(
+        "mlp",
+        classes=2,
+        input_shape=(10, 8, 3),
+        depth=1,
+        width=16,
+        include_preprocessing=True,
+        preprocessing="unit",
+    )
+    augment = Augment(
+        rotation_range=15,
+        horizontal_flip=True,
+        fill_mode="reflect",
+        preprocessing_function=note,
+    )
+    recipe = Recipe(epochs=6, batch_size=6, learning_rate=1e-2, augment=augment)
+    history = fit(model, train, validation, tmp_path / "run", recipe)
+    assert max(history["val_accuracy"]) > 0.8
+    held_out = load(folder, (10, 8), 3).split(0.25, seed=0)[1].images
+    unchanged = {image.astype(np.float32).tobytes() for image in held_out}
+    assert unchanged < set(seen)
+    assert len(set(seen)) == 6 * len(train) + len(unchanged)
+    answers = model.predict(held_out, verbose=0).argmax(1)
+    best = int(np.argmin(history["val_loss"]))
+    accuracy = np.mean(answers == validation.labels)
+    assert accuracy == pytest.approx(history["val_accuracy"][best])
+
+
+# Command line -------------------------------------------------------------------------
+
+
+def test_options_as_text():
+    texts = [
+        "rotation_range=10",
+        "width_shift_range=0.1",
+        "height_shift_range=2,-3",
+        "zoom_range=0.9,1.2",
+        "horizontal_flip",
+        "fill_mode=reflect",
+        "elastic=34,4",
+    ]
+    expected = Augment(
+        rotation_range=10,
+        width_shift_range=0.1,
+        height_shift_range=(2, -3),
+        zoom_range=(0.9, 1.2),
+        horizontal_flip=True,
+        fill_mode="reflect",
+        elastic=(34, 4),
+    )
+    assert parsed(texts) == expected
+    assert isinstance(parsed(["width_shift_range=2"]).width_shift_range, int)
+    assert {field.name for field in fields(Augment)} >= set(NORMALISING)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rotation", "unknown augmentation 'rotation'; did you mean 'rotation_range'"),
+        ("rotation_range", "with 'rotation_range': expected rotation_range=VALUE, so"),
+        ("vertical_flip=1", "with 'vertical_flip=1': expected vertical_flip, so write"),
+        ("zoom_range=a,b", "zoom_range=a,b: expected a number, or several .*found 'a,b'"),
+        ("zoom_range=2", "this zoom_range: expected a number of at least 0 and below 1"),
+        ("fill_mode=nearer", "unknown fill mode 'nearer'; did you mean 'nearest'"),
+        ("samplewise_center", "found a normalisation, so use --preprocessing, which"),
+    ],
+)
+def test_options_that_cannot_be_read(text: str, message: str):
+    with pytest.raises(UsageError, match=message):
+        parsed([text])
+
+
+def test_the_command_line_trains_with_it(photos: Path, tmp_path: Path, capsys):
+    command = ["train", str(photos), "--model", "mlp", "--out", str(tmp_path / "run")]
+    command += ["--size", "8", "--epochs", "1", "--augment"]
+    assert main([*command, "rotatoin_range=10"]) == 2
+    assert "did you mean 'rotation_range'" in capsys.readouterr().err
+    assert main([*command, "rotation_range=10", "horizontal_flip"]) == 0
+    assert (tmp_path / "run" / "model.keras").is_file()

@@ -1,0 +1,759 @@
+"""Folders of photographs with everything in them: rows I01 to I21 and L01 to L07.
+
+The ids are those of the project's list of failures; each row is a test or a part of one.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import warnings
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from picture_files import BAD, every_form, packed, picture, wrong_animation
+from PIL import Image
+
+import cnnzoo
+from cnnzoo.cli.main import main
+from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
+from cnnzoo.data.batches import Batches, load
+from cnnzoo.data.decode import decode
+from cnnzoo.data.folders import decoded
+from cnnzoo.data.folders.folder import Folder, scan
+from cnnzoo.data.sources import open_train_validation
+from cnnzoo.data.splits import split_rows
+from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
+from cnnzoo.inference import judged, probabilities
+from cnnzoo.train.cross_validation import split
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.train.run import Run
+from cnnzoo.visualization import figures
+
+SIZE = (12, 12)
+
+
+def fill(root: Path, counts: dict[str, int]) -> Path:
+    """Class folders with so many images each, all different."""
+    seed = 0
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            image = picture(12, seed)
+            (root / name / f"{number}.png").write_bytes(packed(image, "PNG"))
+            seed += 1
+    return root
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return fill(tmp_path / "photos", {"ants": 6, "bees": 6})
+
+
+def network(classes: int = 2) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return cnnzoo.build(
+        "mlp",
+        input_shape=(*SIZE, 3),
+        classes=classes,
+        depth=1,
+        width=8,
+        include_preprocessing=True,
+    )
+
+
+# Files that are no images ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_i01_i02_i03_a_bad_file_is_named_before_training(kind: str, photos: Path):
+    bad = photos / "bees" / "bad.png"
+    bad.write_bytes(BAD[kind]())
+    with pytest.raises(
+        ImageDecodeError, match=r"1 files that cannot.*'bees/bad\.png' \("
+    ):
+        scan(photos, depth="pixels")
+    with pytest.raises(ImageDecodeError, match=r"cannot decode .*bad\.png: .*, found ."):
+        decode(bad, None, 3)
+    folder = scan(photos, depth="pixels", on_bad="skip")
+    assert len(folder) == 12
+    ((name, reason),) = folder.report.skipped
+    assert name == "bees/bad.png"
+    assert reason
+
+
+@pytest.mark.parametrize("kind", sorted(set(BAD) - {"wrong checksum"}))
+def test_headers_alone_find_all_but_damage_in_between(kind: str, photos: Path):
+    (photos / "bees" / "bad.jpg").write_bytes(BAD[kind]())
+    assert len(scan(photos, on_bad="skip").report.skipped) == 1
+
+
+def test_s02_ten_thousand_images_and_a_hundred_bad_ones(tmp_path: Path):
+    """Exactly the good ones are learnt, and every bad one is named."""
+    bad: set[str] = set()
+    for number in range(10_000):
+        folder = tmp_path / "photos" / "abcd"[number % 4]
+        folder.mkdir(parents=True, exist_ok=True)
+        kind = list(BAD)[number // 100 % 10]
+        if number % 100 == 37:
+            (folder / f"{number}.png").write_bytes(BAD[kind]())
+            bad.add(f"{folder.name}/{number}.png")
+        else:
+            pixels = np.full((6, 6), number % 251, np.uint8)
+            content = packed(Image.fromarray(pixels), "PNG", compress_level=1)
+            (folder / f"{number}.png").write_bytes(content)
+    folder = scan(tmp_path / "photos", depth="pixels", on_bad="skip")
+    assert {name for name, _ in folder.report.skipped} == bad
+    assert len(bad) == 100
+    assert len(folder) == 9_900
+    learned, held_out = folder.split(0.1, seed=0)
+    assert not bad & {*learned.names, *held_out.names}
+    history = Run(tmp_path / "run").fit(network(4), learned, held_out, Recipe(epochs=1))
+    assert len(history["loss"]) == 1
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert card["data"]["train"]["images"] + card["data"]["validation"]["images"] == 9_900
+
+
+def test_i18_a_file_that_changes_after_the_scan(photos: Path, tmp_path: Path):
+    folder = scan(photos, depth="pixels")
+    folder.paths[3].write_bytes(b"gone bad")
+    with pytest.raises(ImageDecodeError, match=r"ants/3\.png"):
+        Run(tmp_path / "run").fit(network(), folder, folder, Recipe(epochs=1))
+    folder.paths[3].unlink()
+    with pytest.raises(ImageDecodeError, match=r"ants/3\.png.*no regular file"):
+        Run(tmp_path / "run2").fit(network(), folder, folder, Recipe(epochs=1))
+
+
+# One rule everywhere --------------------------------------------------------------------
+
+
+def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
+    """Training, evaluation, prediction of files, and `decode`: difference 0."""
+    forms = dict(every_form())
+    assert len(forms) >= 40
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+    for number, (name, content) in enumerate(forms.items()):
+        (tmp_path / "photos" / "ab"[number % 2] / name).write_bytes(content)
+    folder = scan(tmp_path / "photos", depth="pixels")
+    assert len(folder) == len(forms)
+    alone = np.stack([decode(path, SIZE, 3) for path in folder.paths])
+    np.testing.assert_array_equal(load(folder, SIZE, 3).images, alone)
+    batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=1)
+    order = np.concatenate([batches[i][0] for i in range(len(batches))])
+    np.testing.assert_array_equal(order, alone[batches._order])
+    model = network()
+    expected = probabilities(model, alone)
+    np.testing.assert_array_equal(probabilities(model, folder), expected)
+    np.testing.assert_array_equal(probabilities(model, folder.paths), expected)
+
+
+def test_a_picture_in_lab_is_read_as_grey_too(tmp_path: Path):
+    """What is checked in one number of channels is read in the other."""
+    (tmp_path / "lab.tif").write_bytes(packed(picture().convert("LAB"), "TIFF"))
+    grey, colour = (decode(tmp_path / "lab.tif", SIZE, c) for c in (1, 3))
+    assert np.abs(grey[..., 0] - colour @ [0.299, 0.587, 0.114]).max() < 2
+
+
+def test_i08_i09_i10_names_that_mislead(photos: Path):
+    (photos / "ants" / "x.jpg").write_bytes(packed(picture(), "PNG"))
+    for name in ("a.heic", "b.avif", "c.heic", "notes.txt"):
+        (photos / "bees" / name).write_bytes(b"x")
+    for name in ("._0.png", ".DS_Store", "Thumbs.db", "desktop.ini"):
+        (photos / "bees" / name).write_bytes(b"x")
+    found = scan(photos).report
+    assert found.misnamed == ("ants/x.jpg",)
+    assert found.ignored == {".avif": 1, ".heic": 2, ".txt": 1}
+    assert found.hidden == 4
+    assert found.formats == {"PNG": 13}
+    assert found.sizes == ((12, 12), (24, 24))
+
+
+def test_a_jpeg_is_decoded_at_less_than_its_size_alike_everywhere(tmp_path: Path):
+    """Which changes little: an eighth of the pixels is what the size wanted asks for."""
+    path = tmp_path / "a.jpg"
+    path.write_bytes(packed(picture(800), "JPEG", quality=95))
+    with Image.open(path) as image:
+        whole = image.resize((32, 32), Image.Resampling.BILINEAR)
+    assert np.abs(decode(path, (32, 32), 3) - np.asarray(whole, int)).mean() < 2
+
+
+# Things that are no files, links, names -------------------------------------------------
+
+
+@pytest.mark.parametrize("on_bad", ["raise", "skip"])
+def test_i11_nothing_but_regular_files_is_opened(on_bad, photos: Path):
+    os.mkfifo(photos / "ants" / "pipe.png")
+    (photos / "ants" / "gone.png").symlink_to(photos / "nowhere.png")
+    (photos / "ants" / "device.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server:
+        place = os.getcwd()
+        os.chdir(photos / "bees")  # a socket's address is short
+        try:
+            server.bind("s.png")
+        finally:
+            os.chdir(place)
+        if on_bad == "raise":
+            with pytest.raises(ImageDecodeError, match="4 files that cannot be read"):
+                scan(photos)
+            return
+        folder = scan(photos, on_bad="skip", follow_links=True)
+    assert len(folder) == 12
+    assert dict(folder.report.skipped) == {
+        "ants/pipe.png": "no regular file",
+        "ants/gone.png": "a link to nothing",
+        "ants/device.png": "no regular file",
+        "bees/s.png": "no regular file",
+    }
+
+
+def test_i11_a_file_that_may_not_be_read(photos: Path, monkeypatch):
+    real = open
+
+    def refusing(path, *args, **options):
+        if str(path).endswith("ants/2.png"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr("builtins.open", refusing)
+    found = scan(photos, on_bad="skip").report.skipped
+    assert [name for name, _ in found] == ["ants/2.png"]
+    assert "Permission denied" in found[0][1]
+
+
+def test_i12_links_are_followed_once(photos: Path, tmp_path: Path):
+    fill(tmp_path / "pool", {"x": 3})
+    (photos / "ants" / "loop").symlink_to(photos)
+    (photos / "ants" / "again.png").symlink_to(photos / "bees" / "0.png")
+    (photos / "bees" / "out").symlink_to(tmp_path / "pool" / "x")
+    (photos / "bees" / "twice").symlink_to(tmp_path / "pool" / "x")
+    folder = scan(photos, on_bad="skip")
+    assert len(folder) == 12
+    assert folder.report.linked == ("ants/again.png", "ants/loop")
+    refused = [name for name, _ in folder.report.skipped]
+    assert refused == ["bees/out", "bees/twice"]
+    with pytest.raises(ImageDecodeError, match=r"a link out of the folder: follow_links"):
+        scan(photos)
+    followed = scan(photos, follow_links=True)
+    assert len(followed) == 15
+    assert "bees/out/2.png" in followed.names
+    assert followed.report.linked == ("ants/again.png", "ants/loop", "bees/twice")
+
+
+def test_i12_links_within_the_folder(photos: Path):
+    """To what the walk does not come to by itself; in a circle; twice by two ways."""
+    (photos / ".pool").mkdir()
+    for number in range(3):
+        content = packed(picture(12, 50 + number), "PNG")
+        (photos / ".pool" / f"{number}.png").write_bytes(content)
+    (photos / "ants" / "hidden.png").symlink_to(photos / ".pool" / "0.png")
+    (photos / "bees" / "pool").symlink_to(photos / ".pool")
+    (photos / "bees" / "circle.png").symlink_to(photos / "bees" / "circle.png")
+    folder = scan(photos, on_bad="skip")
+    assert "ants/hidden.png" in folder.names
+    assert [name for name in folder.names if "pool" in name] == [
+        "bees/pool/1.png",
+        "bees/pool/2.png",
+    ]
+    assert folder.report.linked == ("bees/pool/0.png",)
+    assert [name for name, _ in folder.report.skipped] == ["bees/circle.png"]
+
+
+def test_folders_a_thousand_deep(photos: Path):
+    deep = [photos.joinpath("ants", *["d"] * depth) for depth in range(1, 1101)]
+    for folder in deep:
+        folder.mkdir()
+    try:
+        with pytest.raises(DatasetError, match="a thousand deep"):
+            scan(photos)
+    finally:  # pytest's own clean-up recurses, and would end the whole run
+        for folder in reversed(deep):
+            folder.rmdir()
+
+
+def test_i13_names_that_a_terminal_cannot_show(photos: Path):
+    name = os.fsdecode(b"\xff") + "$_$"
+    (photos / "bees").rename(photos / name)
+    (photos / name / (name + ".png")).write_bytes(b"bad")
+    done = subprocess.run(
+        [sys.executable, "-m", "cnnzoo.cli.main", "check", str(photos)],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert done.returncode == 1
+    assert rb"\udcff$_$" in done.stdout
+    labels = np.array([0, 1])
+    pixels = Images(np.zeros((2, 4, 4, 1), np.uint8), labels, ("a", name))
+    wrong = judged(np.eye(2)[::-1], pixels)
+    assert figures.confusion(wrong).startswith(b"\x89PNG")
+    assert figures.misclassified(pixels, wrong).startswith(b"\x89PNG")
+
+
+def test_i13_odd_names(photos: Path):
+    names = [
+        "ü😀",
+        "a b ",
+        "new\nline",
+        os.fsdecode(b"\xff\xfe"),
+        "con",
+        "‏rtl",
+        "n" * 251,
+    ]
+    for name in names:
+        (photos / "ants" / f"{name}.png").write_bytes(packed(picture(), "PNG"))
+    folder = scan(photos, depth="pixels", checksums=True)
+    assert len(folder) == 12 + len(names)
+    (photos / "ants" / (os.fsdecode(b"\xfd") + ".png")).write_bytes(b"bad")
+    with pytest.raises(ImageDecodeError, match=r"'ants/\\udcfd\.png'"):
+        scan(photos)
+
+
+# Layout ---------------------------------------------------------------------------------
+
+
+def test_i14_i15_layouts_that_are_no_class_folders(tmp_path: Path):
+    flat = fill(tmp_path / "flat", {".": 3})
+    rows: list[tuple[Path, str]] = [
+        (tmp_path / "missing", "expected a folder, found nothing"),
+        (flat, "found 0 class folders and 3 images beside them"),
+        (fill(tmp_path / "one", {"ants": 3}), "at least two, found 1 class folders"),
+        (fill(tmp_path / "empty", {"a": 3, "b": 0}), "b as .*none that can be used"),
+        (fill(tmp_path / "high", {"train": 3, "test": 3}), "named like parts of a set"),
+    ]
+    for root, message in rows:
+        with pytest.raises(DatasetError, match=message):
+            scan(root)
+
+
+def test_i16_what_is_suspicious_is_told(tmp_path: Path):
+    numbers = fill(tmp_path / "n", {"0": 1, "1": 1, "2": 1, "10": 20})
+    told = scan(numbers).report.warnings
+    assert told[0] == "classes are in text order: 0, 1, 10, 2"
+    assert told[1] == "classes have between 1 and 20 images"
+    alike = fill(tmp_path / "c", {"Caf\u00e9": 1, "cafe\u0301": 1, "tea": 1})
+    (warning,) = scan(alike).report.warnings
+    assert warning.startswith("classes whose names are the same to a reader: ")
+
+
+# Splits ---------------------------------------------------------------------------------
+
+
+def test_i17_a_split_without_a_class(photos: Path):
+    for number in range(1, 6):
+        (photos / "ants" / f"{number}.png").unlink()
+    with pytest.raises(DatasetError, match="class 'ants': expected at least 2"):
+        scan(photos).split(0.5, seed=0)
+
+
+def test_i20_copies_stay_together(photos: Path):
+    for number in range(6):
+        content = (photos / "ants" / f"{number}.png").read_bytes()
+        (photos / "ants" / f"copy{number}.png").write_bytes(content)
+    folder = scan(photos, checksums=True)
+    assert folder.report.copies is not None
+    assert len(folder.report.copies) == 6
+    for seed in range(10):
+        train, validation = folder.split(0.3, seed=seed)
+        assert not {*(train.checksums or ())} & {*(validation.checksums or ())}
+        assert len(train) + len(validation) == 18
+
+
+def test_one_copy_changes_neither_the_share_nor_the_time():
+    labels = np.arange(2000) % 4
+    groups = np.arange(2000)
+    groups[8] = groups[0]
+    for share in (0.02, 0.4, 0.7, 100):
+        parts = split_rows(labels, tuple("abcd"), share, 0, groups)
+        wanted = share if share > 1 else share * 2000
+        assert abs(len(parts[1]) - wanted) <= 2
+        assert sorted(np.concatenate(parts)) == list(range(2000))
+        assert (0 in parts[0]) == (8 in parts[0])
+
+
+def test_folds_keep_copies_and_groups_together(photos: Path):
+    for path in list(photos.rglob("*.png")):
+        path.with_name(f"copy{path.name}").write_bytes(path.read_bytes())
+    folder = scan(photos, checksums=True)
+    assert folder.checksums
+    for learned, judging in split(folder, 3, 0):
+        sums = [{folder.checksums[row] for row in rows} for rows in (learned, judging)]
+        assert not sums[0] & sums[1]
+    apart = scan(photos)
+    pattern = r"[a-z]+/(?:copy)?(\d+)"
+    parts = list(split(apart, 3, 0, pattern))
+    assert sorted(np.concatenate([judging for _, judging in parts])) == list(range(24))
+    for learned, judging in parts:
+        one, other = (
+            {name[-5] for name in apart.take(rows).names} for rows in (learned, judging)
+        )
+        assert not one & other
+    with pytest.raises(UsageError, match="expected a folder of image files"):
+        next(split(load(apart, SIZE, 3), 3, 0, "x"))
+
+
+def test_groups_in_both_given_parts_are_refused(tmp_path: Path):
+    fill(tmp_path / "train", {"a": 2, "b": 2})
+    fill(tmp_path / "val", {"a": 3, "b": 2})
+    with pytest.raises(DatasetError, match=r"4 groups are in .*such as 'a/0'"):
+        open_train_validation(str(tmp_path), group_by=r"./\d", allow_copies=True)
+    with pytest.raises(UsageError, match="a table of labels is for a folder without"):
+        open_train_validation(str(tmp_path), labels="x.csv")
+
+
+def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path, capsys):
+    fill(tmp_path / "set" / "train", {"a": 4, "b": 4})
+    val = fill(tmp_path / "set" / "val", {"a": 4, "b": 4})  # the same pictures
+    root = str(tmp_path / "set")
+    with pytest.raises(DatasetError, match=r"8 images of .*val are copies of images in"):
+        open_train_validation(root)
+    assert main(["check", root]) == 1
+    assert "8 images of" in capsys.readouterr().out
+    learned, held_out = open_train_validation(root, allow_copies=True)
+    assert isinstance(learned, Folder)
+    assert isinstance(held_out, Folder)
+    assert (learned.root, held_out.root) == (tmp_path / "set" / "train", val)
+    for path in val.rglob("*.png"):
+        seed = 100 + 10 * ord(path.parent.name) + int(path.stem)
+        path.write_bytes(packed(picture(12, seed), "PNG"))
+    assert len(open_train_validation(root)[1]) == 8
+    again = (val / "a" / "0.png").read_bytes()
+    (val / "b" / "0.png").write_bytes(again)
+    (warning,) = scan(val, checksums=True).report.warnings
+    told = "1 pictures are in more than one class, such as 'a/0.png' = 'b/0.png'"
+    assert warning == told
+
+
+def test_groups_stay_together(photos: Path):
+    for path in list(photos.rglob("*.png")):
+        path.rename(path.with_name(f"patient{int(path.stem) // 2}_{path.name}"))
+    folder = scan(photos)
+    for seed in range(10):
+        parts = folder.split(0.34, seed, r"[a-z]+/patient\d+")
+        groups = [{name.rpartition("_")[0] for name in part.names} for part in parts]
+        assert not groups[0] & groups[1]
+        assert [len(part) for part in parts] == [6, 6]  # 3 of 6 groups, rounded up
+    with pytest.raises(UsageError, match=r"finds nothing in 'ants/patient0_0\.png'"):
+        folder.split(0.3, 0, "doctor")
+    with pytest.raises(UsageError, match="expected a regular expression"):
+        folder.split(0.3, 0, "(")
+
+
+# Labels ---------------------------------------------------------------------------------
+
+
+def labelled(root: Path, text: str) -> Folder:
+    (root / "labels.csv").write_bytes(text.encode())
+    return scan(root, labels=root / "labels.csv")
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    return fill(tmp_path / "flat", {".": 3})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,label\n0.png,x\n1.png,y\n2.png,x\n",
+        '\ufefffile,label\r\n"0.png","x"\r\n1.png,y\r\n2.png,x\r\n',
+        "0,x\n1,y\n2,x\n",
+    ],
+    ids=["plain", "mark, quotes and CRLF", "without endings and header"],
+)
+def test_l02_labels_from_a_table(text: str, flat: Path):
+    folder = labelled(flat, text)
+    assert folder.class_names == ("x", "y")
+    assert dict(zip(folder.names, folder.labels.tolist(), strict=True)) == {
+        "0.png": 0,
+        "2.png": 0,
+        "1.png": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0.png,x\n1.png,y\n", r"1 files of the folder that it does not name.*'2\.png'"),
+        ("0,x\n1,y\n2,x\n9,x\n", "1 files that are not in the folder, such as '9'"),
+        ("0,x\n1,y\n2,x\n2,y\n", "1 files that stand there twice, such as '2'"),
+        ("0,x\n1,\n2,x\n", "a class for each file, found none on line 2, '1'"),
+        ("0,x\n1,NaN\n2,x\n", "a class for each file, found none on line 2"),
+        ("0,x,1\n", "two columns, file and class, found 3 on line 1"),
+        ("9.png,x\n0,x\n1,y\n2,x\n", "1 files that are not in the folder"),
+    ],
+)
+def test_l01_l02_labels_that_do_not_go_with_the_images(text, message, flat: Path):
+    with pytest.raises(LabelError, match=message):
+        labelled(flat, text)
+    with pytest.raises(LabelError, match="found no regular file"):
+        scan(flat, labels=flat / "nowhere.csv")
+
+
+# Guards ---------------------------------------------------------------------------------
+
+
+def test_l05_a_loss_that_is_no_number_names_the_images(photos: Path, tmp_path: Path):
+    folder = scan(photos)
+    recipe = Recipe(epochs=3, batch_size=4, optimizer="sgd", learning_rate=1e25)
+    with pytest.raises(cnnzoo.TrainingError) as caught:
+        Run(tmp_path / "run").fit(network(), folder, folder, recipe)
+    told = str(caught.value)
+    assert "the loss became no number in batch " in told
+    assert "of epoch 1, at the learning rate 1e+25, on " in told
+    assert ".png" in told
+    assert len(told) <= 1000
+
+
+# Command line ---------------------------------------------------------------------------
+
+
+def test_check(photos: Path, capsys):
+    assert main(["check", str(photos)]) == 0
+    assert "12 images that can be read" in capsys.readouterr().out
+    (photos / "bees" / "odd.gif").write_bytes(BAD["html"]())
+    (photos / "bees" / "a.heic").write_bytes(b"x")
+    assert main(["check", str(photos)]) == 1
+    text = capsys.readouterr().out
+    assert "cannot be read:\n  'bees/odd.gif': content in none of these formats" in text
+    assert "endings that are not read" in text
+    assert main(["check", str(photos), "--json"]) == 1
+    every = json.loads(capsys.readouterr().out)
+    assert every["faults"] == []
+    (told,) = every["folders"].values()
+    assert told["skipped"] == [["bees/odd.gif", "content in none of these formats"]]
+    assert told["classes"] == {"ants": 6, "bees": 6}
+
+
+def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path, capsys):
+    (photos / "bees" / "odd.png").write_bytes(BAD["wrong checksum"]())
+    out = tmp_path / "run"
+    asked = ["train", str(photos), "--model", "mlp", "--size", "12", "--epochs", "1"]
+    asked += ["--out", str(out), "--validation", "0.5"]
+    assert main(asked) == 1
+    assert "'bees/odd.png' (" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*asked, "--on-bad", "skip"]) == 0
+    captured = capsys.readouterr()
+    assert "left out 'bees/odd.png': " in captured.err
+    assert "6 images to learn from, 6 held out" in captured.out
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_given_parts_are_used(number: int, tmp_path: Path, capsys):
+    root = tmp_path / "set"
+    fill(root / "train", {"a": 5, "b": 5})
+    for i, part in enumerate(("val", "test")[: 1 + number], start=1):
+        for name in ("a", "b"):
+            (root / part / name).mkdir(parents=True)
+            content = packed(picture(12, 100 * i + ord(name)), "PNG")
+            (root / part / name / "1.png").write_bytes(content)
+    out = str(tmp_path / "run")
+    asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
+    assert main(["train", str(root), *asked]) == 0
+    assert "10 images to learn from, 2 held out" in capsys.readouterr().out
+    assert main(["evaluate", str(root), "--model", out]) == 0
+    assert "of 2 images" in capsys.readouterr().out
+
+
+def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, capsys):
+    out = str(tmp_path / "run")
+    asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
+    assert main(["train", str(photos), *asked, "--validation", "0.5"]) == 0
+    learned = (tmp_path / "run" / "learned.txt").read_text().split()
+    assert len(learned) == 6
+    capsys.readouterr()
+    paths = [str(path) for path in sorted(photos.rglob("*.png"))]
+    assert main(["predict", *paths, "--model", out, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(one["learned"] for one in told) == 6
+    copy = tmp_path / "another name.png"
+    copy.write_bytes(Path(next(o["path"] for o in told if o["learned"])).read_bytes())
+    assert main(["predict", str(copy), "--model", out]) == 0
+    assert capsys.readouterr().out.endswith(" (it learnt this picture)\n")
+
+
+def test_predict_names_all_files_that_it_cannot_read(
+    photos: Path, tmp_path: Path, capsys
+):
+    cnnzoo.save(network(), tmp_path / "model.keras")
+    good = str(photos / "ants" / "0.png")
+    bad = [str(tmp_path / "missing.png"), str(tmp_path / "text.png")]
+    Path(bad[1]).write_bytes(BAD["text"]())
+    asked = ["--model", str(tmp_path / "model.keras")]
+    assert main(["predict", good, *bad, *asked]) == 1
+    told = capsys.readouterr()
+    assert all(repr(path) in told.err for path in bad)
+    assert not told.out
+    assert main(["predict", *bad, good, *asked, "--on-bad", "skip", "--json"]) == 0
+    told = capsys.readouterr()
+    assert [one["path"] for one in json.loads(told.out)] == [good]
+    assert [
+        line.startswith(f"left out {path!r}: ")
+        for line, path in zip(told.err.splitlines(), bad, strict=True)
+    ] == [True, True]
+    assert main(["predict", *bad, *asked, "--on-bad", "skip"]) == 1
+    assert "2 files, has 2 files that cannot be read" in capsys.readouterr().err
+
+
+def test_i07_what_the_decoder_warns_of_is_told_with_the_file(photos: Path, capsys):
+    (photos / "bees" / "odd.png").write_bytes(wrong_animation())
+    with warnings.catch_warnings(record=True) as loose:
+        warnings.simplefilter("always")
+        folder = scan(photos)
+        warnings.warn("of the caller", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in loose] == ["of the caller"]
+    (warned,) = folder.report.warned
+    assert warned[0] == "bees/odd.png"
+    assert "Invalid APNG" in warned[1]
+    assert main(["check", str(photos)]) == 0
+    assert "were read with a warning:\n  'bees/odd.png': Inv" in capsys.readouterr().out
+
+
+def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch):
+    asked: list[str] = []
+
+    def counted(path, *target):
+        asked.append(Path(path).name)
+        return decode(path, *target)
+
+    monkeypatch.setattr(decoded, "decode", counted)
+    folder = scan(photos)
+    first = decoded.Decoded(folder, SIZE, 3, memory=5 * 12 * 12 * 3)
+    rows = [11, 0, 4, 0, 5]
+    expected = load(folder, SIZE, 3).images[rows]
+    asked.clear()
+    np.testing.assert_array_equal(first.take(rows), expected)
+    asked.clear()
+    np.testing.assert_array_equal(first.take(rows), expected)
+    assert sorted(asked) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
+    batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=0)
+    asked.clear()
+    for epoch in range(3):
+        batches.epoch = epoch
+        for index in range(len(batches)):
+            images, _ = batches[index]
+            images[:] = 0  # what a caller does to a batch does not reach what is kept
+    assert len(asked) == len(folder)
+    assert batches[0][0].any()
+
+
+def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys):
+    """Among them is a picture that says that a photograph was not found."""
+    with zipfile.ZipFile(data_folder / "hymenoptera_train.zip") as archive:
+        archive.extractall(tmp_path / "photos")
+    assert main(["check", str(tmp_path / "photos")]) == 0
+    told = capsys.readouterr().out
+    odd = "nearly no other has:\n  'ants/imageNotFound.gif'"
+    assert odd in told
+    assert "245 images that can be read" in told
+    asked = ["--model", "lenet_gap", "--size", "32", "--channels", "3", "--epochs", "1"]
+    out = ["--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "photos"), *asked, *out]) == 0
+    assert "220 images to learn from, 25 held out" in capsys.readouterr().out
+
+
+# Arrays ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (np.zeros((2, 8, 8)), r"the shape \(2, 8, 8\)"),
+        (np.full((2, 8, 8, 3), np.nan), "float64 between nan and nan"),
+        (np.full((2, 8, 8, 3), np.inf), "float64 between inf and inf"),
+        (np.full((2, 8, 8, 3), 0.5, "float32"), "float32 between 0.5 and 0.5"),
+        (np.full((2, 8, 8, 3), -1), "int64 between -1 and -1"),
+        (np.full((2, 8, 8, 3), 256), "int64 between 256 and 256"),
+        (np.zeros((2, 8, 8, 3), object), "the type object"),
+    ],
+    ids=str,
+)
+def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
+    with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
+        cnnzoo.evaluate(network(), Images(pixels, np.array([0, 1]), ("a", "b")))
+    with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
+        probabilities(network(), pixels)
+
+
+def test_l07_images_that_are_scaled_twice(photos: Path, tmp_path: Path):
+    data = scan(photos)
+    twice = Recipe(epochs=1, augment=Augment(samplewise_center=True))
+    message = r"twice: after `augment` the first batch is between -\d+.* and \d+"
+    with pytest.warns(UserWarning, match=message):
+        Run(tmp_path / "twice").fit(network(), data, data, twice)
+    once = Recipe(epochs=1, augment=Augment(preprocessing_function=np.negative))
+    own = cnnzoo.build(
+        "mlp", input_shape=(*SIZE, 3), classes=2, depth=1, width=8, preprocessing="none"
+    )
+    Run(tmp_path / "once").fit(own, data, data, once)  # where warnings are errors
+    still = Recipe(epochs=1, augment=Augment(preprocessing_function=np.flip))
+    Run(tmp_path / "still").fit(network(), data, data, still)
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ([0, 1, 0], r"the shape \(3,\)"),
+        ([[1, 0], [0, 1]], r"the shape \(2, 2\)"),
+        ([0, -1], "-1 as label 1"),
+        ([0, np.nan], r".*nan.* as label 1"),
+        (["0", "x"], "'0'.* as label 0"),
+        ([0, None], "None as label 1"),
+    ],
+    ids=str,
+)
+def test_l01_l02_l03_labels_that_are_no_numbers_of_classes(labels, found, tmp_path):
+    pixels = np.zeros((2, 8, 8, 3), np.uint8)
+    data = Images(pixels, np.array(labels), ("a", "b"))
+    good = Images(pixels, np.array([0, 1]), ("a", "b"))
+    message = rf"expected 2 numbers of classes, found {found}"
+    with pytest.raises(LabelError, match=message):
+        Run(tmp_path).fit(network(), data, good, Recipe(epochs=1))
+    with pytest.raises(LabelError, match=message):
+        cnnzoo.evaluate(network(), data)
+    assert not list(tmp_path.iterdir())
+
+
+# Fuzzing --------------------------------------------------------------------------------
+
+
+def mutants(content: bytes, rng: np.random.Generator) -> bytes:
+    """A few bits flipped, the end cut off, a part repeated, or a number made large."""
+    bad = bytearray(content)
+    way = rng.integers(4)
+    place = int(rng.integers(len(bad)))
+    if way == 0:
+        for _ in range(rng.integers(1, 9)):
+            bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+    elif way == 1:
+        del bad[place:]
+    elif way == 2:
+        bad[place:place] = bad[: rng.integers(1, 60)]
+    else:
+        bad[place : place + 4] = rng.choice([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"])
+    return bytes(bad)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Pillow, which the scan notes
+def test_damage_of_any_kind_is_an_image_or_an_error(tmp_path: Path):
+    """Every format, flipped and cut: what is read is read alike by everyone."""
+    rng = np.random.default_rng(0)
+    forms = {n: c for n, c in every_form() if n not in ("large.jpg",)}
+    (tmp_path / "a").mkdir()
+    decided: dict[str, bool] = {}
+    for number in range(1500):
+        name, content = list(forms.items())[number % len(forms)]
+        path = tmp_path / "a" / f"{number}{Path(name).suffix}"
+        path.write_bytes(mutants(content, rng))
+        decided[f"a/{path.name}"] = False
+        with suppress(ImageDecodeError):
+            decided[f"a/{path.name}"] = decode(path, (6, 6), 3).shape == (6, 6, 3)
+    folder = scan(tmp_path, depth="pixels", on_bad="skip", complete=False)
+    assert set(folder.names) == {name for name, good in decided.items() if good}
+    assert 200 < len(folder) < 1300

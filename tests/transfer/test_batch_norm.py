@@ -1,0 +1,92 @@
+"""Batch normalisation's statistics, measured anew, and kept where they serve better."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, quick, weights_of
+
+import cnnzoo
+from cnnzoo.data.arrays import Images
+from cnnzoo.transfer import fit
+from cnnzoo.transfer.batch_norm import adapt_batch_norm, measure
+from cnnzoo.zoo.classifier import reset_classifier
+
+CUT = "stage2_pool"
+
+
+def faint(images: Images) -> Images:
+    """The same stripes in a twentieth of the contrast."""
+    pixels = 128 + (images.images.astype(np.float32) - 128) / 20
+    return Images(pixels.round().astype(np.uint8), images.labels, images.class_names)
+
+
+def moving(model: keras.Model) -> dict[str, np.ndarray]:
+    return {k: v for k, v in weights_of(model).items() if "moving" in k}
+
+
+def test_they_are_the_means_over_all_images():
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.BatchNormalization(momentum=0.9)]
+    )
+    images = np.random.default_rng(0).normal(3, 2, (50, 4, 4, 3)).astype(np.float32)
+    batches = [images[:20], images[20:40], images[40:]]
+    measure(model, batches)
+    (norm,) = model.layers
+    np.testing.assert_allclose(norm.moving_mean, images.mean((0, 1, 2)), atol=1e-5)
+    weighted = np.average(
+        [batch.var((0, 1, 2)) for batch in batches], axis=0, weights=[20, 20, 10]
+    )
+    np.testing.assert_allclose(norm.moving_variance, weighted, rtol=1e-5)
+    assert norm.momentum == 0.9
+
+
+def test_they_are_kept_where_they_serve_better(source):
+    network = reset_classifier(source, class_names=CLASSES, cut=CUT)
+    before = weights_of(network)
+    assert adapt_batch_norm(network, faint(TRAIN), CUT, seed=0)
+    after = weights_of(network)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert changed == set(moving(network))
+
+
+def test_they_are_put_back_where_they_do_not(source):
+    """Noise has no classes, and no statistics make any of it."""
+    rng = np.random.default_rng(0)
+    blank = Images(
+        np.full((40, SIDE, SIDE, 1), 7, np.uint8), rng.permutation(40) % 4, CLASSES
+    )
+    network = reset_classifier(source, class_names=CLASSES, cut=CUT)
+    before = weights_of(network)
+    assert not adapt_batch_norm(network, blank, CUT, seed=0)
+    after = weights_of(network)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+def test_without_batch_normalisation_nothing_is_measured():
+    model = cnnzoo.build("lenet5", input_shape=(SIDE, SIDE, 1), classes=4)
+    before = model.get_weights()
+    assert not adapt_batch_norm(model, TRAIN, "stage1_pool", seed=0)
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+def test_case_3_measures_them_before_anything_is_computed(source, tmp_path: Path):
+    start = weights_of(source)
+    asked = quick(3, cut=CUT)
+    assert "statistics measured anew if better" in str(asked)
+    result = fit(source, faint(TRAIN), faint(HELD_OUT), asked, folder=tmp_path)
+    (done,) = result.phases
+    assert done.recalibrated
+    assert "statistics measured anew" in str(done)
+    assert done.computed == len(TRAIN) + len(HELD_OUT)  # once, of what is kept
+    asked.phases[0].adapt_batch_norm = False
+    other = fit(source, faint(TRAIN), faint(HELD_OUT), asked)
+    assert result.accuracy > other.accuracy
+    assert all(
+        np.array_equal(start[name], now) for name, now in weights_of(source).items()
+    )
+    again = fit(source, faint(TRAIN), faint(HELD_OUT), quick(3, cut=CUT), folder=tmp_path)
+    assert again.phases == result.phases
+    assert moving(again.model).keys() == moving(result.model).keys()
+    for name, value in moving(again.model).items():
+        np.testing.assert_array_equal(value, moving(result.model)[name])

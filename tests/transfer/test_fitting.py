@@ -1,0 +1,347 @@
+"""Phases and races: what is trained, what stays, what is undone, what goes on."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, gratings, quick, weights_of
+
+import cnnzoo
+from cnnzoo import transfer
+from cnnzoo.data.arrays import Images
+from cnnzoo.errors import TrainingError
+from cnnzoo.inference import probabilities
+from cnnzoo.train import Recipe
+from cnnzoo.transfer import Phase, Plan, cached_training, fit, novelty, plan
+from cnnzoo.transfer.cached_training import CachedTraining, place_behind
+from cnnzoo.transfer.phase_runner import Bench
+
+
+def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
+    before = weights_of(source)
+    result = fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path / "run")
+    (head,) = result.phases
+    assert head.computed == len(TRAIN) + len(HELD_OUT)
+    assert head.ridge is not None
+    assert result.accuracy > 0.6  # four classes, of which it had seen two
+    model = result.model
+    # What was frozen is as it was, and the source itself is untouched.
+    for path, value in weights_of(source).items():
+        np.testing.assert_array_equal(value, before[path])
+    for layer in model.layers:
+        if layer.weights and layer.name != "predictions":
+            own = source.get_layer(layer.name).get_weights()
+            for now, then in zip(layer.get_weights(), own, strict=True):
+                np.testing.assert_array_equal(now, then)
+    assert head.frozen == len(model.weights) - 2
+    # What was learnt on features holds for images: the assembled network answers alike.
+    answers = probabilities(model, HELD_OUT).argmax(1)
+    assert np.mean(answers == HELD_OUT.labels) == pytest.approx(result.accuracy, abs=0.02)
+    assert all(layer.trainable for layer in model.layers)
+    # It is flat, compiled with stock objects, and saved with its classes.
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert type(model.optimizer) is keras.optimizers.SGD
+    path = cnnzoo.save(model, tmp_path / "model.keras")
+    again = cnnzoo.load(path)
+    assert again.cnnzoo.class_names == CLASSES
+    plain = keras.saving.load_model(path)
+    expected = model.predict(HELD_OUT.images, verbose=0)
+    for one in (again, plain):
+        said = one.predict(HELD_OUT.images, verbose=0)
+        np.testing.assert_allclose(said, expected, atol=1e-5)
+
+
+def test_the_cached_head_answers_as_the_network(source, tmp_path: Path):
+    network = cnnzoo.reset_classifier(source, class_names=CLASSES, cut="stage1_pool")
+    cut = place_behind(network, "features")
+    recipe = Recipe(epochs=1)
+    work = CachedTraining(network, TRAIN, HELD_OUT, cut, tmp_path, tmp_path, recipe)
+    work.train(ridge_init=True)
+    by_features = work._tail.predict(work.held_out.rows(np.arange(80)), verbose=0)
+    by_images = network.predict(HELD_OUT.images, verbose=0)
+    np.testing.assert_allclose(by_features, by_images, atol=1e-4)
+
+
+def test_a_tail_learns_from_a_cut(source):
+    asked = plan(freeze="stage1_pool")
+    asked.phases[0].epochs = 2
+    asked.phases[1].epochs = 2
+    asked.phases[1].learning_rate = 1e-3
+    asked.phases[1].guarded = False
+    result = fit(source, TRAIN, HELD_OUT, asked)
+    head, tail = result.phases
+    assert tail.before == head.after
+    assert 0 < tail.frozen < head.frozen
+    assert tail.trainable > head.trainable
+    names = [layer.name for layer in result.model.layers]
+    stays = names[: names.index("stage1_pool")]
+    weighted = [name for name in stays if result.model.get_layer(name).weights]
+    assert len(weighted) == 4  # two convolutions and their norms
+    for name in weighted:
+        for now, then in zip(
+            result.model.get_layer(name).get_weights(),
+            source.get_layer(name).get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(now, then)
+
+
+def test_a_phase_that_makes_it_worse_is_undone(source):
+    asked = quick()
+    asked.phases.append(
+        Phase(name="wild", learning_rate=1.0, epochs=1, batch_size=16, guarded=True)
+    )
+    result = fit(source, TRAIN, HELD_OUT, asked)
+    head, wild = result.phases
+    assert not wild.kept
+    assert "undone" in str(result)
+    assert result.accuracy == head.after
+    answers = probabilities(result.model, HELD_OUT).argmax(1)
+    assert np.mean(answers == HELD_OUT.labels) == pytest.approx(head.after, abs=0.02)
+
+
+def test_the_whole_network_learns(source):
+    asked = quick(2)
+    asked.phases[1].epochs, asked.phases[1].batch_size = 1, 16
+    asked.phases[1].learning_rate, asked.phases[1].start_decay = 1e-4, 1e-3
+    asked.phases[1].class_weights, asked.phases[1].mixup = "balanced", None
+    result = fit(source, TRAIN, HELD_OUT, asked)
+    whole = result.phases[1]
+    assert whole.trainable > result.phases[0].trainable
+    assert len(whole.history["loss"]) == 1
+    drawn = plan(freeze="none", init="random")
+    drawn.phases[0].epochs = 1
+    result = fit(source, TRAIN, HELD_OUT, drawn)
+    assert [done.name for done in result.phases] == ["whole"]
+
+
+def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
+    def asked() -> Plan:
+        found = plan(1)
+        found.phases[0].epochs, found.phases[0].patience = 6, None
+        found.phases.append(Phase(name="whole", learning_rate=1e-5, epochs=1))
+        return found
+
+    monkeypatch.setattr(cached_training, "SAVE_SECONDS", 0.0)
+    untouched = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "whole")
+    real, epochs = cnnzoo.train.Checkpoint.on_epoch_end, []
+
+    def killed(self, epoch, logs=None):
+        real(self, epoch, logs)
+        epochs.append(epoch)
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cnnzoo.train.Checkpoint, "on_epoch_end", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    monkeypatch.setattr(cnnzoo.train.Checkpoint, "on_epoch_end", real)
+    result = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    assert epochs == [0, 1, 2]
+    head = result.phases[0]
+    assert head.computed == 0  # the features were there
+    assert len(head.history["loss"]) == 6
+    np.testing.assert_allclose(
+        head.history["val_loss"], untouched.phases[0].history["val_loss"], rtol=1e-4
+    )
+    again = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    assert again.phases == result.phases  # all is over, and only read
+    for weights in zip(result.model.weights, untouched.model.weights, strict=True):
+        np.testing.assert_allclose(*(w.numpy() for w in weights), rtol=1e-3, atol=1e-5)
+    other = asked()
+    other.phases[0].epochs = 7
+    fewer = HELD_OUT.take(np.arange(len(HELD_OUT) - 1))
+    for differs, held_out, todo, seed in (
+        (r"plan\.phases\.0\.epochs was 6 and is 7;", HELD_OUT, other, 0),
+        ("validation was", fewer, asked(), 0),
+        ("seed was 0 and is 1;", HELD_OUT, asked(), 1),
+    ):
+        with pytest.raises(cnnzoo.ResumeMismatchError, match=f": {differs}"):
+            fit(source, TRAIN, held_out, todo, folder=tmp_path / "cut", seed=seed)
+    (tmp_path / "cut" / "1-head" / "done.json").write_text("{")
+    with pytest.raises(cnnzoo.CheckpointError, match=r"done\.json does not tell"):
+        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    (tmp_path / "cut" / "transfer.json").write_text("[")
+    with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json does not tell"):
+        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+
+
+def test_auto_measures_plans_and_fits(source, monkeypatch):
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 3)
+    result = fit(source, TRAIN, HELD_OUT)
+    assert result.assessment is not None
+    assert result.assessment.few_shots
+    assert result.plan.case == result.assessment.case
+    assert [phase.name for phase in result.plan.phases] == ["head"]
+
+
+def test_a_network_that_ends_in_a_vector_can_be_transferred():
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build("mlp", input_shape=(SIDE, SIDE, 1), classes=2, width=16)
+    asked = quick()
+    result = fit(model, TRAIN, HELD_OUT, asked)
+    assert result.phases[0].computed == len(TRAIN) + len(HELD_OUT)
+
+
+def test_layers_of_the_callers_own_are_not_lost_silently():
+    image = keras.Input((SIDE, SIDE, 3))
+    grey = keras.layers.Conv2D(1, 1)(image)
+    model = cnnzoo.build("simple_cnn", input_tensor=grey, classes=2)
+    with pytest.raises(cnnzoo.UsageError, match="stands on layers of yours"):
+        cnnzoo.reset_classifier(model, 3)
+
+
+def test_what_is_wrong_is_said_before_anything_is_kept(source, tmp_path: Path):
+    one = replace(TRAIN, labels=None)
+    with pytest.raises(cnnzoo.DatasetError, match="the data have none"):
+        fit(source, one, HELD_OUT, quick(), folder=tmp_path)
+    strange = replace(HELD_OUT, class_names=("across", "down", "rising", "else"))
+    with pytest.raises(cnnzoo.DatasetError, match="such as 'else'"):
+        fit(source, TRAIN, strange, quick(), folder=tmp_path)
+    late = quick()
+    late.phases.append(Phase(name="late", until="stage9"))
+    with pytest.raises(cnnzoo.UsageError, match="'stage9'"):
+        fit(source, TRAIN, HELD_OUT, late, folder=tmp_path)
+    with pytest.raises(cnnzoo.UsageError, match="without phases"):
+        fit(source, TRAIN, HELD_OUT, Plan(), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+    other = cnnzoo.reset_classifier(source, 2)
+    other.get_layer("stage1_conv1").bias.assign(np.ones(8))
+    with pytest.raises(cnnzoo.ResumeMismatchError, match="weights was"):
+        fit(other, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+
+
+def test_a_lost_phase_is_undone_though_nothing_was_right_before(source, tmp_path: Path):
+    """To be no worse than 0 % right takes nothing."""
+    network = cnnzoo.reset_classifier(source, class_names=CLASSES)
+    wild = Phase(name="x", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
+    before = network.get_weights()
+    bench = Bench(network, TRAIN, HELD_OUT, tmp_path / "features")
+    done = bench.carry_out(wild, tmp_path / "wild", 0.0)
+    assert done.lost
+    assert not done.kept
+    for now, then in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_numbers_of_numpy_are_numbers(source, tmp_path: Path):
+    asked = quick()
+    (head,) = asked.phases
+    head.epochs, head.learning_rate = np.int64(2), np.float32(1e-3)  # pyright: ignore
+    for _ in range(2):  # the second only reads
+        (done,) = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path).phases
+        assert done.learning_rate == pytest.approx(1e-3)
+        assert len(done.history["loss"]) == 2
+
+
+def test_a_longer_plan_is_told_from_a_shorter(source, tmp_path: Path):
+    fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+    longer = quick()
+    longer.phases.append(Phase(name="more"))
+    told = r"plan\.phases\.1 was None and is \{'name': 'more'"
+    with pytest.raises(cnnzoo.ResumeMismatchError, match=told):
+        fit(source, TRAIN, HELD_OUT, longer, folder=tmp_path)
+
+
+def test_a_later_phase_that_is_never_finite_is_undone(source, tmp_path: Path):
+    asked = quick()
+    asked.phases.append(
+        Phase(name="wild", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
+    )
+    result = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
+    assert [done.kept for done in result.phases] == [True, False]
+    assert "wild: undone, since" in str(result)
+    assert "learning rate" in str(result.phases[1].lost)
+    assert result.accuracy == result.phases[0].after
+    again = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
+    assert [done.kept for done in again.phases] == [True, False]
+    for one, other in zip(again.model.weights, result.model.weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_statistics_of_batch_normalisation_stay_where_they_shall(source):
+    asked = quick()
+    asked.phases += [
+        Phase(name="all", norm="affine", learning_rate=1e-5, epochs=1),
+        Phase(name="tail", until="stage1_pool", learning_rate=1e-5, epochs=1),
+    ]
+    result = fit(source, TRAIN, HELD_OUT, asked)
+    _, everything, tail = result.phases
+    moving = [w for w in source.weights if "moving" in w.path]
+    assert everything.frozen == len(moving)
+    behind = [w for w in moving if not w.path.startswith("stage1")]
+    assert behind
+    assert tail.frozen < len(result.model.weights)
+
+
+def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
+    model = fit(source, TRAIN, HELD_OUT, quick()).model
+    found = novelty.measured(model, TRAIN, HELD_OUT)
+    assert np.mean(found.distances(model, HELD_OUT) <= found.threshold) >= 0.94
+    black = Images(np.zeros((1, SIDE, SIDE, 1), np.uint8), np.zeros(1, int), CLASSES)
+    assert found.distances(model, black)[0] > 2 * found.threshold
+    found.save(tmp_path)
+    again = novelty.load(tmp_path, model)
+    assert again is not None
+    assert again.threshold == found.threshold
+    np.testing.assert_allclose(
+        again.distances(model, HELD_OUT), found.distances(model, HELD_OUT), atol=0.02
+    )
+    assert novelty.load(tmp_path / "elsewhere", model) is None
+    assert novelty.load(tmp_path, source) is None  # which has another classifier
+    (tmp_path / novelty.FILE).write_bytes(b"no codes")
+    with pytest.raises(cnnzoo.WeightFileError, match="what the network knows"):
+        novelty.load(tmp_path, model)
+
+
+def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
+    drawn = plan(freeze="none", init="random")
+    drawn.phases[0].epochs = 1
+    plans = {"frozen": quick(), "drawn": drawn}
+    test = gratings(60, 3)
+    result = transfer.race(plans, source, TRAIN, HELD_OUT, test, folder=tmp_path)
+    assert [lap.name for lap in result.laps] == ["frozen", "drawn"]
+    assert result.best.name == "frozen"
+    frozen, other = result.laps
+    assert frozen.p_value == 1.0
+    assert other.p_value < 0.05
+    assert frozen.interval[0] < frozen.accuracy < frozen.interval[1]
+    assert len(str(result).splitlines()) == 3
+    json.dumps(result.to_dict())
+    with pytest.raises(cnnzoo.UsageError, match="got 1"):
+        transfer.race({"one": plan(1)}, source, TRAIN, HELD_OUT, test)
+
+
+def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
+    """`fit` itself asks for the proof, also behind a phase on features."""
+    real = CachedTraining.train
+
+    def altered(self, **options):
+        real(self, **options)
+        kernel = self._altered.get_layer("stage1_conv1").kernel
+        kernel.assign_add(keras.ops.full_like(kernel, 1e-6))
+
+    def begins(self, network, *args, **options):
+        init(self, network, *args, **options)
+        self._altered = network
+
+    init = CachedTraining.__init__
+    monkeypatch.setattr(CachedTraining, "__init__", begins)
+    monkeypatch.setattr(CachedTraining, "train", altered)
+    with pytest.raises(TrainingError, match="stage1_conv1/kernel"):
+        fit(source, TRAIN, HELD_OUT, plan(1))
+
+
+@pytest.mark.parametrize(("gained", "kept"), [(-1, False), (0.5, False), (2, True)])
+def test_a_guarded_phase_is_kept_beyond_one_standard_error(gained, kept, source):
+    before, count = 0.5, len(HELD_OUT)
+    error = np.sqrt(before * (1 - before) / count)
+    bench = Bench(source, TRAIN, HELD_OUT, Path())
+    guarded, plain = (Phase(name="x", guarded=g) for g in (True, False))
+    assert bench._is_kept(guarded, before, before + gained * error) is kept
+    assert bool(bench._is_kept(plain, before, before + gained * error)) is (gained > 0)

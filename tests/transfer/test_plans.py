@@ -1,0 +1,138 @@
+"""Plans: what each case asks for, what a caller may change, what cannot be."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from transferring import HELD_OUT, TRAIN, ZOOM
+
+import cnnzoo
+from cnnzoo import transfer
+from cnnzoo.transfer import Phase, Plan, fit, plan
+from cnnzoo.transfer.assessment import NAMES
+
+
+@pytest.mark.parametrize(
+    ("case", "phases"), [(1, ["head"]), (2, ["head", "whole"]), (4, ["head", "whole"])]
+)
+def test_the_plan_of_a_case(case: int, phases: list[str]):
+    found = plan(case)
+    assert [phase.name for phase in found.phases] == phases
+    assert found.phases[0].cached
+    assert found.phases[0].ridge_init
+    told = str(found)
+    assert told.startswith(f"case {case}, {NAMES[case]}: ")
+    assert len(told.splitlines()) == 1 + len(phases)
+    whole = found.phases[-1]
+    if case == 2:
+        assert (whole.norm, whole.layer_decay, whole.rates[0]) == ("affine", 0.9, 1e-4)
+        assert "mixup 0.1" in told
+    if case == 4:
+        assert (whole.norm, whole.layer_decay, whole.rates[0]) == ("train", None, 3e-4)
+
+
+def test_a_plan_can_be_changed():
+    found = plan(3, cut="stage1_pool", refine="images", norm="affine")
+    found.phases[-1].learning_rate = 2e-5
+    assert "frozen up to images, adam at 2e-05" in str(found)
+    assert "batch normalisation affine" in str(found)
+    assert "kept if better by a standard error" in str(found)
+    assert plan(4, init="random").phases[0].until is None
+    assert [p.name for p in plan(4, init="random").phases] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give one of the two"),
+        ({"case": 1, "freeze": "all"}, "give one of the two"),
+        ({"case": 5}, "the cases 1 to 4; got 5"),
+        ({"case": True}, "the cases 1 to 4; got True"),
+        ({"case": 1, "views": 0}, "views=0 of each image"),
+        ({"case": 3}, "pass cut=, or an assessment"),
+        ({"case": 1, "refine": True}, "pass refine=NAME"),
+        ({"case": 1, "init": "random"}, "random weights are not"),
+    ],
+)
+def test_plans_that_cannot_be(arguments: dict, message: str):
+    with pytest.raises(cnnzoo.UsageError, match=message):
+        plan(**arguments)
+
+
+def test_evidence_taken_for_another_case(source):
+    found = transfer.assess(source, TRAIN)
+    last, earlier = found.table[-1], found.table[:-1]
+    assert found.taken_as(found.case) is found
+    assert plan(found.taken_as(1)).cut == last.cut.name
+    best = max(earlier, key=lambda row: row.accuracy)
+    other = found.taken_as(3) if found.case == 1 else found.taken_as(1).taken_as(3)
+    assert (plan(other).case, plan(other).cut) == (3, best.cut.name)
+    assert found.taken_as(2).small is False
+    assert found.picture().startswith(b"\x89PNG")
+
+
+def test_views_are_of_what_is_computed_once():
+    frozen, whole = plan(1, views=4, augment=ZOOM), plan(2, views=4)
+    assert [(p.views, p.augment) for p in frozen.phases] == [(4, ZOOM)]
+    assert [p.views for p in whole.phases] == [4, 1]
+    assert [p.augment for p in plan(1, augment=ZOOM).phases] == [None]
+
+
+def test_what_a_caller_asks_for_is_not_dropped(source):
+    few = replace(transfer.assess(source, TRAIN).taken_as(3), few_shots=True)
+    assert [p.name for p in plan(few, refine=True).phases] == ["head"]
+    assert [p.name for p in plan(few, refine="images").phases] == ["head", "refine"]
+    assert plan(2, init="random").phases[0].layer_decay is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "message"),
+    [
+        (Phase(name="x", cached=True), "nothing is; set until="),
+        (
+            Phase(name="x", cached=True, until="features", augment=ZOOM),
+            "views=1 of each image",
+        ),
+        (Phase(name="x", cached=True, until="features", views=3), "views=3 of each"),
+        (Phase(name="x", ridge_init=True), "begin as a ridge regression"),
+        (Phase(name="x", until=99), "the first 99 layers"),
+        (Phase(name="x", until=True), "until=True; give a name"),
+        (Phase(name="x", until="predictions"), "nothing learns"),
+        (Phase(name="x", views=0), "views=0 of each image"),
+        (Phase(name="x", views=3), "set cached=True, or views=1"),
+        (Phase(name=cast(Any, 3)), "no folder's"),
+        (Phase(name="x", optimizer="adamm"), "optimizer='adamm': expected a name"),
+        (Phase(name="x", optimizer=cast(Any, None)), "optimizer=None: expected a name"),
+        (Phase(name="x", momentum=0.9), "is for the optimiser sgd"),
+        (Phase(name="x", augment=cast(Any, "flip")), "expected an Augment"),
+        (Phase(name="a/../../b"), "no folder's"),
+        (Phase(name=""), "no folder's"),
+        (Phase(name="x", norm=cast(Any, "bogus")), "norms as 'bogus'; expected one of"),
+        (Phase(name="x", learning_rate=(1e-3, -1.0)), "learning_rate=-1.0"),
+        (Phase(name="x", learning_rate=(1e-3, np.nan)), "learning_rate=nan"),
+        (
+            Phase(name="x", cached=True, until="features", frozen_norm="affine"),
+            "would change",
+        ),
+        (Phase(name="x", cached=True, until="features", mixup=0.1), "blends images"),
+        (Phase(name="x", mixup=0.1, class_weights="balanced"), "images of two"),
+        (Phase(name="x", adapt_batch_norm=True), "measure statistics"),
+        (Phase(name="x", learning_rate=()), "no learning rate"),
+        (Phase(name="x", until="stage9"), "unknown layer 'stage9'"),
+    ],
+)
+def test_phases_that_cannot_be(phase: Phase, message: str, source):
+    with pytest.raises(cnnzoo.UsageError, match=message):
+        fit(source, TRAIN, HELD_OUT, Plan(phases=[phase]))
+
+
+def test_ways_to_begin_that_there_are_none(source):
+    """Anything but the one name would draw all weights anew."""
+    begin: Any = "pretraned"
+    with pytest.raises(cnnzoo.UsageError, match="did you mean 'pretrained'"):
+        plan(2, init=begin)
+    made = plan(1)
+    made.init = begin
+    with pytest.raises(cnnzoo.UsageError, match="did you mean 'pretrained'"):
+        fit(source, TRAIN, HELD_OUT, made)

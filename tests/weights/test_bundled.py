@@ -1,0 +1,82 @@
+"""The weights in the package: what their cards tell is so."""
+
+import json
+from dataclasses import fields, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cnnzoo
+from cnnzoo import Ensemble
+from cnnzoo.data.mnist import load_embedded
+from cnnzoo.weights.sources import bundled
+
+# Of every tenth digit of the test split; the cards tell the errors of the whole.
+SAMPLE_ERRORS = {
+    "lenet5": 7,
+    "lenet_gap": 7,
+    "small_resnet": 5,
+    "small_vgg": 3,
+    "very_small_vgg": 3,
+}
+DOCS = Path(__file__).parents[2] / "docs"
+CARDS = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_tells_of_its_file(name: str):
+    network, _, tag = name.rpartition("-")
+    card = bundled.card(network, tag)
+    path = bundled.path(network, tag)
+    assert path is not None
+    assert sha256(path.read_bytes()).hexdigest() == card["sha256"]
+    assert path.stat().st_size == card["bytes"]
+    assert cnnzoo.model_info(network).parameters == card["parameters"]
+    model = cnnzoo.build(network, weights=tag)
+    assert list(model.cnnzoo.class_names) == card["class_names"]
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+@pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
+def test_networks_of_the_package_read_as_their_cards_say(name: str):
+    card = bundled.card(name.removesuffix("-mnist"), "mnist")
+    sample = load_embedded("test").take(np.arange(0, 10_000, 10))
+    model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
+    expected = SAMPLE_ERRORS[card["network"]]
+    assert cnnzoo.evaluate(model, sample).errors == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
+def test_networks_of_the_package_have_the_errors_of_their_cards(name: str):
+    card = bundled.card(name.removesuffix("-mnist"), "mnist")
+    model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
+    found = cnnzoo.evaluate(model, load_embedded("test"))
+    # A sum in another order may turn one image that two classes nearly share.
+    assert found.errors == pytest.approx(card["errors_in_float16"], abs=1)
+
+
+@pytest.mark.proof
+def test_the_ensemble_of_the_package_has_the_errors_of_the_page():
+    told = json.loads((DOCS / "trainings.json").read_text())["ensembles"][0]
+    judgement = Ensemble.pretrained("mnist").evaluate(load_embedded("test"))
+    assert judgement.whole.errors == pytest.approx(told["test"]["errors"], abs=1)
+    members = [member.errors for member in judgement.members]
+    assert members == pytest.approx(told["test_members"], abs=1)
+
+
+def test_trainings_that_are_told_of_are_not_run_again(monkeypatch):
+    """Whatever folder they ran in: a miss on the test split is a miss."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    from make_weights import PLAN, Planned, is_listed
+
+    trainings = json.loads((DOCS / "trainings.json").read_text())["trainings"]
+    assert trainings
+    names = [field.name for field in fields(Planned)]
+    for told in trainings:
+        plan = Planned(*(told[name] for name in names))
+        assert plan in PLAN
+        assert is_listed(plan, trainings)
+        assert not is_listed(replace(plan, seed=99), trainings)

@@ -1,0 +1,142 @@
+"""Writes every file that is computed from the networks: `make index`.
+
+- `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
+- `tests/golden/NAME.txt`: the structure of each network, a line a layer;
+- the table of networks in `README.md`, between its two marks;
+- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` noted;
+- `docs/mnist.md`, from `tools/trainings.json`.
+
+The tests compute the same again and fail where a file is stale.
+"""
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+import keras
+import pages
+import trainings
+
+from cnnzoo import graph
+from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.models import catalog
+from cnnzoo.models.index import INDEX, ModelInfo, every_model
+from cnnzoo.spec import Spec
+from cnnzoo.system import files
+from cnnzoo.weights.sources import bundled, keras_applications
+from cnnzoo.zoo import sketch
+from cnnzoo.zoo.input_size import smallest_side
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / "tests" / "golden"
+README = ROOT / "README.md"
+NETWORKS = ROOT / "docs" / "networks.md"
+PROOFS = ROOT / "docs" / "proofs.md"
+MNIST = ROOT / "docs" / "mnist.md"
+FACTS = (  # of a layer's configuration, in the golden files
+    "kernel_size",
+    "pool_size",
+    "strides",
+    "padding",
+    "groups",
+    "activation",
+    "rate",
+    "epsilon",
+    "scale",
+    "size",
+    "alpha",
+    "beta",
+    "k",
+)
+BEGIN, END = "<!-- networks: begin (make index) -->", "<!-- networks: end -->"
+
+
+def index_row(spec: Spec, model: keras.Model) -> dict:
+    """The row of `index.json`, in the form of `ModelInfo`."""
+    parameters, trainable = graph.parameters(model)
+    mode = spec.preprocessing
+    return asdict(
+        ModelInfo(
+            name=spec.name,
+            family=spec.family,
+            parameters=parameters,
+            trainable=trainable,
+            macs=graph.macs(model) or 0,
+            input_shape=spec.input_shape,
+            classes=spec.classes,
+            min_size=smallest_side(spec),
+            preprocessing=mode if isinstance(mode, str) else "custom",
+            paper=spec.paper,
+            published_parameters=spec.parameters,
+            published_macs=spec.macs,
+            stages=tuple(
+                (name, tuple(tensor.shape[1:]))
+                for name, tensor in graph.stages(model).items()
+            ),
+            weights=(*keras_applications.tags(spec.name), *bundled.tags(spec.name)),
+            differences=spec.differences,
+        )
+    )
+
+
+def golden(model: keras.Model) -> str:
+    """A line a layer: name, class, output shape, parameters, and all else that decides
+    its numbers, its inputs too where these are not the line above."""
+    lines, above = [], ""
+    for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
+        config = node.operation.get_config()
+        facts = [f"{key}={_short(config[key])}" for key in FACTS if key in config]
+        sources = [tensor._keras_history.operation.name for tensor in node.input_tensors]
+        if sources not in ([], [above]):
+            facts.append(f"from={','.join(sources)}")
+        lines.append(
+            " ".join((row.name, row.kind, _short(row.shape), str(row.parameters), *facts))
+        )
+        above = row.name
+    return "\n".join(lines) + "\n"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "x".join(_short(item) for item in value)
+    return str(value)
+
+
+def graph_digests() -> dict[str, str]:
+    """A digest of each network's structure, to tell proofs of another graph."""
+    return {
+        path.stem: sha256(path.read_bytes()).hexdigest()[:16]
+        for path in GOLDEN.glob("*.txt")
+    }
+
+
+def readme(text: str) -> str:
+    """The README with the table of today between its marks."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{pages.readme_table()}\n{END}{after}"
+
+
+def write_pages() -> None:
+    """What is made from the index and the certificate alone."""
+    if README.exists():
+        files.write_text(README, readme(README.read_text(encoding="utf-8")))
+    files.write_text(NETWORKS, pages.networks_page())
+    files.write_text(PROOFS, pages.proofs_page())
+    files.write_text(MNIST, trainings.page())
+
+
+def main() -> None:
+    models = {name: sketch(spec) for name, spec in catalog.SPECS.items()}
+    rows = [index_row(spec, models[name]) for name, spec in catalog.SPECS.items()]
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    files.write_text(INDEX, f"[\n{lines}\n]\n")
+    for name, model in models.items():
+        files.write_text(GOLDEN / f"{name}.txt", golden(model))
+    every_model.cache_clear()  # the pages show the new one
+    write_pages()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Judges trainings that are over, and puts their weights into the package.
+
+    CNNZOO_DATA=folder python tools/make_weights.py runs/small_vgg-0 --package
+    CNNZOO_DATA=folder python tools/make_weights.py --ensemble
+
+The first adds a training to `tools/trainings.json`, and with `--package` writes its
+weights and their card to `cnnzoo/weights/trained`; the second adds the package's
+ensemble. `make index` then makes `docs/mnist.md` of them. Only trainings that were
+planned here, seed and all, are judged by the test split: it chooses nothing. A training
+on files is judged from the folder in which its command ran.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import cnnzoo
+from cnnzoo.data.pipeline import Source, open_source
+from cnnzoo.data.sources import open_train_validation
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.ensemble.ensemble import PRETRAINED
+from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.models.index import model_info
+from cnnzoo.system import files
+from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.recipe import RECIPES, Recipe, for_mnist
+from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
+from cnnzoo.train.run_metadata import fingerprint
+from cnnzoo.weights.sources import bundled
+
+LIST = Path(__file__).with_name("trainings.json")
+HELD_OUT = 5000  # training images that choose the best epoch
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set of trainings: what `cnnzoo train` is given, and what a card tells."""
+
+    path: str
+    source: str
+    licence: str
+    tested: bool
+
+
+DATA = {
+    "mnist": Data("mnist", "MNIST, LeCun, Cortes & Burges", "CC-BY-SA-3.0", True),
+    "cifar10": Data(
+        "cifar10/train",
+        "CIFAR-10's training images as JPEG files, Krizhevsky 2009",
+        "published for research without a licence text",
+        False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A training that was decided on before any test split was opened."""
+
+    network: str
+    data: str
+    recipe: str
+    seed: int
+
+    @property
+    def command(self) -> str:
+        return (
+            f"cnnzoo train {DATA[self.data].path} --model {self.network} "
+            f"--recipe {self.recipe} --seed {self.seed} --validation {HELD_OUT} "
+            f"--out runs/{self.network}-{self.recipe}-{self.seed}"
+        )
+
+
+PLAN = [
+    *(
+        Planned(network, "mnist", for_mnist(network), seed)
+        for network in (*PRETRAINED["mnist"], "lenet5", "lenet_gap")
+        for seed in (0, 1, 2)
+    ),
+    Planned("resnet20", "cifar10", "cifar", 0),
+    Planned("resnet20", "cifar10", "cifar_mixup", 0),
+]
+
+
+def planned(card: dict) -> Planned:
+    """The plan of the training that this `run.json` tells of."""
+    # What a field that came later is by itself is what was done before it came.
+    done = {**Recipe().to_dict(), **card["recipe"]}
+    for plan in PLAN:
+        recipe = replace(RECIPES[plan.recipe], seed=plan.seed).to_dict()
+        same_recipe = json.loads(json.dumps(recipe)) == done
+        if plan.network == card["network"]["name"] and same_recipe:
+            return plan
+    raise SystemExit("this training was not planned, so the test split stays closed")
+
+
+def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
+    """Whether this training is told of already, in whatever folder it ran."""
+    return any(asdict(plan).items() <= told.items() for told in trainings)
+
+
+def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) -> None:
+    """Exits where a training is not over, or is of other images or another network."""
+    kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
+    if [fingerprint(part) for part in parts] != kept:
+        raise SystemExit("the images are others than those of the training")
+    if card["network"]["parameters"] != model_info(plan.network).parameters:
+        raise SystemExit("the network is another than the catalog's")
+    if not Run(run).is_over:
+        raise SystemExit("this training is not over")
+
+
+def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
+    """The model of a training that is over, and what is told of it."""
+    data, parts = DATA[plan.data], divided(plan)
+    check(run, card, plan, parts)
+    _, held_out = parts
+    history = json.loads((run / "history.json").read_text())
+    losses = np.array(history["val_loss"], np.float64)  # null becomes no number
+    epochs = len(losses)
+    model = cnnzoo.load(run / MODEL_FILE)
+    saved = Store(run / CHECKPOINTS).newest()
+    if saved is None:
+        raise SystemExit("this training has no checkpoint")
+    hours, cpu_hours = (saved.state[kind] / 3600 for kind in ("seconds", "cpu_seconds"))
+    threads = card["begun"]["threads"]
+    learned = card["data"]["train"]["images"]
+    return (
+        model,
+        {
+            **asdict(plan),
+            "command": plan.command,
+            "date": date.today().isoformat(),
+            "parameters": card["network"]["parameters"],
+            "recipe_values": card["recipe"],
+            "begun": card["begun"],
+            "epochs": epochs,
+            "best_epoch": int(np.nanargmin(losses)) + 1,
+            "hours": round(hours, 2),
+            "hours_of_all_threads": round(cpu_hours / threads, 2),
+            "images_per_second": round(epochs * learned / (3600 * cpu_hours / threads)),
+            "validation": figures(evaluate(model, held_out)),
+            "test": figures(evaluate(model, tested(plan.data))) if data.tested else None,
+            "data_source": data.source,
+            "data_licence": data.licence,
+            "data_sha256": card["data"],
+        },
+    )
+
+
+def divided(plan: Planned) -> tuple[Source, Source]:
+    """What was learnt from and what was held out, as `cnnzoo train` divides it."""
+    return open_train_validation(DATA[plan.data].path, HELD_OUT, plan.seed)
+
+
+def tested(data: str) -> Source:
+    return open_source(DATA[data].path, "test")
+
+
+def figures(result: Evaluation) -> dict:
+    return {
+        "images": result.images,
+        "errors": result.errors,
+        "error_percent": round(result.error_percent, 4),
+        "interval": [round(side, 3) for side in result.error_interval],
+    }
+
+
+def package(model: keras.Model, plan: Planned, told: dict) -> None:
+    """Writes the weights as float16, and their card."""
+    path = bundled.FOLDER / f"{plan.network}-{plan.data}.safetensors"
+    half = cnnzoo.build(plan.network, include_preprocessing=True)
+    if half.cnnzoo.preprocessing != model.cnnzoo.preprocessing:
+        raise SystemExit("the network has another preprocessing by itself")
+    cnnzoo.save_weights(model, path, dtype="float16")
+    cnnzoo.load_weights(half, path)
+    data = DATA[plan.data]
+    asked = tested(plan.data) if data.tested else divided(plan)[1]
+    results = [evaluate(m, asked) for m in (model, half)]
+    one, other = (result.probabilities.argmax(1) for result in results)
+    card = {
+        **told,
+        "class_names": model.cnnzoo.class_names,
+        "licence": "Apache-2.0",
+        "dtype": "float16",
+        "predictions_that_float16_changes": int(np.sum(one != other)),
+        "errors_in_float16": results[1].errors,
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path.read_bytes()).hexdigest(),
+    }
+    files.write_json(path.with_suffix(".json"), card)
+
+
+def ensemble() -> dict:
+    """What is told of the package's three networks together."""
+    whole = Ensemble.pretrained("mnist")
+    _, held_out = open_train_validation("mnist", HELD_OUT, 0)
+    for name in PRETRAINED["mnist"]:
+        kept = bundled.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
+        if fingerprint(held_out) != kept:
+            raise SystemExit(f"{name} held out other images than these")
+    told = {
+        "members": PRETRAINED["mnist"],
+        "combine": whole.combine,
+        "date": date.today().isoformat(),
+        "command": "cnnzoo evaluate mnist --ensemble",
+    }
+    for part, source in (("validation", held_out), ("test", tested("mnist"))):
+        judgement = whole.evaluate(source)
+        told[part] = figures(judgement.whole)
+        told[f"{part}_members"] = [m.errors for m in judgement.members]
+        without = [round(len(source) * (1 - (s or 0))) for s in judgement.without]
+        told[f"{part}_without"] = without
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--package", action="store_true")
+    parser.add_argument("--ensemble", action="store_true")
+    args = parser.parse_args()
+    known = json.loads(LIST.read_text())
+    if args.run:
+        card = json.loads((args.run / "run.json").read_text())
+        plan = planned(card)
+        if is_listed(plan, known["trainings"]):
+            raise SystemExit("this training is listed already; a miss is not run again")
+        if args.package and plan.seed != 0:
+            raise SystemExit("the package takes the seed 0, whatever others came to")
+        model, told = judged(args.run, card, plan)
+        if args.package:
+            package(model, plan, told)
+        known["trainings"].append(told)
+    if args.ensemble:
+        known["ensembles"] = [ensemble()]
+    files.write_json(LIST, known)
+
+
+if __name__ == "__main__":
+    main()

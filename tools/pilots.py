@@ -1,0 +1,105 @@
+"""The pilots that choose recipes, on training images alone.
+
+    CNNZOO_DATA=folder python tools/pilots.py stronger
+
+Half an hour on one core each. What they come to goes into `tools/trainings.json`.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from make_weights import LIST, figures
+
+import cnnzoo
+from cnnzoo.data.augment import Augment
+from cnnzoo.system import files
+from cnnzoo.train import RECIPES, Recipe, Run
+
+OURS = replace(RECIPES["ours"], epochs=8)
+STRONGER, MILD = OURS.augment or Augment(), RECIPES["gentle"].augment
+RESNET = replace(RECIPES["gentle"], epochs=3)
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What is changed of the recipe "ours", and of whom it is asked.
+
+    Attributes:
+        learned: digits to learn from; 20,000 others judge.
+        options: of the network.
+    """
+
+    changes: str
+    network: str
+    recipe: Recipe
+    learned: int = 40_000
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def resnet(rate: float, batch_size: int, last_gamma: float) -> Pilot:
+    """The same three epochs of SmallResNet on half of the digits."""
+    recipe = replace(RESNET, learning_rate=rate, batch_size=batch_size)
+    options = {"last_gamma": last_gamma}
+    changes = f"mild, `{last_gamma=:g}`, batch {batch_size}, rate {rate:g}"
+    return Pilot(changes, "small_resnet", recipe, 20_000, options)
+
+
+PILOTS = {
+    "mild": Pilot(
+        "rotation 15, shear 10, zoom 0.1, shifts 0.1",
+        "very_small_vgg",
+        replace(OURS, augment=MILD),
+    ),
+    "stronger": Pilot(
+        "rotation 20, shear 15, zoom 0.15, shifts 0.15", "very_small_vgg", OURS
+    ),
+    "elastic": Pilot(
+        "the same and elastic (34, 4)",
+        "very_small_vgg",
+        replace(OURS, augment=replace(STRONGER, elastic=(34, 4))),
+    ),
+    "resnet-slow": Pilot(
+        "batch 64, rate 5e-4, `last_gamma=1`",
+        "small_resnet",
+        replace(OURS, epochs=5, batch_size=64, learning_rate=5e-4),
+        options={"last_gamma": 1.0},
+    ),
+    "resnet-whole": resnet(1e-3, 64, 1.0),
+    "resnet-damped": resnet(1e-3, 64, 0.2),
+    "resnet-128": resnet(1e-3, 128, 0.2),
+    "resnet-fast": resnet(2e-3, 128, 0.2),
+}
+HELD_OUT = 20_000  # digits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("pilot", choices=PILOTS)
+    name = parser.parse_args().pilot
+    pilot = PILOTS[name]
+    rest, held_out = cnnzoo.load_mnist("train").split(HELD_OUT, 0)
+    learned = rest.take(np.arange(pilot.learned))
+    keras.utils.set_random_seed(0)
+    model = cnnzoo.build(pilot.network, include_preprocessing=True, **pilot.options)
+    run = Run(Path("runs") / f"pilot-{name}")
+    run.fit(model, learned, held_out, pilot.recipe, verbose=2)
+    told = {
+        "network": pilot.network,
+        "changes": pilot.changes,
+        "command": f"python tools/pilots.py {name}",
+        "epochs": pilot.recipe.epochs,
+        "learned": len(learned),
+        "held_out": figures(cnnzoo.evaluate(model, held_out)),
+    }
+    known = json.loads(LIST.read_text())
+    others = [one for one in known["pilots"] if one["command"] != told["command"]]
+    files.write_json(LIST, {**known, "pilots": [*others, told]})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What it is worth to show digits several times, by held-out digits alone.
+
+    CNNZOO_DATA=folder python tools/views.py
+
+The package's three networks see each of the 5,000 digits held out as it is, moved, and
+turned, and their probabilities are averaged. What this comes to goes into
+`tools/trainings.json`. The test split is not opened.
+"""
+
+import json
+
+import numpy as np
+from make_weights import HELD_OUT, LIST
+from scipy.ndimage import rotate
+
+import cnnzoo
+from cnnzoo.ensemble import Ensemble
+from cnnzoo.ensemble.ensemble import PRETRAINED
+from cnnzoo.inference import probabilities
+from cnnzoo.system import files
+
+MOVED = ((-1, 0), (1, 0), (0, -1), (0, 1))  # pixels down and to the right
+TURNED = (-8, 8)  # degrees
+
+
+def seen(digits: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """The views of (n, 28, 28, 1) digits, by what is done to them."""
+    pixels = digits.astype("float32")
+    moved = [np.roll(pixels, by, (1, 2)) for by in MOVED]  # the border is empty
+    turned = [
+        rotate(pixels, degrees, (2, 1), reshape=False, order=1) for degrees in TURNED
+    ]
+    return {
+        "as they are": [pixels],
+        "and moved by a pixel to four sides": moved,
+        "and turned by 8 degrees to both": turned,
+    }
+
+
+def main() -> None:
+    _, held_out = cnnzoo.load_mnist("train").split(HELD_OUT, 0)
+    labels = np.asarray(held_out.labels)
+    models = dict(
+        zip(PRETRAINED["mnist"], Ensemble.pretrained("mnist").models, strict=True)
+    )
+    said = {
+        way: {
+            name: np.mean([probabilities(model, view) for view in views], 0)
+            for name, model in models.items()
+        }
+        for way, views in seen(held_out.images).items()
+    }
+    counts = {way: len(views) for way, views in seen(held_out.images[:1]).items()}
+    way_alone, moved, turned = said
+    rows = []
+    for ways in ((way_alone,), (way_alone, moved), (way_alone, turned), tuple(said)):
+        total = sum(counts[way] for way in ways)
+        mean = {
+            name: sum(counts[way] * said[way][name] for way in ways) / total
+            for name in models
+        }
+        answers = {**mean, "together": np.mean(list(mean.values()), 0)}
+        errors = {n: int((a.argmax(1) != labels).sum()) for n, a in answers.items()}
+        rows.append({"views": ", ".join(ways), "count": total, "errors": errors})
+    known = json.loads(LIST.read_text())
+    files.write_json(LIST, {**known, "views": {"images": len(labels), "rows": rows}})
+
+
+if __name__ == "__main__":
+    main()
