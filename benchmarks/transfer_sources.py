@@ -28,11 +28,11 @@ VGG_MINI = replace(
     conv=conv_relu,
     input_shape=(SIDE, SIDE, 3),
     preprocessing="unit",
-    floor=1,
+    min_size_floor=1,
     paper=None,
     parameters=None,
     macs=None,
-    variant=None,
+    configure=None,
 )
 SOURCES = ("cifar", "digits")
 DIGITS = tuple("01234")

@@ -7,17 +7,18 @@ A family file makes one `Spec` a row of its table; `cnnzoo.build` turns it into 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-    from cnnzoo.layers.blocks import Conv
+    from cnnzoo.layers.blocks import Activation, Conv
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,40 @@ class Preprocess:
     std: tuple[float, ...] = (1.0,)
     scale: float = 1.0
     samplewise: bool = False
+
+
+MODES: Mapping[str, Preprocess] = MappingProxyType(
+    {
+        "none": Preprocess(),
+        "caffe": Preprocess(order="bgr", mean=(103.939, 116.779, 123.68)),
+        "tf": Preprocess(mean=(1.0,), scale=1 / 127.5),
+        "torch": Preprocess(
+            mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255
+        ),
+        "unit": Preprocess(scale=1 / 255),
+        "samplewise": Preprocess(samplewise=True),
+    }
+)
+"""The modes known by name; `caffe` has its mean in the order blue, green, red."""
+
+
+def resolve(mode: str | Preprocess) -> Preprocess:
+    """Returns the description that a mode's name stands for, or `mode` itself.
+
+    Raises:
+        UsageError: no mode has this name.
+    """
+    if isinstance(mode, Preprocess):
+        return mode
+    if mode in MODES:
+        return MODES[mode]
+    if mode == "featurewise":
+        raise UsageError(
+            "preprocessing mode 'featurewise' has no fixed numbers: expected a "
+            "Preprocess, found the name, so measure it with "
+            "preprocess.featurewise(images) and pass the result"
+        )
+    raise unknown("preprocessing mode", mode, MODES)
 
 
 @dataclass(frozen=True)
@@ -65,7 +100,6 @@ class AuxTrunk(Protocol):
     def __call__(self, x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor: ...
 
 
-Activation = str | Callable[..., object] | None
 Stem = Literal["paper", "small"]
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of all tests, and the certificate that `make proofs` writes.
+"""Fixtures of all tests, and the list of proofs that `make proofs` writes.
 
 The tests need no network: a connection anywhere but to this machine is an error.
 """
@@ -19,7 +19,7 @@ ROWS: list[tuple[str, str, str, float, float]] = []  # Proofs of this session
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--write-proofs", action="store_true", help="write the certificate at the end"
+        "--write-proofs", action="store_true", help="write proofs.json at the end"
     )
 
 
@@ -29,7 +29,7 @@ def pytest_sessionfinish(session, exitstatus):
         import generate
 
         proofs.write(map(Proof, *zip(*ROWS, strict=True)), generate.graph_digests())
-        proofs.certificate.cache_clear()
+        proofs.load_proofs.cache_clear()
         generate.write_pages()
 
 

@@ -119,7 +119,7 @@ def readme(text: str) -> str:
 
 
 def write_pages() -> None:
-    """What is made from the index and the certificate alone."""
+    """What is made from the index and the proofs alone."""
     if README.exists():
         files.write_text(README, readme(README.read_text(encoding="utf-8")))
     files.write_text(NETWORKS, pages.networks_page())

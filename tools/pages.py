@@ -1,7 +1,7 @@
-"""The pages that show the catalog: text from the index and the certificate alone."""
+"""The pages that show the catalog: text from the index and the proofs alone."""
 
 from cnnzoo.models.index import ModelInfo, list_models, model_info
-from cnnzoo.models.proofs import certificate, summary
+from cnnzoo.models.proofs import load_proofs, summary
 
 OWN = "our own"
 
@@ -82,7 +82,7 @@ def proofs_page() -> str:
                 f"{proof.difference:.1e}",
                 f"{proof.bound:.0e}",
             )
-            for proof in certificate().proofs
+            for proof in load_proofs().proofs
         ],
     )
     return f"""# What is proven

@@ -8,10 +8,7 @@ not reordered.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import cast
 
 import keras
@@ -20,47 +17,10 @@ from keras import KerasTensor, layers, ops
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
-from cnnzoo.spec import Preprocess
-
-MODES: Mapping[str, Preprocess] = MappingProxyType(
-    {
-        "none": Preprocess(),
-        "caffe": Preprocess(order="bgr", mean=(103.939, 116.779, 123.68)),
-        "tf": Preprocess(mean=(1.0,), scale=1 / 127.5),
-        "torch": Preprocess(
-            mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), scale=1 / 255
-        ),
-        "unit": Preprocess(scale=1 / 255),
-        "samplewise": Preprocess(samplewise=True),
-    }
-)
-"""The modes known by name; `caffe` has its mean in the order blue, green, red."""
+from cnnzoo.spec import Preprocess, resolve
 
 _EPSILON = 1e-7
 _CHUNK = 256
-
-
-def resolve(mode: str | Preprocess) -> Preprocess:
-    """Returns the description that a mode's name stands for, or `mode` itself.
-
-    Raises:
-        UsageError: no mode has this name.
-    """
-    if isinstance(mode, Preprocess):
-        return mode
-    if mode in MODES:
-        return MODES[mode]
-    if mode == "featurewise":
-        raise UsageError(
-            "preprocessing mode 'featurewise' has no fixed numbers: expected a "
-            "Preprocess, found the name, so measure it with "
-            "preprocess.featurewise(images) and pass the result"
-        )
-    near = difflib.get_close_matches(str(mode), MODES, n=1, cutoff=0.0)[0]
-    raise UsageError(
-        f"unknown preprocessing mode {str(mode)[:100]!r}: expected a Preprocess or one "
-        f"of {', '.join(MODES)}, so did you mean {near!r}?"
-    )
 
 
 def featurewise(images: np.ndarray) -> Preprocess:
@@ -97,7 +57,7 @@ def preprocess_input(x: np.ndarray, mode: str | Preprocess) -> np.ndarray:
 
     Args:
         x: (h, w, c) or (b, h, w, c), integers or floats of 0 to 255.
-        mode: a name of `MODES`, or a `Preprocess`.
+        mode: a name of `cnnzoo.spec.MODES`, or a `Preprocess`.
 
     Returns:
         A new float32 array of the same shape.
@@ -127,7 +87,7 @@ def draw(x: KerasTensor, mode: str | Preprocess, axis: int) -> KerasTensor:
 
     Args:
         x: images (b, h, w, c) or (b, c, h, w); h and w may be unknown.
-        mode: a name of `MODES`, or a `Preprocess`.
+        mode: a name of `cnnzoo.spec.MODES`, or a `Preprocess`.
         axis: the axis of the channels, 1, 3 or -1.
 
     Returns:

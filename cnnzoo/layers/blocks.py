@@ -18,6 +18,7 @@ from cnnzoo.layers.initializers import Initializer, fresh
 from cnnzoo.layers.lrn import LocalResponseNormalization
 from cnnzoo.layers.pooling import Padding, max_pool, pad
 
+Activation = str | Callable[..., object] | None  # as Keras takes it
 Block = Callable[..., KerasTensor]  # called with a tensor and name=
 Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
 
@@ -63,12 +64,12 @@ def prelu_per_pixel(x: KerasTensor, *, name: str) -> KerasTensor:
     return layers.PReLU(name=name)(x)
 
 
-def activate(x: KerasTensor, *, name: str, function: str | Callable) -> KerasTensor:
+def activate(x: KerasTensor, *, name: str, function: Activation) -> KerasTensor:
     """Whatever activation Keras knows by that name."""
     return layers.Activation(function, name=name)(x)
 
 
-def activation_block(function: str | Callable) -> Block:
+def activation_block(function: Activation) -> Block:
     """The block for an activation: "prelu", a name that Keras knows, or a function."""
     return prelu if function == "prelu" else partial(activate, function=function)
 

@@ -5,17 +5,15 @@ two `aux_*` functions draw what stands before an auxiliary classifier.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import keras
 from keras import KerasTensor, layers
 
 from cnnzoo import layer_names
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channel_axis
-from cnnzoo.layers.blocks import Conv
+from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.pooling import avg_pool
-from cnnzoo.spec import Activation, Spec
 
 
 def classify(
@@ -88,63 +86,8 @@ def window(side: int) -> tuple[int, int]:
     return (side + 1) // 2, max(1, side // 2)
 
 
-def classifiers(
-    features: KerasTensor,
-    aux: Sequence[KerasTensor],
-    spec: Spec,
-    classes: int,
-    activation: Activation,
-    *,
-    conv: Conv,
-) -> KerasTensor | list[KerasTensor]:
-    """The head's output, or a list of it and the auxiliary classifiers' outputs.
-
-    Two classes with a sigmoid need one unit.
-
-    Args:
-        aux: what the auxiliary classifiers see, from `aux_inputs`.
-    """
-    units = 1 if classes == 2 and is_sigmoid(activation) else classes
-    predictions = spec.head(features, units, activation, conv=conv)
-    others = [
-        conv.dense(x, units, activation=activation, name=layer_names.aux_predictions(i))
-        for i, x in enumerate(aux, start=1)
-    ]
-    return [predictions, *others] if others else predictions
-
-
 def is_sigmoid(activation: Activation) -> bool:
     return keras.activations.get(activation) is keras.activations.sigmoid
-
-
-def aux_inputs(
-    features: KerasTensor,
-    inputs: list[KerasTensor],
-    spec: Spec,
-    conv: Conv,
-    dropout: float | None = None,
-) -> list[KerasTensor]:
-    """What each auxiliary classifier of the row sees, (b, n).
-
-    Args:
-        inputs: what `features` are made from.
-        dropout: rate in place of the rows' own, 0 to below 1.
-
-    Raises:
-        UsageError: the row names a layer that the trunk does not have.
-    """
-    if not spec.aux_heads:
-        return []
-    trunk = keras.Model(inputs, features)
-    known = [layer.name for layer in trunk.layers]
-    ends = []
-    for i, aux in enumerate(spec.aux_heads, start=1):
-        if aux.after not in known:
-            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, known)
-        own = replace(conv, dropout=aux.dropout if dropout is None else dropout)
-        x = trunk.get_layer(aux.after).output
-        ends.append(aux.trunk(x, conv=own, name=layer_names.aux(i)))
-    return ends
 
 
 def aux_dense(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:

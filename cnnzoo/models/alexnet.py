@@ -20,11 +20,11 @@ from functools import partial
 
 from keras import KerasTensor, initializers
 
-from cnnzoo.layers.blocks import Block, Conv, conv_relu, lrn
+from cnnzoo.layers.blocks import Activation, Block, Conv, conv_relu, lrn
 from cnnzoo.layers.heads import classify, dense_head, flatten
 from cnnzoo.layers.initializers import normal
 from cnnzoo.layers.pooling import Padding, ceil_max_pool, max_pool
-from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
+from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem
 
 floor_pool = partial(max_pool, size=3, strides=2)
 LRN_POOL = (("lrn", lrn), ("pool", ceil_max_pool))

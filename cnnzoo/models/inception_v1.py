@@ -16,7 +16,7 @@ from functools import partial
 import keras
 from keras import KerasTensor, layers
 
-from cnnzoo.layers.blocks import Block, Conv, chain, concat, conv_relu, lrn
+from cnnzoo.layers.blocks import Activation, Block, Conv, chain, concat, conv_relu, lrn
 from cnnzoo.layers.heads import aux_dense, classify, pooled_head
 from cnnzoo.layers.pooling import (
     Padding,
@@ -25,7 +25,7 @@ from cnnzoo.layers.pooling import (
     max_pool,
     same_max_pool,
 )
-from cnnzoo.spec import Activation, AuxHead, Paper, Preprocess, Spec, Stem, with_stem
+from cnnzoo.spec import AuxHead, Paper, Preprocess, Spec, Stem, with_stem
 
 MODULES = (  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection; by stage
     (  # 28x28 at 224 pixels: the paper's 3a, 3b

@@ -18,11 +18,11 @@ from functools import partial
 
 from keras import KerasTensor, layers
 
-from cnnzoo.layers.blocks import Block, Conv, chain, conv_relu
+from cnnzoo.layers.blocks import Activation, Block, Conv, chain, conv_relu
 from cnnzoo.layers.heads import is_sigmoid
 from cnnzoo.layers.initializers import normal
 from cnnzoo.layers.pooling import Padding, ceil_max_pool, identity
-from cnnzoo.spec import Activation, Paper, Preprocess, Spec, Stem, with_stem
+from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem
 
 # size of each mlpconv's first convolution, and the filters of all; the last lacks classes
 CIFAR10 = ((5, (192, 160, 96)), (5, (192, 192, 192)), (3, (192, 192)))

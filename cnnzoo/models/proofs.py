@@ -38,8 +38,13 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """All proofs, and the digest of each network's graph when they were made."""
+class ProofList:
+    """All proofs, and the digest of each network's graph when they were made.
+
+    Attributes:
+        graphs: Digest of each network's graph, by catalog name.
+        proofs: Every comparison.
+    """
 
     graphs: Mapping[str, str]
     proofs: tuple[Proof, ...]
@@ -49,25 +54,23 @@ class Certificate:
 
 
 @cache
-def certificate() -> Certificate:
-    """The certificate that came with this version."""
+def load_proofs() -> ProofList:
+    """The proofs that came with this version."""
     content = json.loads(PROOFS.read_text(encoding="utf-8"))
-    return Certificate(
-        content["graphs"], tuple(Proof(**row) for row in content["proofs"])
-    )
+    return ProofList(content["graphs"], tuple(Proof(**row) for row in content["proofs"]))
 
 
 def summary(network: str) -> str:
     """The references of a network, and the largest difference from each."""
     largest: dict[str, float] = {}
-    for proof in certificate().of(network):
+    for proof in load_proofs().of(network):
         largest[proof.against] = max(proof.difference, largest.get(proof.against, 0.0))
     parts = [f"{against}: {difference:.1e}" for against, difference in largest.items()]
     return "; ".join(parts) or "no public reference"
 
 
 def write(proofs: Iterable[Proof], graphs: Mapping[str, str]) -> None:
-    """Replaces the certificate, a line a proof."""
+    """Replaces the file: one line per proof."""
     lines = ",\n".join(json.dumps(asdict(proof)) for proof in sorted(proofs))
     digests = json.dumps(dict(sorted(graphs.items())), indent=0)
     files.write_text(PROOFS, f'{{"graphs": {digests},\n"proofs": [\n{lines}\n]}}\n')

@@ -8,11 +8,11 @@ import numpy as np
 
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.pipeline import Source, align_labels, make_model_inputs
-from cnnzoo.data.preprocess import MODES
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
+from cnnzoo.spec import MODES
 from cnnzoo.train import losses
 from cnnzoo.train.finetuning import layerwise_lr_decay
 from cnnzoo.train.recipe import Recipe

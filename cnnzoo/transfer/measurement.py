@@ -16,10 +16,9 @@ import keras
 import numpy as np
 
 from cnnzoo.data.pipeline import Source, align_labels
-from cnnzoo.data.preprocess import resolve
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.metadata import metadata_of
-from cnnzoo.spec import Preprocess
+from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system.validation import is_at_least_zero, is_count
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.assessment import ALPHA, FEW_A_CLASS, MIN_GAIN, SMALL, Assessment

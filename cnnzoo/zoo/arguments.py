@@ -8,8 +8,9 @@ from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.blocks import Activation
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.spec import Activation, Spec
+from cnnzoo.spec import Spec
 from cnnzoo.system.validation import is_at_least_zero, is_count, is_share
 from cnnzoo.weights.loading import check_source
 

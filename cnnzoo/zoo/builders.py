@@ -13,11 +13,12 @@ from typing import Any, Literal, Protocol, TypedDict, Unpack
 import keras
 from keras import KerasTensor
 
+from cnnzoo.layers.blocks import Activation
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.cifar_resnet import Shortcut
 from cnnzoo.models.index import ModelInfo, model_info
 from cnnzoo.models.lenet import Subsampling
-from cnnzoo.spec import Activation, Preprocess, Stem
+from cnnzoo.spec import Preprocess, Stem
 from cnnzoo.zoo import build
 
 Weights = str | Path | None

@@ -1,27 +1,30 @@
-"""A network that ends early: its trunk up to a cut, and a classifier on that."""
+"""What a Spec draws: a trunk that may end early, classifiers, auxiliary classifiers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import keras
 from keras import KerasTensor
 
-from cnnzoo import graph
+from cnnzoo import graph, layer_names
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.layers.blocks import Conv
-from cnnzoo.layers.heads import quarters_head
+from cnnzoo.layers.blocks import Activation, Conv
+from cnnzoo.layers.heads import is_sigmoid, quarters_head
 from cnnzoo.spec import Spec
 
 
-def truncated(spec: Spec, cut: str) -> Spec:
+def cut_at(spec: Spec, cut: str) -> Spec:
     """The network up to the layer `cut`, with a classifier on the means of its quarters.
 
     Raises:
-        UsageError: on drawing, where the trunk has no such layer, or paths around it.
+        UsageError: The network has auxiliary classifiers. On drawing: the trunk has no
+            such layer, or paths around it.
     """
 
     def trunk(x: KerasTensor, *, conv: Conv) -> KerasTensor:
         whole = keras.Model(keras.utils.get_source_inputs(x), spec.trunk(x, conv=conv))
-        places = [name for name in graph.cut_points(whole) if _has(whole, name)]
+        names = {layer.name for layer in whole.layers}
+        places = [name for name in graph.cut_points(whole) if name in names]
         if cut not in places:
             raise unknown(f"cut of {spec.name}", cut, places)
         return whole.get_layer(cut).output
@@ -29,10 +32,61 @@ def truncated(spec: Spec, cut: str) -> Spec:
     if spec.aux_heads:
         raise UsageError(
             f"{spec.name} was asked for auxiliary classifiers and for the cut {cut!r}, "
-            "behind which some of them stand; leave one of the two out"
+            "which some of them lie beyond; leave one of the two out"
         )
     return replace(spec, trunk=trunk, head=quarters_head, parameters=None, macs=None)
 
 
-def _has(model: keras.Model, name: str) -> bool:
-    return any(layer.name == name for layer in model.layers)
+def aux_inputs(
+    features: KerasTensor,
+    inputs: list[KerasTensor],
+    spec: Spec,
+    conv: Conv,
+    dropout: float | None = None,
+) -> list[KerasTensor]:
+    """What each auxiliary classifier of the network sees, (b, n).
+
+    Args:
+        inputs: What `features` are made from.
+        dropout: Rate in place of the classifiers' own, 0 to below 1.
+
+    Raises:
+        UsageError: The trunk has no layer of the name that a classifier is to see.
+    """
+    if not spec.aux_heads:
+        return []
+    trunk = keras.Model(inputs, features)
+    names = [layer.name for layer in trunk.layers]
+    ends = []
+    for i, aux in enumerate(spec.aux_heads, start=1):
+        if aux.after not in names:
+            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, names)
+        own = replace(conv, dropout=aux.dropout if dropout is None else dropout)
+        x = trunk.get_layer(aux.after).output
+        ends.append(aux.trunk(x, conv=own, name=layer_names.aux(i)))
+    return ends
+
+
+def classifiers(
+    features: KerasTensor,
+    aux: Sequence[KerasTensor],
+    spec: Spec,
+    classes: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+) -> KerasTensor | list[KerasTensor]:
+    """The head's output, or a list of it and the auxiliary classifiers' outputs.
+
+    Two classes with a sigmoid need one unit.
+
+    Args:
+        aux: What the auxiliary classifiers see, from `aux_inputs`.
+    """
+    units = 1 if classes == 2 and is_sigmoid(activation) else classes
+    predictions = spec.head(features, units, activation, conv=conv)
+    others = [
+        conv.dense(x, units, activation=activation, name=layer_names.aux_predictions(i))
+        for i, x in enumerate(aux, start=1)
+    ]
+    return [predictions, *others] if others else predictions

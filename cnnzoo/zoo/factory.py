@@ -15,14 +15,13 @@ from cnnzoo.errors import UsageError, unknown
 from cnnzoo.fast import accelerate
 from cnnzoo.graph.data_format import channel_axis, to_keras_format
 from cnnzoo.graph.keras_internals import init_empty_weights
-from cnnzoo.layers.blocks import Conv, activation_block
-from cnnzoo.layers.heads import aux_inputs, classifiers
+from cnnzoo.layers.blocks import Activation, Conv, activation_block
 from cnnzoo.metadata import ModelMetadata, plain
 from cnnzoo.models import catalog, index
-from cnnzoo.spec import Activation, Preprocess, Spec
+from cnnzoo.spec import Preprocess, Spec, resolve
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import arguments, input_size
-from cnnzoo.zoo.drawing import truncated
+from cnnzoo.zoo.drawing import aux_inputs, classifiers, cut_at
 
 
 def find(name: str) -> Spec:
@@ -116,14 +115,14 @@ def build(
         weight_decay=weight_decay,
     )
     if cut is not None:
-        spec = truncated(spec, cut)
+        spec = cut_at(spec, cut)
     conv = _conv(spec.conv, activation, kernel_initializer, weight_decay, dropout)
     images = _images(spec, input_shape, input_tensor)
     input_size.check(spec, images)
     if classes is None:
         classes = len(class_names) if class_names else spec.classes
     classes = int(classes)
-    mode = preprocess.resolve(preprocessing or spec.preprocessing)
+    mode = resolve(preprocessing or spec.preprocessing)
 
     x = images
     if include_preprocessing:

@@ -10,10 +10,10 @@ from cnnzoo import graph
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channel_axis, to_keras_format
 from cnnzoo.graph.keras_internals import init_empty_weights
-from cnnzoo.layers.heads import aux_inputs
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Spec
 from cnnzoo.zoo import arguments
+from cnnzoo.zoo.drawing import aux_inputs
 
 LARGEST_SIDE = 4096  # pixels; no classic network needs images larger than this
 

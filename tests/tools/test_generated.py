@@ -10,7 +10,7 @@ import trainings
 
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.index import INDEX, ModelInfo
-from cnnzoo.models.proofs import certificate
+from cnnzoo.models.proofs import load_proofs
 from cnnzoo.zoo import sketch
 
 STALE = "is stale: run `make index` and look at the difference"
@@ -52,13 +52,13 @@ def test_pages():
 
 
 def test_every_network_has_a_proof_of_its_graph_as_it_is():
-    proven = {proof.network for proof in certificate().proofs}
+    proven = {proof.network for proof in load_proofs().proofs}
     assert proven == set(SPECS)
     digests = generate.graph_digests()
-    changed = [name for name in SPECS if certificate().graphs.get(name) != digests[name]]
+    changed = [name for name in SPECS if load_proofs().graphs.get(name) != digests[name]]
     assert not changed, f"run `make proofs`: the graphs of {changed} have changed since"
 
 
 def test_every_proof_is_within_its_bound():
-    for proof in certificate().proofs:
+    for proof in load_proofs().proofs:
         assert 0 <= proof.difference <= proof.bound <= 1e-4, proof

@@ -280,7 +280,7 @@ def test_a_spec_of_ones_own():
         name="tiny",
         trunk=partial(vgg.trunk, filters=(4, 8), repeats=(1, 1)),
         head=pooled_head,
-        floor=1,
+        min_size_floor=1,
     )
     model = build(tiny, input_shape=(9, 9, 3), classes=3)
     assert model.output_shape == (None, 3)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cnnzoo.cli.output import print_json, print_pairs, print_table, start
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import list_models, model_info
-from cnnzoo.models.proofs import certificate, summary
+from cnnzoo.models.proofs import load_proofs, summary
 
 
 def list_networks(args: Namespace) -> None:
@@ -46,7 +46,7 @@ def info(args: Namespace) -> None:
     if args.layers:
         _layers(args)
     elif args.json:
-        proofs = [asdict(proof) for proof in certificate().of(row.name)]
+        proofs = [asdict(proof) for proof in load_proofs().of(row.name)]
         print_json({**asdict(row), "proofs": proofs})
     else:
         paper = row.paper and f"{row.paper.title} ({row.paper.year}), {row.paper.url}"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import keras
 
-from cnnzoo.data.preprocess import resolve
 from cnnzoo.errors import DownloadError, UsageError
 from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.layer_names import head
 from cnnzoo.metadata import metadata_of
+from cnnzoo.spec import resolve
 from cnnzoo.weights.sources.renaming import Table
 
 IMAGENET = "imagenet"
