@@ -4,27 +4,23 @@ A member's name is random, so a new ensemble never writes over an old one's memb
 card goes from the old ones to the new ones in one step.
 """
 
-import hashlib
-import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import keras
 import numpy as np
-from filelock import FileLock
 
 from cnnzoo.ensemble.combine import METHODS
 from cnnzoo.errors import SaveError, WeightFileError
 from cnnzoo.saving import load, save
 from cnnzoo.system import files
+from cnnzoo.system.locks import folder_lock
 
 CARD_FILE = "ensemble.json"
-MAX_BYTES = 1 << 24
 FORMAT = 1
-LOCK = ".lock"
 NAME_BYTES = 8
 NAME = f"[0-9a-f]{{{2 * NAME_BYTES}}}"
 
@@ -40,26 +36,8 @@ def write(
     Raises:
         SaveError: the folder cannot be written; an ensemble that it had is whole.
     """
-    with _alone(folder):
+    with folder_lock(folder, wait=True):  # another process would remove our members
         return _write(folder, models, combine, weights)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Waits until no other process writes there, which would remove our members."""
-    files.make_folder(folder)
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise SaveError(
-            f"cannot write {folder / LOCK}: {error.strerror or error}; choose another "
-            "place and try again"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write(
@@ -72,7 +50,7 @@ def _write(
     names = {kind: secrets.token_hex(NAME_BYTES) for kind in kinds}
     try:
         sums = {
-            names[kind]: _hash(save(model, _member(folder, names[kind])))
+            names[kind]: files.sha256(save(model, _member(folder, names[kind])))
             for kind, model in kinds.items()
         }
         path = _write_card(folder, models, names, sums, combine, weights)
@@ -119,22 +97,20 @@ def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None]:
         UnsafeFileError: a file asks for what no honest file asks for.
     """
     path = folder / CARD_FILE
-    try:
+    error = WeightFileError(
+        f"{path} does not describe an ensemble, since it was cut or altered; get it again"
+    )
+    if not path.exists():
+        raise FileNotFoundError(f"there is no ensemble {path}; check the folder")
+    with files.refusing_damage(error):
         names, sums, combine, weights = _card(path)
-    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise WeightFileError(
-            f"{path} does not describe an ensemble, since it was cut or altered; get it "
-            "again"
-        ) from error
     members = {name: _loaded(_member(folder, name), sums[name]) for name in sums}
     return [members[name] for name in names], combine, weights
 
 
 def _card(path: Path) -> tuple[list[str], dict[str, str], str, np.ndarray | None]:
     """Names and checksums of the members, how they are combined, and the weights."""
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError("larger than any")
-    card = json.loads(path.read_bytes())
+    card = files.read_json(path)
     names, sums, combine = card["members"], card["sha256"], card["combine"]
     if card["format"] != FORMAT or combine not in METHODS or set(names) != set(sums):
         raise ValueError("another format")
@@ -148,7 +124,7 @@ def _card(path: Path) -> tuple[list[str], dict[str, str], str, np.ndarray | None
 
 
 def _loaded(path: Path, sha256: str) -> keras.Model:
-    if path.exists() and _hash(path) != sha256:
+    if path.exists() and files.sha256(path) != sha256:
         raise WeightFileError(
             f"{path} is another file than was written with its ensemble; get it again"
         )
@@ -157,8 +133,3 @@ def _loaded(path: Path, sha256: str) -> keras.Model:
 
 def _member(folder: Path, name: str) -> Path:
     return folder / f"member-{name}.keras"
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,23 +1,36 @@
-"""Atomic writes: the only place where our own code writes a file.
+"""Atomic writes, the only place where our own code writes a file, and careful reads.
 
 A reader of the final name sees the old bytes or the new ones, never a part, whatever
 kills the writer: the bytes go to a temporary file in the same folder, are flushed to
-the disk, and take the final name in one rename. A folder of files appears, and goes, in
-the same way.
+the disk, and take the final name in one rename. A folder of files appears and disappears
+in the same way. A record that is read may be damaged: its size is checked first, and
+whatever is wrong with it becomes one error of ours.
 """
 
+import hashlib
 import json
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cnnzoo.errors import SaveError
+from cnnzoo.errors import CnnzooError, SaveError
 
 TEMPORARY_PREFIX = ".cnnzoo-tmp-"
+MAX_JSON = 1 << 24  # bytes
+DAMAGE = (  # what reading a record raises where its bytes are not what they were
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @contextmanager
@@ -130,6 +143,61 @@ def write_json(path: str | Path, content: object) -> Path:
 def as_json(content: object) -> str:
     """Indented JSON, with NumPy's numbers as Python's; raises ValueError for NaN."""
     return json.dumps(content, indent=2, allow_nan=False, default=_plain)
+
+
+@contextmanager
+def refusing_damage(error: CnnzooError, *more: type[Exception]) -> Iterator[None]:
+    """Raises `error` where the block, which reads a record, fails; the cause is chained.
+
+    Args:
+        error: Error that says which file is damaged and what to do about it.
+        more: Exceptions of the reading library, beside the built-in ones.
+    """
+    try:
+        yield
+    except CnnzooError:
+        raise
+    except (*DAMAGE, *more) as cause:
+        raise error from cause
+
+
+def read_json(path: str | Path, limit: int = MAX_JSON) -> dict[str, Any]:
+    """Reads a JSON object; use it inside `refusing_damage`.
+
+    Raises:
+        OSError: There is no such file, or it is not an ordinary one.
+        ValueError: The file is larger than `limit` bytes, or is not JSON.
+        TypeError: It is JSON, but not an object.
+        RecursionError: Its lists lie too deep in each other.
+    """
+    content = json.loads(read_bytes(path, limit))
+    if not isinstance(content, dict):
+        raise TypeError(f"expected a JSON object, found a {type(content).__name__}")
+    return content
+
+
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """Reads an ordinary file.
+
+    Raises:
+        OSError: There is no such file, or it is a folder, a pipe or a device.
+        ValueError: It is larger than `limit` bytes.
+    """
+    path = Path(path)
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe would wait for ever
+        raise OSError(f"{path.name} is not an ordinary file")
+    if facts.st_size > limit:
+        raise ValueError(f"{path.name} is larger than {limit} bytes")
+    return path.read_bytes()
+
+
+def sha256(content: bytes | Path) -> str:
+    """SHA-256 of bytes, or of the content of a file, in hexadecimal digits."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: Any) -> object:

@@ -1,6 +1,5 @@
-"""One training a folder: a second one is told who is there."""
+"""A lock per folder: one process writes there at a time, and others learn which one."""
 
-import json
 import os
 import socket
 from collections.abc import Iterator
@@ -13,44 +12,43 @@ from filelock import FileLock, Timeout
 from cnnzoo.errors import CheckpointError, SaveError
 from cnnzoo.system import files
 
-LOCK, OWNER = ".lock", ".owner.json"
+LOCK_FILE, OWNER_FILE = ".lock", ".owner.json"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Makes the folder, and keeps other processes from training in it.
+def folder_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Makes the folder, and keeps other processes from writing to it in the block.
 
-    The system opens the lock of a process that dies; what it left is removed.
+    The system opens the lock of a process that dies; the temporary files that it left
+    are removed.
+
+    Args:
+        wait: Whether to wait for another process that holds the lock.
 
     Raises:
-        CheckpointError: another process trains there.
-        SaveError: the folder cannot be written.
+        CheckpointError: Another process holds the lock, and `wait` is False.
+        SaveError: The folder cannot be written.
     """
-    owner = folder / OWNER
+    owner = folder / OWNER_FILE
     files.make_folder(folder)
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=-1 if wait else 0)
     except Timeout as error:
         raise CheckpointError(
-            f"{folder} is in use by {_told(owner)}; wait for it, end it, or train into "
+            f"{folder} is in use by {_describe(owner)}; wait for it, end it, or choose "
             "another folder"
         ) from error
     except OSError as error:
         raise SaveError(
-            f"cannot write {folder / LOCK}: {error.strerror or error}; make "
-            "room or make it writable, or train into another folder"
+            f"cannot write {folder / LOCK_FILE}: {error.strerror or error}; make room or "
+            "make it writable, or choose another folder"
         ) from error
     try:
         files.sweep(folder)
-        files.write_json(
-            owner,
-            {
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "since": datetime.now().isoformat(" ", "seconds"),
-            },
-        )
+        started = datetime.now().isoformat(" ", "seconds")
+        facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+        files.write_json(owner, facts)
         yield
     finally:
         with suppress(OSError):
@@ -58,9 +56,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _told(owner: Path) -> str:
+def _describe(owner: Path) -> str:
     try:
-        facts = json.loads(owner.read_bytes())
+        facts = files.read_json(owner)
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
-    except (OSError, ValueError, LookupError, TypeError):  # it has just come
+    except files.DAMAGE:  # it has only just come
         return "another process"

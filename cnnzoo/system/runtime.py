@@ -1,21 +1,28 @@
-"""Settings that a process makes once, before its first computation."""
+"""Settings of a process: threads, and what decides about the last bits of a training."""
 
-from pathlib import Path
-
-import keras
+import os
 
 from cnnzoo.errors import UsageError
-from cnnzoo.system.cores import cores
+
+
+def cores() -> int:
+    """Number of CPU cores that this process may use.
+
+    They are the machine's, or fewer where an affinity or a container limits them.
+    """
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def configure(threads: int | None = None) -> None:
-    """Makes this process fast: how many threads a computation is spread over.
+    """Makes this process fast: sets the number of threads of a computation.
 
     Importing cnnzoo never does this; the command line does.
 
     Args:
-        threads: of one computation, at least 1, on TensorFlow and PyTorch; JAX has no
-            such setting once it runs. None for as many as the process may use
+        threads: Number of threads per computation, at least 1, on TensorFlow and
+            PyTorch; JAX has no such setting once it runs. None for the number of
             cores, of which a container can have fewer than backends see.
 
     Raises:
@@ -23,31 +30,35 @@ def configure(threads: int | None = None) -> None:
             with other settings.
     """
     if threads is None:
-        threads = _share()
-    if threads is None:  # backends know of affinities
-        return
+        threads = cores()
+        if threads == _cores_by_affinity():  # backends see these themselves
+            return
     if threads < 1:
         raise UsageError(
             f"cannot compute with {threads} threads: expected at least 1, so pass such a "
             "number or leave threads out"
         )
+    import keras
+
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        _tensorflow(threads)
+        _configure_tensorflow(threads)
     elif backend == "torch":
         import torch
 
         torch.set_num_threads(threads)
 
 
-def in_force() -> dict[str, object]:
+def device_facts() -> dict[str, object]:
     """The settings that decide about the last bits of a training.
 
     Returns:
-        `device`; `threads` of one computation, None where JAX chooses; `deterministic`,
+        `device`; `threads` per computation, None where JAX chooses; `deterministic`,
         whether the same training ends in the same bits, as it does on a CPU, None where
         the backend does not tell.
     """
+    import keras
+
     backend = keras.backend.backend()
     if backend == "torch":
         import torch
@@ -72,7 +83,7 @@ def in_force() -> dict[str, object]:
     }
 
 
-def _tensorflow(threads: int) -> None:
+def _configure_tensorflow(threads: int) -> None:
     import tensorflow as tf
 
     config = tf.config.threading
@@ -88,25 +99,7 @@ def _tensorflow(threads: int) -> None:
         ) from error
 
 
-def _share(controls: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """The cores that a container may use; None where its time is not limited.
-
-    Args:
-        controls: Linux's folder of limits: microseconds of CPU time, and of how many, in
-            one file of its second version, in two of the first.
-    """
-    second, first = controls / "cpu.max", controls / "cpu"
-    try:
-        if second.exists():
-            quota, period = second.read_text(encoding="ascii").split()
-        else:
-            quota, period = (
-                (first / name).read_text(encoding="ascii")
-                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            )
-        share = int(quota) // int(period)
-    except (OSError, ValueError):  # another system, or "max"
-        return None
-    if int(quota) < 0:  # the first version's word for no limit
-        return None
-    return min(max(1, share), cores())
+def _cores_by_affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

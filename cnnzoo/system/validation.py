@@ -1,12 +1,44 @@
-"""What numbers may be: predicates for arguments that are checked before any use."""
+"""Checks of arguments: what a number may be, and the rules that a table sets."""
 
+from collections.abc import Callable, Mapping
 from math import isfinite
 from numbers import Integral, Real
 from typing import Any
 
+from cnnzoo.errors import UsageError
+
+Rule = tuple[Callable[[Any], bool], str]  # a predicate, and what it expects in words
+
+
+def check_values(
+    action: str, values: Mapping[str, Any], rules: Mapping[str, Rule]
+) -> None:
+    """Checks values by name, before any of them is used.
+
+    Args:
+        action: What cannot be done with a wrong value, such as "train".
+        values: Values by name, of which some may have no rule.
+        rules: Rule of each name that is checked.
+
+    Raises:
+        UsageError: A value does not meet its rule; the message is about the first.
+    """
+    for name, (fits, expected) in rules.items():
+        if not fits(values[name]):
+            raise UsageError(
+                f"cannot {action} with {name}={values[name]!r:.200}: expected "
+                f"{expected}, so pass such a value"
+            )
+
+
+def optional(rule: Rule) -> Rule:
+    """The rule, which None meets too."""
+    fits, expected = rule
+    return lambda value: value is None or fits(value), f"{expected}, or None"
+
 
 def is_number(value: Any, kind: type = Real) -> bool:
-    """Whether it is a finite number, of Python or NumPy; True and False are none."""
+    """Whether it is a finite number, of Python or NumPy; True and False are not."""
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     return isinstance(value, Integral) or isfinite(value)
@@ -25,6 +57,12 @@ def is_at_least_zero(value: Any) -> bool:
     return is_number(value) and value >= 0
 
 
-def is_share(value: Any) -> bool:
-    """Whether it is 0 to below 1."""
+def is_fraction(value: Any) -> bool:
+    """Whether it is a number from 0 to below 1."""
     return is_number(value) and 0 <= value < 1
+
+
+COUNT: Rule = (is_count, "a whole number of at least 1")
+ABOVE_ZERO: Rule = (is_above_zero, "a number above 0")
+AT_LEAST_ZERO: Rule = (is_at_least_zero, "a number of at least 0")
+FRACTION: Rule = (is_fraction, "a number from 0 to below 1")

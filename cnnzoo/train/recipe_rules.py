@@ -1,25 +1,24 @@
 """What the values of a recipe may be."""
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
-from cnnzoo.system.validation import is_above_zero, is_at_least_zero, is_count, is_share
+from cnnzoo.system.validation import (
+    ABOVE_ZERO,
+    AT_LEAST_ZERO,
+    COUNT,
+    FRACTION,
+    Rule,
+    check_values,
+    optional,
+)
 from cnnzoo.train.recipe import Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:
     """Raises UsageError for values out of range, or that do not go together."""
-    for name, (fits, expected) in RULES.items():
-        value = getattr(recipe, name)
-        if not (fits(value) or (value is None and name in OPTIONAL)):
-            raise UsageError(
-                f"cannot train with {name}={value!r}: expected {expected}, so pass such "
-                "a value"
-            )
+    check_values("train", vars(recipe), RULES)
     if recipe.momentum is not None and recipe.optimizer.lower() != "sgd":
         raise UsageError(
             f"momentum={recipe.momentum} is for the optimiser sgd; got "
@@ -40,22 +39,19 @@ def _is_optimizer(name: object) -> bool:
     return isinstance(name, str)
 
 
-COUNT = (is_count, "a whole number of at least 1")
-RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+RULES: dict[str, Rule] = {
     "epochs": COUNT,
     "batch_size": COUNT,
-    "patience": COUNT,
+    "patience": optional(COUNT),
     "optimizer": (_is_optimizer, "a name that Keras has, such as adam, sgd or rmsprop"),
-    "learning_rate": (is_above_zero, "a number above 0"),
-    "momentum": (is_share, "a number of 0 to below 1"),
-    "averaging": (is_share, "a number of 0 to below 1"),
-    "layer_decay": (is_above_zero, "a number above 0"),
-    "mixup": (is_above_zero, "a number above 0"),
-    "weight_decay": (is_at_least_zero, "a number of at least 0"),
-    "start_decay": (is_at_least_zero, "a number of at least 0"),
-    "augment": (lambda value: isinstance(value, Augment), "an Augment"),
+    "learning_rate": optional(ABOVE_ZERO),
+    "momentum": optional(FRACTION),
+    "averaging": optional(FRACTION),
+    "layer_decay": optional(ABOVE_ZERO),
+    "mixup": optional(ABOVE_ZERO),
+    "weight_decay": optional(AT_LEAST_ZERO),
+    "start_decay": optional(AT_LEAST_ZERO),
+    "augment": optional((lambda value: isinstance(value, Augment), "an Augment")),
     "schedule": (("plateau", "cosine").__contains__, '"plateau" or "cosine"'),
-    "class_weights": (("balanced",).__contains__, '"balanced" or None'),
+    "class_weights": optional((("balanced",).__contains__, '"balanced"')),
 }
-NEVER_NONE = {"epochs", "batch_size", "schedule", "optimizer"}
-OPTIONAL = RULES.keys() - NEVER_NONE

@@ -18,7 +18,7 @@ from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
-from cnnzoo.system.locks import locked
+from cnnzoo.system.locks import folder_lock
 from cnnzoo.system.signals import Signals, caught
 from cnnzoo.train import compilation, mixed_precision
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
@@ -117,7 +117,7 @@ class Run:
         learned, held_out = compilation.fed(model, loss, recipe, train, validation)
         compilation.check_range(model, learned)
         asked = card_of(model, recipe, train, validation, chosen)
-        with locked(self.folder), caught() as signals:
+        with folder_lock(self.folder), caught() as signals:
             first = self._settled(asked)
             if isinstance(train, Folder) and train.checksums is not None:
                 training_files.write(self.folder, train.checksums)

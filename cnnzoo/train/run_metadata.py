@@ -18,7 +18,7 @@ from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
-from cnnzoo.system.runtime import in_force
+from cnnzoo.system.runtime import device_facts
 from cnnzoo.train.mixed_precision import Precision
 from cnnzoo.train.recipe import Recipe, named
 
@@ -68,7 +68,7 @@ def card_of(
             "precision": chosen.name,
             "bfloat16_gain": chosen.gain,
             "backend": backend,
-            **in_force(),
+            **device_facts(),
             "versions": versions,
         },
     )

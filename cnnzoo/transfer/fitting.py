@@ -15,7 +15,7 @@ from cnnzoo.data.pipeline import Source, align_labels
 from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
 from cnnzoo.system import files
-from cnnzoo.system.locks import locked
+from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.run import MODEL_FILE
 from cnnzoo.train.run_metadata import changes, fingerprint, network_told
 from cnnzoo.transfer.assessment import Assessment
@@ -88,7 +88,7 @@ def fit(
         model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
     )
     check(network, todo)
-    with _place(folder) as place, locked(place):
+    with _place(folder) as place, folder_lock(place):
         _settle(place, _card(model, todo, train, validation, seed))
         own_features = Path(features or place / FEATURES_FOLDER)
         bench = Bench(

@@ -11,7 +11,7 @@ from cnnzoo.graph.data_format import channel_axis
 from cnnzoo.layers.blocks import Activation
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import Spec
-from cnnzoo.system.validation import is_at_least_zero, is_count, is_share
+from cnnzoo.system.validation import is_at_least_zero, is_count, is_fraction
 from cnnzoo.weights.loading import check_source
 
 INITIALIZERS = "he_normal or glorot_uniform"
@@ -61,7 +61,7 @@ def arguments(
             f"{spec.name} got {len(class_names)} class_names and classes={classes}; give "
             "one of them, or as many names as classes"
         )
-    if dropout is not None and not is_share(dropout):
+    if dropout is not None and not is_fraction(dropout):
         raise UsageError(
             f"{spec.name} needs a dropout rate from 0 to below 1; got dropout={dropout!r}"
         )

@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from cnnzoo.errors import SaveError
+from cnnzoo.errors import CheckpointError, SaveError
 from cnnzoo.system import files
 
 WRITER = """
 import sys
 from pathlib import Path
-from cnnzoo import files
+from cnnzoo.system import files
 path = Path(sys.argv[1])
 print("ready", flush=True)
 number = 0
@@ -96,6 +96,27 @@ def test_a_file_in_the_way_of_the_folder(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SaveError, match="cannot write"):
         files.write_text(tmp_path / "file" / "a.txt", "x")
+
+
+DAMAGED = (b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"a": 1' + b" " * (1 << 20) + b"}")
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(5))
+def test_json_that_is_damaged_raises_the_callers_error(tmp_path, content):
+    path = files.write_bytes(tmp_path / "a.json", content)
+    with (
+        pytest.raises(CheckpointError, match="the caller's sentence"),
+        files.refusing_damage(CheckpointError("the caller's sentence")),
+    ):
+        files.read_json(path, limit=1 << 20)
+
+
+def test_json_that_is_whole(tmp_path):
+    path = files.write_json(tmp_path / "a.json", {"a": [1]})
+    assert files.read_json(path) == {"a": [1]}
+    assert files.sha256(path) == files.sha256(path.read_bytes())
+    with pytest.raises(OSError, match="not an ordinary file"):
+        files.read_json(tmp_path)
 
 
 def test_json_has_no_nan(tmp_path):

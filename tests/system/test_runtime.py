@@ -3,12 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import cnnzoo
-from cnnzoo.system import runtime
 
 
 def run(code: str) -> subprocess.CompletedProcess:
@@ -45,26 +43,21 @@ def test_no_threads():
         cnnzoo.configure(threads=0)
 
 
-@pytest.mark.parametrize(
-    ("files", "cores"),
-    [
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu.max": "150000 100000"}, 1),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": ""}, None),
-        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "99999", "cpu/cpu.cfs_period_us": "50000"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "99999"}, None),
-        ({}, None),
-    ],
-)
-def test_share_of_a_container(tmp_path: Path, files: dict[str, str], cores: int | None):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert runtime._share(tmp_path) == cores
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinities")
+def test_cores_that_the_process_may_not_use_do_not_count():
+    code = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "from cnnzoo.system.runtime import cores; print(cores())"
+    )
+    assert run(code).stdout.strip() == "1"
 
 
-def test_share_is_at_most_the_cores_there_are(tmp_path: Path):
-    (tmp_path / "cpu.max").write_text("99900000 100000")
-    assert runtime._share(tmp_path) == len(os.sched_getaffinity(0))
+def test_the_limit_of_a_container_sets_the_threads():
+    """Backends do not see it; joblib reads it, and its variable stands for it here."""
+    code = (
+        "import os; os.environ['LOKY_MAX_CPU_COUNT'] = '1';"
+        "os.sched_getaffinity = lambda _: {0, 1};"
+        "import cnnzoo, tensorflow as tf; cnnzoo.configure();"
+        "print(tf.config.threading.get_intra_op_parallelism_threads())"
+    )
+    assert run(code).stdout.strip() == "1"

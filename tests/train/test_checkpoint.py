@@ -9,7 +9,7 @@ import pytest
 from short_runs import Stop, halves, network
 
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, UsageError
-from cnnzoo.system.locks import locked
+from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.checkpoint.store import Store
 
@@ -209,5 +209,5 @@ def test_who_is_refused_locks_nobody_out(tmp_path: Path):
     checkpoint = Checkpoint(tmp_path)
     with pytest.raises(ResumeMismatchError):
         model.fit(halves().images, halves().labels, verbose=0, callbacks=[checkpoint])
-    with locked(tmp_path):
+    with folder_lock(tmp_path):
         assert checkpoint.epoch == 0

@@ -35,7 +35,7 @@ import cnnzoo
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
 from cnnzoo.system import files
-from cnnzoo.system.locks import locked
+from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.checkpoint.state import Training
 from cnnzoo.train.checkpoint.store import ARRAYS, MANIFEST, STATE, Store
 from cnnzoo.train.run import Run
@@ -469,7 +469,7 @@ def test_a_card_that_is_cut(alone: Path, tmp_path: Path):
 
 
 def test_a_second_process_is_told_who_is_there(tmp_path: Path):
-    with locked(tmp_path):
+    with folder_lock(tmp_path):
         here = f"in use by process {os.getpid()} on .* since 2"
         with pytest.raises(CheckpointError, match=here):
             train(tmp_path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnzoo.data.decode import check_target, decode
 from cnnzoo.data.folders.folder import Folder
-from cnnzoo.system.cores import cores
+from cnnzoo.system.runtime import cores
 
 MEMORY = 1 << 28  # bytes of images that are kept, so that memory stays constant
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from cnnzoo.data.folders.header import Header, inspect
 from cnnzoo.errors import ImageDecodeError
-from cnnzoo.system.cores import cores
+from cnnzoo.system.runtime import cores
 
 OnBad = Literal["raise", "skip"]
 BLOCK = 4096  # files handed to the pool at a time, so that a million stay small

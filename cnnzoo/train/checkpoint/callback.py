@@ -12,7 +12,7 @@ import keras
 
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.keras_internals import set_initial_epoch
-from cnnzoo.system.locks import locked
+from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.checkpoint.state import Snapshot, Training, has_memory
 from cnnzoo.train.checkpoint.store import Store
 
@@ -79,7 +79,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         _take_over(self._store.folder, self._open)
         try:
-            self._open.enter_context(locked(self._store.folder))
+            self._open.enter_context(folder_lock(self._store.folder))
             self._go_on()
         except BaseException:
             self._open.close()
