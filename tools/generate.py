@@ -1,15 +1,16 @@
 """Writes every file that is computed from the networks: `make index`.
 
 - `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
-- `tests/golden/NAME.txt`: the structure of each network, a line a layer;
+- `tests/golden/NAME.txt`: the structure of each network, one line per layer;
 - the table of networks in `README.md`, between its two marks;
-- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` noted;
+- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` recorded;
 - `docs/mnist.md`, from `tools/trainings.json`.
 
 The tests compute the same again and fail where a file is stale.
 """
 
 import json
+import re
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -34,7 +35,7 @@ README = ROOT / "README.md"
 NETWORKS = ROOT / "docs" / "networks.md"
 PROOFS = ROOT / "docs" / "proofs.md"
 MNIST = ROOT / "docs" / "mnist.md"
-FACTS = (  # of a layer's configuration, in the golden files
+FACTS = (  # of a layer's configuration: what decides its outputs for given weights
     "kernel_size",
     "pool_size",
     "strides",
@@ -49,6 +50,23 @@ FACTS = (  # of a layer's configuration, in the golden files
     "beta",
     "k",
 )
+TRAINING_FACTS = {  # what decides how its weights begin and change: key -> usual value
+    "momentum": None,
+    "kernel_initializer": None,
+    "depthwise_initializer": None,
+    "pointwise_initializer": None,
+    "bias_initializer": "Zeros",
+    "gamma_initializer": "Ones",
+    "beta_initializer": "Zeros",
+    "moving_mean_initializer": "Zeros",
+    "moving_variance_initializer": "Ones",
+    "alpha_initializer": "Zeros",
+    "kernel_regularizer": "None",
+    "depthwise_regularizer": "None",
+    "pointwise_regularizer": "None",
+    "bias_regularizer": "None",
+}
+MARK = " | "  # between a layer's structure, of which digests are made, and the rest
 BEGIN, END = "<!-- networks: begin (make index) -->", "<!-- networks: end -->"
 
 
@@ -81,8 +99,9 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
 
 
 def golden(model: keras.Model) -> str:
-    """A line a layer: name, class, output shape, parameters, and all else that decides
-    its numbers, its inputs too where these are not the line above."""
+    """One line per layer: name, class, output shape, parameters, all else that decides
+    its outputs, and its inputs where these are not the line above; then, after a mark,
+    how its weights begin and change where that is not the usual."""
     lines, above = [], ""
     for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         config = node.operation.get_config()
@@ -90,36 +109,51 @@ def golden(model: keras.Model) -> str:
         sources = [tensor._keras_history.operation.name for tensor in node.input_tensors]
         if sources not in ([], [above]):
             facts.append(f"from={','.join(sources)}")
-        lines.append(
-            " ".join((row.name, row.kind, _short(row.shape), str(row.parameters), *facts))
-        )
+        line = (row.name, row.kind, _short(row.shape), str(row.parameters), *facts)
+        training = _training_facts(config)
+        lines.append(" ".join(line) + (MARK + " ".join(training) if training else ""))
         above = row.name
     return "\n".join(lines) + "\n"
 
 
+def _training_facts(config: dict) -> list[str]:
+    """`momentum=0.99`, `kernel=HeNormal`: what a layer has of `TRAINING_FACTS`."""
+    found = {key: _short(config[key]) for key in TRAINING_FACTS if key in config}
+    return [
+        f"{key.removesuffix('_initializer')}={value}"
+        for key, value in found.items()
+        if value != TRAINING_FACTS[key]
+    ]
+
+
 def _short(value: object) -> str:
+    if isinstance(value, dict) and "class_name" in value:  # an initializer, a regularizer
+        options = {k: v for k, v in value["config"].items() if v is not None}
+        inside = ",".join(f"{key}={_short(option)}" for key, option in options.items())
+        return value["class_name"] + (f"({inside})" if inside else "")
     if isinstance(value, list | tuple):
         return "x".join(_short(item) for item in value)
     return str(value)
 
 
 def graph_digests() -> dict[str, str]:
-    """A digest of each network's structure, to tell proofs of another graph."""
-    return {
-        path.stem: sha256(path.read_bytes()).hexdigest()[:16]
-        for path in GOLDEN.glob("*.txt")
-    }
+    """Digest of each network's structure, by which proofs of an older graph are known."""
+    digests = {}
+    for path in GOLDEN.glob("*.txt"):
+        structure = re.sub(rf"{re.escape(MARK)}.*", "", path.read_text(encoding="utf-8"))
+        digests[path.stem] = sha256(structure.encode()).hexdigest()[:16]
+    return digests
 
 
 def readme(text: str) -> str:
-    """The README with the table of today between its marks."""
+    """The README with the current table between its marks."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n{pages.readme_table()}\n{END}{after}"
 
 
 def write_pages() -> None:
-    """What is made from the index and the proofs alone."""
+    """Writes the pages that are made from the index and the proofs alone."""
     if README.exists():
         files.write_text(README, readme(README.read_text(encoding="utf-8")))
     files.write_text(NETWORKS, pages.networks_page())
