@@ -16,7 +16,7 @@ def ours(work: Work) -> Task:
     from cnnzoo.train import mixed_precision
 
     cnnzoo.configure()
-    chosen = mixed_precision.resolve("auto").name
+    chosen = mixed_precision.resolve("auto")
     model = cnnzoo.build(work.network, input_shape=work.shape, classes=work.classes)
     compiled(model)
     for_good = ExitStack()

@@ -61,7 +61,7 @@ def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
         batch_size=64,
         schedule="cosine",
         patience=None,
-        augment=RECIPES["cifar"].augment if name == "cifar" else None,
+        augment=RECIPES["cifar10"].augment if name == "cifar" else None,
     )
     history = Run(path).fit(model, train, held_out, recipe, verbose=2)
     accuracy = history["val_accuracy"][int(np.argmin(history["val_loss"]))]

@@ -29,7 +29,7 @@ from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import Evaluation, judged, probabilities
 from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
-from cnnzoo.train.recipe import for_mnist
+from cnnzoo.train.recipe import mnist_recipe_name
 from cnnzoo.visualization import figures
 
 HELD_OUT = 1 / 12
@@ -113,5 +113,5 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_ensemble"))
     parser.add_argument("--train", action="store_true", help="train the networks anew")
     args = parser.parse_args()
-    recipes = {name: RECIPES[for_mnist(name)] for name in PRETRAINED["mnist"]}
+    recipes = {name: RECIPES[mnist_recipe_name(name)] for name in PRETRAINED["mnist"]}
     main(args.out, load_mnist("train"), recipes if args.train else None)

@@ -30,7 +30,7 @@ from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.models.index import model_info
 from cnnzoo.system import files
 from cnnzoo.train.checkpoint.store import Store
-from cnnzoo.train.recipe import RECIPES, Recipe, for_mnist
+from cnnzoo.train.recipe import RECIPES, Recipe, mnist_recipe_name
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
 from cnnzoo.train.run_metadata import fingerprint
 from cnnzoo.weights.sources import bundled
@@ -80,12 +80,12 @@ class Planned:
 
 PLAN = [
     *(
-        Planned(network, "mnist", for_mnist(network), seed)
+        Planned(network, "mnist", mnist_recipe_name(network), seed)
         for network in (*PRETRAINED["mnist"], "lenet5", "lenet_gap")
         for seed in (0, 1, 2)
     ),
-    Planned("resnet20", "cifar10", "cifar", 0),
-    Planned("resnet20", "cifar10", "cifar_mixup", 0),
+    Planned("resnet20", "cifar10", "cifar10", 0),
+    Planned("resnet20", "cifar10", "cifar10_mixup", 0),
 ]
 
 

@@ -20,14 +20,14 @@ from cnnzoo.data.augment import Augment
 from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
 
-OURS = replace(RECIPES["ours"], epochs=8)
-STRONGER, MILD = OURS.augment or Augment(), RECIPES["gentle"].augment
-RESNET = replace(RECIPES["gentle"], epochs=3)
+MNIST = replace(RECIPES["mnist"], epochs=8)
+STRONGER, MILD = MNIST.augment or Augment(), RECIPES["mnist_small_resnet"].augment
+RESNET = replace(RECIPES["mnist_small_resnet"], epochs=3)
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """What is changed of the recipe "ours", and of whom it is asked.
+    """What is changed of the recipe "mnist", and of whom it is asked.
 
     Attributes:
         learned: digits to learn from; 20,000 others judge.
@@ -53,20 +53,20 @@ PILOTS = {
     "mild": Pilot(
         "rotation 15, shear 10, zoom 0.1, shifts 0.1",
         "very_small_vgg",
-        replace(OURS, augment=MILD),
+        replace(MNIST, augment=MILD),
     ),
     "stronger": Pilot(
-        "rotation 20, shear 15, zoom 0.15, shifts 0.15", "very_small_vgg", OURS
+        "rotation 20, shear 15, zoom 0.15, shifts 0.15", "very_small_vgg", MNIST
     ),
     "elastic": Pilot(
         "the same and elastic (34, 4)",
         "very_small_vgg",
-        replace(OURS, augment=replace(STRONGER, elastic=(34, 4))),
+        replace(MNIST, augment=replace(STRONGER, elastic=(34, 4))),
     ),
     "resnet-slow": Pilot(
         "batch 64, rate 5e-4, `last_gamma=1`",
         "small_resnet",
-        replace(OURS, epochs=5, batch_size=64, learning_rate=5e-4),
+        replace(MNIST, epochs=5, batch_size=64, learning_rate=5e-4),
         options={"last_gamma": 1.0},
     ),
     "resnet-whole": resnet(1e-3, 64, 1.0),

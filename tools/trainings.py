@@ -219,8 +219,8 @@ def _pilots(pilots: list[dict]) -> str:
         "error of what was held out",
     )
     return (
-        "Pilots on the training images alone, the rest of the recipe as `ours`, or as "
-        "`gentle` where the changes are called mild.\n\n"
+        "Pilots on the training images alone, the rest of the recipe as `mnist`, or as "
+        "`mnist_small_resnet` where the changes are called mild.\n\n"
         f"{table(header, 'lllrrr', rows)}\n"
     )
 

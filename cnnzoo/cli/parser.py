@@ -9,7 +9,7 @@ from cnnzoo.cli.commands import check as check_command
 from cnnzoo.cli.commands import transfer as transfer_command
 
 # As in cnnzoo.train, whose import needs Keras.
-RECIPES = ("original", "ours", "gentle", "cifar", "cifar_mixup")
+RECIPES = ("mnist_kkweon", "mnist", "mnist_small_resnet", "cifar10", "cifar10_mixup")
 DATA_HELP = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
 OUT_HELP = "a folder for what comes of it; a training that was cut off there goes on"
 
@@ -216,9 +216,8 @@ def _add_training(verb) -> None:
     verb.add_argument(
         "--recipe",
         choices=RECIPES,
-        help="for digits: that of kkweon's networks, ours, or gentle, which is ours for "
-        "small_resnet; for photographs of 32 pixels: cifar, as the paper's, or "
-        "the same with mixup",
+        help="mnist for digits, with a variant for small_resnet and kkweon's original; "
+        "cifar10 for photographs of 32 pixels, as in the ResNet paper, or with mixup",
     )
     verb.add_argument(
         "--epochs",
@@ -247,7 +246,7 @@ def _add_training(verb) -> None:
     verb.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
-        help="to compute in; default: auto, bfloat16 where this machine gains by it",
+        help="to compute in; default: auto, bfloat16 where this machine is fast in it",
     )
     verb.add_argument(
         "--augment",

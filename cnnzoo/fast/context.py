@@ -7,6 +7,8 @@ from pathlib import Path
 
 from keras.src.backend.common import global_state
 
+from cnnzoo.system.runtime import processor
+
 
 def learning() -> bool:
     """Whether the call under way was made with `training=True`.
@@ -30,10 +32,7 @@ def avx512(facts: Path = Path("/proc/cpuinfo")) -> bool:
     held_to = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
     if held_to in ("SSE41", "AVX") or held_to.startswith("AVX2"):
         return False
-    try:
-        return "avx512f" in facts.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
+    return "avx512f" in processor(facts).flags
 
 
 @cache

@@ -1,6 +1,9 @@
 """Settings of a process: threads, and what decides about the last bits of a training."""
 
 import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from cnnzoo.errors import UsageError
 
@@ -47,6 +50,35 @@ def configure(threads: int | None = None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Facts about the CPU.
+
+    Attributes:
+        vendor: Name of the vendor, such as "GenuineIntel" or "AuthenticAMD".
+        flags: Names of the instruction sets, such as "avx512f" or "amx_bf16".
+    """
+
+    vendor: str = ""
+    flags: frozenset[str] = frozenset()
+
+
+@cache
+def processor(facts: Path = Path("/proc/cpuinfo")) -> Processor:
+    """The CPU as Linux describes it; nothing is known of it on other systems.
+
+    Args:
+        facts: File of lines such as `flags : avx avx2`, for each core.
+    """
+    try:
+        lines = facts.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return Processor()
+    values = {name.strip(): value for name, _, value in (x.partition(":") for x in lines)}
+    vendor, flags = values.get("vendor_id", ""), values.get("flags", "")
+    return Processor(vendor.strip(), frozenset(flags.split()))
 
 
 def device_facts() -> dict[str, object]:

@@ -1,86 +1,40 @@
-"""bfloat16 where this machine gains by it: chosen by a measurement, undone afterwards."""
+"""bfloat16 where a machine computes fast in it: chosen by a rule, undone afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from time import perf_counter
 
 import keras
-import numpy as np
-from keras import ops
 
 from cnnzoo.errors import unknown
 from cnnzoo.layer_names import PREDICTIONS, is_head, is_preprocess
+from cnnzoo.system.runtime import Processor, device_facts, processor
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-GAIN = 2.5  # of a convolution, from which whole networks gain, too
 
 
-@dataclass(frozen=True)
-class Precision:
-    """What a training computes in.
-
-    Attributes:
-        name: "float32" or "bfloat16".
-        gain: how many times as fast as in float32 a convolution is in bfloat16 here;
-            None where it was not measured.
-    """
-
-    name: str
-    gain: float | None = None
-
-    def __str__(self) -> str:
-        if self.gain is None:
-            return self.name
-        here = (
-            f"is {self.gain:.1f} times as fast here" if self.gain else "does not run here"
-        )
-        return f"{self.name} (bfloat16 {here})"
-
-
-def resolve(precision: str) -> Precision:
-    """What "auto" means on this machine; the others mean themselves.
+def resolve(precision: str) -> str:
+    """The precision that "auto" means on this machine; the others mean themselves.
 
     Raises:
-        UsageError: there is no such precision.
+        UsageError: There is no such precision.
     """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
     if precision != "auto":
-        return Precision(precision)
-    gain = bfloat16_gain()
-    return Precision("bfloat16" if gain >= GAIN else "float32", gain)
+        return precision
+    gains = gains_by_bfloat16(str(device_facts()["device"]), processor())
+    return "bfloat16" if gains else "float32"
 
 
-@cache
-def bfloat16_gain() -> float:
-    """A convolution's time in float32 over that in bfloat16, in about half a second.
+def gains_by_bfloat16(device: str, cpu: Processor) -> bool:
+    """Whether networks train faster in bfloat16 than in float32.
 
-    Processors with matrix units for bfloat16 gain five times. Those that only multiply
-    pairs of them (AVX512_BF16) gain up to twice, which some networks lose again in all
-    that is no convolution. Others lose, and some cannot at all, which is a gain of 0.
+    GPUs and matrix units (AMX) are several times as fast in it. AVX512_BF16 alone pays
+    on AMD's processors; on Intel's, networks lose again in all but their convolutions.
     """
-    images, kernel = np.ones((16, 28, 28, 64)), np.ones((3, 3, 64, 64))
-
-    def seconds(dtype: str) -> float:
-        x, weights = (ops.convert_to_tensor(part, dtype) for part in (images, kernel))
-
-        def once() -> float:
-            start = perf_counter()
-            y = x
-            for _ in range(4):  # a GPU takes longer to be asked than to compute one
-                y = ops.conv(y, weights, padding="same", data_format="channels_last")
-            ops.convert_to_numpy(y[0, 0, 0, :1])  # waits until it is there
-            return perf_counter() - start
-
-        return min(once() for _ in range(4))
-
-    in_float32 = seconds("float32")
-    try:
-        return in_float32 / seconds("bfloat16")
-    except Exception:  # each backend has errors of its own for what it cannot do
-        return 0.0
+    if device != "cpu" or "amx_bf16" in cpu.flags:
+        return True
+    return cpu.vendor == "AuthenticAMD" and "avx512_bf16" in cpu.flags
 
 
 @contextmanager

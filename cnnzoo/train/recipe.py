@@ -67,7 +67,7 @@ class Recipe:
 
 # Large batches, a rate that falls to 0, and averages. The ranges are those of the best of
 # three pilots, judged by training images: docs/mnist.md.
-OURS = Recipe(
+MNIST = Recipe(
     epochs=18,
     batch_size=128,
     learning_rate=2e-3,
@@ -85,7 +85,7 @@ OURS = Recipe(
 # He et al. 2015, section 4.2, with a smoother schedule and the weight decay of
 # https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. Keras takes it beside the
 # momentum, not through it, where it counts ten times.
-CIFAR = Recipe(
+CIFAR10 = Recipe(
     epochs=100,
     batch_size=128,
     optimizer="sgd",
@@ -103,7 +103,7 @@ CIFAR = Recipe(
 )
 RECIPES = {
     # https://github.com/kkweon/mnist-competition, which does not tell its epochs.
-    "original": Recipe(
+    "mnist_kkweon": Recipe(
         epochs=100,
         batch_size=32,
         patience=30,
@@ -115,11 +115,11 @@ RECIPES = {
             height_shift_range=0.2,
         ),
     ),
-    "ours": OURS,
+    "mnist": MNIST,
     # For SmallResNet, which learns more slowly and gains nothing by bfloat16 where others
     # do; its pilots are in docs/mnist.md, too.
-    "gentle": replace(
-        OURS,
+    "mnist_small_resnet": replace(
+        MNIST,
         learning_rate=1e-3,
         precision="float32",
         augment=Augment(
@@ -130,11 +130,11 @@ RECIPES = {
             height_shift_range=0.1,
         ),
     ),
-    "cifar": CIFAR,
-    # What "cifar" misses on a JPEG copy of the images is overfitting (1.6 % of what it
+    "cifar10": CIFAR10,
+    # What "cifar10" misses on a JPEG copy of the images is overfitting (1.6 % of what it
     # learnt, 12.5 % of the rest), so images are blended and weights averaged.
-    "cifar_mixup": replace(
-        CIFAR,
+    "cifar10_mixup": replace(
+        CIFAR10,
         epochs=80,
         mixup=0.5,
         averaging=0.999,
@@ -144,9 +144,9 @@ RECIPES = {
 """By the name that the command line takes."""
 
 
-def for_mnist(network: str) -> str:
-    """The name of the recipe by which the package's networks have learnt MNIST."""
-    return "gentle" if network == "small_resnet" else "ours"
+def mnist_recipe_name(network: str) -> str:
+    """The name of the recipe that trained the package's MNIST weights of a network."""
+    return "mnist_small_resnet" if network == "small_resnet" else "mnist"
 
 
 def differing(augment: Augment) -> dict:

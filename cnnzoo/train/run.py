@@ -111,12 +111,12 @@ class Run:
             SaveError: the folder cannot be written.
         """
         recipe = recipe or Recipe()
-        chosen = mixed_precision.resolve(recipe.precision)
+        precision = mixed_precision.resolve(recipe.precision)
         compilation.check_classes(model, train)
         loss = compilation.compiled(model, recipe, len(train))
         learned, held_out = compilation.fed(model, loss, recipe, train, validation)
         compilation.check_range(model, learned)
-        asked = card_of(model, recipe, train, validation, chosen)
+        asked = card_of(model, recipe, train, validation, precision)
         with folder_lock(self.folder), caught() as signals:
             first = self._settled(asked)
             if isinstance(train, Folder) and train.checksums is not None:

@@ -19,7 +19,6 @@ from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.runtime import device_facts
-from cnnzoo.train.mixed_precision import Precision
 from cnnzoo.train.recipe import Recipe, named
 
 CARD_FILE = "run.json"
@@ -53,7 +52,7 @@ def card_of(
     recipe: Recipe,
     train: Source,
     validation: Source,
-    chosen: Precision,
+    precision: str,
 ) -> Card:
     """The card of a training that begins now."""
     backend = keras.backend.backend()
@@ -65,8 +64,7 @@ def card_of(
         recipe=recipe.to_dict(),
         data={"train": _told(train), "validation": _told(validation)},
         begun={
-            "precision": chosen.name,
-            "bfloat16_gain": chosen.gain,
+            "precision": precision,
             "backend": backend,
             **device_facts(),
             "versions": versions,

@@ -21,7 +21,7 @@ from cnnzoo.cli.main import main
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.train import RECIPES
-from cnnzoo.train.recipe import for_mnist
+from cnnzoo.train.recipe import mnist_recipe_name
 
 
 def cli(*arguments: str, cwd: Path | None = None, **environment: str):
@@ -199,7 +199,7 @@ def test_train_by_a_recipe(run, capsys, monkeypatch):
     """The original's ranges, and all names that there are."""
     monkeypatch.chdir(run)
     asked = ["train", "train.csv", "--model", "mlp", "--validation", "0.2"]
-    assert main([*asked, "--recipe", "original", "--epochs", "1", "--out", "by"]) == 0
+    assert main([*asked, "--recipe", "mnist_kkweon", "--epochs", "1", "--out", "by"]) == 0
     told = json.loads((run / "by/run.json").read_text())["recipe"]
     assert (told["epochs"], told["batch_size"], told["optimizer"]) == (1, 32, "adam")
     assert told["augment"] == {
@@ -209,16 +209,17 @@ def test_train_by_a_recipe(run, capsys, monkeypatch):
         "width_shift_range": 0.2,
         "height_shift_range": 0.2,
     }
-    assert main([*asked, "--recipe", "cifar", *["--epochs", "1", "--out", "sgd"]]) == 0
+    assert main([*asked, "--recipe", "cifar10", *["--epochs", "1", "--out", "sgd"]]) == 0
     adam = ["--optimizer", "adam", "--epochs", "1", "--out", "adam"]
-    assert main([*asked, "--recipe", "cifar", *adam]) == 0
+    assert main([*asked, "--recipe", "cifar10", *adam]) == 0
     by = [json.loads((run / n / "run.json").read_text()) for n in ("sgd", "adam")]
     kept = ("momentum", "learning_rate", "batch_size")
     told = [[card["recipe"][name] for name in kept] for card in by]
     assert told == [[0.9, 0.1, 128], [None, None, 128]]
     capsys.readouterr()
     assert set(parser.RECIPES) == set(RECIPES)
-    assert {for_mnist(name) for name in PRETRAINED["mnist"]} == {"ours", "gentle"}
+    names = {mnist_recipe_name(network) for network in PRETRAINED["mnist"]}
+    assert names == {"mnist", "mnist_small_resnet"}
 
 
 def test_predict(run, capsys):

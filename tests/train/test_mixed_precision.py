@@ -1,4 +1,4 @@
-"""bfloat16: chosen by a measurement, kept out of the head and out of files."""
+"""bfloat16: chosen by a rule, kept out of the head and out of files."""
 
 import json
 from pathlib import Path
@@ -15,6 +15,7 @@ from training import fit
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_mnist
+from cnnzoo.system import runtime
 from cnnzoo.train import mixed_precision
 from cnnzoo.train.recipe import Recipe
 
@@ -34,21 +35,33 @@ def test_unknown():
 
 
 @pytest.mark.parametrize(
-    ("gain", "name"),
-    [(0.5, "float32"), (2.0, "float32"), (3.0, "bfloat16"), (5.0, "bfloat16")],
+    ("device", "vendor", "flags", "precision"),
+    [
+        ("cpu", "GenuineIntel", "avx512f avx512_bf16 amx_bf16 amx_tile", "bfloat16"),
+        ("cpu", "GenuineIntel", "avx2 avx512f avx512_bf16", "float32"),
+        ("cpu", "AuthenticAMD", "avx2 avx512f avx512_bf16", "bfloat16"),
+        ("cpu", "AuthenticAMD", "avx2", "float32"),
+        ("cpu", "", "", "float32"),
+        ("gpu", "AuthenticAMD", "avx2", "bfloat16"),
+    ],
 )
-def test_auto_goes_by_the_gain(monkeypatch, gain: float, name: str):
-    monkeypatch.setattr(mixed_precision, "bfloat16_gain", lambda: gain)
-    chosen = mixed_precision.resolve("auto")
-    assert chosen == mixed_precision.Precision(name, gain)
-    assert str(chosen) == f"{name} (bfloat16 is {gain:.1f} times as fast here)"
-    assert str(mixed_precision.resolve("float32")) == "float32"
+def test_auto_goes_by_the_machine(
+    monkeypatch, tmp_path: Path, device: str, vendor: str, flags: str, precision: str
+):
+    facts = tmp_path / "cpuinfo"
+    core = f"processor\t: 0\nvendor_id\t: {vendor}\nflags\t\t: {flags}\n\n"
+    facts.write_text(2 * core)
+    cpu = runtime.processor(facts)
+    assert (cpu.vendor, cpu.flags) == (vendor, set(flags.split()))
+    monkeypatch.setattr(mixed_precision, "device_facts", lambda: {"device": device})
+    monkeypatch.setattr(mixed_precision, "processor", lambda: cpu)
+    assert mixed_precision.resolve("auto") == precision
+    assert mixed_precision.resolve("float32") == "float32"
+    assert mixed_precision.resolve("bfloat16") == "bfloat16"
 
 
-def test_gain_is_measured_once():
-    gain = mixed_precision.bfloat16_gain()
-    assert 0.01 < gain < 100
-    assert mixed_precision.bfloat16_gain() == gain
+def test_a_system_that_does_not_describe_its_cpu(tmp_path: Path):
+    assert runtime.processor(tmp_path / "none") == runtime.Processor()
 
 
 def test_layers_of_a_run():
@@ -95,7 +108,7 @@ def test_run(tmp_path: Path):
     history = fit(model, data, data, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
     told = json.loads((tmp_path / "run.json").read_text())["begun"]
-    assert (told["precision"], told["bfloat16_gain"]) == ("bfloat16", None)
+    assert told["precision"] == "bfloat16"
     with ZipFile(tmp_path / "model.keras") as archive:
         assert b"bfloat16" not in archive.read("config.json")
     assert all(weight.dtype == "float32" for weight in model.weights)

@@ -437,7 +437,7 @@ def test_a_start_with_other_settings_is_noted(alone: Path, tmp_path: Path):
     assert card["begun"]["deterministic"] is True
     assert card["begun"]["threads"] >= 1
     now = card["begun"]["threads"]
-    card["begun"] |= {"threads": 99, "bfloat16_gain": 7}
+    card["begun"] |= {"threads": 99, "unknown": 7}
     (tmp_path / "run/run.json").write_text(json.dumps(card))
     with pytest.warns(UserWarning, match="otherwise than it began.* threads 99 is"):
         train(tmp_path / "run")
