@@ -61,11 +61,10 @@ The four policies of CS231n's rule on four data sets, each of them chosen for on
 beforehand. How faint the gratings are was settled on other seeds: clear ones are told
 apart behind every cut of this network, so that no cut matters. Beside the four stand
 what `transfer.assess` chooses ("measured", with `refine=True`), a network of random
-weights that learns, and three ways that learn no features: the five nearest images at
-the last cut, and ridge regressions on pixels and on a network of random weights. The
-sources are a VGG of six convolutions, without batch normalisation, on five classes of
-CIFAR-10 ({_percent(told, 0)} right on images held out) and, for the fourth row, on five
-digits ({_percent(told, 1)}).
+weights that learns, and two ways that learn no features: ridge regressions on pixels and
+on a network of random weights. The sources are a VGG of six convolutions, without batch
+normalisation, on five classes of CIFAR-10 ({_percent(told, 0)} right on images held out)
+and, for the fourth row, on five digits ({_percent(told, 1)}).
 All policies of a row and seed learn from the same images and are judged by the same
 others.
 

@@ -1,10 +1,9 @@
 """Transfer learning: where to cut a network, what to freeze, and what that is worth."""
 
-from cnnzoo.transfer.assessment import Assessment
+from cnnzoo.transfer.assessment import Assessment, Evidence
 from cnnzoo.transfer.cases import plan
 from cnnzoo.transfer.comparison import Race, race
 from cnnzoo.transfer.cut_points import Cut, cuts
-from cnnzoo.transfer.evidence import Evidence
 from cnnzoo.transfer.features.cache import FeatureCache
 from cnnzoo.transfer.fitting import fit
 from cnnzoo.transfer.freezing import FreezeReport, check_frozen, freeze, unfreeze

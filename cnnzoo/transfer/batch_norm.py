@@ -19,7 +19,7 @@ from cnnzoo.graph.keras_internals import flatten_layers
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.cut_points import front
-from cnnzoo.transfer.embeddings import codes, images_of, in_memory
+from cnnzoo.transfer.embeddings import embed, images_of, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 ASKED = 500  # images, on which the statistics are measured, and the probe judges
@@ -52,7 +52,7 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
 
     def accuracy() -> float:
         return probes.leave_one_out(
-            codes(network, [cut], asked, mode)[cut], labels
+            embed(network, [cut], asked, mode)[cut], labels
         ).accuracy
 
     before = accuracy()

@@ -19,7 +19,7 @@ BATCH = 32
 PIXELS = 16  # the side that raw images are shrunk to for a probe of pixels alone
 
 
-def codes(
+def embed(
     model: keras.Model,
     names: Sequence[str],
     source: Source,

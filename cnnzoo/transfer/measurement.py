@@ -1,4 +1,4 @@
-"""Which of the four cases a data set is, measured: small or large, similar or different.
+"""assess(): which of the four cases a data set is, small or large, similar or different.
 
 CS231n's rule (https://cs231n.github.io/transfer-learning) gives no numbers. Here a data
 set is small below 20,000 images, as in BiT's hyper-rule (Kolesnikov et al. 2019,
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -21,15 +20,22 @@ from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system.validation import is_at_least_zero, is_count
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.assessment import ALPHA, FEW_A_CLASS, MIN_GAIN, SMALL, Assessment
+from cnnzoo.transfer.assessment import (
+    ALPHA,
+    FEW_PER_CLASS,
+    MIN_GAIN,
+    SMALL,
+    Assessment,
+    Evidence,
+    best_of,
+)
 from cnnzoo.transfer.cut_points import Cut, find_cuts, stage_cuts
-from cnnzoo.transfer.embeddings import BATCH, codes, in_memory, pixels
-from cnnzoo.transfer.evidence import Evidence, best_of
-from cnnzoo.transfer.random_baseline import calibrated_twin
+from cnnzoo.transfer.embeddings import BATCH, embed, in_memory, pixels
+from cnnzoo.transfer.random_baseline import build_random_baseline
 
-FEW_IMAGES = 200  # of all classes, below which nothing is fine-tuned
-FEW_SHOTS = 10  # images of the rarest class, below which nothing is fine-tuned
-PROBED = 2000  # images that are asked: enough to show a gain of some points
+FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned
+FEW_SHOTS = 10  # images in the smallest class, below which nothing is fine-tuned
+PROBED = 2000  # images that the probes use: enough to show a gain of some points
 
 
 def assess(
@@ -45,61 +51,48 @@ def assess(
 ) -> Assessment:
     """Measures which of the four cases a data set is for a network.
 
-    Two forward passes, of the network and of a twin with random weights, and a matrix
-    decomposition a cut. The same seed gives the same assessment.
+    The cost is two forward passes, of the network and of a copy with random weights, and
+    one matrix decomposition per cut. The same seed gives the same assessment.
 
     Args:
-        model: a functional classifier with trained weights.
-        source: labelled images; all are counted, and some are asked.
-        probed: how many images are asked, about; of each class at least two.
-        cuts: where, or their names; None for the ends of the stages.
-        preprocessing: a mode of `preprocess_input`, for a model that `build` did not
-            make; None for what the model says.
-        small: the number of images below which a data set is small.
-        seed: of which images are asked, and of the twin.
+        model: Functional classifier with trained weights.
+        source: Labelled images.
+        probed: Approximate number of images for the probes; at least two per class.
+        cuts: Cuts or their names; None for the ends of the stages.
+        preprocessing: Mode of `preprocess_input` for a model that `build` did not make;
+            None for the model's own.
+        small: Number of images below which a data set is small.
+        seed: Random seed of the choice of images and of the random weights.
+        batch_size: Number of images per batch.
 
     Raises:
-        DatasetError: no labels, fewer than two classes, or a class with one image.
-        LabelError: labels that are no numbers of classes.
-        UsageError: the images are no pixels of 0 to 255, a number is out of its range,
-            or the model has no such place to cut it, or does not tell how it wants
-            images preprocessed.
+        DatasetError: There are no labels, fewer than two classes, or a class with one
+            image.
+        LabelError: The labels are no class numbers.
+        UsageError: The pixels are not in 0 to 255, an argument is out of range, the model
+            has no such cut, or its preprocessing is unknown.
     """
-    _check_numbers(probed=probed, batch_size=batch_size, small=small)
-    labels = _labels(source)
-    counts = np.unique(labels, return_counts=True)[1]
-    rows = _chosen(labels, probed, seed)
-    asked, classes = in_memory(model, source.take(rows)), labels[rows]
+    _check_arguments(probed=probed, batch_size=batch_size, small=small)
+    every = _class_numbers(source)
+    rows = _sample_rows(every, probed, seed)
+    images, labels = in_memory(model, source.take(rows)), every[rows]
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
     places = find_cuts(model, wanted) if wanted else stage_cuts(model)
-    names = [cut.name for cut in places]
     mode = metadata_of(model).outside if preprocessing is None else resolve(preprocessing)
-    found = codes(model, names, asked, mode, batch_size)
-    seen = [_seen(found[name], classes) for name in names]
-    twin = calibrated_twin(model, asked, mode, seed)
-    drawn = codes(twin, names, asked, mode, batch_size)
-    twins = [probes.leave_one_out(drawn[name], classes) for name in names]
-    table = _table(places, seen, twins, classes)
-    similar = not _is_different(table)
-    place = table.index(best_of(table))
-    by_size = _by_size(found[names[place]], classes, seed)
-    few_shots = int(counts.min()) < FEW_SHOTS or len(labels) < FEW_IMAGES
-    is_small = few_shots or len(labels) < small or np.median(counts) < FEW_A_CLASS
-    benefit, p_value = _benefit([one.ridge for one in seen], twins, classes)
-    return Assessment(
-        case=(1 if similar else 3) + (0 if is_small else 1),
-        cut=_used(table),
-        images=len(labels),
-        smallest_class=int(counts.min()),
-        largest_class=int(counts.max()),
+
+    def probe(network: keras.Model) -> list[probes.Ridge]:
+        found = embed(network, [cut.name for cut in places], images, mode, batch_size)
+        return [probes.leave_one_out(found[cut.name], labels) for cut in places]
+
+    ridges = probe(model)
+    baseline = probe(build_random_baseline(model, images, mode, seed))
+    table = _table(places, ridges, baseline, labels)
+    benefit, p_value = _benefit(ridges, baseline, labels)
+    return _decide(
+        np.unique(every, return_counts=True)[1],
+        table,
         probed=len(rows),
-        small=bool(is_small),
-        similar=similar,
-        few_shots=few_shots,
-        table=table,
-        pixels=probes.leave_one_out(pixels(asked.images), classes).accuracy,
-        by_size=(*by_size, table[place].accuracy),
-        learnt=seen[place].learnt,
+        pixels=probes.leave_one_out(pixels(images.images), labels).accuracy,
         benefit=benefit,
         benefit_p_value=p_value,
         network=model.name,
@@ -107,86 +100,69 @@ def assess(
     )
 
 
-@dataclass(frozen=True)
-class _Seen:
-    ridge: probes.Ridge
-    learnt: float
-    neighbours: float
-    log_evidence: float
-
-
-def _seen(found: np.ndarray, labels: np.ndarray) -> _Seen:
-    """What all probes say of the codes of one cut."""
-    problem = probes.Problem(probes.standardised(found), labels)
-    ridge = problem.leave_one_out()
-    answers = probes.nearest(found.astype(np.float64), labels)
-    return _Seen(
-        ridge=ridge,
-        learnt=problem.fitted(ridge.penalty),
-        neighbours=float(np.mean(answers == labels)),
-        log_evidence=problem.log_evidence(),
+def _decide(
+    counts: np.ndarray, table: tuple[Evidence, ...], *, large_from: int, **evidence
+) -> Assessment:
+    """The case that follows from the images per class, (classes,), and the probes."""
+    images, smallest = int(counts.sum()), int(counts.min())
+    best = best_of(table)
+    gain = best.accuracy - table[-1].accuracy
+    similar = not (gain >= MIN_GAIN and best.p_value < ALPHA)
+    few_shots = smallest < FEW_SHOTS or images < FEW_IMAGES
+    small = few_shots or images < large_from or np.median(counts) < FEW_PER_CLASS
+    # The deepest cut within a standard error of the best: a choice needs no proof.
+    near = [row for row in table if row.accuracy >= best.accuracy - best.error]
+    return Assessment(
+        case=(1 if similar else 3) + (0 if small else 1),
+        cut=near[-1].cut.name,
+        images=images,
+        smallest_class=smallest,
+        largest_class=int(counts.max()),
+        small=bool(small),
+        similar=similar,
+        few_shots=few_shots,
+        table=table,
+        large_from=large_from,
+        **evidence,
     )
 
 
 def _table(
     cuts: Sequence[Cut],
-    seen: Sequence[_Seen],
-    twins: Sequence[probes.Ridge],
+    ridges: Sequence[probes.Ridge],
+    baseline: Sequence[probes.Ridge],
     labels: np.ndarray,
 ) -> tuple[Evidence, ...]:
-    right = [one.ridge.answers == labels for one in seen]
+    right = [ridge.predictions == labels for ridge in ridges]
     p_values = probes.holm([probes.mcnemar(one, right[-1]) for one in right[:-1]])
     return tuple(
         Evidence(
             cut=cut,
-            accuracy=one.ridge.accuracy,
-            error=math.sqrt(one.ridge.accuracy * (1 - one.ridge.accuracy) / len(labels)),
-            neighbours=one.neighbours,
-            log_evidence=one.log_evidence,
-            twin=twin.accuracy,
-            penalty=one.ridge.penalty,
+            accuracy=ridge.accuracy,
+            error=math.sqrt(ridge.accuracy * (1 - ridge.accuracy) / len(labels)),
+            random_baseline=random.accuracy,
+            penalty=ridge.penalty,
             p_value=p_value,
         )
-        for cut, one, twin, p_value in zip(
-            cuts, seen, twins, [*p_values, 1.0], strict=True
+        for cut, ridge, random, p_value in zip(
+            cuts, ridges, baseline, [*p_values, 1.0], strict=True
         )
     )
-
-
-def _by_size(found: np.ndarray, labels: np.ndarray, seed: int) -> tuple[float, float]:
-    """Accuracy of the probe with a quarter and with half of the images."""
-    quarter, half = (
-        probes.leave_one_out(found[rows], labels[rows]).accuracy
-        for rows in (_chosen(labels, len(labels) // share, seed) for share in (4, 2))
-    )
-    return quarter, half
-
-
-def _is_different(table: Sequence[Evidence]) -> bool:
-    best = best_of(table)
-    return best.accuracy - table[-1].accuracy >= MIN_GAIN and best.p_value < ALPHA
-
-
-def _used(table: Sequence[Evidence]) -> str:
-    """The deepest cut within a standard error of the best: a choice needs no proof."""
-    best = best_of(table)
-    near = [row for row in table if row.accuracy >= best.accuracy - best.error]
-    return near[-1].cut.name
 
 
 def _benefit(
-    seen: Sequence[probes.Ridge], twins: Sequence[probes.Ridge], labels: np.ndarray
+    ridges: Sequence[probes.Ridge], baseline: Sequence[probes.Ridge], labels: np.ndarray
 ) -> tuple[float, float]:
     """The gain over random weights, each at its best cut, and its p-value."""
-    ours, theirs = (
-        max(ridges, key=lambda ridge: ridge.accuracy) for ridges in (seen, twins)
+    ours, random = (
+        max(probed, key=lambda ridge: ridge.accuracy) for probed in (ridges, baseline)
     )
-    p_value = probes.mcnemar(ours.answers == labels, theirs.answers == labels)
-    return ours.accuracy - theirs.accuracy, p_value
+    p_value = probes.mcnemar(ours.predictions == labels, random.predictions == labels)
+    return ours.accuracy - random.accuracy, p_value
 
 
-def _check_numbers(*, small: int, **counts: int) -> None:
-    """Raises UsageError for numbers out of their range."""
+def _check_arguments(*, small: int, **counts: int) -> None:
+    """Raises UsageError for numbers out of range."""
     for name, value in counts.items():
         if not is_count(value):
             raise UsageError(
@@ -195,16 +171,16 @@ def _check_numbers(*, small: int, **counts: int) -> None:
             )
     if not is_at_least_zero(small):
         raise UsageError(
-            f"cannot assess with small={small!r}: expected a whole number of images, 0 "
-            "where no set is small, so pass one"
+            f"cannot assess with small={small!r}: expected a whole number of images, or "
+            "0 for no set to be small, so pass one"
         )
 
 
-def _labels(source: Source) -> np.ndarray:
-    """The classes that occur, numbered from 0."""
+def _class_numbers(source: Source) -> np.ndarray:
+    """The labels, (n,), with the classes that occur numbered from 0."""
     if source.labels is None:
         raise DatasetError(
-            "a case is measured on labelled images and the data have no labels; give "
+            "cannot assess images without labels: expected a class for each image; give "
             "class folders or a label column"
         )
     labels = align_labels(source, source.class_names).labels  # which checks both
@@ -213,14 +189,15 @@ def _labels(source: Source) -> np.ndarray:
     )
     if len(present) < 2 or counts.min() < 2:
         raise DatasetError(
-            f"a case is measured on at least two classes of at least two images; found "
-            f"{len(present)} classes, the smallest of {counts.min()}; add images"
+            "cannot assess so few images: expected at least two classes of at least two "
+            f"images, found {len(present)} classes, the smallest of {counts.min()}; add "
+            "images"
         )
     return labels
 
 
-def _chosen(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:
-    """Some rows of every class, at least two of each: its share of `probed`, or more."""
+def _sample_rows(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:
+    """Random rows of every class by its share of `probed`, at least two of each."""
     if len(labels) <= probed:
         return np.arange(len(labels))
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""A twin of a network with random weights: what its shape alone is worth."""
+"""A copy of a network with random weights: what its architecture alone is worth."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.batch_norm import measure
 from cnnzoo.transfer.embeddings import images_of
 
-CALIBRATED = 64  # images, on which the twin's statistics are measured
+CALIBRATED = 64  # images for the statistics of batch normalization
 
 
-def calibrated_twin(
+def build_random_baseline(
     model: keras.Model, source: Source, preprocessing: Preprocess | None, seed: int
 ) -> keras.Model:
-    """`random_twin`, with the statistics of some images of a source."""
+    """`copy_with_random_weights`, with statistics of some images of a source."""
     spread = np.linspace(0, len(source) - 1, min(len(source), CALIBRATED)).astype(int)
-    some = images_of(model, source.take(spread), preprocessing)
-    return random_twin(model, np.concatenate(list(some)), seed)
+    images = images_of(model, source.take(spread), preprocessing)
+    return copy_with_random_weights(model, np.concatenate(list(images)), seed)
 
 
-def random_twin(model: keras.Model, images: np.ndarray, seed: int) -> keras.Model:
-    """The same graph with weights drawn anew, and BN statistics of one batch.
+def copy_with_random_weights(
+    model: keras.Model, images: np.ndarray, seed: int
+) -> keras.Model:
+    """The same graph with random weights, and batch statistics of one batch.
 
     Keras's own random state is neither used nor changed.
 
     Args:
+        model: Functional model.
         images: (b, ...) as the model takes them, to measure the statistics on.
+        seed: Random seed of the weights.
     """
     plain = keras.Model(model.inputs[0], model.outputs[0])  # of which nothing is compiled
-    twin = keras.models.clone_model(plain, clone_function=_without_draws)
+    copy = keras.models.clone_model(plain, clone_function=_without_draws)
     rng = np.random.default_rng(seed)
-    for old, new in zip(model.weights, twin.weights, strict=True):
-        new.assign(_drawn(old, rng))
-    measure(twin, [images])
-    return twin
+    for old, new in zip(model.weights, copy.weights, strict=True):
+        new.assign(_draw(old, rng))
+    measure(copy, [images])
+    return copy
 
 
 def _without_draws(layer: keras.Layer) -> keras.Layer:
@@ -53,9 +57,9 @@ def _without_draws(layer: keras.Layer) -> keras.Layer:
     return type(layer).from_config(config)
 
 
-def _drawn(weight: keras.Variable, rng: np.random.Generator) -> np.ndarray:
-    """He's normal draw for kernels; scales and variances 1; what else there is, as it was
-    when a layer is made: 0, or a quarter for the slopes of PReLU."""
+def _draw(weight: keras.Variable, rng: np.random.Generator) -> np.ndarray:
+    """He-normal values for kernels, 1 for scales and variances, 0.25 for the slopes of
+    PReLU, 0 for the rest."""
     shape = tuple(weight.shape)
     if weight.name.endswith("kernel") and len(shape) > 1:
         inputs = math.prod(shape[:-1])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cnnzoo.data.pipeline import Source
 from cnnzoo.inference import Evaluation
 from cnnzoo.train.cross_validation import Folds
-from cnnzoo.transfer.assessment import Assessment, short
+from cnnzoo.transfer.assessment import Assessment, abbreviate
 from cnnzoo.transfer.results import PhaseResult, Result
 from cnnzoo.visualization import figures
 from cnnzoo.visualization.html import Section, html
@@ -66,12 +66,10 @@ def _evidence(assessment: Assessment) -> Section:
         (
             f"{row.cut.name}{' (used)' if row.cut.name == assessment.cut else ''}",
             f"{row.cut.pooled:,}",
-            short(row.cut.macs),
-            short(row.cut.bytes),
+            abbreviate(row.cut.macs),
+            abbreviate(row.cut.bytes),
             f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
-            f"{100 * row.neighbours:.1f} %",
-            f"{row.log_evidence:.2f}",
-            f"{100 * row.twin:.1f} %",
+            f"{100 * row.random_baseline:.1f} %",
             f"{row.p_value:.2g}",
         )
         for row in assessment.table
@@ -80,8 +78,8 @@ def _evidence(assessment: Assessment) -> Section:
         "The case, and the evidence for it",
         text="\n".join(assessment.decision()),
         header=(
-            *("cut", "numbers", "MACs", "bytes an image"),
-            *("ridge probe", "5-NN", "LogME", "random weights", "p"),
+            *("cut", "features", "MACs", "bytes per image"),
+            *("accuracy", "random weights", "p"),
         ),
         rows=rows,
         pictures=[(assessment.picture(), "accuracy by depth")],

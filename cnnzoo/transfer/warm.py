@@ -23,11 +23,11 @@ def ridge_init(layer: keras.layers.Dense, codes: np.ndarray, labels: np.ndarray)
         codes: (n, d) what it sees.
         labels: (n,) integers, below its units.
     """
-    mean, scale = probes.centre_and_scale(codes)
+    mean, scale = probes.mean_and_scale(codes)
     ready = (codes - mean) / scale
-    problem = probes.Problem(ready, labels)
+    problem = probes.RidgeProblem(ready, labels)
     ridge = problem.leave_one_out()
-    weights, offsets = problem.solved(layer.units, ridge.penalty)
+    weights, offsets = problem.solve(layer.units, ridge.penalty)
     factor = _sharpness(ridge.scores, labels)
     kernel = factor * weights / scale[:, None]
     layer.set_weights([kernel, factor * offsets - mean @ kernel])

@@ -143,6 +143,43 @@ def misclassified(source: Source, evaluation: Evaluation) -> bytes:
     return gallery(np.stack([decode(path, SMALL, 3) for path in chosen.paths]), captions)
 
 
+def accuracy_by_cut(
+    names: Sequence[str],
+    accuracies: Sequence[float],
+    errors: Sequence[float],
+    baseline: Sequence[float],
+    *,
+    used: str,
+    pixels: float,
+    title: str,
+) -> bytes:
+    """The accuracy of a probe at each cut of a network, as a PNG.
+
+    Args:
+        names: Names of the cuts, shallow to deep.
+        accuracies: Accuracy at each cut, 0 to 1.
+        errors: Standard errors of the accuracies.
+        baseline: Accuracies with random weights.
+        used: Name of the cut to mark.
+        pixels: Accuracy on the pixels alone.
+        title: Title of the figure.
+    """
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    percent, spread, random = (
+        [100 * value for value in values] for values in (accuracies, errors, baseline)
+    )
+    axes.errorbar(names, percent, spread, fmt="o-", capsize=3, color=BLUE, label="ridge")
+    axes.plot(names, random, "o--", color=GREY, label="ridge, random weights")
+    style = {"color": GREY, "lw": 1, "ls": "-."}
+    axes.axhline(100 * pixels, label="ridge, pixels alone", **style)
+    axes.axvline(names.index(used), color=BLUE, alpha=0.2, lw=8)
+    axes.set(ylabel="leave-one-out accuracy, %", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return as_bytes(figure)
+
+
 def printable(name: str) -> str:
     """A class's name as pictures show it: no formula, and bytes in no encoding told."""
     return name.encode(errors="backslashreplace").decode().replace("$", r"\$")

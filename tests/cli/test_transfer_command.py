@@ -94,6 +94,6 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     told = capsys.readouterr()
     assert "'ants/imageNotFound.gif' is of a format that nearly no other has" in told.err
     assert "196 images to learn from, 49 held out, 2 classes" in told.out
-    assert "there is too little to fine-tune anything" in told.out
+    assert "too few images to fine-tune" in told.out
     assert "ants/imageNotFound.gif" in (out / "report.html").read_text()
     assert json.loads((out / "class_names.json").read_text()) == ["ants", "bees"]
