@@ -1,5 +1,6 @@
-"""The command line: arguments in, exit code out. What verbs do stands in commands/, and
-what they take in parser.py.
+"""The command line: arguments in, exit code out.
+
+What verbs do stands in commands/, what they take in parser.py.
 
 Exit codes: 0 ok, 1 bad input, 2 usage, 3 input/output, 4 unsafe file, 130 and 143 for
 Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
@@ -48,7 +49,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cnnzoo: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, CnnzooError) else 3
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

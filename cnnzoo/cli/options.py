@@ -1,6 +1,9 @@
-"""What texts on the command line stand for: numbers, each in its range."""
+"""Options of the command line: what their texts stand for, and those that verbs share."""
 
-import argparse
+from argparse import ArgumentTypeError
+
+# As in cnnzoo.train, whose import needs Keras.
+RECIPES = ("mnist_kkweon", "mnist", "mnist_small_resnet", "cifar10", "cifar10_mixup")
 
 
 def positive(kind: type):
@@ -9,17 +12,20 @@ def positive(kind: type):
     def number(text: str):
         value = kind(text)
         if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+            raise ArgumentTypeError(f"expected a number above 0, got {text}")
         return value
 
     number.__name__ = kind.__name__  # argparse names it where `text` is no number
     return number
 
 
+COUNT, NUMBER = positive(int), positive(float)
+
+
 def folds(text: str) -> int:
     count = int(text)
     if count < 2:
-        raise argparse.ArgumentTypeError(f"expected 2 or more, got {text}")
+        raise ArgumentTypeError(f"expected 2 or more, got {text}")
     return count
 
 
@@ -34,5 +40,97 @@ part.__name__ = "share or number of images"  # argparse names it where `text` is
 def seed(text: str) -> int:
     number = int(text)
     if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"expected 0 to {2**32 - 1}, got {text}")
+        raise ArgumentTypeError(f"expected 0 to {2**32 - 1}, got {text}")
     return number
+
+
+def add_json(verb) -> None:
+    verb.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_data(verb) -> None:
+    text = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
+    verb.add_argument("data", metavar="DATA", help=text)
+
+
+def add_out(verb) -> None:
+    text = "output folder; a run that was interrupted there is resumed"
+    verb.add_argument("--out", required=True, metavar="DIR", help=text)
+
+
+def add_folder(verb) -> None:
+    """Adds how a folder of images is read."""
+    option = verb.add_argument
+    option("--labels", metavar="CSV", help="table of the images' classes: file,class")
+    text = "follow links that lead out of the folder"
+    option("--follow-links", action="store_true", help=text)
+
+
+def add_on_bad(verb) -> None:
+    text = "stop before anything else at files that cannot be read, or leave them out"
+    ways = ("raise", "skip")
+    verb.add_argument("--on-bad", choices=ways, default="raise", help=text)
+
+
+def add_reading(verb) -> None:
+    """Adds how images are read and split."""
+    option = verb.add_argument
+    option("--size", type=COUNT, help="height and width of the images, in pixels")
+    option("--seed", type=seed, default=0, help="random seed of every choice; default: 0")
+    text = "regular expression; images with the same match in their names stay together"
+    option("--group-by", metavar="PATTERN", help=text)
+    text = "allow Keras to download all of MNIST"
+    option("--download", action="store_true", help=text)
+    add_folder(verb)
+    add_on_bad(verb)
+
+
+def add_validation(verb, default: float) -> None:
+    """Adds which images are held out."""
+    option = verb.add_argument
+    text = f"share or number of images for validation; default: val/, or {default}"
+    option("--validation", type=part, default=default, metavar="SHARE", help=text)
+    text = "accept images in val/ that are copies of images in train/"
+    option("--allow-copies", action="store_true", help=text)
+
+
+def add_recipe(verb) -> None:
+    """Adds how a network is drawn and trained."""
+    verb.add_argument("--model", required=True, metavar="NAME", help="name of a network")
+    option = verb.add_argument_group(
+        "recipe", "What is given replaces the recipe's value; defaults are for no recipe."
+    ).add_argument
+    text = (
+        "mnist for digits, with a variant for small_resnet and kkweon's original; "
+        "cifar10 for photographs of 32 pixels, as in the ResNet paper, or with mixup"
+    )
+    option("--recipe", choices=RECIPES, help=text)
+    option("--epochs", type=COUNT, help="maximum number of epochs; default: 10")
+    option("--batch-size", type=COUNT, help="number of images per batch; default: 128")
+    option("--optimizer", help="name of a Keras optimizer; default: adam")
+    option("--lr", type=NUMBER, help="learning rate; default: the optimizer's")
+    option("--loss", help="name of a Keras loss; default: cross-entropy")
+    text = "number of epochs without a lower validation loss, then stop; default: 9"
+    option("--patience", type=COUNT, metavar="EPOCHS", help=text)
+    text = "precision of the computation; default: auto, bfloat16 where it is fast"
+    option("--precision", choices=("auto", "float32", "bfloat16"), help=text)
+    text = (
+        "random changes of the training images, such as rotation_range=10 "
+        "zoom_range=0.9,1.2 horizontal_flip; names as in cnnzoo.data.augment.Augment"
+    )
+    option("--augment", nargs="+", metavar="NAME[=VALUE]", help=text)
+    option = verb.add_argument
+    option("--channels", type=int, choices=(1, 3), help="number of channels: grey or RGB")
+    text = "preprocessing of the pixels; default: the network's"
+    option("--preprocessing", metavar="MODE", help=text)
+
+
+def add_models(verb) -> None:
+    """Adds which trained networks a verb asks."""
+    text = (
+        "folder that train wrote, .keras file, or network with weights in the package; "
+        "several are averaged"
+    )
+    verb.add_argument("--model", action="append", metavar="DIR", help=text)
+    text = "the package's three networks for MNIST, averaged"
+    verb.add_argument("--ensemble", action="store_true", help=text)

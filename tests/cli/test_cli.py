@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import cnnzoo
-from cnnzoo.cli import parser
+from cnnzoo.cli import options
 from cnnzoo.cli.main import main
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble.ensemble import PRETRAINED
@@ -27,7 +27,7 @@ from cnnzoo.train.recipe import mnist_recipe_name
 def cli(*arguments: str, cwd: Path | None = None, **environment: str):
     """A fresh process, as from a shell."""
     return subprocess.run(
-        [sys.executable, "-m", "cnnzoo.cli.main", *arguments],
+        [sys.executable, "-m", "cnnzoo", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -147,7 +147,7 @@ def test_training_again_goes_on(run, capsys, monkeypatch):
 def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
     """It ends with a checkpoint, and goes on to the end of an untouched training."""
     shutil.copy(run / "train.csv", tmp_path)
-    command = [sys.executable, "-m", "cnnzoo.cli.main", *TRAIN]
+    command = [sys.executable, "-m", "cnnzoo", *TRAIN]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -217,7 +217,7 @@ def test_train_by_a_recipe(run, capsys, monkeypatch):
     told = [[card["recipe"][name] for name in kept] for card in by]
     assert told == [[0.9, 0.1, 128], [None, None, 128]]
     capsys.readouterr()
-    assert set(parser.RECIPES) == set(RECIPES)
+    assert set(options.RECIPES) == set(RECIPES)
     names = {mnist_recipe_name(network) for network in PRETRAINED["mnist"]}
     assert names == {"mnist", "mnist_small_resnet"}
 
@@ -390,7 +390,7 @@ def test_a_bad_picture_and_a_cut_model(run, tmp_path, capsys):
 
 WITHOUT_BACKEND = """
 import sys
-from cnnzoo.cli import main
+from cnnzoo.cli.main import main
 for arguments in (["list"], ["info", "vgg16"], ["info", "nope"]):
     main(arguments)
 try:
@@ -418,7 +418,7 @@ def test_tensorflow_does_not_warn_of_many_small_networks(monkeypatch, capsys):
 
 
 def test_a_reader_that_has_seen_enough():
-    command = f"{sys.executable} -m cnnzoo.cli.main list | head -1"
+    command = f"{sys.executable} -m cnnzoo list | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert result.stderr == ""
     assert result.stdout.startswith("network")
