@@ -282,7 +282,7 @@ def test_i13_names_that_a_terminal_cannot_show(photos: Path):
     (photos / "bees").rename(photos / name)
     (photos / name / (name + ".png")).write_bytes(b"bad")
     done = subprocess.run(
-        [sys.executable, "-m", "cnnzoo.cli.main", "check", str(photos)],
+        [sys.executable, "-m", "cnnzoo", "check", str(photos)],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
     )
