@@ -173,46 +173,24 @@ if TYPE_CHECKING:
     )
     from cnnzoo.zoo.classifier import reset_classifier
 else:
-    # Where each name lives; the names of networks live in `zoo.builders`.
+    # Where each name lives, but for errors, and networks, which live in `zoo.builders`.
     _HOMES = {
-        "accelerate": "fast",
-        "configure": "system.runtime",
-        "build": "zoo",
-        "CheckpointError": "errors",
-        "CnnzooError": "errors",
-        "DatasetError": "errors",
-        "DownloadError": "errors",
-        "decode": "data.decode",
-        "decode_predictions": "inference",
-        "evaluate": "inference",
-        "Evaluation": "inference",
-        "Ensemble": "ensemble",
-        "ImageDecodeError": "errors",
-        "LabelError": "errors",
-        "ResumeMismatchError": "errors",
-        "SaveError": "errors",
-        "TrainingError": "errors",
-        "UnsafeFileError": "errors",
-        "Feature": "graph.stage_outputs",
-        "features": "graph.stage_outputs",
-        "load_weights": "weights.loading",
-        "LoadReport": "weights.report",
-        "save_weights": "weights.loading",
-        "list_models": "models.index",
-        "load": "saving",
-        "load_mnist": "data.mnist",
-        "model_info": "models.index",
-        "ModelInfo": "models.index",
-        "Paper": "spec",
-        "predict": "inference",
-        "Preprocess": "spec",
-        "preprocess_input": "data.preprocess",
-        "reset_classifier": "zoo.classifier",
-        "save": "saving",
-        "scan": "data.folders.folder",
-        "Spec": "spec",
-        "UsageError": "errors",
-        "WeightFileError": "errors",
+        "data.decode": ("decode",),
+        "data.folders.folder": ("scan",),
+        "data.mnist": ("load_mnist",),
+        "data.preprocess": ("preprocess_input",),
+        "ensemble": ("Ensemble",),
+        "fast": ("accelerate",),
+        "graph.stage_outputs": ("Feature", "features"),
+        "inference": ("Evaluation", "decode_predictions", "evaluate", "predict"),
+        "models.index": ("ModelInfo", "list_models", "model_info"),
+        "saving": ("load", "save"),
+        "spec": ("Paper", "Preprocess", "Spec"),
+        "system.runtime": ("configure",),
+        "weights.loading": ("load_weights", "save_weights"),
+        "weights.report": ("LoadReport",),
+        "zoo": ("build",),
+        "zoo.classifier": ("reset_classifier",),
     }
 
     def __getattr__(name):
@@ -222,8 +200,9 @@ else:
 
         if name in ("train", "transfer"):
             return import_module(f"{__name__}.{name}")
-        home = import_module(f"{__name__}.{_HOMES.get(name, 'zoo.builders')}")
-        value = globals()[name] = getattr(home, name)
+        home = "errors" if name.endswith("Error") else "zoo.builders"
+        home = next((home for home, names in _HOMES.items() if name in names), home)
+        value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
         return value
 
     def __dir__():

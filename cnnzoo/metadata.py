@@ -4,24 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess, Spec
-
-GRAPH_OPTIONS = (  # the arguments of `build` that decide what is drawn
-    "include_top",
-    "input_shape",
-    "pooling",
-    "classes",
-    "classifier_activation",
-    "name",
-    "include_preprocessing",
-    "dropout",
-    "activation",
-    "weight_decay",
-    "cut",
-)
 
 
 @dataclass(frozen=True)
@@ -64,13 +49,6 @@ def metadata_of(model: keras.Model) -> ModelMetadata:
             "cnnzoo.load"
         )
     return model.cnnzoo
-
-
-def plain(value: object) -> object:
-    """NumPy's numbers and arrays as Python's, which a file can hold."""
-    if isinstance(value, np.ndarray | list | tuple):
-        return tuple(plain(item) for item in value)
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def catalog_name_of(model: keras.Model) -> str | None:

@@ -15,7 +15,7 @@ import keras
 
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
 from cnnzoo.graph.data_format import to_channels_last, to_keras_format
-from cnnzoo.metadata import GRAPH_OPTIONS, metadata_of
+from cnnzoo.metadata import metadata_of
 from cnnzoo.models import catalog
 from cnnzoo.spec import Preprocess
 from cnnzoo.system.files import replacing
@@ -27,6 +27,7 @@ from cnnzoo.weights.formats.opening import (
     read_card,
 )
 from cnnzoo.zoo import build, sketch
+from cnnzoo.zoo.options import GRAPH_OPTIONS
 
 FORMAT = 1  # of cnnzoo.json
 

@@ -10,9 +10,10 @@ import keras
 import pytest
 
 import cnnzoo
+from cnnzoo import errors
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.zoo import builders
+from cnnzoo.zoo.options import BuildOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [n for n in cnnzoo.__all__ if hasattr(getattr(cnnzoo, n), "__signature__")]
@@ -49,7 +50,7 @@ def test_every_common_network_has_a_builder():
 def test_signature_and_docstring(name):
     builder = getattr(cnnzoo, name)
     parameters = inspect.signature(builder).parameters
-    shared = list(inspect.signature(builders.Builder.__call__).parameters)[1:]
+    shared = list(inspect.signature(BuildOptions).parameters)
     assert list(parameters)[: len(shared)] == shared
     keras_own = list(inspect.signature(keras.applications.VGG16).parameters)
     assert shared[: len(keras_own)] == keras_own
@@ -66,19 +67,31 @@ def test_signature_and_docstring(name):
 
 
 def test_own_options_are_those_of_the_family():
-    protocols = {n: p for n, p in builders.__annotations__.items() if n != "GoogLeNet"}
-    assert len(protocols) > 40
-    shared = list(inspect.signature(builders.Builder.__call__).parameters)
-    for name, protocol in protocols.items():
-        own = SPECS[catalog_name(name)].own_options
-        typed = inspect.signature(protocol.__call__).parameters
-        options = [n for n in typed if n not in (*shared, "common")]
-        assert options == list(own)
-        assert [typed[n].default for n in options] == [p.default for p in own.values()]
-        assert [typed[n].annotation for n in options] == [
-            p.annotation for p in own.values()
-        ]
-    assert list(builders.Common.__annotations__) == shared[3:]
+    assert len(NAMES) > 40
+    shared = inspect.signature(BuildOptions).parameters
+    for name in NAMES:
+        parameters = inspect.signature(getattr(cnnzoo, name)).parameters
+        own = SPECS[catalog_name(getattr(cnnzoo, name).__name__)].own_options
+        assert [p for p in parameters.values() if p.name not in shared] == [*own.values()]
+
+
+def test_help_describes_every_argument():
+    for function in (cnnzoo.build, cnnzoo.VGG16):
+        doc = inspect.getdoc(function) or ""
+        for name in inspect.signature(BuildOptions).parameters:
+            assert f"    {name}: " in doc
+
+
+def test_every_error_is_public():
+    public = {name for name, error in vars(errors).items() if inspect.isclass(error)}
+    assert {name for name in public if name.endswith("Error")} <= set(cnnzoo.__all__)
+
+
+def test_features_is_a_function():
+    from cnnzoo import Feature, features
+
+    assert inspect.isfunction(features)
+    assert inspect.isclass(Feature)
 
 
 def test_builders_build():

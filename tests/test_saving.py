@@ -133,7 +133,7 @@ def test_a_spec_of_ones_own_is_saved_and_its_weights_load(tmp_path):
 def test_numpys_numbers_are_kept(tmp_path):
     labels = np.arange(3)
     model = build(
-        "simple_cnn",
+        "simple_cnn",  # pyright: ignore
         filters=np.array([4, 4]),
         classes=labels.max() + 1,
         dropout=np.float32(0.5),  # pyright: ignore

@@ -237,7 +237,7 @@ def test_zero_channels_stand_on_both_sides():
 
 def test_an_unknown_shortcut_is_an_error():
     with pytest.raises(cnnzoo.UsageError, match="unknown shortcut 'C'; known: A, B"):
-        cnnzoo.build("resnet20", shortcut="C")
+        cnnzoo.build("resnet20", shortcut="C")  # pyright: ignore
 
 
 def test_every_cifar_resnet_is_compared():

@@ -1,0 +1,190 @@
+"""The arguments of `build` and of all builders, written once for editors and `help()`."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, Protocol, overload
+
+import keras
+import numpy as np
+from keras import KerasTensor
+
+from cnnzoo.errors import unknown
+from cnnzoo.layers.blocks import Activation
+from cnnzoo.models.cifar_resnet import Shortcut
+from cnnzoo.models.lenet import Subsampling
+from cnnzoo.spec import Preprocess, Spec, Stem
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What `build` and every builder take, in Keras's order.
+
+    Args:
+        include_top: Whether the classifier is drawn.
+        weights: None for random ones, the path of a file that `load_weights` takes, the
+            tag of weights in the package, such as "mnist", or "imagenet", for which
+            keras.applications fetches its file, the one thing that is ever downloaded.
+        input_tensor: Tensor that the network is drawn on, in place of an input of its
+            own.
+        input_shape: Height, width and channels in pixels (channels first where
+            `keras.config.image_data_format()` says so); None for the paper's. Height
+            and width may be None where the head does not flatten.
+        pooling: Without the top, "avg" or "max" over the image; None for feature maps.
+        classes: Number of classes; None for the paper's. Two classes with a "sigmoid"
+            make one output, the probability of the second.
+        classifier_activation: Activation of the classifier; None returns logits.
+        name: Name of the model; None for the network's.
+        include_preprocessing: Whether the preprocessing is part of the model, which then
+            takes pixels of 0 to 255.
+        preprocessing: A mode of `preprocess_input` other than the network's own.
+        dropout: Rate in place of the paper's, 0 to below 1.
+        activation: In place of the paper's, a Keras name, "prelu", or a function.
+            ResNet's stem and pools that round up, as Caffe's, add a border of zeros,
+            which an activation with negative values can see.
+        kernel_initializer: Initializer in place of the paper's.
+        weight_decay: L2 penalty on every convolution and dense kernel, as
+            `keras.regularizers.L2` takes it: half of what papers call weight decay.
+        class_names: One name per class, in the order of the outputs; `save` keeps them.
+        cut: A layer of the trunk that all paths go through; the network ends there, and
+            its classifier stands on the means of the map's quarters.
+    """
+
+    include_top: bool = True
+    weights: str | Path | None = None
+    input_tensor: KerasTensor | None = None
+    input_shape: tuple[int | None, ...] | None = None
+    pooling: Literal["avg", "max"] | None = None
+    classes: int | None = None
+    classifier_activation: Activation = "softmax"
+    name: str | None = None
+    _: KW_ONLY
+    include_preprocessing: bool = False
+    preprocessing: str | Preprocess | None = None
+    dropout: float | None = None
+    activation: Activation = None
+    kernel_initializer: str | keras.Initializer | None = None
+    weight_decay: float | None = None
+    class_names: Sequence[str] | None = None
+    cut: str | None = None
+
+    def graph_options(self, own: Mapping[str, object]) -> dict[str, object]:
+        """Those that decide what is drawn, and the family's `own`, as Python's values."""
+        shared = {name: getattr(self, name) for name in GRAPH_OPTIONS}
+        return {name: _plain(value) for name, value in {**shared, **own}.items()}
+
+
+SHARED = tuple(field.name for field in fields(BuildOptions))
+BESIDE = ("weights", "input_tensor", "preprocessing", "kernel_initializer", "class_names")
+GRAPH_OPTIONS = tuple(name for name in SHARED if name not in BESIDE)  # what is drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeNetOptions(BuildOptions):
+    subsampling: Subsampling = "max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPOptions(BuildOptions):
+    depth: int = 2
+    width: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimpleCNNOptions(BuildOptions):
+    filters: Sequence[int] = (32, 64)
+    pools: int = 1
+    dense: Sequence[int] = (128,)
+    batch_norm: bool = False
+    global_pooling: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class StemOptions(BuildOptions):
+    stem: Stem = "paper"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InceptionOptions(StemOptions):
+    aux_heads: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CifarResNetOptions(BuildOptions):
+    shortcut: Shortcut = "A"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallResNetOptions(BuildOptions):
+    shared_slope: bool = False
+    last_gamma: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogOptions(
+    LeNetOptions,
+    MLPOptions,
+    SimpleCNNOptions,
+    InceptionOptions,
+    CifarResNetOptions,
+    SmallResNetOptions,
+):
+    """Every option that some network of the catalog has."""
+
+
+class Build(Protocol[P]):
+    """The type of `build`; a `Spec` of your own may have options of its own."""
+
+    @overload
+    def __call__(
+        self, model: str | Spec, *args: P.args, **options: P.kwargs
+    ) -> keras.Model: ...
+
+    @overload
+    def __call__(self, model: Spec, **options: Any) -> keras.Model: ...
+
+
+def documented(options: Callable[P, BuildOptions]) -> Callable[[Callable], Build[P]]:
+    """Decorates `build`: its type and its docstring show every one of the options."""
+
+    def decorate(function: Any) -> Any:
+        before, _, after = (inspect.getdoc(function) or "").partition("    **options: ")
+        function.__doc__ = before + arguments_doc() + after[after.index("\n") :]
+        signature = inspect.signature(function)
+        model, *_, own = signature.parameters.values()
+        shared = inspect.signature(BuildOptions).parameters.values()
+        function.__signature__ = signature.replace(parameters=[model, *shared, own])
+        return function
+
+    return decorate
+
+
+def arguments_doc() -> str:
+    """The descriptions of all shared arguments, indented by four."""
+    return (inspect.getdoc(BuildOptions) or "").partition("Args:\n")[2]
+
+
+def split(
+    spec: Spec, arguments: Sequence[Any], options: Mapping[str, Any]
+) -> tuple[BuildOptions, dict[str, Any]]:
+    """The options that all networks share, and those that are the family's own.
+
+    Raises:
+        UsageError: The network has no option of that name.
+    """
+    own = {name: value for name, value in options.items() if name not in SHARED}
+    for name in own:
+        if name not in spec.own_options:
+            raise unknown(f"option of {spec.name}", name, [*SHARED, *spec.own_options])
+    shared = {name: value for name, value in options.items() if name in SHARED}
+    return BuildOptions(*arguments, **shared), own
+
+
+def _plain(value: object) -> object:
+    """NumPy's numbers and arrays as Python's, which a file can hold."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return tuple(_plain(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
