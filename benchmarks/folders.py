@@ -217,7 +217,7 @@ PNG files of 8x8 pixels in ten classes, in a process of its own. The goals: an i
 
 def write(path: Path) -> None:
     """Measures, and writes the page."""
-    from cnnzoo.data.folders.decoded import MEMORY
+    from cnnzoo.data.batches import MEMORY
 
     facts = describe()
     page = PAGE.format(

@@ -10,10 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.batches import load
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.mnist import load_mnist
-from cnnzoo.data.pipeline import resize_images
+from cnnzoo.data.pipeline import load_images
 from examples.four_cases import gratings
 
 SIDE = 32
@@ -31,7 +30,7 @@ def cifar() -> Images:
         with zipfile.ZipFile(folder() / "cifar10_train.zip") as archive:
             archive.extractall(place)
         root = next(p.parent for p in Path(place).rglob("airplane") if p.is_dir())
-        return load(scan(root, depth="names"), (SIDE, SIDE), 3)
+        return load_images(scan(root, depth="names"), (SIDE, SIDE, 3))
 
 
 @cache
@@ -42,7 +41,7 @@ def digits() -> Images:
 
 def colour(images: Images) -> Images:
     """Grey images of any size, as the source networks take them."""
-    return resize_images(images, (SIDE, SIDE, 3))
+    return load_images(images, (SIDE, SIDE, 3))
 
 
 def faint(count: int, seed: int) -> Images:

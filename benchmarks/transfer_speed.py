@@ -26,8 +26,8 @@ from benchmarks.machine import describe
 from benchmarks.transfer_page import store
 from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.batches import load
 from cnnzoo.data.folders.folder import scan
+from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.preprocess import preprocess_input
 
 SIDES = (224, 64)  # pixels; the goals are set for the first
@@ -57,7 +57,8 @@ class Work:
 def work(side: int) -> Work:
     """The photographs, some of them also mirrored to be as many, and the networks."""
     with tempfile.TemporaryDirectory() as folder:
-        images = load(scan(photographs(Path(folder)), depth="headers"), (side, side), 3)
+        photos = scan(photographs(Path(folder)), depth="headers")
+        images = load_images(photos, (side, side, 3))
     learned, held_out = images.split(HELD_OUT, seed=0)
     rows = np.arange(LEARNED) % len(learned)
     learned = learned.take(rows)

@@ -9,11 +9,10 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from cnnzoo.data.arrays import Images, check_pixels
+from cnnzoo.data.arrays import Images, Source, check_pixels
 from cnnzoo.data.batches import own_errors
-from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.folders.scan_report import ScanReport
-from cnnzoo.data.pipeline import Source, align_labels, make_model_inputs
+from cnnzoo.data.folders.image_files import ImageFiles
+from cnnzoo.data.pipeline import align_labels, make_model_inputs
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
@@ -128,10 +127,8 @@ def probabilities(
     if isinstance(source, np.ndarray):
         check_pixels(source)
         source = Images(source, None, ())
-    elif not isinstance(source, Images | Folder):
-        names = tuple(map(str, source))
-        labels = np.zeros(len(names), np.int64)  # which nobody asks for
-        source = Folder(Path(), names, labels, ("",), ScanReport())
+    elif isinstance(source, Sequence):
+        source = ImageFiles(tuple(map(str, source)))
     inputs, _ = make_model_inputs(
         source,
         to_channels_last(model, model.input_shape[1:]),

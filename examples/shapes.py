@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import cnnzoo
-from cnnzoo.data.batches import load
 from cnnzoo.data.folders.folder import Folder
+from cnnzoo.data.pipeline import load_images
 from cnnzoo.inference import Evaluation
 from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
@@ -66,9 +66,10 @@ def write_shapes(folder: Path, images: int, rng: np.random.Generator) -> Folder:
 def show_predictions(model: keras.Model, folder: Folder, picture: Path) -> list[int]:
     """Says what nine files of the folder show, and draws them; their class indices."""
     some = folder.take(np.linspace(0, len(folder) - 1, 9).astype(int))
+    predictions = cnnzoo.predict(model, some.paths, top=1)
     indices, captions = [], []
     for path, label, prediction in zip(
-        some.paths, some.labels, cnnzoo.predict(model, some.paths, top=1), strict=True
+        some.paths, np.asarray(some.labels), predictions, strict=True
     ):
         name, probability = prediction.top[0]
         indices.append(some.class_names.index(name))
@@ -77,7 +78,7 @@ def show_predictions(model: keras.Model, folder: Folder, picture: Path) -> list[
             f"{path.relative_to(some.root)}: class {indices[-1]}, {name}, "
             f"probability {probability:.4f} (true class {label})"
         )
-    pixels = load(some, (SIDE, SIDE), channels=3).images
+    pixels = load_images(some, (SIDE, SIDE, 3)).images
     files.write_bytes(picture, figures.gallery(pixels, captions, columns=len(some)))
     return indices
 

@@ -22,7 +22,8 @@ import keras
 import numpy as np
 
 import cnnzoo
-from cnnzoo.data.pipeline import Source, open_source
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.pipeline import open_source
 from cnnzoo.data.sources import open_train_validation
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.ensemble.ensemble import PRETRAINED
@@ -32,7 +33,6 @@ from cnnzoo.system import files
 from cnnzoo.train.checkpoint.store import Store
 from cnnzoo.train.recipe import RECIPES, Recipe, mnist_recipe_name
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
-from cnnzoo.train.run_metadata import fingerprint
 from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
@@ -109,7 +109,7 @@ def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
 def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) -> None:
     """Exits where a training is not over, or is of other images or another network."""
     kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
-    if [fingerprint(part) for part in parts] != kept:
+    if [part.fingerprint() for part in parts] != kept:
         raise SystemExit("the images are others than those of the training")
     if card["network"]["parameters"] != model_info(plan.network).parameters:
         raise SystemExit("the network is another than the catalog's")
@@ -204,7 +204,7 @@ def ensemble() -> dict:
     _, held_out = open_train_validation("mnist", HELD_OUT, 0)
     for name in PRETRAINED["mnist"]:
         kept = bundled.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
-        if fingerprint(held_out) != kept:
+        if held_out.fingerprint() != kept:
             raise SystemExit(f"{name} held out other images than these")
     told = {
         "members": PRETRAINED["mnist"],

@@ -1,15 +1,20 @@
 """How the command line speaks: tables, JSON, progress, and a quiet start."""
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-TOLD = 10  # files that are left out, by name
+if TYPE_CHECKING:
+    from cnnzoo.data.arrays import Source
+
 WIDE = 200  # columns: a figure is never cut, a narrow terminal wraps the line
 
 
@@ -68,39 +73,13 @@ def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
 
 
-def tell_left_out(*sources) -> None:
+def tell_left_out(*sources: Source) -> None:
     """Says on stderr which files of folders are not used, and what looks wrong there."""
     for line in left_out(*sources):
         print(line, file=sys.stderr)
 
 
-def left_out(*sources) -> list[str]:
+def left_out(*sources: Source) -> list[str]:
     """Which files of folders are not used, and what looks wrong there, a line each."""
-    every = (getattr(source, "findings", None) for source in sources)
-    lines = []
-    for found in {id(one): one for one in every if one}.values():  # parts share theirs
-        if found.ignored:
-            counts = ", ".join(
-                f"{ending or 'no ending'} {n}" for ending, n in found.ignored.items()
-            )
-            total = sum(found.ignored.values())
-            lines.append(f"{total} files left out, whose endings are not read: {counts}")
-        lines += [f"left out {name!r}: {why}" for name, why in found.skipped[:TOLD]]
-        if len(found.skipped) > TOLD:
-            lines.append(f"{len(found.skipped)} files left out in all; see cnnzoo check")
-        if found.linked:
-            lines.append(
-                f"{len(found.linked)} links lead to what is in the folder already"
-            )
-        if found.animated:
-            frames = "images have several frames; the first is read"
-            lines.append(f"{len(found.animated)} {frames}")
-        lines += [
-            f"{name!r} is of a format that nearly no other has"
-            for name in found.rare[:TOLD]
-        ]
-        lines += [
-            f"read with a warning: {name!r}: {told}" for name, told in found.warned[:TOLD]
-        ]
-        lines += [f"warning: {warning}" for warning in found.warnings]
-    return lines
+    lines = (line for source in sources for line in source.report_lines())
+    return list(dict.fromkeys(lines))  # the parts of a folder share its report

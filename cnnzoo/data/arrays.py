@@ -1,19 +1,145 @@
-"""Labelled images in memory."""
+"""What every source of labelled images can do, and images in memory."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 
+from cnnzoo.data.decode import resize_images
 from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, LabelError, UsageError, unknown
 
+Rows = np.ndarray | slice  # (k,) integers, or a slice
+KEY_BYTES = 16  # of a SHA-256: two of a million images share them once in 1e26 times
+
+
+class Source(Protocol):
+    """Images and their labels, wherever they are.
+
+    Whoever trains, evaluates or predicts asks a source through these members alone, so
+    that another kind of source needs no change there. A kind that subclasses this
+    protocol writes `__len__`, `take`, `load`, `fingerprint`, `content_keys` and
+    `relabel`, and inherits the others.
+
+    Attributes:
+        labels: (n,) integers, each an index into `class_names`; None if unlabelled. The
+            training also gives (n, classes) shares.
+        class_names: Names of the classes, in the order of the labels.
+        checksums: 16 bytes of each image file's content; None where there are no files,
+            or none was read as a whole.
+    """
+
+    labels: np.ndarray | None
+    class_names: tuple[str, ...]
+    checksums: tuple[bytes, ...] | None = None
+
+    def __len__(self) -> int: ...
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(h, w, c) of images in memory; None where `load` decides it."""
+        return None
+
+    def take(self, rows: np.ndarray) -> Self:
+        """Returns the images at `rows`, (k,) integers, of the same classes."""
+        ...
+
+    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
+        """Returns the same images with other labels and class names."""
+        ...
+
+    def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
+        """Returns pixels of 0 to 255, (k, h, w, channels), resized where necessary.
+
+        Raises:
+            ImageDecodeError: a file cannot be decoded.
+            UsageError: `size` or `channels` is impossible.
+        """
+        ...
+
+    def names_of(self, rows: np.ndarray) -> list[str]:
+        """Returns what messages call the images at `rows`."""
+        return [f"image {row}" for row in rows]
+
+    def fingerprint(self) -> str:
+        """Returns a hash of class names, labels and images."""
+        ...
+
+    def content_keys(self) -> list[str]:
+        """Returns a text per image, equal for equal content.
+
+        Raises:
+            ImageDecodeError: a file cannot be read.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raises UsageError for images in memory that are no pixels of 0 to 255."""
+
+    def check_unchanged(self, rows: np.ndarray, keys: Sequence[str]) -> None:
+        """Raises DatasetError where an image's content key no longer begins its key."""
+
+    def report_lines(self) -> list[str]:
+        """Returns what a scan left out or found suspicious, line by line."""
+        return []
+
+    def groups(self, group_by: str | None = None) -> np.ndarray | None:
+        """Returns (n,) numbers of the groups that a split keeps whole; None for none.
+
+        Args:
+            group_by: Regular expression; images for which it finds the same text in
+                their names are one group, such as r"patient\\d+".
+
+        Raises:
+            UsageError: the images have no names, or it is no regular expression.
+        """
+        if group_by is not None:
+            raise UsageError(
+                f"cannot group by {group_by!r}: expected a folder of image files, in "
+                "whose names the pattern is looked for; leave it out"
+            )
+        return None
+
+    def split(
+        self, fraction: float | int, seed: int, group_by: str | None = None
+    ) -> tuple[Self, Self]:
+        """Splits off a part with the same share of every class.
+
+        Args:
+            fraction: Share of the second part, above 0 and below 1, or, an int, its
+                number of images.
+            seed: Random seed; the same one gives the same parts.
+            group_by: As in `groups`. Copies of a file stay in one part, too, where a
+                scan read checksums.
+
+        Returns:
+            The training part and the validation part, each in the original order.
+
+        Raises:
+            DatasetError: there are no labels, or too few images for every class to
+                be in both parts.
+            UsageError: an argument is out of its range.
+        """
+        groups = self.groups(group_by)
+        if self.labels is None:
+            raise DatasetError(
+                f"cannot split {len(self)} unlabelled images by class: expected "
+                "labels, found none, so split a labelled set"
+            )
+        train, validation = split_rows(
+            self.labels, self.class_names, fraction, seed, groups
+        )
+        return self.take(train), self.take(validation)
+
 
 @dataclass(frozen=True, eq=False)
-class Images:
-    """Images of one size, with their labels where these are known.
+class Images(Source):
+    """Images of one size in memory, with their labels where these are known.
 
     Attributes:
         images: (n, h, w, c), uint8, or another type with pixels of 0 to 255.
@@ -30,14 +156,43 @@ class Images:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
     def take(self, rows: np.ndarray) -> Images:
-        """Returns the images at `rows`, (k,) integers, of the same classes."""
         return replace(
             self,
             images=self.images[rows],
             labels=None if self.labels is None else self.labels[rows],
             ids=None if self.ids is None else tuple(self.ids[row] for row in rows),
         )
+
+    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Images:
+        return replace(self, labels=labels, class_names=tuple(class_names))
+
+    def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
+        if self.image_shape == (*size, channels):
+            return self.images[rows]
+        check_pixels(self.images)
+        return resize_images(self.images[rows], size, channels)
+
+    def fingerprint(self) -> str:
+        hashed = labels_hash(self)
+        hashed.update(str(self.images.shape).encode())
+        hashed.update(np.ascontiguousarray(self.images).tobytes())
+        return hashed.hexdigest()
+
+    def content_keys(self) -> list[str]:
+        kind = repr((self.images.shape[1:], self.images.dtype.str)).encode()
+        return [
+            hashlib.sha256(kind + image.tobytes()).digest()[:KEY_BYTES].hex()
+            for image in self.images
+        ]
+
+    def check(self) -> None:
+        check_pixels(self.images)
 
     def only(self, class_names: Sequence[str]) -> Images:
         """Returns the images of these classes, numbered in this order.
@@ -57,43 +212,14 @@ class Images:
         numbers = [self.class_names.index(name) for name in class_names]
         rows = np.flatnonzero(np.isin(self.labels, numbers))
         labels = (self.labels[rows, None] == np.array(numbers)).argmax(1)
-        return replace(self.take(rows), labels=labels, class_names=tuple(class_names))
-
-    def split(self, fraction: float | int, seed: int) -> tuple[Images, Images]:
-        """Splits off a part with the same share of every class.
-
-        Args:
-            fraction: the share of the second part, above 0 and below 1, or, an int, its
-                number of images.
-            seed: of the random choice; the same seed gives the same parts.
-
-        Returns:
-            The training part and the validation part, each in the original order.
-
-        Raises:
-            DatasetError: there are no labels, or too few images for every class to
-                be in both parts.
-            UsageError: `fraction` or `seed` is out of its range.
-        """
-        if self.labels is None:
-            raise DatasetError(
-                f"cannot split {len(self)} unlabelled images by class: expected "
-                "labels, found none, so split a labelled set"
-            )
-        train, validation = split_rows(self.labels, self.class_names, fraction, seed)
-        return self.take(train), self.take(validation)
+        return self.take(rows).relabel(labels, class_names)
 
 
-def check(data: Images) -> None:
-    """Checks what the caller gives, before anything is computed with it.
-
-    Raises:
-        UsageError: the images are no array of pixels of 0 to 255.
-        LabelError: the labels are no numbers of classes, or not as many as images.
-    """
-    check_pixels(data.images)
-    if data.labels is not None:
-        _check_labels(data.labels, len(data.images))
+def labels_hash(source: Source) -> Any:
+    """Returns a SHA-256 of class names and labels, to be updated with the images."""
+    hashed = hashlib.sha256(json.dumps(source.class_names).encode())
+    hashed.update(np.ascontiguousarray(source.labels).tobytes())
+    return hashed
 
 
 def check_pixels(images: np.ndarray) -> None:
@@ -118,7 +244,7 @@ def check_pixels(images: np.ndarray) -> None:
     )
 
 
-def _check_labels(labels: np.ndarray, images: int) -> None:
+def check_labels(labels: np.ndarray, images: int) -> None:
     """Raises LabelError for what is no list of so many classes' numbers."""
     expected = f"{images} numbers of classes"
     labels = np.asarray(labels)

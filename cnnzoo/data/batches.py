@@ -1,33 +1,35 @@
-"""Images batch by batch, from a folder or from memory, and a whole folder at once."""
+"""Images batch by batch, for `fit`, `evaluate` and `predict`."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import keras
 import numpy as np
 
-from cnnzoo.data.arrays import Images
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.folders.decoded import Decoded, load_all
-from cnnzoo.data.folders.folder import Folder
+from cnnzoo.data.decode import check_target
 from cnnzoo.data.mixup import mixed
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.transforms import augmented
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 
+MEMORY = 1 << 28  # bytes of decoded images that are kept, so that memory stays constant
+
 
 class Batches(keras.utils.PyDataset):
     """Makes images ready batch by batch, for `fit`, `evaluate` and `predict`.
 
-    A batch is (b, h, w, c) images, uint8, augmented or preprocessed, and (b,) labels, or
-    what `adapt` makes of these; the last one may be smaller. It depends on `seed`,
-    `epoch` and its number alone, so a training may go on at any batch. For that, `fit`
-    has to be told `shuffle=False`; without it Keras also shuffles the order of the
-    batches.
+    A batch is (b, h, w, c) images, uint8, augmented or preprocessed, and (b,) labels if
+    there are any, or what `adapt` makes of these; the last one may be smaller. It depends
+    on `seed`, `epoch` and its number alone, so a training may go on at any batch. For
+    that, `fit` has to be told `shuffle=False`; without it Keras also shuffles the order
+    of the batches.
 
     Attributes:
         epoch: the number of the pass to come or under way, from 0. It grows by one when
@@ -38,7 +40,7 @@ class Batches(keras.utils.PyDataset):
 
     def __init__(
         self,
-        source: Folder | Images,
+        source: Source,
         size: tuple[int, int],
         channels: int,
         batch_size: int,
@@ -69,7 +71,13 @@ class Batches(keras.utils.PyDataset):
             UsageError: an argument is out of its range, or `augment` lacks statistics.
         """
         super().__init__()
-        _check_source(source, size, channels)
+        if source.image_shape is None:
+            check_target(size, channels)
+        elif source.image_shape != (*size, channels):
+            raise UsageError(
+                f"cannot make batches of {(*size, channels)} images: expected images in "
+                f"memory of this shape, found {source.image_shape}, so resize them first"
+            )
         if batch_size < 1 or seed < 0:
             raise UsageError(
                 f"cannot make batches of {batch_size} images with seed {seed}: "
@@ -94,11 +102,7 @@ class Batches(keras.utils.PyDataset):
         self.mixup = mixup
         self.adapt = adapt
         self.fault: Exception | None = None
-        self._take: Callable[[np.ndarray], np.ndarray] = (
-            source.images.__getitem__
-            if isinstance(source, Images)
-            else Decoded(source, size, channels).take
-        )
+        self._read = _Reader(source, size, channels, MEMORY)
         self._under_way = False
         self.epoch = 0
 
@@ -139,8 +143,8 @@ class Batches(keras.utils.PyDataset):
                 images, labels, self.mixup, self.seed, self.epoch, index
             )
         if self.adapt is not None:
-            return self.adapt(images, labels)
-        return images, labels
+            images, labels = self.adapt(images, labels)
+        return (images,) if labels is None else (images, labels)
 
     def pixels(self, index: int) -> np.ndarray:
         """The images of batch `index` of the epoch as they are before the preprocessing.
@@ -149,17 +153,14 @@ class Batches(keras.utils.PyDataset):
             ImageDecodeError: a file cannot be decoded.
             UsageError: the augmentation's own function gives another shape.
         """
-        images = self._take(self._rows(index))
+        images = self._read(self._rows(index))
         if self.augment is not None:
             images = augmented(images, self.augment, self.seed, self.epoch, index)
         return images
 
     def named(self, index: int) -> list[str]:
         """What the images of batch `index` of the epoch are called."""
-        rows = self._rows(index)
-        if isinstance(self.source, Images):
-            return [f"image {row}" for row in rows]
-        return [self.source.names[row] for row in rows]
+        return self.source.names_of(self._rows(index))
 
     def _rows(self, index: int) -> np.ndarray:
         start = index * self.batch_size
@@ -196,24 +197,33 @@ def own_errors(*inputs: object) -> Iterator[None]:
         raise
 
 
-def load(folder: Folder, size: tuple[int, int], channels: int) -> Images:
-    """Decodes a whole folder into memory.
+class _Reader:
+    """Loads images of a source; the first that fit into memory are kept.
 
-    Args:
-        folder: the images.
-        size: height and width, in pixels.
-        channels: 1 or 3.
-
-    Raises:
-        ImageDecodeError: a file cannot be decoded.
-        UsageError: `size` or `channels` is impossible.
+    Of a few hundred photographs these are all, so that each is decoded once. Images that
+    are in memory already are not kept twice.
     """
-    return Images(load_all(folder, size, channels), folder.labels, folder.class_names)
 
+    def __init__(self, source: Source, size: tuple[int, int], channels: int, memory: int):
+        self._load = partial(source.load, size=size, channels=channels)
+        shape = (*size, channels)
+        fits = min(len(source), memory // int(np.prod(shape)))
+        count = fits if source.image_shape is None else 0
+        self._kept = np.empty((count, *shape), np.uint8)  # costs nothing until used
+        self._is_kept = np.zeros(count, bool)
 
-def _check_source(source: Folder | Images, size: tuple[int, int], channels: int) -> None:
-    if isinstance(source, Images) and source.images.shape[1:] != (*size, channels):
-        raise UsageError(
-            f"cannot make batches of {(*size, channels)} images: expected images in "
-            f"memory of this shape, found {source.images.shape[1:]}, so resize them first"
-        )
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Returns (k, h, w, c), uint8: a new array of the images at `rows`."""
+        small = rows < len(self._kept)
+        known = np.zeros(len(rows), bool)
+        known[small] = self._is_kept[rows[small]]
+        if not known.any():
+            images = self._load(rows)
+        else:
+            images = np.empty((len(rows), *self._kept.shape[1:]), np.uint8)
+            images[known] = self._kept[rows[known]]
+            images[~known] = self._load(rows[~known])
+        new = small & ~known
+        self._kept[rows[new]] = images[new]
+        self._is_kept[rows[new]] = True  # last, for a thread that asks meanwhile
+        return images

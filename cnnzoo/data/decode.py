@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cnnzoo.errors import ImageDecodeError, UsageError
+from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
 
 MAX_PIXELS = 89_478_485
 """The largest image decoded, in pixels: where Pillow begins to warn of bombs."""
 
+PILLOW_MODES = {1: "L", 3: "RGB"}  # by channels
 DRAFT = 2  # times the larger side wanted, that a JPEG is decoded at, at least
 
 # Named, because Pillow also knows formats that start other programs (EPS).
@@ -77,6 +78,37 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
         raise _fault(path, str(error)[:300] or type(error).__name__) from error
 
 
+def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Returns (n, h, w, c) images in another size, and as grey or RGB.
+
+    Args:
+        images: Pixels of 0 to 255.
+        size: Height and width, in pixels.
+        channels: 1 and 3 channels become each other.
+
+    Returns:
+        A uint8 copy, resized as files are.
+
+    Raises:
+        DatasetError: the channels are neither equal nor 1 and 3.
+    """
+    found = images.shape[-1]
+    if not {found, channels} <= PILLOW_MODES.keys():
+        raise DatasetError(
+            f"cannot turn images of {found} channels into {channels}: expected 1 or 3, "
+            "so build the network for the channels of the data"
+        )
+    resized = np.empty((len(images), *size, channels), np.uint8)
+    for i, pixels in enumerate(images):
+        if pixels.dtype != np.uint8:  # of which Pillow knows no RGB
+            pixels = np.rint(pixels).astype(np.uint8)
+        image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
+        image = image.convert(PILLOW_MODES[channels])
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        resized[i] = np.asarray(image).reshape(*size, channels)
+    return resized
+
+
 def check_target(size: tuple[int, int] | None, channels: int) -> None:
     """Checks what images are to become.
 
@@ -113,7 +145,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _array(image: Image.Image, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    image = image.convert("L" if channels == 1 else "RGB")
+    image = image.convert(PILLOW_MODES[channels])
     if size is not None:
         height, width = size
         image = image.resize((width, height), Image.Resampling.BILINEAR)

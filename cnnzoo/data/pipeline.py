@@ -4,28 +4,24 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
-from cnnzoo.data.arrays import Images, check, check_pixels
+from cnnzoo.data.arrays import Images, Source, check_labels
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.folders import layout
-from cnnzoo.data.folders.folder import Folder, scan
+from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.mnist import is_mnist_folder, load_mnist
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
 
-Source = Images | Folder
 Split = Literal["train", "test"]
-PILLOW_MODES = {1: "L", 3: "RGB"}  # by channels
 
 
 def open_source(
@@ -60,46 +56,25 @@ def open_source(
     )
 
 
-def resize_images(source: Images, shape: tuple[int | None, ...]) -> Images:
-    """Images in another size, and as grey or RGB, as a network wants them.
+def load_images(source: Source, shape: tuple[int | None, ...]) -> Images:
+    """Reads a whole source into memory, in the size and with the channels of a network.
 
     Args:
-        shape: height, width and channels; 1 and 3 channels become each other, and None
-            leaves a side as it is.
-
-    Returns:
-        The set itself where it has the shape already, else a resized copy (bilinear,
-        with antialiasing), uint8.
+        shape: Height, width and channels; None keeps those of images in memory.
 
     Raises:
-        DatasetError: the channels are neither equal nor 1 and 3.
-        UsageError: the images are no pixels of 0 to 255.
+        ImageDecodeError: a file cannot be decoded.
+        DatasetError: the channels of images in memory are neither equal nor 1 and 3.
+        UsageError: a size is open, or the images are no pixels of 0 to 255.
     """
-    own = source.images.shape[1:]
-    height, width, channels = (
-        here if side is None else side for side, here in zip(shape, own, strict=True)
-    )
-    if own == (height, width, channels):
-        return source
-    check_pixels(source.images)
-    found = source.images.shape[-1]
-    if not {found, channels} <= PILLOW_MODES.keys():
-        raise DatasetError(
-            f"cannot turn images of {found} channels into {channels}: expected 1 or 3, "
-            "so build the network for the channels of the data"
-        )
-    resized = np.empty((len(source), height, width, channels), np.uint8)
-    for i, pixels in enumerate(source.images):
-        if pixels.dtype != np.uint8:  # of which Pillow knows no RGB
-            pixels = np.rint(pixels).astype(np.uint8)
-        image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
-        image = image.convert(PILLOW_MODES[channels])
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-        resized[i] = np.asarray(image).reshape(height, width, channels)
-    return replace(source, images=resized)
+    own = source.image_shape or (None, None, None)
+    pairs = zip(shape, own, strict=True)
+    height, width, channels = closed([b if a is None else a for a, b in pairs])
+    pixels = source.load(slice(None), (height, width), channels)
+    return Images(pixels, source.labels, source.class_names)
 
 
-def closed(shape: tuple[int | None, ...]) -> tuple[int, int, int]:
+def closed(shape: Sequence[int | None]) -> tuple[int, int, int]:
     """The size at which files are read for a model.
 
     Raises:
@@ -125,8 +100,8 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
             "labelled images are needed and the data have none; give a folder of class "
             "folders or a .csv with a label column"
         )
-    if isinstance(source, Images):
-        check(source)
+    source.check()
+    check_labels(source.labels, len(source))
     strange = [name for name in source.class_names if name not in names]
     if strange:
         raise DatasetError(
@@ -140,7 +115,7 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
             "give a name for every label"
         )
     places = np.array([names.index(name) for name in source.class_names])
-    return replace(source, labels=places[source.labels], class_names=tuple(names))
+    return source.relabel(places[source.labels], names)
 
 
 def make_model_inputs(
@@ -179,10 +154,10 @@ def make_model_inputs(
         DatasetError: images in memory have other channels than the model takes.
     """
     adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
-    if isinstance(source, Images):
-        source = resize_images(source, shape)
+    if source.image_shape is not None:
+        source = load_images(source, shape)
+        shape = source.image_shape
         augment = None if augment is None or augment.idle else augment
-        shape = source.images.shape[1:]
         if augment is None and not shuffle:
             images = source.images
             if preprocessing is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.folder import Folder, scan
-from cnnzoo.data.pipeline import Source, open_source
+from cnnzoo.data.pipeline import open_source
 from cnnzoo.data.splits import group_key
 from cnnzoo.errors import DatasetError, UsageError
 
@@ -31,7 +32,7 @@ def open_train_validation(
     Args:
         fraction: the share of what is held out, or, an int, its number of images.
         seed: of the split.
-        group_by: a regular expression; see `Folder.split`.
+        group_by: a regular expression; see `Source.groups`.
         allow_copies: whether an image may be in both of the parts that a folder has.
         download: allows Keras to fetch MNIST's training digits.
         **reading: what `scan` takes, for a folder of images.
@@ -52,14 +53,7 @@ def open_train_validation(
             _check_groups(learned, held_out, group_by)
         return learned, held_out
     source = open_source(data, "train", download=download, **reading)
-    if isinstance(source, Folder):
-        return source.split(fraction, seed, group_by)
-    if group_by is not None:
-        raise UsageError(
-            f"cannot group {data} by {group_by!r}: expected a folder of image files, "
-            "whose names the pattern is looked for in; leave it out"
-        )
-    return source.split(fraction, seed)
+    return source.split(fraction, seed, group_by)
 
 
 def _given(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder]:

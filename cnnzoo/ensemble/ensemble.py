@@ -9,7 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source, align_labels
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.pipeline import align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
     METHODS,

@@ -6,8 +6,9 @@ from warnings import warn
 import keras
 import numpy as np
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.batches import Batches
-from cnnzoo.data.pipeline import Source, align_labels, make_model_inputs
+from cnnzoo.data.pipeline import align_labels, make_model_inputs
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.layer_names import PREDICTIONS

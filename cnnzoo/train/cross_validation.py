@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.pipeline import Source, align_labels
-from cnnzoo.data.splits import first_rows, groups_of
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.pipeline import align_labels
+from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, class_names, evaluate, judged
 from cnnzoo.system import files
@@ -85,7 +85,7 @@ def kfold(
             learn it (`probabilities`, `labels` and `class_names`).
         folds: at least 2, with as many images of each class.
         seed: of the folds.
-        group_by: a regular expression, for a folder of files; see `Folder.split`.
+        group_by: a regular expression, for a folder of files; see `Source.groups`.
 
     Raises:
         UsageError: fewer than 2 folds, or groups of what has no names.
@@ -155,9 +155,7 @@ def _choosing(source: Source, seed: int, group_by: str | None) -> tuple[Source, 
     """What is learnt from, and what chooses the epoch: of each class one at least."""
     for share in CHOOSING:
         with suppress(DatasetError):
-            if isinstance(source, Folder):
-                return source.split(share, seed, group_by)
-            return source.split(share, seed)
+            return source.split(share, seed, group_by)
     raise DatasetError(
         "a fold leaves too little to learn from: expected two images of each class, one "
         f"of which chooses the epoch, among the {len(source)} others, copies and groups "
@@ -181,7 +179,7 @@ def split(source: Source, folds: int, seed: int, group_by: str | None = None):
         raise DatasetError("folds need labels and the data have none; give labelled data")
     labels = np.asarray(source.labels)
     rows = np.arange(len(labels))
-    first, group = first_rows(_groups(source, group_by), len(rows))
+    first, group = first_rows(source.groups(group_by), len(rows))
     present, counts = np.unique(labels[first], return_counts=True)
     if counts.min() < folds:
         few = source.class_names[present[counts.argmin()]]
@@ -194,14 +192,3 @@ def split(source: Source, folds: int, seed: int, group_by: str | None = None):
     for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
         judging = np.isin(group, chosen)
         yield rows[~judging], rows[judging]
-
-
-def _groups(source: Source, group_by: str | None) -> np.ndarray | None:
-    if isinstance(source, Folder):
-        return groups_of(source.names, source.checksums, group_by)
-    if group_by is not None:
-        raise UsageError(
-            f"cannot group by {group_by!r}: expected a folder of image files, in whose "
-            "names the pattern is looked for; leave it out"
-        )
-    return None

@@ -1,11 +1,9 @@
 """The loss that fits a classifier, and the labels that fit a loss."""
 
-from dataclasses import replace
-
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.errors import UsageError
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
@@ -79,7 +77,8 @@ def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
     """The labels in the form that the loss wants: numbers, or rows with a single 1."""
     if units == 1 or _is_sparse(loss):
         return source
-    return replace(source, labels=_one_hot(np.asarray(source.labels), units))
+    labels = _one_hot(np.asarray(source.labels), units)
+    return source.relabel(labels, source.class_names)
 
 
 def by_plain_names(logs: dict) -> dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.errors import UsageError
 from cnnzoo.saving import load
 from cnnzoo.train.recipe import Recipe

@@ -12,9 +12,8 @@ from warnings import warn
 import keras
 from keras.callbacks import CallbackList, TerminateOnNaN
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import training_files
-from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
@@ -119,8 +118,7 @@ class Run:
         asked = card_of(model, recipe, train, validation, precision)
         with folder_lock(self.folder), caught() as signals:
             first = self._settled(asked)
-            if isinstance(train, Folder) and train.checksums is not None:
-                training_files.write(self.folder, train.checksums)
+            training_files.write(self.folder, train)
             names = metadata_of(model).class_names or tuple(train.class_names)
             model.cnnzoo = replace(metadata_of(model), class_names=names)
             best, history, everyone = self._callbacks(

@@ -1,8 +1,6 @@
 """`run.json`: which training a folder holds, so that no other goes on in it."""
 
-import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import import_module
@@ -11,10 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from cnnzoo.data.arrays import Images
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
@@ -179,28 +175,4 @@ def _read(path: Path) -> Card:
 
 
 def _told(source: Source) -> dict:
-    return {"images": len(source), "sha256": fingerprint(source)}
-
-
-def fingerprint(source: Source) -> str:
-    """A hash of labels, and of the pixels in memory or of the files of a folder.
-
-    A file is its name and, where the scan read checksums, its content; else its size.
-    """
-    hashed = hashlib.sha256(json.dumps(source.class_names).encode())
-    hashed.update(np.ascontiguousarray(source.labels).tobytes())
-    if isinstance(source, Images):
-        hashed.update(str(source.images.shape).encode())
-        hashed.update(np.ascontiguousarray(source.images).tobytes())
-        return hashed.hexdigest()
-    if source.checksums is None:
-        contents = [_size(source.root / name) for name in source.names]
-    else:
-        contents = [checksum.hex() for checksum in source.checksums]
-    for name, content in zip(source.names, contents, strict=True):
-        hashed.update(os.fsencode(f"{name}\0{content}\0"))
-    return hashed.hexdigest()
-
-
-def _size(path: Path) -> int | str:
-    return path.stat().st_size if path.exists() else "gone"  # reading it will tell
+    return {"images": len(source), "sha256": source.fingerprint()}

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras.layers import BatchNormalization
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.graph.keras_internals import flatten_layers
 from cnnzoo.metadata import metadata_of

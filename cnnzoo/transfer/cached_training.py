@@ -11,7 +11,7 @@ import numpy as np
 from keras.callbacks import Callback, LambdaCallback, TerminateOnNaN
 
 from cnnzoo import graph
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import TrainingError, UsageError
 from cnnzoo.layer_names import PREDICTIONS

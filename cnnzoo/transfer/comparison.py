@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.errors import UsageError
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.transfer.fitting import FEATURES_FOLDER, fit

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from cnnzoo.data.arrays import Images
-from cnnzoo.data.batches import Batches, load
-from cnnzoo.data.pipeline import Source, closed, make_model_inputs, resize_images
+from cnnzoo.data.arrays import Images, Source
+from cnnzoo.data.batches import Batches
+from cnnzoo.data.pipeline import load_images, make_model_inputs
 from cnnzoo.graph.data_format import channels_first, maps_channels_last, to_channels_last
 from cnnzoo.layers.heads import window
 from cnnzoo.spec import Preprocess
@@ -69,11 +69,7 @@ def images_of(
 
 def in_memory(model: keras.Model, source: Source) -> Images:
     """Images at the model's size, read once for all that is asked of them."""
-    height, width, channels = to_channels_last(model, model.input_shape[1:])
-    if isinstance(source, Images):
-        return resize_images(source, (height, width, channels))
-    height, width, channels = closed((height, width, channels))
-    return load(source, (height, width), channels)
+    return load_images(source, to_channels_last(model, model.input_shape[1:]))
 
 
 def pooled(output: np.ndarray) -> np.ndarray:

@@ -11,13 +11,14 @@ from typing import Literal
 
 import keras
 
-from cnnzoo.data.pipeline import Source, align_labels
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.pipeline import align_labels
 from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.run import MODEL_FILE
-from cnnzoo.train.run_metadata import changes, fingerprint, network_told
+from cnnzoo.train.run_metadata import changes, network_told
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
 from cnnzoo.transfer.cut_points import stage_cuts
@@ -140,8 +141,8 @@ def _card(
         "network": network_told(model),
         "weights": digest(model.weights),
         "plan": plan.to_dict(),
-        "train": fingerprint(train),
-        "validation": fingerprint(validation),
+        "train": train.fingerprint(),
+        "validation": validation.fingerprint(),
         "seed": seed,
     }
     return json.loads(files.as_json(card))  # with lists, as it is read

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from cnnzoo.data.pipeline import Source, align_labels
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.pipeline import align_labels
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess, resolve

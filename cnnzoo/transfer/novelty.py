@@ -16,7 +16,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
 from cnnzoo.inference import Files, probabilities

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from cnnzoo import graph
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.inference import probabilities
 from cnnzoo.layer_names import FEATURES, PREDICTIONS

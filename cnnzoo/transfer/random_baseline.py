@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.batch_norm import measure
 from cnnzoo.transfer.embeddings import images_of

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import keras
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.system import files

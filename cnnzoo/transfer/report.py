@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.inference import Evaluation
 from cnnzoo.train.cross_validation import Folds
 from cnnzoo.transfer.assessment import Assessment, abbreviate

@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cnnzoo import graph
-from cnnzoo.data.arrays import Images
-from cnnzoo.data.decode import decode
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.inference import Evaluation
 
@@ -137,10 +135,8 @@ def misclassified(source: Source, evaluation: Evaluation) -> bytes:
         f"{names[label]} read as {names[answer]}"
         for label, answer in zip(evaluation.labels[rows], answers, strict=True)
     ]
-    chosen = source.take(rows)
-    if isinstance(chosen, Images):
-        return gallery(chosen.images, captions)
-    return gallery(np.stack([decode(path, SMALL, 3) for path in chosen.paths]), captions)
+    height, width, channels = source.image_shape or (*SMALL, 3)
+    return gallery(source.load(rows, (height, width), channels), captions)
 
 
 def accuracy_by_cut(

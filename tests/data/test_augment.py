@@ -16,9 +16,9 @@ from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resampled
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import NORMALISING, Augment
 from cnnzoo.data.augment_options import parsed
-from cnnzoo.data.batches import Batches, load, own_errors
+from cnnzoo.data.batches import Batches, own_errors
 from cnnzoo.data.folders.folder import scan
-from cnnzoo.data.pipeline import make_model_inputs
+from cnnzoo.data.pipeline import load_images, make_model_inputs
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.transforms import Drawn, augmented, changed, drawn, normalised
 from cnnzoo.errors import UsageError
@@ -423,7 +423,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_batches_from_memory_and_from_a_folder_are_the_same(photos: Path):
     folder = scan(photos)
-    in_memory = load(folder, (10, 8), 3)
+    in_memory = load_images(folder, (10, 8, 3))
     options: Any = {"shuffle": True, "seed": 3, "augment": EVERYTHING}
     options["preprocessing"] = Preprocess(order="bgr", scale=1 / 255)
     read = Batches(folder, (10, 8), 3, 7, **options)
@@ -438,18 +438,18 @@ def test_batches_from_memory_and_from_a_folder_are_the_same(photos: Path):
         for batches in (read, held):
             found, labels = batches[index]
             assert found.tobytes() == expected.tobytes()
-            np.testing.assert_array_equal(labels, folder.labels[rows])
+            np.testing.assert_array_equal(labels, np.asarray(folder.labels)[rows])
 
 
 def test_images_in_memory_have_the_size_already(photos: Path):
-    images = load(scan(photos), (10, 8), 3)
+    images = load_images(scan(photos), (10, 8, 3))
     message = r"batches of \(10, 9, 3\) images: expected .*found \(10, 8, 3\), so resize"
     with pytest.raises(UsageError, match=message):
         Batches(images, (10, 9), 3, 7, shuffle=True, seed=0)
 
 
 def test_what_feed_gives(photos: Path):
-    images = load(scan(photos), (10, 8), 3)
+    images = load_images(scan(photos), (10, 8, 3))
     plain = make_model_inputs(
         images, (10, 8, 3), 7, augment=EVERYTHING.without_randomness()
     )
@@ -480,7 +480,7 @@ def test_training_sees_other_pixels_each_epoch(kind: str, photos: Path, tmp_path
     """And validation sees its own: the figures are those of the images as they are."""
     keras.utils.set_random_seed(0)
     folder = scan(photos)
-    source = folder if kind == "folder" else load(folder, (10, 8), 3)
+    source = folder if kind == "folder" else load_images(folder, (10, 8, 3))
     train, validation = source.split(0.25, seed=0)
     seen: list[bytes] = []
 
@@ -506,7 +506,7 @@ def test_training_sees_other_pixels_each_epoch(kind: str, photos: Path, tmp_path
     recipe = Recipe(epochs=6, batch_size=6, learning_rate=1e-2, augment=augment)
     history = fit(model, train, validation, tmp_path / "run", recipe)
     assert max(history["val_accuracy"]) > 0.8
-    held_out = load(folder, (10, 8), 3).split(0.25, seed=0)[1].images
+    held_out = load_images(folder, (10, 8, 3)).split(0.25, seed=0)[1].images
     unchanged = {image.astype(np.float32).tobytes() for image in held_out}
     assert unchanged < set(seen)
     assert len(set(seen)) == 6 * len(train) + len(unchanged)

@@ -21,12 +21,14 @@ from PIL import Image
 
 import cnnzoo
 from cnnzoo.cli.main import main
+from cnnzoo.data import batches as batching
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.batches import Batches, load
+from cnnzoo.data.batches import Batches
 from cnnzoo.data.decode import decode
-from cnnzoo.data.folders import decoded
+from cnnzoo.data.folders import image_files
 from cnnzoo.data.folders.folder import Folder, scan
+from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.sources import open_train_validation
 from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
@@ -144,7 +146,7 @@ def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
     folder = scan(tmp_path / "photos", depth="pixels")
     assert len(folder) == len(forms)
     alone = np.stack([decode(path, SIZE, 3) for path in folder.paths])
-    np.testing.assert_array_equal(load(folder, SIZE, 3).images, alone)
+    np.testing.assert_array_equal(load_images(folder, (*SIZE, 3)).images, alone)
     batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=1)
     order = np.concatenate([batches[i][0] for i in range(len(batches))])
     np.testing.assert_array_equal(order, alone[batches._order])
@@ -394,7 +396,7 @@ def test_folds_keep_copies_and_groups_together(photos: Path):
         )
         assert not one & other
     with pytest.raises(UsageError, match="expected a folder of image files"):
-        next(split(load(apart, SIZE, 3), 3, 0, "x"))
+        next(split(load_images(apart, (*SIZE, 3)), 3, 0, "x"))
 
 
 def test_groups_in_both_given_parts_are_refused(tmp_path: Path):
@@ -469,7 +471,7 @@ def flat(tmp_path: Path) -> Path:
 def test_l02_labels_from_a_table(text: str, flat: Path):
     folder = labelled(flat, text)
     assert folder.class_names == ("x", "y")
-    assert dict(zip(folder.names, folder.labels.tolist(), strict=True)) == {
+    assert dict(zip(folder.names, np.asarray(folder.labels).tolist(), strict=True)) == {
         "0.png": 0,
         "2.png": 0,
         "1.png": 1,
@@ -622,16 +624,19 @@ def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch
         asked.append(Path(path).name)
         return decode(path, *target)
 
-    monkeypatch.setattr(decoded, "decode", counted)
+    monkeypatch.setattr(image_files, "decode", counted)
     folder = scan(photos)
-    first = decoded.Decoded(folder, SIZE, 3, memory=5 * 12 * 12 * 3)
-    rows = [11, 0, 4, 0, 5]
-    expected = load(folder, SIZE, 3).images[rows]
+    monkeypatch.setattr(batching, "MEMORY", 5 * 12 * 12 * 3)
+    first = Batches(folder, SIZE, 3, 5, shuffle=False, seed=0)
+    first._order = rows = np.array([11, 0, 4, 0, 5])
+    expected = load_images(folder, (*SIZE, 3)).images[rows]
     asked.clear()
-    np.testing.assert_array_equal(first.take(rows), expected)
+    np.testing.assert_array_equal(first[0][0], expected)
     asked.clear()
-    np.testing.assert_array_equal(first.take(rows), expected)
+    np.testing.assert_array_equal(first[0][0], expected)
     assert sorted(asked) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
+    monkeypatch.undo()
+    monkeypatch.setattr(image_files, "decode", counted)
     batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=0)
     asked.clear()
     for epoch in range(3):

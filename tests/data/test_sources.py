@@ -2,16 +2,24 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnnzoo.data.batches import Batches, load
+import cnnzoo
+from cnnzoo.data.arrays import Rows, Source, labels_hash
+from cnnzoo.data.batches import Batches
 from cnnzoo.data.folders.folder import scan
+from cnnzoo.data.pipeline import load_images
 from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.train.run import Run
+from cnnzoo.transfer.cut_points import cuts
+from cnnzoo.transfer.features.cache import FeatureCache
+from cnnzoo.zoo import build
 
 GREY = np.arange(54, dtype=np.uint8).reshape(6, 9)
 QUIET: dict[str, Any] = {"verbose": 0}
@@ -37,13 +45,13 @@ def photos(tmp_path: Path) -> Path:
 def test_scan(photos: Path):
     folder = scan(photos)
     assert folder.class_names == ("10", "2", "b")
-    assert folder.labels.dtype == np.int64
-    assert folder.labels.tolist() == [0] * 6 + [1] * 10 + [2] * 4
+    assert np.asarray(folder.labels).dtype == np.int64
+    assert np.asarray(folder.labels).tolist() == [0] * 6 + [1] * 10 + [2] * 4
     assert len(folder) == 20
     assert folder.root == photos
     assert folder.paths[0] == photos / "10" / "0.png"
     assert folder.report.ignored == {}
-    classes = [folder.class_names[label] for label in folder.labels]
+    classes = [folder.class_names[label] for label in np.asarray(folder.labels)]
     assert [path.parent.name for path in folder.paths] == classes
 
 
@@ -70,7 +78,7 @@ def test_scan_knows_endings_and_counts_the_rest(photos: Path):
     (photos / "__MACOSX").mkdir()
     (photos / "loose.png").touch()
     folder = scan(photos, depth="names")
-    assert np.bincount(folder.labels).tolist() == [6, 10, 14]
+    assert np.bincount(np.asarray(folder.labels)).tolist() == [6, 10, 14]
     assert "b/inner.png/deep.png" in folder.names
     assert folder.class_names == ("10", "2", "b")
     assert folder.report.ignored == {"": 1, ".heic": 2, ".txt": 1}
@@ -84,7 +92,7 @@ def test_unusual_names(photos: Path):
     names = ["ü😀", "a b ", "new\nline", os.fsdecode(b"\xff\xfe")]
     for name in names:
         saved(photos / "b" / f"{name}.png", GREY)
-    images = load(scan(photos), (2, 2), 1)
+    images = load_images(scan(photos), (2, 2, 1))
     assert len(images) == 24
 
 
@@ -121,14 +129,57 @@ def test_unreadable_folder(photos: Path, monkeypatch: pytest.MonkeyPatch):
         scan(photos)
 
 
+class Generated(Source):
+    """A third kind of source: row n of it is a picture of grey n, made when asked for."""
+
+    def __init__(self, greys: np.ndarray, labels: np.ndarray, class_names=("a", "b")):
+        self.greys, self.labels, self.class_names = greys, labels, tuple(class_names)
+
+    def __len__(self) -> int:
+        return len(self.greys)
+
+    def take(self, rows: np.ndarray) -> Self:
+        assert self.labels is not None
+        return type(self)(self.greys[rows], self.labels[rows], self.class_names)
+
+    def relabel(self, labels: np.ndarray, class_names) -> Self:
+        return type(self)(self.greys, labels, class_names)
+
+    def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
+        greys = self.greys[rows].astype(np.uint8)
+        return np.broadcast_to(
+            greys[:, None, None, None], (len(greys), *size, channels)
+        ).copy()
+
+    def fingerprint(self) -> str:
+        return labels_hash(self).hexdigest() + self.greys.tobytes().hex()
+
+    def content_keys(self) -> list[str]:
+        return [f"{grey:032x}" for grey in self.greys]
+
+
+def test_a_third_kind_of_source(tmp_path: Path):
+    """Nobody else has to know it."""
+    whole = Generated(np.arange(40), np.arange(40) // 20)
+    train, validation = whole.split(0.5, seed=0)
+    model = build("mlp", input_shape=(4, 4, 1), classes=2, depth=1, width=4)
+    Run(tmp_path / "run").fit(model, train, validation, Recipe(epochs=1))
+    assert cnnzoo.evaluate(model, validation).images == 20
+    cut = cuts(model)[-1].name
+    rows = FeatureCache.build(model, whole, cut, tmp_path / "cache")
+    assert len(rows.rows(np.arange(40))) == 40
+    with pytest.raises(UsageError, match="expected a folder of image files, in whose"):
+        whole.split(0.5, seed=0, group_by="x")
+
+
 def test_split_of_a_folder(photos: Path):
     folder = scan(photos)
     train, validation = folder.split(0.5, seed=1)
-    assert np.bincount(train.labels).tolist() == [3, 5, 2]
-    assert np.bincount(validation.labels).tolist() == [3, 5, 2]
+    assert np.bincount(np.asarray(train.labels)).tolist() == [3, 5, 2]
+    assert np.bincount(np.asarray(validation.labels)).tolist() == [3, 5, 2]
     assert sorted(train.paths + validation.paths) == sorted(folder.paths)
     for part in (train, validation):
-        for path, label in zip(part.paths, part.labels, strict=True):
+        for path, label in zip(part.paths, np.asarray(part.labels), strict=True):
             assert path.parent.name == folder.class_names[label]
     assert folder.split(0.5, seed=1)[0].paths == train.paths
     assert folder.split(0.5, seed=2)[0].paths != train.paths
@@ -143,14 +194,14 @@ def test_split_needs_two_images_a_class(photos: Path):
 
 def test_load(photos: Path):
     folder = scan(photos)
-    images = load(folder, (3, 2), 3)
+    images = load_images(folder, (3, 2, 3))
     assert images.images.shape == (20, 3, 2, 3)
     assert images.images[:, 0, 0, 0].tolist() == [*range(4, 20), *range(4)]
     np.testing.assert_array_equal(images.labels, folder.labels)
     assert images.class_names == folder.class_names
     folder.paths[7].write_bytes(b"")
     with pytest.raises(ImageDecodeError, match=r"/2/1\.png: "):
-        load(folder, (3, 2), 3)
+        load_images(folder, (3, 2, 3))
 
 
 # Batches ---------------------------------------------------------------------------
@@ -225,7 +276,7 @@ def test_keras_takes_batches(photos: Path):
         expected = (np.random.default_rng([5, epoch]).permutation(20) + 4) % 20
         assert [grey for batch in batches for grey in batch] == expected.tolist()
     assert train.epoch == 3
-    images = load(folder, (5, 4), 1)
+    images = load_images(folder, (5, 4, 1))
     np.testing.assert_allclose(
         model.predict(check, **QUIET),
         model.predict(images.images, **QUIET),

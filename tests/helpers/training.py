@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from cnnzoo.data.pipeline import Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import History, Run
 

@@ -15,7 +15,6 @@ from cnnzoo.data.folders.folder import scan
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.train import Recipe, bag, kfold, members, repeat
 from cnnzoo.train.cross_validation import split
-from cnnzoo.train.run_metadata import fingerprint
 
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
 
@@ -124,7 +123,7 @@ def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
     cards = [json.loads((tmp_path / f"bag-{i}/run.json").read_text()) for i in (1, 2)]
     learned = [card["data"]["train"] for card in cards]
     assert [part["images"] for part in learned] == [180, 180]
-    whole = fingerprint(train)
+    whole = train.fingerprint()
     assert len({whole, *(part["sha256"] for part in learned)}) == 3
     loaded = members(tmp_path)
     for one, other in zip(models, loaded, strict=True):

@@ -39,7 +39,6 @@ from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.checkpoint.state import Training
 from cnnzoo.train.checkpoint.store import ARRAYS, MANIFEST, STATE, Store
 from cnnzoo.train.run import Run
-from cnnzoo.train.run_metadata import fingerprint
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 
@@ -415,11 +414,11 @@ def test_another_picture_of_the_same_size(tmp_path: Path):
             picture = Image.new("L", (8, 8), shade)
             picture.save(tmp_path / f"data/{name}/{number}.bmp")
     path = tmp_path / "data/a/0.bmp"
-    before = fingerprint(scan(tmp_path / "data", checksums=True))
+    before = scan(tmp_path / "data", checksums=True).fingerprint()
     size = path.stat().st_size
     Image.new("L", (8, 8), 90).save(path)
     assert path.stat().st_size == size
-    assert fingerprint(scan(tmp_path / "data", checksums=True)) != before
+    assert scan(tmp_path / "data", checksums=True).fingerprint() != before
 
 
 def test_checkpoints_of_nobody_knows_what(alone: Path, tmp_path: Path):

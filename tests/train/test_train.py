@@ -17,9 +17,9 @@ from cnnzoo.data.mixup import mixed
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.pipeline import (
     align_labels,
+    load_images,
     make_model_inputs,
     open_source,
-    resize_images,
 )
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
@@ -419,7 +419,7 @@ def test_images_and_folders_may_be_mixed(digits, photos, tmp_path):
     rows = np.flatnonzero(np.isin(np.asarray(digits.labels), (1, 4, 7)))
     some = align_labels(digits.take(rows), digits.class_names)
     places = np.searchsorted([1, 4, 7], np.asarray(some.labels))
-    some = replace(some, labels=places, class_names=tuple("147"))
+    some = some.relabel(places, tuple("147"))
     for i, (train, validation) in enumerate(((folder, some), (some, folder))):
         model = build("mlp", classes=3, depth=1, width=8, include_preprocessing=True)
         history = fit(model, train, validation, tmp_path / str(i), Recipe(epochs=1))
@@ -505,15 +505,15 @@ def test_shifted_copies():
 
 def test_fitted_to_a_network():
     grey = Images(np.full((2, 8, 8, 1), 90, np.uint8), np.array([0, 1]), ("a", "b"))
-    colour = resize_images(grey, (4, 6, 3))
+    colour = load_images(grey, (4, 6, 3))
     assert colour.images.shape == (2, 4, 6, 3)
     assert np.all(colour.images == 90)
-    assert resize_images(grey, (8, 8, 1)) is grey
+    assert np.shares_memory(load_images(grey, (8, 8, 1)).images, grey.images)
     for dtype in (np.float32, np.int64):
         other = replace(colour, images=colour.images.astype(dtype))
-        assert np.all(resize_images(other, (8, 8, 1)).images == 90)
+        assert np.all(load_images(other, (8, 8, 1)).images == 90)
     with pytest.raises(cnnzoo.DatasetError, match="of 1 channels into 4"):
-        resize_images(grey, (8, 8, 4))
+        load_images(grey, (8, 8, 4))
 
 
 def test_open_source(tmp_path):

@@ -67,8 +67,8 @@ def _told(folder: Folder) -> dict:
 def _counts(folder: Folder) -> dict[str, int]:
     import numpy as np
 
-    counts = np.bincount(folder.labels, minlength=len(folder.class_names)).tolist()
-    return dict(zip(folder.class_names, counts, strict=True))
+    counts = np.bincount(np.asarray(folder.labels), minlength=len(folder.class_names))
+    return dict(zip(folder.class_names, counts.tolist(), strict=True))
 
 
 def _print(folder: Folder) -> None:

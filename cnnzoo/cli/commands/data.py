@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cnnzoo.cli.output import tell_left_out
 
 if TYPE_CHECKING:
-    from cnnzoo.data.pipeline import Source
+    from cnnzoo.data.arrays import Source
 
 
 def parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:

@@ -165,11 +165,9 @@ def _recipe(args: Namespace):
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:
     """The size of the images in memory, or the paper's for a folder, unless told."""
-    from cnnzoo.data.arrays import Images
-
     height, width, channels = network.input_shape
-    if isinstance(source, Images):
-        height, width, channels = source.images.shape[1:]
+    if source.image_shape is not None:
+        height, width, channels = source.image_shape
         height, width = max(height, network.min_size), max(width, network.min_size)
     return (args.size or height, args.size or width, args.channels or channels)
 
@@ -178,15 +176,15 @@ def _preprocessing(mode: str | None, learned):
     """The mode; `featurewise` is measured on the images to learn from."""
     if mode != "featurewise":
         return mode
-    from cnnzoo.data.arrays import Images
     from cnnzoo.data.preprocess import featurewise
 
-    if not isinstance(learned, Images):
+    if learned.image_shape is None:
         raise UsageError(
             "featurewise preprocessing is measured on images in memory, and a folder is "
             "not; choose another mode, or give a .csv or .npz"
         )
-    return featurewise(learned.images)
+    height, width, channels = learned.image_shape
+    return featurewise(learned.load(slice(None), (height, width), channels))
 
 
 def demo(args: Namespace) -> None:

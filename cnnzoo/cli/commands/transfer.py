@@ -15,7 +15,7 @@ from cnnzoo.models.index import model_info
 if TYPE_CHECKING:
     import keras
 
-    from cnnzoo.data.pipeline import Source
+    from cnnzoo.data.arrays import Source
     from cnnzoo.train.cross_validation import Folds
     from cnnzoo.transfer import Assessment, Plan, Result
 
@@ -65,8 +65,7 @@ def _written(
     folds: Folds | None,
 ) -> list[Path]:
     """The files of the folder: the network, what goes with it, and the report."""
-    from cnnzoo.data.folders.folder import Folder
-    from cnnzoo.data.folders.training_files import write as write_learned
+    from cnnzoo.data.folders import training_files
     from cnnzoo.inference import evaluate
     from cnnzoo.saving import save
     from cnnzoo.system import files
@@ -79,8 +78,7 @@ def _written(
         novelty.measured(result.model, learned, held_out, args.seed).save(out),
         files.write_json(out / "assessment.json", assessment.to_dict()),
     ]
-    if isinstance(learned, Folder) and learned.checksums is not None:
-        write_learned(out, learned.checksums)
+    training_files.write(out, learned)
     judged = evaluate(result.model, held_out)
     told = report.page(
         result,

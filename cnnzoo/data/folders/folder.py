@@ -6,14 +6,15 @@ photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.header import Header
+from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.folders.inspection import (
     FileInspection,
     OnBad,
@@ -22,82 +23,31 @@ from cnnzoo.data.folders.inspection import (
 )
 from cnnzoo.data.folders.scan_report import ScanReport, copies, of_headers
 from cnnzoo.data.folders.walk import Found, walk
-from cnnzoo.data.splits import groups_of, split_rows
 
 Depth = Literal["names", "headers", "pixels"]
 
 
 @dataclass(frozen=True, eq=False)
-class Folder:
+class Folder(ImageFiles):
     """The images of a folder of class folders; nothing of them is in memory.
 
+    `names` go class by class, in text order, and so do `class_names`, those of the class
+    folders ("10" before "2").
+
     Attributes:
-        root: the folder.
-        names: the images, class by class, in text order, each as a path below the root
-            with "/" between the parts.
-        labels: (n,), int64, each an index into `class_names`.
-        class_names: the names of the class folders, in text order ("10" before "2").
-        findings: what the scan has to tell besides.
-        headers: format and size of each image; None where only names were read.
-        checksums: 16 bytes of each image's content; None where they were not asked for.
+        report: What the scan found besides the images.
+        headers: Format and size of each image; None where only names were read.
     """
 
-    root: Path
-    names: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    report: ScanReport
+    report: ScanReport = field(default_factory=ScanReport)
     headers: tuple[Header, ...] | None = None
-    checksums: tuple[bytes, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The images, made new each time: a million of them are many megabytes."""
-        return tuple(self.root / name for name in self.names)
 
     def take(self, rows: np.ndarray) -> Folder:
-        """Returns the images at `rows`, (k,) integers, of the same classes."""
+        headers = self.headers and tuple(self.headers[row] for row in rows)
+        return replace(super().take(rows), headers=headers)
 
-        def taken(values: tuple | None) -> Any:
-            return None if values is None else tuple(values[row] for row in rows)
-
-        return replace(
-            self,
-            names=taken(self.names),
-            labels=self.labels[rows],
-            headers=taken(self.headers),
-            checksums=taken(self.checksums),
-        )
-
-    def split(
-        self, fraction: float | int, seed: int, group_by: str | None = None
-    ) -> tuple[Folder, Folder]:
-        """Splits off a validation part with the same share of every class.
-
-        Copies of an image, where the scan read checksums, stay in one part.
-
-        Args:
-            fraction: the share of the second part, above 0 and below 1, or, an int, its
-                number of images.
-            seed: of the random choice; the same seed gives the same parts.
-            group_by: a regular expression; images for which it finds the same text in
-                their names stay in one part, such as r"patient\\d+".
-
-        Returns:
-            The training part and the validation part.
-
-        Raises:
-            DatasetError: too few images for every class to be in both parts.
-            UsageError: an argument is out of its range, or no regular expression.
-        """
-        groups = groups_of(self.names, self.checksums, group_by)
-        train, validation = split_rows(
-            self.labels, self.class_names, fraction, seed, groups
-        )
-        return self.take(train), self.take(validation)
+    def report_lines(self) -> list[str]:
+        return self.report.lines()
 
 
 def scan(
@@ -190,7 +140,7 @@ def _folder(
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
-    return Folder(root, names, labels, tuple(counts), report, headers, sums)
+    return Folder(names, root, labels, tuple(counts), sums, report, headers)
 
 
 def _in_two_classes(

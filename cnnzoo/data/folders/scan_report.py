@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 
 from cnnzoo.data.folders.header import Header
 
+TOLD = 10  # files of a kind, by name
+
 
 @dataclass(frozen=True)
 class ScanReport:
@@ -45,6 +47,35 @@ class ScanReport:
     def to_dict(self) -> dict:
         """As JSON has it."""
         return asdict(self)
+
+    def lines(self) -> list[str]:
+        """What is not used, and what looks wrong, a line each."""
+        lines = []
+        if self.ignored:
+            counts = ", ".join(
+                f"{ending or 'no ending'} {n}" for ending, n in self.ignored.items()
+            )
+            total = sum(self.ignored.values())
+            lines.append(f"{total} files left out, whose endings are not read: {counts}")
+        lines += [f"left out {name!r}: {why}" for name, why in self.skipped[:TOLD]]
+        if len(self.skipped) > TOLD:
+            lines.append(f"{len(self.skipped)} files left out in all; see cnnzoo check")
+        if self.linked:
+            lines.append(
+                f"{len(self.linked)} links lead to what is in the folder already"
+            )
+        if self.animated:
+            frames = "images have several frames; the first is read"
+            lines.append(f"{len(self.animated)} {frames}")
+        lines += [
+            f"{name!r} is of a format that nearly no other has"
+            for name in self.rare[:TOLD]
+        ]
+        lines += [
+            f"read with a warning: {name!r}: {told}" for name, told in self.warned[:TOLD]
+        ]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return lines
 
 
 RARE = 0.01  # the share of all images that a rare format has, at most

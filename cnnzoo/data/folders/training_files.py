@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders.inspection import checksum
 from cnnzoo.system.files import write_text
 
 FILE = "learned.txt"  # in the folder of a training: a checksum a line
 
 
-def write(folder: Path, checksums: Iterable[bytes]) -> Path:
-    """Keeps the checksums of the images that are learnt.
+def write(folder: Path, source: Source) -> None:
+    """Keeps the checksums of the images that are learnt, where there are any.
 
     Raises:
         SaveError: it cannot be written.
     """
-    lines = sorted({checksum.hex() for checksum in checksums})
-    return write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
+    if source.checksums is not None:
+        lines = sorted({checksum.hex() for checksum in source.checksums})
+        write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
 
 
 def seen(folders: Iterable[Path], paths: Sequence[str | Path]) -> list[bool | None]:

@@ -15,8 +15,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.pipeline import Source
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
 from cnnzoo.system import files
@@ -25,7 +25,6 @@ from cnnzoo.transfer.features.extractor import (
     Dtype,
     Extractor,
     changes_of,
-    checksums,
     way_of,
 )
 
@@ -154,7 +153,7 @@ class FeatureCache:
         for line in rejected:
             shards.remove(place, line.partition(":")[0])
         shards.tidy(place)
-        sums = checksums(source)
+        sums = source.content_keys()
         tag = changes_of(augment, seed) if views > 1 else ""
         keys = [[one, *(f"{one}{tag}{view}" for view in range(1, views))] for one in sums]
         known = {key for shard in whole for key in shard.keys}

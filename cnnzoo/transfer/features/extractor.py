@@ -15,15 +15,12 @@ import PIL
 from keras import ops
 
 import cnnzoo
-from cnnzoo.data.arrays import Images
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.batches import load
-from cnnzoo.data.folders.folder import Folder
-from cnnzoo.data.folders.inspection import SUM_BYTES, checksum, inspect_files
-from cnnzoo.data.pipeline import Source, closed, resize_images
+from cnnzoo.data.pipeline import closed, load_images
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.transforms import augmented
-from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
+from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.spec import Preprocess
@@ -54,10 +51,10 @@ class Extractor:
         batch_size: int,
     ):
         shape = to_channels_last(model, model.input_shape[1:])
-        self._source = (
-            resize_images(source, shape) if isinstance(source, Images) else source
-        )
-        self._size = shape
+        if source.image_shape is not None:
+            source = load_images(source, shape)
+        self._source = source
+        self._size = source.image_shape or shape
         self._front = front(model, [cut])
         self._first = channels_first(model)
         self._preprocessing = preprocessing
@@ -121,17 +118,10 @@ class Extractor:
         return rows
 
     def _pixels(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
-        part = self._source.take(np.array([image for _, image, _ in batch]))
-        if isinstance(part, Images):
-            return part.images
+        rows = np.array([row for _, row, _ in batch])
         height, width, channels = closed(self._size)
-        images = load(part, (height, width), channels).images
-        for path, (key, _, _) in zip(part.paths, batch, strict=True):
-            if not path.exists() or not key.startswith(checksum(path).hex()):
-                raise DatasetError(
-                    f"{path} has changed since it was scanned, and features belong to a "
-                    "file's content; scan the folder again"
-                )
+        images = self._source.load(rows, (height, width), channels)
+        self._source.check_unchanged(rows, [key for key, _, _ in batch])
         return images
 
     def _changed(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
@@ -140,29 +130,6 @@ class Extractor:
             return pixels.astype(np.float32)
         number = int(key[:8], 16)
         return augmented(pixels[None], self._augment, self._seed, view, number)[0]
-
-
-def checksums(source: Source) -> list[str]:
-    """What each image shows, as text.
-
-    Raises:
-        ImageDecodeError: a file cannot be read.
-    """
-    if isinstance(source, Folder):
-        if source.checksums is not None:
-            return [one.hex() for one in source.checksums]
-        paths = [str(path) for path in source.paths]
-        sums = []
-        for path, look in zip(paths, inspect_files(paths, checksums=True), strict=True):
-            if isinstance(look, str):
-                raise ImageDecodeError(f"cannot read {path}: {look}; repair or remove it")
-            sums.append(look.checksum.hex())
-        return sums
-    kind = repr((source.images.shape[1:], source.images.dtype.str)).encode()
-    return [
-        hashlib.sha256(kind + one.tobytes()).hexdigest()[: 2 * SUM_BYTES]
-        for one in source.images
-    ]
 
 
 def changes_of(augment: Augment | None, seed: int) -> str:

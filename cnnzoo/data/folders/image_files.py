@@ -1,0 +1,118 @@
+"""Image files as a source of images; nothing of them stays in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from cnnzoo.data.arrays import Rows, Source, labels_hash
+from cnnzoo.data.decode import check_target, decode
+from cnnzoo.data.folders.inspection import checksum, inspect_files
+from cnnzoo.data.splits import groups_of
+from cnnzoo.errors import DatasetError, ImageDecodeError
+from cnnzoo.system.runtime import cores
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFiles(Source):
+    """Image files, decoded by all cores when they are asked for.
+
+    Attributes:
+        names: Paths of the images below `root`, with "/" between the parts.
+        root: Folder of the names.
+        labels: (n,) integers, each an index into `class_names`; None if unlabelled.
+        class_names: Names of the classes, in the order of the labels.
+        checksums: 16 bytes of each file's content; None where no file was read.
+    """
+
+    names: tuple[str, ...]
+    root: Path = Path()
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    checksums: tuple[bytes, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The images, made new each time: a million of them are many megabytes."""
+        return tuple(self.root / name for name in self.names)
+
+    def take(self, rows: np.ndarray) -> Self:
+        def taken(values: tuple | None) -> Any:
+            return None if values is None else tuple(values[row] for row in rows)
+
+        return replace(
+            self,
+            names=taken(self.names),
+            labels=None if self.labels is None else self.labels[rows],
+            checksums=taken(self.checksums),
+        )
+
+    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
+        return replace(self, labels=labels, class_names=tuple(class_names))
+
+    def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
+        check_target(size, channels)
+        wanted = np.arange(len(self))[rows]
+        images = np.empty((len(wanted), *size, channels), np.uint8)
+
+        def fill(place: int) -> None:
+            path = self.root / self.names[wanted[place]]
+            images[place] = decode(path, size, channels)
+
+        with ThreadPoolExecutor(cores(), "decode") as pool:
+            list(pool.map(fill, range(len(wanted))))
+        return images
+
+    def names_of(self, rows: np.ndarray) -> list[str]:
+        return [self.names[row] for row in rows]
+
+    def groups(self, group_by: str | None = None) -> np.ndarray | None:
+        return groups_of(self.names, self.checksums, group_by)
+
+    def fingerprint(self) -> str:
+        """Returns a hash of class names, labels and files.
+
+        A file is its name and, where the scan read checksums, its content; else its size.
+        """
+        hashed = labels_hash(self)
+        if self.checksums is None:
+            contents = map(_size, self.paths)
+        else:
+            contents = (one.hex() for one in self.checksums)
+        for name, content in zip(self.names, contents, strict=True):
+            hashed.update(os.fsencode(f"{name}\0{content}\0"))
+        return hashed.hexdigest()
+
+    def content_keys(self) -> list[str]:
+        if self.checksums is not None:
+            return [one.hex() for one in self.checksums]
+        paths, keys = [str(path) for path in self.paths], []
+        for path, found in zip(paths, inspect_files(paths, checksums=True), strict=True):
+            if isinstance(found, str):
+                raise ImageDecodeError(
+                    f"cannot read {path}: {found}; repair or remove it"
+                )
+            keys.append(found.checksum.hex())
+        return keys
+
+    def check_unchanged(self, rows: np.ndarray, keys: Sequence[str]) -> None:
+        for row, key in zip(rows, keys, strict=True):
+            path = self.root / self.names[row]
+            if not path.exists() or not key.startswith(checksum(path).hex()):
+                raise DatasetError(
+                    f"{path} has changed since it was scanned, and features belong to a "
+                    "file's content; scan the folder again"
+                )
+
+
+def _size(path: Path) -> int | str:
+    return path.stat().st_size if path.exists() else "gone"  # reading it will tell
