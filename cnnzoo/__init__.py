@@ -122,8 +122,7 @@ if TYPE_CHECKING:
     from cnnzoo.saving import load, save
     from cnnzoo.spec import Paper, Preprocess, Spec
     from cnnzoo.system.runtime import configure
-    from cnnzoo.weights.loading import load_weights, save_weights
-    from cnnzoo.weights.report import LoadReport
+    from cnnzoo.weights.loading import LoadReport, load_weights, save_weights
     from cnnzoo.zoo import build
     from cnnzoo.zoo.builders import (
         MLP,
@@ -187,8 +186,7 @@ else:
         "saving": ("load", "save"),
         "spec": ("Paper", "Preprocess", "Spec"),
         "system.runtime": ("configure",),
-        "weights.loading": ("load_weights", "save_weights"),
-        "weights.report": ("LoadReport",),
+        "weights.loading": ("LoadReport", "load_weights", "save_weights"),
         "zoo": ("build",),
         "zoo.classifier": ("reset_classifier",),
     }

@@ -203,7 +203,7 @@ def ensemble() -> dict:
     whole = Ensemble.pretrained("mnist")
     _, held_out = open_train_validation("mnist", HELD_OUT, 0)
     for name in PRETRAINED["mnist"]:
-        kept = bundled.card(name, "mnist")["data_sha256"]["validation"]["sha256"]
+        kept = bundled.metadata(name, "mnist")["data_sha256"]["validation"]["sha256"]
         if held_out.fingerprint() != kept:
             raise SystemExit(f"{name} held out other images than these")
     told = {

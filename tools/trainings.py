@@ -163,7 +163,7 @@ def _is_packaged(told: dict) -> bool:
     network, data = told["network"], told["data"]
     if data not in bundled.tags(network):
         return False
-    return bundled.card(network, data)["command"] == told["command"]
+    return bundled.metadata(network, data)["command"] == told["command"]
 
 
 def _goals(trainings: list[dict]) -> str:
@@ -238,7 +238,7 @@ def _cards() -> str:
     rows = [
         (f"`{card['network']}`", *_cells(card))
         for name in sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
-        for card in [bundled.card(*name.rsplit("-", 1))]
+        for card in [bundled.metadata(*name.rsplit("-", 1))]
     ]
     return table(
         (

@@ -25,9 +25,10 @@ MAX_JSON = 1 << 24  # bytes
 DAMAGE = (  # what reading a record raises where its bytes are not what they were
     ArithmeticError,
     AttributeError,
+    EOFError,
     LookupError,
     OSError,
-    RecursionError,
+    RuntimeError,
     TypeError,
     ValueError,
 )
@@ -147,10 +148,11 @@ def as_json(content: object) -> str:
 
 @contextmanager
 def refusing_damage(error: CnnzooError, *more: type[Exception]) -> Iterator[None]:
-    """Raises `error` where the block, which reads a record, fails; the cause is chained.
+    """Raises an error of ours where the block, which reads a record, fails.
 
     Args:
-        error: Error that says which file is damaged and what to do about it.
+        error: Error that says which file is damaged and what to do about it; the cause
+            is added to its sentence. Errors of ours in the block pass as they are.
         more: Exceptions of the reading library, beside the built-in ones.
     """
     try:
@@ -158,7 +160,20 @@ def refusing_damage(error: CnnzooError, *more: type[Exception]) -> Iterator[None
     except CnnzooError:
         raise
     except (*DAMAGE, *more) as cause:
-        raise error from cause
+        reason = f"{type(cause).__name__}: {cause}"[:200]
+        raise type(error)(f"{error} ({reason})") from cause
+
+
+def check_format(
+    path: str | Path, content: Mapping[str, Any], expected: int, kind: type[CnnzooError]
+) -> None:
+    """Raises an error of that kind for a record of an older or newer format."""
+    found = content.get("format")
+    if found != expected:
+        raise kind(
+            f"{path} has format {found!r:.20}: expected {expected}, which this version "
+            "of cnnzoo reads, so use the version that wrote it or make it again"
+        )
 
 
 def read_json(path: str | Path, limit: int = MAX_JSON) -> dict[str, Any]:
@@ -170,10 +185,15 @@ def read_json(path: str | Path, limit: int = MAX_JSON) -> dict[str, Any]:
         TypeError: It is JSON, but not an object.
         RecursionError: Its lists lie too deep in each other.
     """
-    content = json.loads(read_bytes(path, limit))
-    if not isinstance(content, dict):
-        raise TypeError(f"expected a JSON object, found a {type(content).__name__}")
-    return content
+    return parse_json(read_bytes(path, limit))
+
+
+def parse_json(content: bytes) -> dict[str, Any]:
+    """The JSON object that some bytes hold; it fails as `read_json` does."""
+    parsed = json.loads(content)
+    if not isinstance(parsed, dict):
+        raise TypeError(f"expected a JSON object, found a {type(parsed).__name__}")
+    return parsed
 
 
 def read_bytes(path: str | Path, limit: int) -> bytes:

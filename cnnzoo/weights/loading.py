@@ -1,7 +1,7 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, get_args
@@ -14,49 +14,111 @@ from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.metadata import catalog_name_of, metadata_of
 from cnnzoo.system.files import replacing, write_bytes
 from cnnzoo.weights.formats import opening, safetensors_file
-from cnnzoo.weights.matching import Pair, match
-from cnnzoo.weights.report import LoadReport
+from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
+from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, keras_applications
-from cnnzoo.weights.tensors import Stored, of_model
+from cnnzoo.weights.tensors import WeightSource, of_model
 
 Weights = str | Path | keras.Model
 Dtype = Literal["float32", "float16"]
 
-OPTIMISER = 4 * 8  # bytes a weight: with an optimiser, up to three more float64
+OPTIMIZER = 4 * 8  # bytes per weight: with an optimizer, up to three more float64
 HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
-WRITTEN = ".weights.h5"
+HDF5_ENDING = ".weights.h5"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What `load_weights` did with every tensor.
+
+    Attributes:
+        model: Name of the model.
+        source: File or model that the numbers came from.
+        loaded: Name of each tensor of the model, and its name in the source, such as
+            ("stage1_conv1/kernel", "block1_conv1/kernel").
+        cast: Tensors whose numbers changed their type, and the type they had.
+        skipped: Tensors of heads that the source has and the model was built without.
+    """
+
+    model: str
+    source: str
+    loaded: tuple[tuple[str, str], ...]
+    cast: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.model}: {len(self.loaded)} tensors from {self.source}"
+        if self.cast:
+            types = ", ".join(sorted({dtype for _, dtype in self.cast}))
+            text += f"; {len(self.cast)} cast from {types}"
+        if self.skipped:
+            text += f"; skipped {', '.join(self.skipped)}"
+        return text
 
 
 def load_weights(model: keras.Model, source: Weights) -> LoadReport:
     """Puts weights into a model: every tensor of it, or none.
 
-    Layers are matched by name, and by the rows of `sources.keras_applications` where
+    Layers are matched by name, and by the rules of `sources.keras_applications` where
     the names are keras.applications'. Kinds of layers, shapes and types are checked
     too, and nothing may be left over but heads that the model was built without.
 
     Args:
-        model: a model that `build` made.
-        source: a model of the same network, cnnzoo's or keras.applications'; the path of
+        model: Model that `build` made.
+        source: Model of the same network, cnnzoo's or keras.applications'; the path of
             a `.keras`, `.weights.h5` or older `.h5` file that one of these saved, or of
             a `.safetensors` file of cnnzoo's; a tag of weights that the package holds,
             such as "mnist"; or "imagenet", which lets keras.applications fetch its file.
 
     Raises:
-        UsageError: the source cannot be one for this network.
-        FileNotFoundError: there is no such file.
-        WeightFileError: the source is damaged or does not fit; the model is unchanged.
+        UsageError: The source cannot be one for this network.
+        FileNotFoundError: There is no such file.
+        WeightFileError: The source is damaged or does not fit; the model is unchanged.
         DownloadError: keras.applications could not fetch its file.
     """
-    if isinstance(source, str | Path):
-        return _load_named(model, source)
-    if not isinstance(source, keras.Model):
+    if isinstance(source, keras.Model):
+        return load_source(model, of_model(source))
+    if not isinstance(source, str | Path):
         raise UsageError(
             f"weights come from a model or the path of a file; got a "
             f"{type(source).__name__}, so pass one of these"
         )
-    where = f"the model {source.name!r}"
-    _check_network(model, catalog_name_of(source), where)
-    return _load(model, of_model(source), where)
+    if source == keras_applications.IMAGENET:
+        theirs = of_model(keras_applications.pretrained(model))
+        name = f"keras.applications' {source} weights"
+        return load_source(model, replace(theirs, name=name))
+    network, tag = catalog_name_of(model) or "", str(source)
+    path = bundled.path(network, tag)
+    with opening.open_weights(path or source, largest_size(model)) as opened:
+        report = load_source(model, opened)
+    if path:
+        _name_classes(model, bundled.metadata(network, tag)["class_names"])
+    return report
+
+
+def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
+    """Puts the tensors of a source into a model, as `load_weights` does."""
+    _check_network(model, source)
+    pairs, skipped = match_tensors(model, source)
+    values = [_read(pair, source.name) for pair in pairs]
+    for pair, value in zip(pairs, values, strict=True):
+        pair.variable.assign(value)
+    return LoadReport(
+        model=model.name,
+        source=source.name,
+        loaded=tuple((pair.name, pair.tensor.name) for pair in pairs),
+        cast=tuple(
+            (pair.name, pair.tensor.dtype)
+            for pair in pairs
+            if pair.tensor.dtype != pair.variable.dtype
+        ),
+        skipped=tuple(tensor.name for tensor in skipped),
+    )
+
+
+def largest_size(model: keras.Model) -> int:
+    """Number of bytes that the weights of a model may take in an honest file."""
+    return OPTIMIZER * model.count_params() + HEADERS
 
 
 def save_weights(
@@ -68,36 +130,35 @@ def save_weights(
     """Writes a model's weights to a file, atomically.
 
     Args:
-        path: ends in `.weights.h5`, which Keras reads too, into a model of the same
-            graph, or in `.safetensors`, which has a checksum a tensor.
-        dtype: of the numbers in a `.safetensors` file.
+        path: Path that ends in `.weights.h5`, which Keras reads too, into a model of the
+            same graph, or in `.safetensors`, which has a checksum per tensor.
+        dtype: Type of the numbers in a `.safetensors` file.
 
     Raises:
-        UsageError: the path ends otherwise, or the type does not go with it.
-        SaveError: the file cannot be written; what stood there before is untouched.
+        UsageError: The path ends otherwise, or the type does not go with it.
+        SaveError: The file cannot be written; what stood there before is untouched.
     """
     path = Path(path)
     if dtype not in get_args(Dtype):
         raise unknown("type of weights", dtype, get_args(Dtype))
     if path.suffix == safetensors_file.ENDING:
-        content = safetensors_file.packed(of_model(model), catalog_name_of(model), dtype)
-        return write_bytes(path, content)
-    if not path.name.endswith(WRITTEN):
+        return write_bytes(path, safetensors_file.to_bytes(of_model(model), dtype))
+    if not path.name.endswith(HDF5_ENDING):
         raise UsageError(
-            f"a file of weights ends in {WRITTEN} or {safetensors_file.ENDING}; got "
-            f"{path}, so name it {path.with_suffix(WRITTEN).name}"
+            f"a file of weights ends in {HDF5_ENDING} or {safetensors_file.ENDING}; got "
+            f"{path}, so name it {path.with_suffix(HDF5_ENDING).name}"
         )
     if dtype != "float32":
         raise UsageError(
-            f"a file that ends in {WRITTEN} holds float32; got dtype={dtype!r}, so name "
-            f"it {path.name.removesuffix(WRITTEN)}{safetensors_file.ENDING} for float16"
+            f"a file that ends in {HDF5_ENDING} holds float32; got dtype={dtype!r}, so "
+            f"let its name end in {safetensors_file.ENDING} for float16"
         )
     with replacing(path) as temporary:
-        temporary.write_bytes(_hdf5(model))
+        temporary.write_bytes(_hdf5_bytes(model))
     return path
 
 
-def _hdf5(model: keras.Model) -> bytes:
+def _hdf5_bytes(model: keras.Model) -> bytes:
     """What `model.save_weights` writes, made in memory.
 
     HDF5 that cannot write all of a file ends the process when it closes the next one.
@@ -107,77 +168,40 @@ def _hdf5(model: keras.Model) -> bytes:
         archive = Path(folder) / "model.keras"
         model.save(archive)
         with ZipFile(archive) as members:
-            return members.read(opening.WEIGHTS_MEMBER)
+            return members.read(WEIGHTS_MEMBER)
 
 
 def check_source(network: str, weights: object) -> None:
     """Raises UsageError for what `build(weights=)` cannot take, whatever is in it."""
     if weights == keras_applications.IMAGENET:
-        keras_applications.table(network)
-    elif weights in bundled.tags(network):
+        keras_applications.name_map(network)
         return
-    elif not isinstance(weights, str | Path) or not opening.has_ending(weights):
-        known = (*keras_applications.tags(network), *bundled.tags(network))
-        tags = "".join(f", {tag!r}" for tag in known)
+    names = (*keras_applications.tags(network), *bundled.tags(network))
+    is_path = isinstance(weights, str | Path) and Path(weights).suffix in opening.ENDINGS
+    if weights not in names and not is_path:
+        tags = "".join(f", {name!r}" for name in names)
         raise UsageError(
             f"{network} has no weights {str(weights)[:200]!r}; expected None{tags} or "
             f"the path of a file that ends in {' or '.join(opening.ENDINGS)}"
         )
 
 
-def _load_named(model: keras.Model, source: str | Path) -> LoadReport:
-    """From a file, or from keras.applications by its tag."""
-    if source == keras_applications.IMAGENET:
-        twin = keras_applications.pretrained(model)
-        return _load(model, of_model(twin), f"keras.applications' {source} weights")
-    network = catalog_name_of(model) or ""
-    path = bundled.path(network, str(source))
-    report = _load_file(model, path or source)
-    if path:
-        _name_classes(model, bundled.card(network, str(source))["class_names"])
-    return report
-
-
-def _load_file(model: keras.Model, path: str | Path) -> LoadReport:
-    limit = OPTIMISER * model.count_params() + HEADERS
-    with opening.open_weights(path, limit) as stored:
-        _check_network(model, opening.network(path), str(path))
-        return _load(model, stored, str(path))
-
-
 def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
     """Tells a classifier that has no names for its classes what the weights call them."""
-    built = metadata_of(model)
-    if built.class_names is None and built.options["include_top"]:
-        model.cnnzoo = replace(built, class_names=tuple(names))
+    metadata = metadata_of(model)
+    if metadata.class_names is None and metadata.options["include_top"]:
+        model.cnnzoo = replace(metadata, class_names=tuple(names))
 
 
-def _check_network(model: keras.Model, found: str | None, source: str) -> None:
+def _check_network(model: keras.Model, source: WeightSource) -> None:
     """Two networks may have layers of the same names and shapes, and not be the same."""
-    expected = catalog_name_of(model)
+    expected, found = catalog_name_of(model), source.network
     if None not in (expected, found) and expected != found:
         raise WeightFileError(
-            f"{source} holds the weights of {found}, and {model.name} is {expected}, "
-            f"whose graph computes other numbers with them; build {found} instead"
+            f"{source.name} holds the weights of {found}, and {model.name} is "
+            f"{expected}, whose graph computes other numbers with them; build {found} "
+            "instead"
         )
-
-
-def _load(model: keras.Model, stored: Stored, source: str) -> LoadReport:
-    pairs, skipped = match(model, stored, source)
-    values = [_read(pair, source) for pair in pairs]
-    for pair, value in zip(pairs, values, strict=True):
-        pair.variable.assign(value)
-    return LoadReport(
-        model=model.name,
-        source=source,
-        loaded=tuple((pair.name, pair.tensor.name) for pair in pairs),
-        cast=tuple(
-            (pair.name, pair.tensor.dtype)
-            for pair in pairs
-            if pair.tensor.dtype != pair.variable.dtype
-        ),
-        skipped=tuple(tensor.name for tensor in skipped),
-    )
 
 
 def _read(pair: Pair, source: str) -> np.ndarray:
@@ -189,7 +213,7 @@ def _read(pair: Pair, source: str) -> np.ndarray:
     bad = values.size - np.count_nonzero(np.isfinite(values))
     if bad:
         raise WeightFileError(
-            f"{source} has {bad:,} values in {pair.tensor.name} that are no finite "
+            f"{source} has {bad:,} values in {pair.tensor.name} that are not finite "
             "numbers, so the model is unchanged; get it again or train again"
         )
     return values

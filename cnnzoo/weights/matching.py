@@ -8,11 +8,18 @@ import keras
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import PREDICTIONS, is_aux, is_head
 from cnnzoo.weights.sources import keras_applications
-from cnnzoo.weights.tensors import Key, Stored, Tensor, kind, variables
+from cnnzoo.weights.tensors import (
+    Key,
+    Tensor,
+    Tensors,
+    WeightSource,
+    kind,
+    variables,
+)
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 
-Names = Mapping[str, str]  # our layers: what the source calls them
+Names = Mapping[str, str]  # of our layers: their names in the source
 
 
 class Pair(NamedTuple):
@@ -24,49 +31,44 @@ class Pair(NamedTuple):
     tensor: Tensor
 
 
-def match(
-    model: keras.Model, stored: Stored, source: str
+def match_tensors(
+    model: keras.Model, source: WeightSource
 ) -> tuple[list[Pair], list[Tensor]]:
     """Every weight of the model with its tensor, and the tensors that are skipped.
 
-    Args:
-        source: what messages call the source.
-
     Raises:
-        WeightFileError: the source does not fit.
+        WeightFileError: The source does not fit.
     """
-    own = variables(model)
+    own, tensors = variables(model), source.tensors
     layers = {key.layer for key in own}
-    names = _names(model, layers, stored, source)
+    names = _names(model, layers, source)
     pairs, problems = [], []
     for (ours, place), (layer, variable) in own.items():
         name = f"{ours}/{variable.name}"
-        tensor = stored.get(Key(names.get(ours, ""), place))
+        tensor = tensors.get(Key(names.get(ours, ""), place))
         if tensor is None:
             problems.append(f"{name} is missing")
         else:
             pairs.append(Pair(name, layer, variable, tensor))
     problems += [text for pair in pairs if (text := _misfit(pair))]
-    skipped, left = _others(stored, own, names)
+    skipped, left = _others(tensors, own, names)
     problems += [f"{tensor.name} is not in the model" for tensor in left]
     if problems:
         raise WeightFileError(
-            f"{source} does not fit {model.name}, which is unchanged: "
+            f"{source.name} does not fit {model.name}, which is unchanged: "
             f"{'; '.join(problems[:5])[:500]} ({len(problems)} differences); "
-            f"{_advice(own, names, stored)}"
+            f"{_advice(own, names, tensors)}"
         )
     return pairs, skipped
 
 
-def _names(
-    model: keras.Model, layers: Collection[str], stored: Stored, source: str
-) -> Names:
+def _names(model: keras.Model, layers: Collection[str], source: WeightSource) -> Names:
     """Our own names, or keras.applications' where the source has none of ours."""
-    known = {key.layer for key in stored}
-    table = keras_applications.table_of(model)
-    if table is None or known & (set(layers) - {PREDICTIONS}):
+    theirs = {key.layer for key in source.tensors}
+    name_map = keras_applications.name_map_of(model)
+    if name_map is None or theirs & (set(layers) - {PREDICTIONS}):
         return {name: name for name in layers}
-    return table.names(layers, known, source)
+    return name_map.names(layers, theirs, source.name)
 
 
 def _misfit(pair: Pair) -> str | None:
@@ -84,13 +86,13 @@ def _misfit(pair: Pair) -> str | None:
 
 
 def _others(
-    stored: Stored, own: Mapping[Key, object], names: Names
+    tensors: Tensors, own: Mapping[Key, object], names: Names
 ) -> tuple[list[Tensor], list[Tensor]]:
     """What the model has no weight for: heads that it lacks, and the rest."""
     layers = {key.layer for key in own}
     ours = {theirs: name for name, theirs in names.items()}
     skipped, left = [], []
-    for (layer, place), tensor in stored.items():
+    for (layer, place), tensor in tensors.items():
         name = ours.get(layer, layer)
         if Key(name, place) in own:
             continue
@@ -100,12 +102,12 @@ def _others(
     return skipped, left
 
 
-def _advice(own: Mapping[Key, tuple], names: Names, stored: Stored) -> str:
+def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
     """What to do about a source that does not fit."""
-    known = {key.layer for key in stored}
-    missing = {key.layer for key in own if names.get(key.layer) not in known}
+    theirs = {key.layer for key in tensors}
+    missing = {key.layer for key in own if names.get(key.layer) not in theirs}
     key = Key(PREDICTIONS, "0")
-    head = stored.get(Key(names.get(PREDICTIONS, ""), "0"))
+    head = tensors.get(Key(names.get(PREDICTIONS, ""), "0"))
     if not missing and key in own and head and head.shape:
         units = head.shape[-1]
         if units != own[key][1].shape[-1]:

@@ -1,4 +1,4 @@
-"""What a source of weights offers: tensors by layer and place, unread."""
+"""What a source of weights offers: tensors by layer and place, not yet read."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +8,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 from keras import layers, ops
+
+from cnnzoo.metadata import catalog_name_of
 
 KINDS = {  # of the layers that hold weights, as Keras spells them in files and names
     layers.BatchNormalization: "batch_normalization",
@@ -31,12 +33,12 @@ class Tensor:
     """An array that can be read.
 
     Attributes:
-        name: layer and weight, as the source calls them.
-        kind: of the layer, as in `KINDS`; None where the source does not tell.
-        weight: as Keras calls it, such as "kernel"; None likewise.
-        shape: of the array.
-        dtype: its numbers' type, such as "float32".
-        read: reads it.
+        name: Layer and weight, as the source calls them.
+        kind: Kind of the layer, as in `KINDS`; None where the source does not tell.
+        weight: Name that Keras gives the weight, such as "kernel"; None likewise.
+        shape: Shape of the array.
+        dtype: Type of its numbers, such as "float32".
+        read: Function that reads the array.
     """
 
     name: str
@@ -47,7 +49,22 @@ class Tensor:
     read: Callable[[], np.ndarray]
 
 
-Stored = Mapping[Key, Tensor]
+Tensors = Mapping[Key, Tensor]
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Tensors that a model can take.
+
+    Attributes:
+        name: What messages call the source, such as the path of a file.
+        tensors: Tensors by layer and place.
+        network: Catalog name of the network that they belong to; None if unknown.
+    """
+
+    name: str
+    tensors: Tensors
+    network: str | None = None
 
 
 def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:
@@ -71,9 +88,9 @@ def kind(layer: keras.Layer) -> str:
     return KINDS.get(type(layer), type(layer).__name__)
 
 
-def of_model(model: keras.Model) -> Stored:
+def of_model(model: keras.Model) -> WeightSource:
     """The weights of a model, as a source."""
-    return {
+    tensors = {
         key: Tensor(
             name=f"{layer.name}/{variable.name}",
             kind=kind(layer),
@@ -84,3 +101,5 @@ def of_model(model: keras.Model) -> Stored:
         )
         for key, (layer, variable) in variables(model).items()
     }
+    name = f"the model {model.name!r}"
+    return WeightSource(name, tensors, catalog_name_of(model))

@@ -385,7 +385,7 @@ def test_a_bad_picture_and_a_cut_model(run, tmp_path, capsys):
     cut = tmp_path / "cut.keras"
     cut.write_bytes((run / "out" / "model.keras").read_bytes()[:999])
     assert main(["evaluate", "mnist", "--model", str(cut)]) == 1
-    assert "exists but is no readable .keras archive" in capsys.readouterr().err
+    assert "exists but is not a readable .keras archive" in capsys.readouterr().err
 
 
 WITHOUT_BACKEND = """

@@ -28,7 +28,7 @@ CARDS = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_tells_of_its_file(name: str):
     network, _, tag = name.rpartition("-")
-    card = bundled.card(network, tag)
+    card = bundled.metadata(network, tag)
     path = bundled.path(network, tag)
     assert path is not None
     assert sha256(path.read_bytes()).hexdigest() == card["sha256"]
@@ -41,7 +41,7 @@ def test_a_card_tells_of_its_file(name: str):
 
 @pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
 def test_networks_of_the_package_read_as_their_cards_say(name: str):
-    card = bundled.card(name.removesuffix("-mnist"), "mnist")
+    card = bundled.metadata(name.removesuffix("-mnist"), "mnist")
     sample = load_embedded("test").take(np.arange(0, 10_000, 10))
     model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
     expected = SAMPLE_ERRORS[card["network"]]
@@ -51,7 +51,7 @@ def test_networks_of_the_package_read_as_their_cards_say(name: str):
 @pytest.mark.proof
 @pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
 def test_networks_of_the_package_have_the_errors_of_their_cards(name: str):
-    card = bundled.card(name.removesuffix("-mnist"), "mnist")
+    card = bundled.metadata(name.removesuffix("-mnist"), "mnist")
     model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
     found = cnnzoo.evaluate(model, load_embedded("test"))
     # A sum in another order may turn one image that two classes nearly share.

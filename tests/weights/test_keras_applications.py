@@ -19,8 +19,8 @@ from parity import Record, compare, images, randomise
 import cnnzoo
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.weights.loading import load_weights
-from cnnzoo.weights.matching import match
-from cnnzoo.weights.sources.keras_applications import IMAGENET, TABLES
+from cnnzoo.weights.matching import match_tensors
+from cnnzoo.weights.sources.keras_applications import IMAGENET, NAME_MAPS
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 
@@ -51,7 +51,7 @@ def module(name: str) -> ModuleType:
 
 def randomised(name: str, **options) -> keras.Model:
     """keras.applications' network with random weights."""
-    theirs = getattr(module(name), TABLES[name].builder)(weights=None, **options)
+    theirs = getattr(module(name), NAME_MAPS[name].builder)(weights=None, **options)
     randomise(theirs, classifier=CLASSIFIER.get(name, 0.5))
     return theirs
 
@@ -86,7 +86,7 @@ def test_a_sample(record: Record, name: str, side: int, options: dict):
 
 
 @proof
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", NAME_MAPS)
 @pytest.mark.parametrize(
     ("odd", "options"),
     [(False, {}), (False, LOGITS), (False, HEADLESS), (True, LOGITS), (True, HEADLESS)],
@@ -97,16 +97,16 @@ def test_all(record: Record, name: str, odd: bool, options: dict):
     same_as_applications(record, name, ODD[side] if odd else side, options)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", NAME_MAPS)
 def test_every_layer_has_its_counterpart(name: str):
     """The same names, kinds and shapes, without memory for the weights."""
     with init_empty_weights():
-        theirs = getattr(module(name), TABLES[name].builder)(weights=None)
-    pairs, skipped = match(sketch(name), of_model(theirs), "it")
+        theirs = getattr(module(name), NAME_MAPS[name].builder)(weights=None)
+    pairs, skipped = match_tensors(sketch(name), of_model(theirs))
     assert len(pairs) == len(theirs.weights)
     assert skipped == []
     bare = sketch(name, include_top=False)
-    pairs, skipped = match(bare, of_model(theirs), "it")
+    pairs, skipped = match_tensors(bare, of_model(theirs))
     assert len(pairs) == len(bare.weights) == len(theirs.weights) - len(skipped)
 
 
@@ -159,7 +159,7 @@ def test_counted_layers_may_start_at_any_number():
     assert all(name.startswith("conv2d") for name in shortcut)
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", NAME_MAPS)
 def test_preprocessing_is_that_of_the_weights(name: str):
     """Weights from there are used with what `preprocess_input` here makes of pixels."""
     x = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
@@ -177,7 +177,7 @@ def fetched(monkeypatch) -> list[dict]:
     calls = []
 
     def fake(name: str, side: int):
-        real = getattr(keras.applications, TABLES[name].builder)
+        real = getattr(keras.applications, NAME_MAPS[name].builder)
 
         def builder(**arguments):
             calls.append(arguments)
@@ -187,7 +187,7 @@ def fetched(monkeypatch) -> list[dict]:
             randomise(theirs)
             return theirs
 
-        monkeypatch.setattr(keras.applications, TABLES[name].builder, builder)
+        monkeypatch.setattr(keras.applications, NAME_MAPS[name].builder, builder)
 
     fake("resnet50", 64)
     fake("vgg16", 32)
@@ -292,4 +292,4 @@ def test_imagenet_without_a_network(tmp_path):
 
 
 def test_the_index_tells_who_has_imagenet():
-    assert set(cnnzoo.list_models(weights=IMAGENET)) == set(TABLES)
+    assert set(cnnzoo.list_models(weights=IMAGENET)) == set(NAME_MAPS)

@@ -115,7 +115,7 @@ def test_files_of_others(written, tmp_path: Path):
     whole = {**arrays, "stage1_conv/0/kernel": np.ones((5, 5, 1, 6), np.int8)}
     refused(save(whole), "not a float", tmp_path)
     spoilt = {**arrays, "stage1_conv/0/kernel": np.full((5, 5, 1, 6), np.nan, "float32")}
-    refused(save(spoilt), "no finite numbers", tmp_path)
+    refused(save(spoilt), "not finite numbers", tmp_path)
     refused(written[1].read_bytes(), "has shape", tmp_path, classes=7)
 
 

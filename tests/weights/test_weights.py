@@ -16,10 +16,10 @@ from parity import randomise
 
 import cnnzoo
 from cnnzoo.errors import UnsafeFileError
-from cnnzoo.weights.formats.opening import WEIGHTS_MEMBER
+from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.loading import load_weights, save_weights
-from cnnzoo.weights.matching import match
-from cnnzoo.weights.sources.renaming import Table
+from cnnzoo.weights.matching import match_tensors
+from cnnzoo.weights.sources.renaming import NameMap
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 
@@ -164,20 +164,20 @@ def test_auxiliary_heads_are_skipped_or_asked_for():
     options = {"classes": 4, "input_shape": (224, 224, 3)}
     plain = sketch("inception_v1", **options)
     helped = sketch("inception_v1", aux_heads=True, **options)
-    _, skipped = match(plain, of_model(helped), "it")
+    _, skipped = match_tensors(plain, of_model(helped))
     assert {t.name.split("_")[0] for t in skipped} == {"aux1", "aux2"}
     with pytest.raises(
         cnnzoo.WeightFileError,
         match=r"aux1_\w+/kernel is missing; .* it has no auxiliary classifiers, so load "
         "it into a model built with aux_heads=False",
     ):
-        match(helped, of_model(plain), "it")
+        match_tensors(helped, of_model(plain))
 
 
 def test_the_small_stem_takes_the_same_weights():
     paper = sketch("resnet18", input_shape=(64, 64, 3))
     small = sketch("resnet18", input_shape=(32, 32, 3), stem="small")
-    pairs, skipped = match(small, of_model(paper), "it")
+    pairs, skipped = match_tensors(small, of_model(paper))
     assert len(pairs) == len(paper.weights)
     assert skipped == []
 
@@ -275,7 +275,7 @@ def test_another_network(files):
     vgg = sketch("vgg16", include_top=False)
     resnet = sketch("resnet50", include_top=False)
     with pytest.raises(cnnzoo.WeightFileError, match="stage1_conv1/kernel is missing"):
-        match(vgg, of_model(resnet), "it")
+        match_tensors(vgg, of_model(resnet))
 
 
 def test_another_network_whose_layers_fit(tmp_path):
@@ -325,15 +325,15 @@ def test_what_is_no_file(tmp_path):
     refused(folder, "is a folder; expected a file of weights")
     pipe = tmp_path / "pipe.h5"
     os.mkfifo(pipe)
-    refused(pipe, "is no ordinary file; expected a file of weights")
+    refused(pipe, "is not an ordinary file; expected a file of weights")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"is no HDF5 file: it has 0 bytes and starts with b''; get it again"),
+        (b"", r"is not an HDF5 file: it has 0 bytes and starts with b''; get it again"),
         (b"<!DOCTYPE html>", r"has 15 bytes and starts with b'<!DOCTYP'"),
-        (b"PK\x03\x04", r"is no readable \.keras archive"),
+        (b"PK\x03\x04", r"is not a readable \.keras archive"),
     ],
 )
 def test_other_content(tmp_path, content, message):
@@ -355,7 +355,10 @@ def test_cut_files(files, form, keep, tmp_path):
     content = files[form].read_bytes()
     path = tmp_path / "cut.h5"
     path.write_bytes(content[: int(keep * len(content)) if keep == 0.5 else keep])
-    refused(path, r"cut\.h5 is no readable HDF5 file .* cut or damaged, so get it again")
+    refused(
+        path,
+        r"cut\.h5 is not a readable HDF5 file; it was cut or damaged, so get it again",
+    )
 
 
 def replaced(place: str, **dataset):
@@ -462,8 +465,8 @@ def test_traps(files, tmp_path, change, message):
         (long_name, r"y+/0 is not in the model \(4 differences\)|kernel is missing"),
         (nested, "has 'layers' inside the layer 'conv2d'; expected nothing but weights"),
         (another_kind, "stage1_conv1/0 is of a depthwise_conv2d, not of a conv2d"),
-        (not_finite, "has 2 values in stage1_conv1/0 that are no finite numbers"),
-        (too_large, "has 1 values in stage1_conv1/0 that are no finite numbers"),
+        (not_finite, "has 2 values in stage1_conv1/0 that are not finite numbers"),
+        (too_large, "has 1 values in stage1_conv1/0 that are not finite numbers"),
         (lambda file: file.move("layers", "x"), "holds no weights that Keras saved"),
         (lambda file: file["layers/conv2d/vars"].attrs.create("name", 3), "is not text"),
     ],
@@ -486,8 +489,8 @@ PATHS = [f"stage1_conv1/{name}" for name in ("kernel", "bias")]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (attribute("layer_names", ["x"]), "no readable HDF5 file"),
-        (attribute("layer_names", [b"\xff\xfe"]), "no readable HDF5 file"),
+        (attribute("layer_names", ["x"]), "not a readable HDF5 file"),
+        (attribute("layer_names", [b"\xff\xfe"]), "not a readable HDF5 file"),
         (
             attribute("layer_names", np.arange(3)),
             "attribute 'layer_names' that is not te",
@@ -502,7 +505,7 @@ PATHS = [f"stage1_conv1/{name}" for name in ("kernel", "bias")]
             attribute("weight_names", [*PATHS, PATHS[0]], CONV),
             "stage1_conv1/kernel is not in the model",
         ),
-        (attribute("weight_names", ["../x"], CONV), "no readable HDF5 file"),
+        (attribute("weight_names", ["../x"], CONV), "not a readable HDF5 file"),
         (
             assigned(KERNEL, h5py.ExternalLink("a.h5", "/x")),
             "data outside itself for 'st",
@@ -574,9 +577,9 @@ def test_damage_is_one_kind_of_error(source, files, form, seed, tmp_path):
 
 
 def test_counted_names():
-    table = Table("X", (("predictions", "predictions"),), ("first", "second"))
+    name_map = NameMap("X", (("predictions", "predictions"),), ("first", "second"))
     known = ["conv2d_9", "conv2d_10", "batch_normalization", "batch_normalization_1"]
-    names = table.names(["first", "second", "first_bn", "predictions"], known, "it")
+    names = name_map.names(["first", "second", "first_bn", "predictions"], known, "it")
     assert (names["first"], names["second"]) == ("conv2d_9", "conv2d_10")
     assert names["second_bn"] == "batch_normalization_1"
     assert "head_dense1" not in names
@@ -584,11 +587,11 @@ def test_counted_names():
         with pytest.raises(
             cnnzoo.WeightFileError, match=r"layers named conv2d_N, and ke"
         ):
-            table.names(["first"], wrong, "it")
+            name_map.names(["first"], wrong, "it")
 
 
-def test_a_spec_of_ones_own_has_no_table():
+def test_a_spec_of_ones_own_has_no_name_map():
     mine = sketch(replace(find("vgg16"), name="mine"), include_top=False)
     theirs = sketch("vgg16", include_top=False)
-    pairs, _ = match(mine, of_model(theirs), "it")
+    pairs, _ = match_tensors(mine, of_model(theirs))
     assert len(pairs) == 26

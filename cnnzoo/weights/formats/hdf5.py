@@ -7,21 +7,22 @@ where they are text: HDF5 itself crashes on some whose type was damaged.
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from io import BytesIO
 from math import prod
-from mmap import mmap
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 from struct import unpack_from
 
 import h5py
 import numpy as np
 
-from cnnzoo.errors import CnnzooError, UnsafeFileError, WeightFileError
-from cnnzoo.weights.tensors import Key, Stored, Tensor
+from cnnzoo.errors import UnsafeFileError, WeightFileError
+from cnnzoo.system import files
+from cnnzoo.weights.tensors import Key, Tensor, Tensors
 
 HEAP = b"GCOL\1\0\0\0"
-# What h5py raises on a file whose bytes are not what they were.
-DAMAGE = (OSError, KeyError, RuntimeError, AttributeError, ValueError, TypeError)
 LARGEST_TEXT = 16 << 20  # bytes of one attribute; a thousand names take some ten thousand
 SHOWN = 80  # letters of a file's names, in messages
 CHUNK = 1 << 20  # bytes that a chunk may take beyond its array
@@ -32,24 +33,40 @@ WEIGHT = re.compile(  # at the end of the names in older files
 STATE = {"vars", "seed_generator"}  # what a layer has in a file: weights, and dropout's
 
 
-def stored(file: h5py.File, where: str) -> Stored:
-    """The tensors of an open file.
+@contextmanager
+def open_tensors(content: Path | bytes, where: str) -> Iterator[Tensors]:
+    """Opens the tensors of a file, which stays open to be read.
 
     Args:
-        where: what messages call the file.
+        content: Path of the file, or its bytes.
+        where: What messages call the file.
 
     Raises:
-        WeightFileError: it is damaged, or no weight file of Keras.
-        UnsafeFileError: it refers to data outside itself.
+        WeightFileError: The file is damaged, or not a weight file of Keras.
+        UnsafeFileError: It refers to data outside itself.
     """
-    with refusing_damage(where):
-        root = file
-        if "model_weights" in file:
-            root = _group(file, "model_weights", where)
-        if "layer_names" in root.attrs or "layer_names0" in root.attrs:
-            return _once_each(_old_layers(root, where), where)
-        if "layers" in file:
-            return _once_each(_new_layers(_group(file, "layers", where), where), where)
+    if isinstance(content, bytes):
+        check_heaps(content, where)
+    else:
+        with (
+            content.open("rb") as raw,
+            mmap(raw.fileno(), 0, access=ACCESS_READ) as heaps,
+        ):
+            check_heaps(heaps, where)
+    with _refusing_damage(where):
+        file = h5py.File(BytesIO(content) if isinstance(content, bytes) else content, "r")
+    with file:
+        with _refusing_damage(where):
+            tensors = _tensors(file, where)
+        yield tensors
+
+
+def _tensors(file: h5py.File, where: str) -> Tensors:
+    root = _group(file, "model_weights", where) if "model_weights" in file else file
+    if "layer_names" in root.attrs or "layer_names0" in root.attrs:
+        return _once_each(_old_layers(root, where), where)
+    if "layers" in file:
+        return _once_each(_new_layers(_group(file, "layers", where), where), where)
     raise WeightFileError(
         f"{where} is an HDF5 file but holds no weights that Keras saved; expected the "
         "group 'layers' or the attribute 'layer_names', so give another file"
@@ -80,21 +97,15 @@ def check_heaps(content: bytes | mmap, where: str) -> None:
         start = content.find(HEAP, start + 1)
 
 
-@contextmanager
-def refusing_damage(where: str) -> Iterator[None]:
-    """Errors of h5py become one of ours."""
-    try:
-        yield
-    except CnnzooError:
-        raise
-    except DAMAGE as error:
-        raise WeightFileError(
-            f"{where} is no readable HDF5 file ({str(error)[:200]}); it was cut or "
-            "damaged, so get it again"
-        ) from error
+def _refusing_damage(where: str) -> AbstractContextManager[None]:
+    return files.refusing_damage(
+        WeightFileError(
+            f"{where} is not a readable HDF5 file; it was cut or damaged, so get it again"
+        )
+    )
 
 
-def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Stored:
+def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Tensors:
     found: dict[Key, Tensor] = {}
     for key, tensor in tensors:
         if key in found:
@@ -137,8 +148,8 @@ def _old_layers(root: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
             *folders, last = path.split("/")
             for folder in folders:
                 group = _group(group, folder, where)
-            known = WEIGHT.fullmatch(path)
-            weight = known[1] if known else None
+            matched = WEIGHT.fullmatch(path)
+            weight = matched[1] if matched else None
             label = f"{name[:SHOWN]}/{weight or last[:SHOWN]}"
             yield (
                 Key(name, str(place)),
@@ -226,7 +237,7 @@ def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:
 
 
 def _read(data: h5py.Dataset, bfloat16: bool, where: str) -> np.ndarray:
-    with refusing_damage(where):
+    with _refusing_damage(where):
         values = data[()]
     if not bfloat16:
         return values

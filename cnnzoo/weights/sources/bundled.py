@@ -1,6 +1,6 @@
-"""Weights that travel in the package, each with a card that tells where it comes from.
+"""Weights that travel in the package, each with metadata that tells where it comes from.
 
-`small_vgg-mnist.safetensors` holds numbers, `small_vgg-mnist.json` the card.
+`small_vgg-mnist.safetensors` holds the numbers, `small_vgg-mnist.json` the metadata.
 """
 
 import json
@@ -23,7 +23,7 @@ def tags(network: str) -> tuple[str, ...]:
     return tuple(tag for name, _, tag in names if name == network)
 
 
-def card(network: str, tag: str) -> dict:
+def metadata(network: str, tag: str) -> dict:
     """What is known of these weights: recipe, command, errors, data, licence."""
     file = FOLDER / f"{network}-{tag}.json"
     return json.loads(file.read_text(encoding="utf-8"))

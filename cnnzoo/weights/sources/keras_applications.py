@@ -1,4 +1,4 @@
-"""keras.applications: what it calls our layers, and its weights for ImageNet."""
+"""keras.applications: its names for our layers, and its weights for ImageNet."""
 
 import os
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.layer_names import head
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import resolve
-from cnnzoo.weights.sources.renaming import Table
+from cnnzoo.weights.sources.renaming import NameMap
 
 IMAGENET = "imagenet"
 CLASSES, CHANNELS = 1000, 3
-FLATTENED = 7 * 7 * 512  # what VGG's dense layers see
+FLATTENED = 7 * 7 * 512  # inputs of VGG's dense layers
 
 PREDICTIONS = ("predictions", "predictions")
 VGG = (
@@ -109,82 +109,82 @@ INCEPTION_RESNET_FORKS = (
 )
 XCEPTION_SHORTCUTS = tuple(f"stage{stage}_block1_shortcut" for stage in (1, 2, 3, 4))
 
-TABLES = {
-    "vgg16": Table("VGG16", VGG),
-    "vgg19": Table("VGG19", VGG),
-    "inception_v3": Table("InceptionV3", (PREDICTIONS,), INCEPTION_V3),
-    "inception_resnet_v2": Table(
+NAME_MAPS = {
+    "vgg16": NameMap("VGG16", VGG),
+    "vgg19": NameMap("VGG19", VGG),
+    "inception_v3": NameMap("InceptionV3", (PREDICTIONS,), INCEPTION_V3),
+    "inception_resnet_v2": NameMap(
         "InceptionResNetV2", INCEPTION_RESNET, INCEPTION_RESNET_FORKS
     ),
-    "xception": Table("Xception", XCEPTION, XCEPTION_SHORTCUTS),
-    "resnet50": Table("ResNet50", RESNET),
-    "resnet101": Table("ResNet101", RESNET),
-    "resnet152": Table("ResNet152", RESNET),
-    "resnet50_v2": Table("ResNet50V2", RESNET_V2),
-    "resnet101_v2": Table("ResNet101V2", RESNET_V2),
-    "resnet152_v2": Table("ResNet152V2", RESNET_V2),
+    "xception": NameMap("Xception", XCEPTION, XCEPTION_SHORTCUTS),
+    "resnet50": NameMap("ResNet50", RESNET),
+    "resnet101": NameMap("ResNet101", RESNET),
+    "resnet152": NameMap("ResNet152", RESNET),
+    "resnet50_v2": NameMap("ResNet50V2", RESNET_V2),
+    "resnet101_v2": NameMap("ResNet101V2", RESNET_V2),
+    "resnet152_v2": NameMap("ResNet152V2", RESNET_V2),
 }
 
 
 def tags(network: str) -> tuple[str, ...]:
     """What `weights=` takes for a network besides a path."""
-    return (IMAGENET,) if network in TABLES else ()
+    return (IMAGENET,) if network in NAME_MAPS else ()
 
 
-def table_of(model: keras.Model) -> Table | None:
-    """The table of the network that the model was built as."""
-    built = getattr(model, "cnnzoo", None)
-    return TABLES.get(built.spec.name) if built else None
+def name_map_of(model: keras.Model) -> NameMap | None:
+    """The map of the network that the model was built as."""
+    metadata = getattr(model, "cnnzoo", None)
+    return NAME_MAPS.get(metadata.spec.name) if metadata else None
 
 
-def table(network: str) -> Table:
-    """The table of a network.
+def name_map(network: str) -> NameMap:
+    """The map of a network.
 
     Raises:
-        UsageError: keras.applications does not have it.
+        UsageError: keras.applications does not have the network.
     """
-    if network not in TABLES:
+    if network not in NAME_MAPS:
         raise UsageError(
             f"{network} has no weights {IMAGENET!r}; the networks that have are "
-            f"{', '.join(TABLES)}"
+            f"{', '.join(NAME_MAPS)}"
         )
-    return TABLES[network]
+    return NAME_MAPS[network]
 
 
 def pretrained(model: keras.Model) -> keras.Model:
     """keras.applications' model with ImageNet's weights; Keras fetches its file.
 
     Raises:
-        UsageError: the weights do not fit the model; nothing was fetched.
-        DownloadError: the file could not be fetched.
+        UsageError: The weights do not fit the model; nothing was fetched.
+        DownloadError: The file could not be fetched.
     """
-    built = metadata_of(model)
-    name, options = built.spec.name, built.options
-    row = table(name)
-    wrong = _unfit(model, row)
+    metadata = metadata_of(model)
+    name, options = metadata.spec.name, metadata.options
+    names = name_map(name)
+    wrong = _misfit(model, names)
     if wrong:
         raise UsageError(f"{name}'s weights {IMAGENET!r} are {wrong}")
-    builder = getattr(keras.applications, row.builder)
+    builder = getattr(keras.applications, names.builder)
     try:
         return builder(weights=IMAGENET, include_top=options["include_top"])
     except Exception as error:  # Keras raises it bare
         raise DownloadError(
             f"Keras could not fetch {name}'s weights {IMAGENET!r} "
             f"({str(error)[:400]}); try again with a connection, put the file of that "
-            f"address into {_kept()}, or give the path of a file as weights="
+            f"address into {_keras_cache()}, or give the path of a file as weights="
         ) from error
 
 
-def _kept() -> Path:
+def _keras_cache() -> Path:
     """Where Keras keeps what it has fetched, and looks first."""
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(home) / "models"
 
 
-def _unfit(model: keras.Model, row: Table) -> str | None:
+def _misfit(model: keras.Model, names: NameMap) -> str | None:
     """Why the weights cannot fit, as far as it is known before anything is fetched."""
-    built = metadata_of(model)
-    options: Mapping = built.options
+    metadata = metadata_of(model)
+    options: Mapping = metadata.options
     height, width, channels = to_channels_last(model, options["input_shape"])
     if options["include_top"] and options["classes"] != CLASSES:
         return (
@@ -195,16 +195,16 @@ def _unfit(model: keras.Model, row: Table) -> str | None:
         return f"for {CHANNELS} channels; got {channels}, so convert the images to RGB"
     flat = [layer for layer in model.layers if layer.name == head("flatten")]
     if flat and flat[0].output.shape[1] != FLATTENED:
-        size = "x".join(map(str, built.spec.input_shape[:2]))
+        size = "x".join(map(str, metadata.spec.input_shape[:2]))
         return (
             f"for images of {size} pixels; got {height}x{width}, so resize the images "
             "or use include_top=False"
         )
-    if built.preprocessing != resolve(built.spec.preprocessing):
-        mode = built.spec.preprocessing
+    if metadata.preprocessing != resolve(metadata.spec.preprocessing):
+        mode = metadata.spec.preprocessing
         return f"for pixels prepared as {mode!r}; leave preprocessing out"
-    names = [layer.name for layer in model.layers if layer.weights]
-    strangers = [name for name in names if not row.has(name)]
+    own = [layer.name for layer in model.layers if layer.weights]
+    strangers = [name for name in own if not names.has(name)]
     if strangers:
         return (
             f"without numbers for {', '.join(strangers[:3])}; leave the options out that "

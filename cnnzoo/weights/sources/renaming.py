@@ -1,4 +1,4 @@
-"""How a table of names is read: rows of patterns, and layers that Keras only counts."""
+"""Names of another library for our layers: by rules, and by numbers that Keras gives."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -7,64 +7,62 @@ from dataclasses import dataclass
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import PREDICTIONS, head
 
-COUNTED = {"": "conv2d", "_bn": "batch_normalization"}  # ending here: kind there
+NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # ending here: kind there
 
 
 @dataclass(frozen=True)
-class Table:
-    """What keras.applications calls the layers of one network.
+class NameMap:
+    """Names that keras.applications gives to the layers of one network.
 
     Attributes:
-        builder: the network's name there.
-        rows: a pattern for our names, and what they become; the first that fits counts.
-        counted: our convolutions, each with its `_bn`, that have a number for a name
-            there, such as "conv2d_17", in the order of these numbers.
+        builder: Name of the network there.
+        rules: Patterns for our names, each with the name there; the first match counts.
+        numbered: Our convolutions, each with its `_bn`, whose name there is a number,
+            such as "conv2d_17", in the order of these numbers.
     """
 
     builder: str
-    rows: tuple[tuple[str, str], ...]
-    counted: tuple[str, ...] = ()
+    rules: tuple[tuple[str, str], ...]
+    numbered: tuple[str, ...] = ()
 
     def has(self, layer: str) -> bool:
-        return layer.removesuffix("_bn") in self.counted or bool(self._by_row(layer))
+        return layer.removesuffix("_bn") in self.numbered or bool(self._by_rule(layer))
 
     def names(
-        self, layers: Collection[str], known: Collection[str], source: str
+        self, layers: Collection[str], theirs: Collection[str], source: str
     ) -> dict[str, str]:
         """Their name for each of our layers that has one, and for those of the head.
 
         Args:
-            layers: ours.
-            known: the layers of the source.
-            source: what messages call it.
+            layers: Names of our layers.
+            theirs: Names of the source's layers.
+            source: What messages call the source.
 
         Raises:
-            WeightFileError: the source counts other layers than the table.
+            WeightFileError: The source has another number of numbered layers.
         """
         names = {}
-        for ending, kind in COUNTED.items():
-            numbers = _numbers(kind, known)
+        for ending, kind in NUMBERED.items():
+            numbers = _numbers(kind, theirs)
             first = min(numbers, default=0)
-            if sorted(numbers) != list(range(first, first + len(self.counted))):
+            if sorted(numbers) != list(range(first, first + len(self.numbered))):
                 raise WeightFileError(
                     f"{source} has {len(numbers)} layers named {kind}_N, and "
-                    f"keras.applications.{self.builder} has {len(self.counted)}, "
+                    f"keras.applications.{self.builder} has {len(self.numbered)}, "
                     "numbered without a gap; give a source of that network"
                 )
             names |= {
                 f"{ours}{ending}": numbers[first + i]
-                for i, ours in enumerate(self.counted)
+                for i, ours in enumerate(self.numbered)
             }
         for layer in (*layers, head("dense1"), head("dense2"), PREDICTIONS):
-            theirs = self._by_row(layer)
-            if theirs:
-                names[layer] = theirs
+            if name := self._by_rule(layer):
+                names[layer] = name
         return names
 
-    def _by_row(self, layer: str) -> str | None:
-        for pattern, template in self.rows:
-            match = re.fullmatch(pattern, layer)
-            if match:
+    def _by_rule(self, layer: str) -> str | None:
+        for pattern, template in self.rules:
+            if match := re.fullmatch(pattern, layer):
                 return match.expand(template)
         return None
 

@@ -1,0 +1,123 @@
+"""`.keras` archives: Keras's own members, and `cnnzoo.json` with what `save` adds."""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from cnnzoo.errors import UnsafeFileError, WeightFileError
+from cnnzoo.system import files
+from cnnzoo.weights.formats import hdf5
+from cnnzoo.weights.tensors import WeightSource
+
+FORMAT = 1  # of cnnzoo.json
+WEIGHTS_MEMBER = "model.weights.h5"
+METADATA_MEMBER = "cnnzoo.json"
+MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
+MAX_RATIO = 10  # of compression; trained numbers shrink by a tenth or so
+
+
+@contextmanager
+def open_archive(path: str | Path) -> Iterator[ZipFile]:
+    """Opens a `.keras` file after a look at its table of contents.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        WeightFileError: The file is not a readable archive.
+        UnsafeFileError: Two of its members have one name.
+    """
+    check_file(path)
+    with _refusing_damage(path):
+        archive = ZipFile(path)
+    with archive:
+        names = archive.namelist()
+        if len(names) != len(set(names)):
+            raise UnsafeFileError(
+                f"{path} holds two members of one name; expected each once, so do not "
+                "use it and get it again from where it was made"
+            )
+        yield archive
+
+
+@contextmanager
+def open_source(archive: ZipFile, limit: int) -> Iterator[WeightSource]:
+    """Opens the weights of an archive, which stay open to be read.
+
+    Args:
+        limit: Number of bytes that the weights may take.
+
+    Raises:
+        WeightFileError: The archive has no weights, or is damaged.
+        UnsafeFileError: Its weights are far too large, or refer to another file.
+    """
+    path, network = str(archive.filename), None
+    if METADATA_MEMBER in archive.namelist():
+        network = read_metadata(archive).get("name")
+    content = _read_member(archive, WEIGHTS_MEMBER, limit)
+    with hdf5.open_tensors(content, f"{WEIGHTS_MEMBER} of {path}") as tensors:
+        yield WeightSource(path, tensors, network if isinstance(network, str) else None)
+
+
+def read_metadata(archive: ZipFile) -> dict:
+    """Reads what `cnnzoo.save` added to the archive.
+
+    Raises:
+        WeightFileError: There is nothing, or it is damaged or of another format.
+    """
+    path = archive.filename
+    if METADATA_MEMBER not in archive.namelist():
+        raise WeightFileError(
+            f"{path} has no member {METADATA_MEMBER}, so cnnzoo.save did not write it; "
+            "load it with keras.saving.load_model, or give it to build(..., weights=) of "
+            "the same network"
+        )
+    where = f"{METADATA_MEMBER} of {path}"
+    content = _read_member(archive, METADATA_MEMBER, MAX_METADATA)
+    damaged = WeightFileError(f"{where} is not a JSON object; save the model again")
+    with files.refusing_damage(damaged):
+        metadata = files.parse_json(content)
+    files.check_format(where, metadata, FORMAT, WeightFileError)
+    return metadata
+
+
+def member_size(archive: ZipFile, name: str) -> int:
+    """Number of bytes of one member.
+
+    Raises:
+        WeightFileError: There is no member of that name.
+    """
+    if name not in archive.namelist():
+        raise WeightFileError(
+            f"{archive.filename} has no member {name}; save the model again"
+        )
+    return archive.getinfo(name).file_size
+
+
+def check_file(path: str | Path) -> None:
+    """Raises FileNotFoundError or WeightFileError for what is not an ordinary file."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
+    if not path.is_file():  # reading a pipe would wait for ever
+        what = "a folder" if path.is_dir() else "not an ordinary file"
+        raise WeightFileError(f"{path} is {what}; expected a file of weights")
+
+
+def _read_member(archive: ZipFile, name: str, limit: int) -> bytes:
+    size = member_size(archive, name)
+    if size > limit and size > MAX_RATIO * archive.getinfo(name).compress_size:
+        raise UnsafeFileError(
+            f"{archive.filename} has a member {name} of {size:,} bytes; expected at most "
+            f"{limit:,} for this network, so do not use the file"
+        )
+    with _refusing_damage(archive.filename):
+        return archive.read(name)
+
+
+def _refusing_damage(path: object) -> AbstractContextManager[None]:
+    error = WeightFileError(
+        f"{path} exists but is not a readable .keras archive; it was cut or damaged, so "
+        "get it again or save the model again"
+    )
+    return files.refusing_damage(error, BadZipFile, zlib.error)
