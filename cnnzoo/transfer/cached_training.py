@@ -1,66 +1,111 @@
-"""A phase of which the frozen part is computed once: the rest learns from features."""
+"""Training on cached features: the frozen part of a network is computed once."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from pathlib import Path
 
 import keras
 import numpy as np
+import safetensors.numpy
 from keras.callbacks import Callback, LambdaCallback, TerminateOnNaN
+from safetensors import SafetensorError
 
-from cnnzoo import graph
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
-from cnnzoo.errors import TrainingError, UsageError
+from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.system import files
 from cnnzoo.train import compilation
-from cnnzoo.train.callbacks import HistoryFile, patience
+from cnnzoo.train.callbacks import HistoryFile, are_numbers, patience
 from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import CHECKPOINTS, History
-from cnnzoo.transfer.best import Best
-from cnnzoo.transfer.cut_points import cuts, embedding_model, tail
-from cnnzoo.transfer.features.cache import ON_DISK, CachedBatches, FeatureCache, Progress
-from cnnzoo.transfer.warm import MOST, ridge_init
+from cnnzoo.transfer.cut_points import embedding_model, tail
+from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
+from cnnzoo.transfer.probes import ridge_init
 
 BEST_FILE = "best.safetensors"
-SAVE_SECONDS = 60.0  # after a checkpoint the next is written; what a kill can cost
-ROWS = 256  # that the classifier's input is computed of at a time
+SAVE_SECONDS = 60.0  # between two checkpoints; what a kill can cost
+RIDGE_IMAGES = 4000  # for the ridge regression; more are for the steps to come
+ROWS = 256  # per batch of the classifier's inputs
 
 
-def place_behind(network: keras.Model, until: str) -> str:
-    """The deepest cut in front of which all that has weights is frozen, and no less.
+class BestWeights(Callback):
+    """Keeps the weights of the epoch with the lowest validation loss in memory.
 
-    Raises:
-        UsageError: there is none behind what is frozen.
+    An epoch on features can take a tenth of a second, so the file is written with a
+    checkpoint only.
+
+    Attributes:
+        path: Path of the file, ending in `.safetensors`.
+        best: Lowest loss so far.
     """
-    weighted = {layer.name for layer in network.layers if layer.weights}
-    frozen = weighted.intersection(graph.ancestors(network, until))
-    found = None
-    for cut in cuts(network):
-        if weighted.intersection(graph.ancestors(network, cut.name)) == frozen:
-            found = cut.name
-    if found is None:
-        raise UsageError(
-            f"nothing can be computed once behind {until!r} of {network.name!r}: "
-            "expected a place that all paths go through; freeze up to a cut, or set "
-            "cached=False"
+
+    monitor = "val_loss"
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.path = path
+        self.best = inf
+        self._weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        loss = (logs or {}).get(self.monitor, inf)
+        if isfinite(loss) and loss < self.best and are_numbers(self.model):
+            self.best = loss
+            self._weights = [weight.copy() for weight in self.model.get_weights()]
+
+    def restore(self) -> None:
+        """Gives the model the weights of the best epoch."""
+        self.model.set_weights(self._weights)
+
+    def memory(self) -> dict:
+        """The state for a checkpoint; the weights are in the file."""
+        arrays = {str(i): weight for i, weight in enumerate(self._weights)}
+        files.write_bytes(self.path, safetensors.numpy.save(arrays))
+        return {"best": self.best}
+
+    def remember(self, memory: dict) -> None:
+        """Raises CheckpointError where the file does not belong to the checkpoint."""
+        bad = CheckpointError(
+            f"cannot read the best weights so far in {self.path}, which is damaged or "
+            f"holds other weights; remove {self.path.parent} and call again"
         )
-    return found
+        with files.refusing_damage(bad, SafetensorError):
+            arrays = safetensors.numpy.load_file(self.path)
+            self._weights = [arrays[str(i)] for i in range(len(self.model.weights))]
+            shapes = [tuple(weight.shape) for weight in self.model.weights]
+            if shapes != [weight.shape for weight in self._weights]:
+                raise ValueError("weights of other shapes")
+        self.best = memory["best"]
+
+
+@dataclass(frozen=True)
+class CachedResult:
+    """The result of a training on features.
+
+    Attributes:
+        accuracy: Validation accuracy, 0 to 1.
+        history: Metrics of every epoch.
+        ridge: Exact leave-one-out accuracy of the ridge regression that the classifier
+            started from; None where it did not.
+    """
+
+    accuracy: float = 0.0
+    history: History = field(default_factory=dict)
+    ridge: float | None = None
 
 
 class CachedTraining:
-    """The tail of a network, on the features of its front.
+    """The part of a network behind a cut, and the features of the part before it.
 
     Attributes:
-        learned, held_out: the features.
-        ridge: exact leave-one-out accuracy of the regression that the classifier began
-            as; None where it did not.
-        accuracy: on what is held out, 0 to 1, when training is over.
-        history: the figures of every epoch.
+        train: Features of the training images.
+        validation: Features of the validation images.
     """
 
     def __init__(
@@ -74,27 +119,27 @@ class CachedTraining:
         recipe: Recipe,
         *,
         views: int = 1,
-        progress: Progress | None = None,
-        disk: int = ON_DISK,
+        **options,
     ):
         """Computes the features.
 
         Args:
-            network: whose part up to `cut` is frozen.
-            folder: of this phase alone.
-            features: of everything that is computed once.
-            recipe: whose augmentation makes the views.
-            disk: bytes that may be added to `features`.
+            network: Network whose part up to `cut` is frozen.
+            train: Training images.
+            validation: Validation images.
+            cut: Name of the cut.
+            folder: Folder of this phase.
+            features: Folder of cached features.
+            recipe: Recipe, of which the augmentation makes the views.
+            views: Number of versions of each training image.
+            **options: `progress` and `disk` of `FeatureCache.build`.
         """
-        self.ridge: float | None = None
-        self.accuracy = 0.0
-        self.history: History = {}
         self._folder = folder
         self._labels = np.asarray(train.labels)
-        self._held_labels = np.asarray(validation.labels)
-        self._weights = compilation.class_weights(recipe, train)
+        self._validation_labels = np.asarray(validation.labels)
+        self._class_weights = compilation.class_weights(recipe, train)
         self._recipe = replace(recipe, augment=None)
-        self.learned, self.held_out = (
+        self.train, self.validation = (
             FeatureCache.build(
                 network,
                 part,
@@ -103,77 +148,78 @@ class CachedTraining:
                 augment=recipe.augment if count > 1 else None,
                 views=count,
                 seed=recipe.seed,
-                progress=progress,
-                disk=disk,
+                **options,
             )
             for part, count in ((train, views), (validation, 1))
         )
         self._tail = tail(network, cut)
         self._tail.cnnzoo = network.cnnzoo  # its classifier is the network's
 
-    def train(self, *, ridge_init: bool) -> None:
-        """Leaves the network with the weights of the best epoch.
+    def run(self, *, from_ridge: bool) -> CachedResult:
+        """Trains, or goes on, and leaves the network with the weights of the best epoch.
 
         Args:
-            warm_start: whether the classifier begins as a ridge regression, which the
+            from_ridge: Whether the classifier starts from a ridge regression, which the
                 epochs then have to beat.
 
         Raises:
-            TrainingError: no validation loss was finite.
+            TrainingError: No validation loss was finite.
         """
         recipe = self._recipe
-        if ridge_init:
-            self.ridge = self._start_as_ridge()
+        ridge = self._ridge_init() if from_ridge else None
         compilation.compiled(self._tail, recipe, len(self._labels))
-        learned = CachedBatches(
-            self.learned, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
+        train = CachedBatches(
+            self.train, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
         )
         # The best epoch is chosen by the loss in which classes count as they do here.
-        held_out = CachedBatches(
-            self.held_out, self._held_labels, recipe.batch_size, weights=self._weights
+        validation = CachedBatches(
+            self.validation,
+            self._validation_labels,
+            recipe.batch_size,
+            weights=self._class_weights,
         )
-        best, history = Best(self._folder / BEST_FILE), HistoryFile(None)
+        best, history = BestWeights(self._folder / BEST_FILE), HistoryFile(None)
         best.set_model(self._tail)
-        remembering: list[Callback] = [best, *patience(recipe, best.monitor), history]
-        if ridge_init:
-            best.on_epoch_end(-1, {best.monitor: self._judged(held_out)["loss"]})
-        checkpoint = Checkpoint(
-            self._folder / CHECKPOINTS, callbacks=remembering, save_seconds=SAVE_SECONDS
-        )
-        with l2_sp(self._tail, recipe.start_decay), ExitStack() as after:
-            after.callback(checkpoint.on_train_end)  # also when an interrupt ends it
-            self._tail.fit(
-                learned,
-                validation_data=held_out,
-                epochs=recipe.epochs,
-                shuffle=False,
-                verbose=0,  # an epoch on features takes no time to tell of
-                class_weight=self._weights,
-                callbacks=[
-                    *remembering,
-                    TerminateOnNaN(),
-                    LambdaCallback(on_epoch_begin=learned.begin),
-                    checkpoint,
-                ],
-            )
+        if from_ridge:
+            best.on_epoch_end(-1, {best.monitor: self._evaluate(validation)["loss"]})
+        remembered = [best, *patience(recipe, best.monitor), history]
+        self._fit(train, validation, remembered)
         if not np.isfinite(best.best):
             raise TrainingError(
-                f"the validation loss was never finite in {self._folder}; try a lower "
+                f"the validation loss was never finite in {self._folder}; use a lower "
                 "learning rate"
             )
-        best.put_back()
-        self.accuracy = float(self._judged(held_out)["accuracy"])
-        self.history = history.history
+        best.restore()
+        accuracy = float(self._evaluate(validation)["accuracy"])
+        return CachedResult(accuracy, history.history, ridge)
 
-    def _judged(self, held_out: CachedBatches) -> dict[str, float]:
-        return self._tail.evaluate(held_out, verbose=0, return_dict=True)
-
-    def _start_as_ridge(self) -> float:
-        """The classifier as the ridge regression on what it sees of every image."""
-        front = embedding_model(self._tail)
-        chosen = some_rows(len(self.learned), MOST, self._recipe.seed)
-        parts = np.array_split(chosen, -(-len(chosen) // ROWS))
-        codes = [front.predict_on_batch(self.learned.rows(part)) for part in parts]
-        return ridge_init(
-            self._tail.get_layer(PREDICTIONS), np.concatenate(codes), self._labels[chosen]
+    def _fit(
+        self, train: CachedBatches, validation: CachedBatches, remembered: list[Callback]
+    ) -> None:
+        checkpoint = Checkpoint(
+            self._folder / CHECKPOINTS, callbacks=remembered, save_seconds=SAVE_SECONDS
         )
+        ordering = LambdaCallback(on_epoch_begin=train.begin)
+        with l2_sp(self._tail, self._recipe.start_decay), ExitStack() as after:
+            after.callback(checkpoint.on_train_end)  # also when an interrupt ends it
+            self._tail.fit(
+                train,
+                validation_data=validation,
+                epochs=self._recipe.epochs,
+                shuffle=False,
+                verbose=0,  # an epoch on features is soon over
+                class_weight=self._class_weights,
+                callbacks=[*remembered, TerminateOnNaN(), ordering, checkpoint],
+            )
+
+    def _evaluate(self, validation: CachedBatches) -> dict[str, float]:
+        return self._tail.evaluate(validation, verbose=0, return_dict=True)
+
+    def _ridge_init(self) -> float:
+        """Starts the classifier from the ridge regression; returns its accuracy."""
+        front = embedding_model(self._tail)
+        chosen = some_rows(len(self.train), RIDGE_IMAGES, self._recipe.seed)
+        parts = np.array_split(chosen, -(-len(chosen) // ROWS))
+        embeddings = [front.predict_on_batch(self.train.rows(part)) for part in parts]
+        classifier = self._tail.get_layer(PREDICTIONS)
+        return ridge_init(classifier, np.concatenate(embeddings), self._labels[chosen])

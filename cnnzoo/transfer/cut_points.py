@@ -125,6 +125,27 @@ def find_cuts(model: keras.Model, names: Collection[str]) -> list[Cut]:
     return [cut for cut in every.values() if cut.name in names]
 
 
+def frozen_cut(model: keras.Model, until: str) -> str:
+    """The deepest cut in front of which all weights are frozen, and no others.
+
+    Args:
+        model: Functional model.
+        until: Name of the last frozen layer.
+
+    Raises:
+        UsageError: There is no such cut.
+    """
+    weighted = {layer.name for layer in model.layers if layer.weights}
+    frozen = weighted.intersection(graph.ancestors(model, until))
+    for cut in reversed(cuts(model)):
+        if weighted.intersection(graph.ancestors(model, cut.name)) == frozen:
+            return cut.name
+    raise UsageError(
+        f"cannot compute the features of {model.name!r} at {until!r} once: expected a "
+        "place that all paths go through, so freeze up to a cut, or set cached=False"
+    )
+
+
 def front(model: keras.Model, names: list[str]) -> keras.Model:
     """The model up to one cut or several, on the same weights: images to outputs."""
     outputs = {node.operation.name: node.outputs[0] for node in graph_nodes(model)}

@@ -1,4 +1,4 @@
-"""fit(): a plan carried out, phase by phase; what a kill has left of it goes on."""
+"""fit(): carries out a plan, phase by phase, and goes on where a kill has ended it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import keras
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.pipeline import align_labels
-from cnnzoo.errors import CheckpointError, DatasetError, ResumeMismatchError
+from cnnzoo.errors import DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
-from cnnzoo.train.run import MODEL_FILE
 from cnnzoo.train.run_metadata import changes, network_told
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
@@ -25,15 +24,16 @@ from cnnzoo.transfer.cut_points import stage_cuts
 from cnnzoo.transfer.features.cache import ON_DISK, Progress
 from cnnzoo.transfer.freezing import unfreeze
 from cnnzoo.transfer.measurement import assess
-from cnnzoo.transfer.phase_runner import Bench, check
+from cnnzoo.transfer.phase_runner import PhaseRunner, check
 from cnnzoo.transfer.plans import Plan
-from cnnzoo.transfer.results import PhaseResult, Result
+from cnnzoo.transfer.results import PhaseResult, Result, read_record, write_record
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.weights.tensors import digest
 from cnnzoo.zoo.classifier import reset_classifier
 
-CARD_FILE = "transfer.json"
-DONE_FILE = "done.json"
+TRANSFER_FILE = "transfer.json"
+PHASE_FILE = "phase.json"
+WEIGHTS_FILE = "after.keras"
 FEATURES_FOLDER = "features"
 
 
@@ -50,35 +50,29 @@ def fit(
     progress: Progress | None = None,
     disk: int = ON_DISK,
 ) -> Result:
-    """Makes a network a classifier of other images; the model itself stays as it is.
+    """Trains a copy of a network to classify other images.
 
     Args:
-        model: from `build` or `load`, with trained weights.
-        train: labelled images to learn from.
-        validation: images that choose epochs, and whether a guarded phase is kept.
-        plan: what to do; an assessment or a number for a case; "auto" measures the case
-            first.
-        folder: where a training that is killed goes on when it is called again; None
-            for one that is lost then.
-        features: where what is computed once is kept; None for a place in `folder`.
-        seed: of every random choice; Keras's own is set to it, too.
-        verbose: as in `keras.Model.fit`, for phases on images; one on features is soon
-            over.
-        progress: is told how many rows of features are there, and of how many.
-        disk: bytes of features that a phase may add.
+        model: Network from `build` or `load`, with trained weights.
+        train: Labelled training images.
+        validation: Labelled images that choose epochs, and whether a phase is kept.
+        plan: Plan, assessment or number of a case; "auto" measures the case first.
+        folder: Folder in which a killed training goes on; None for a temporary one.
+        features: Folder of cached features; None for a place in `folder`.
+        seed: Random seed of every choice; Keras's own is set to it, too.
+        verbose: As in `keras.Model.fit`, for phases on images.
+        progress: Function that gets the number of feature rows that are there and in all.
+        disk: Maximum size of the features that a phase may add, in bytes.
 
     Raises:
-        UsageError: the plan asks for what does not go together.
-        DatasetError: the images have no labels, or classes that differ.
-        ResumeMismatchError: the folder holds another training.
-        TrainingError: no validation loss was finite, or what was frozen has changed.
+        UsageError: The plan asks for what does not go together.
+        DatasetError: The images have no labels, or classes that differ.
+        ResumeMismatchError: The folder holds another training.
+        CheckpointError: The folder holds damaged files, or those of another version.
+        TrainingError: No validation loss was finite, or frozen weights have changed.
     """
-    names = tuple(train.class_names)
+    names = _class_names(train)
     train, validation = align_labels(train, names), align_labels(validation, names)
-    if len(names) < 2:
-        raise DatasetError(
-            f"a classifier needs two classes, and the images have {len(names)}; add some"
-        )
     if plan == "auto":
         plan = assess(model, train, seed=seed)
     assessment = plan if isinstance(plan, Assessment) else None
@@ -89,43 +83,56 @@ def fit(
         model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
     )
     check(network, todo)
-    with _place(folder) as place, folder_lock(place):
-        _settle(place, _card(model, todo, train, validation, seed))
-        own_features = Path(features or place / FEATURES_FOLDER)
-        bench = Bench(
-            network, train, validation, own_features, seed, verbose, progress, disk
+    with _open(folder) as place, folder_lock(place):
+        _check_or_create(place, _identity(model, todo, train, validation, seed))
+        own = Path(features or place / FEATURES_FOLDER)
+        runner = PhaseRunner(
+            network, train, validation, own, seed, verbose, progress, disk
         )
-        phases = tuple(_phases(bench, todo, place))
+        phases = tuple(_run_all(runner, todo, place))
     unfreeze(network)
     # Plain SGD remembers nothing, so that a file holds the weights and no more.
-    network.compile(
-        keras.optimizers.SGD(1e-3),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-    )
+    loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
+    network.compile(keras.optimizers.SGD(1e-3), loss, metrics=metrics)
     return Result(network, todo, assessment, phases)
 
 
-def _phases(bench: Bench, plan: Plan, place: Path) -> Iterator[PhaseResult]:
-    """Yields what each phase came to; one that is over is only read."""
+def _class_names(train: Source) -> tuple[str, ...]:
+    """The classes of the images.
+
+    Raises:
+        DatasetError: There are fewer than two.
+    """
+    names = tuple(train.class_names)
+    if len(names) < 2:
+        raise DatasetError(
+            f"cannot train a classifier of {len(names)} classes: expected at least two, "
+            "so add images of others"
+        )
+    return names
+
+
+def _run_all(runner: PhaseRunner, plan: Plan, place: Path) -> Iterator[PhaseResult]:
+    """Yields the result of each phase; a finished one is only read."""
     before: float | None = None
     for number, phase in enumerate(plan.phases, start=1):
         own = place / f"{number}-{phase.name}"
-        path = own / DONE_FILE
+        path, weights = own / PHASE_FILE, own / WEIGHTS_FILE
         if path.exists():
-            done = _read(path)
-            load_weights(bench.network, own / f"over-{MODEL_FILE}")
+            remedy = f"remove {own} and call again"
+            result = read_record(path, PhaseResult.from_dict, remedy)
+            load_weights(runner.network, weights)
         else:
-            done = bench.carry_out(phase, own, before)
-            save(bench.network, own / f"over-{MODEL_FILE}")
-            files.write_json(path, done.to_dict())
-        if done.kept:
-            before = done.after
-        yield done
+            result = runner.run(phase, own, before)
+            save(runner.network, weights)
+            write_record(path, result.to_dict())
+        if result.kept:
+            before = result.after
+        yield result
 
 
 @contextmanager
-def _place(folder: str | Path | None) -> Iterator[Path]:
+def _open(folder: str | Path | None) -> Iterator[Path]:
     if folder is not None:
         yield Path(folder)
         return
@@ -133,11 +140,11 @@ def _place(folder: str | Path | None) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def _card(
+def _identity(
     model: keras.Model, plan: Plan, train: Source, validation: Source, seed: int
 ) -> dict:
-    """What tells one training from another."""
-    card = {
+    """What distinguishes one transfer from another."""
+    record = {
         "network": network_told(model),
         "weights": digest(model.weights),
         "plan": plan.to_dict(),
@@ -145,41 +152,23 @@ def _card(
         "validation": validation.fingerprint(),
         "seed": seed,
     }
-    return json.loads(files.as_json(card))  # with lists, as it is read
+    return json.loads(files.as_json(record))  # with lists, as it is read
 
 
-def _settle(place: Path, card: dict) -> None:
-    """Notes which training the folder holds, or holds this one against it.
+def _check_or_create(folder: Path, identity: dict) -> None:
+    """Notes which transfer a folder holds, or compares the note with this transfer.
 
     Raises:
-        ResumeMismatchError: it is another.
-        CheckpointError: its card cannot be read.
+        ResumeMismatchError: The folder holds another transfer.
+        CheckpointError: Its note is damaged or of another format.
     """
-    path = place / CARD_FILE
+    path = folder / TRANSFER_FILE
     if not path.exists():
-        files.write_json(path, card)
+        write_record(path, identity)
         return
-    try:
-        first = json.loads(path.read_bytes())
-        if not isinstance(first, dict):
-            raise TypeError("no card")
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} does not tell which training the folder holds, since it is cut or "
-            "altered; use another folder"
-        ) from error
-    if different := changes(first, card):
+    first = read_record(path, dict, "use another folder")
+    if different := changes(first, identity):
         raise ResumeMismatchError(
-            f"{place} holds another transfer: {'; '.join(different[:10])}; give what it "
-            "was begun with, or use another folder"
+            f"{folder} holds another transfer: {'; '.join(different[:10])}; continue it "
+            "with the same arguments, or use another folder"
         )
-
-
-def _read(path: Path) -> PhaseResult:
-    try:
-        return PhaseResult(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{path} does not tell what a phase came to, since it is cut or altered; "
-            f"remove {path.parent} and call again"
-        ) from error

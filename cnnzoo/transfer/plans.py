@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from cnnzoo.data.augment import Augment
+from cnnzoo.errors import UsageError
 from cnnzoo.layer_names import FEATURES
+from cnnzoo.system.validation import COUNT, Rule, check_values
 from cnnzoo.train.recipe import Recipe, differing
+from cnnzoo.train.recipe_rules import check_recipe
 from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.freezing import Norm
 
 Init = Literal["pretrained", "random"]
+NAME = re.compile(r"\w[\w. -]*")  # of a phase, and so of its folder
 
 
 @dataclass(kw_only=True)
@@ -20,36 +25,35 @@ class Phase:
     """One training of a part of the network; every field may be changed.
 
     Attributes:
-        name: of the phase.
-        until: the last layer that is frozen: a name, `FEATURES` for all but the
-            classifier, a number n for the first n layers with weights, None for none.
-        norm: what batch normalisation does in the part that learns; see `freeze`.
-        frozen_norm: what it does in the frozen part; where that is computed once, it can
-            only be "frozen".
-        cached: whether what the frozen part makes of the images is computed once.
-        recalibrate: whether batch normalisation's statistics in the frozen part are first
-            measured anew on the images, and kept where they serve better; for a part
-            that is computed once. See `statistics.py`.
-        views: how many random versions of each image are cached; needs `augment`.
-        warm_start: whether the classifier begins as the closed-form ridge regression.
-        guarded: whether the phase counts only if it is better than the one before by
-            more than a standard error of the validation accuracy; any other than the
-            first counts if it is not worse.
-        optimizer: a Keras name.
-        learning_rate: of the last stage and the classifier; of several, for a phase on
-            images, the one that does best in a tenth of the steps.
-        momentum: of "sgd"; None for none.
-        layer_decay: by which the rate falls a stage, towards the image; None for one
-            rate.
-        schedule: as in `Recipe`.
-        epochs: at most.
-        patience: epochs without a better validation loss; None for all epochs.
-        batch_size: images a step.
-        augment: how images change at random.
-        mixup: as in `Recipe`; for images, not for features that are computed once.
-        weight_decay: as in `Recipe`.
-        start_decay: L2-SP, the penalty on what weights are away from where they began
-            (Li et al. 2018, https://arxiv.org/abs/1802.01483); None for none.
+        name: Name of the phase and of its folder.
+        until: Last frozen layer: a name, `FEATURES` for all but the classifier, a number
+            n for the first n layers with weights, None for none.
+        norm: Mode of batch normalization in the part that is trained; see `freeze`.
+        frozen_norm: Mode in the frozen part; "frozen" where that is cached.
+        cached: Whether the features of the frozen part are computed once.
+        adapt_batch_norm: Whether the statistics of batch normalization in the frozen part
+            are first measured on the images, and kept if the classes are then told apart
+            better; for a cached part.
+        views: Number of random versions of each image to cache; needs `augment`.
+        ridge_init: Whether the classifier starts as the closed-form ridge regression.
+        guarded: Whether the phase is kept only if it raises the validation accuracy by
+            more than a standard error; other phases after the first are kept if they do
+            not lower it.
+        optimizer: Keras name of the optimizer.
+        learning_rate: Learning rate of the last stage and the classifier; of several,
+            for a phase on images, the one that does best in a tenth of the steps.
+        momentum: Momentum of "sgd"; None for none.
+        layer_decay: Factor of the learning rate per stage, towards the image; None for
+            one rate.
+        schedule: Schedule of the learning rate, as in `Recipe`.
+        epochs: Maximum number of epochs.
+        patience: Number of epochs without a better validation loss; None for all epochs.
+        batch_size: Number of images per batch.
+        augment: Random changes of the images.
+        mixup: Mixup, as in `Recipe`; for images, not for cached features.
+        weight_decay: Weight decay, as in `Recipe`.
+        start_decay: L2-SP, the penalty on the distance of weights from their start (Li et
+            al. 2018, https://arxiv.org/abs/1802.01483); None for none.
         class_weights: "balanced" gives every class the same weight.
     """
 
@@ -83,7 +87,7 @@ class Phase:
         return tuple(rate) if isinstance(rate, Sequence) else (rate,)
 
     def recipe(self, seed: int) -> Recipe:
-        """How the phase trains, for `train.Run`; at the first of several rates."""
+        """The phase as a recipe for `train.Run`, at the first of several rates."""
         asked = {
             one.name: getattr(self, one.name)
             for one in fields(Recipe)
@@ -92,31 +96,31 @@ class Phase:
         return Recipe(**{**asked, "learning_rate": self.rates[0], "seed": seed})
 
     def __str__(self) -> str:
-        told = [
+        parts = [
             self._learns(),
             f"{self.optimizer} at {self._rate()}",
-            f"{self.epochs} epochs at most",
+            f"at most {self.epochs} epochs",
         ]
         if self.layer_decay is not None:
-            told.append(f"rate times {self.layer_decay:g} a stage towards the image")
+            parts.append(f"rate times {self.layer_decay:g} per stage towards the image")
         if self.norm != "train":
-            told.append(f"batch normalisation {self.norm}")
+            parts.append(f"batch normalization {self.norm}")
         if self.frozen_norm != "frozen":
-            told.append(f"in the frozen part {self.frozen_norm}")
+            parts.append(f"{self.frozen_norm} in the frozen part")
         if self.cached:
             views = f", {self.views} views" if self.views > 1 else ""
-            told.append(f"the frozen part computed once{views}")
+            parts.append(f"features computed once{views}")
         if self.adapt_batch_norm:
-            told.append("statistics measured anew if better")
+            parts.append("batch normalization adapted if better")
         if self.ridge_init:
-            told.append("begins as a ridge regression")
+            parts.append("starts as a ridge regression")
         if self.mixup is not None:
-            told.append(f"mixup {self.mixup:g}")
+            parts.append(f"mixup {self.mixup:g}")
         if self.class_weights:
-            told.append("classes weigh the same")
+            parts.append("balanced class weights")
         if self.guarded:
-            told.append("kept if better by a standard error")
-        return f"{self.name}: {', '.join(told)}"
+            parts.append("kept if better by a standard error")
+        return f"{self.name}: {', '.join(parts)}"
 
     def _rate(self) -> str:
         rates = ", ".join(f"{rate:g}" for rate in self.rates)
@@ -124,9 +128,9 @@ class Phase:
 
     def _learns(self) -> str:
         if self.until is None:
-            return "everything learns"
+            return "everything is trained"
         if self.until == FEATURES:
-            return "the classifier learns"
+            return "the classifier is trained"
         if isinstance(self.until, int):
             return f"the first {self.until} layers are frozen"
         return f"frozen up to {self.until}"
@@ -134,14 +138,14 @@ class Phase:
 
 @dataclass(kw_only=True)
 class Plan:
-    """How a network becomes another's classifier; every field may be changed.
+    """How a network becomes a classifier of other images; every field may be changed.
 
     Attributes:
-        case: 1 to 4; None for a plan of the caller's own.
-        cut: where the network ends and the new classifier stands; None for the end of
-            its last stage.
-        init: whether its weights are kept or drawn anew.
-        phases: what is trained, in this order.
+        case: Number of the case, 1 to 4; None for a plan of the caller's own.
+        cut: Name of the cut on which the new classifier stands; None for the end of the
+            last stage.
+        init: Whether the network keeps its weights or gets random ones.
+        phases: Trainings, in this order.
     """
 
     case: int | None = None
@@ -150,7 +154,7 @@ class Plan:
     phases: list[Phase] = field(default_factory=list)
 
     def to_dict(self) -> dict:
-        """As JSON has it."""
+        """The fields as JSON has them."""
         return {
             **asdict(replace(self, phases=[])),
             "phases": [
@@ -164,6 +168,78 @@ class Plan:
 
     def __str__(self) -> str:
         case = f"case {self.case}, {NAMES[self.case]}" if self.case else "a plan"
-        end = self.cut or "its last stage"
+        end = self.cut or "the last stage"
         head = f"{case}: a classifier on {end}, {self.init} weights"
         return "\n".join([head, *(f"  {phase}" for phase in self.phases)])
+
+
+def check_phase(phase: Phase) -> None:
+    """Checks what a phase asks for, whatever the network.
+
+    Raises:
+        UsageError: A value is out of range, or values do not go together.
+    """
+    action = f"train the phase {phase.name!r:.100}"
+    check_values(action, vars(phase), RULES)
+    for conflict, present in _conflicts(phase).items():
+        if present:
+            raise UsageError(f"cannot {action}: {conflict}")
+    for rate in phase.rates:
+        check_recipe(replace(phase.recipe(seed=0), learning_rate=rate))
+
+
+def _conflicts(phase: Phase) -> dict[str, bool]:
+    """What does not go together and what to do, each with whether the phase asks for it.
+
+    Everything after the first three is about features that are computed once.
+    """
+    cached, rates, views = phase.cached, phase.rates, phase.views
+    return {
+        f"views={views} are of cached features; set cached=True, or views=1": (
+            not cached and views != 1
+        ),
+        "ridge_init takes the cached inputs of the classifier; set cached=True and "
+        f"until={FEATURES!r}": (
+            phase.ridge_init and (not cached or phase.until != FEATURES)
+        ),
+        "adapt_batch_norm serves cached features; set cached=True, or "
+        "adapt_batch_norm=False": phase.adapt_batch_norm and not cached,
+        "cached=True computes the frozen part once, and nothing is frozen; set until=, "
+        "or cached=False": cached and phase.until is None,
+        f"choosing from the learning rates {rates} takes images; set cached=False, or "
+        "pass one rate": cached and len(rates) > 1,
+        f"views={views} and augment={phase.augment and 'Augment(...)'} do not match; "
+        "several cached views need an augment, and an augment several views": (
+            cached and (phase.augment is None) != (views == 1)
+        ),
+        f"mixup={phase.mixup} blends images, not cached features; set cached=False, or "
+        "mixup=None": cached and phase.mixup is not None,
+        f"frozen_norm={phase.frozen_norm!r} would change cached features; set "
+        "cached=False, or frozen_norm='frozen'": (
+            cached and phase.frozen_norm != "frozen"
+        ),
+        "augment normalises the images of cached features, and not those for "
+        "validation; leave that to the preprocessing": (
+            cached and phase.augment is not None and phase.augment.normalises
+        ),
+    }
+
+
+NORM: Rule = (get_args(Norm).__contains__, f"one of {', '.join(get_args(Norm))}")
+RULES: dict[str, Rule] = {
+    "name": (
+        lambda name: isinstance(name, str) and bool(NAME.fullmatch(name)),
+        "a name that a folder can have, which begins with a letter or a digit",
+    ),
+    "norm": NORM,
+    "frozen_norm": NORM,
+    "until": (
+        lambda until: not isinstance(until, bool),
+        "the name of a layer, a number of layers, or None",
+    ),
+    "views": COUNT,
+    "learning_rate": (
+        lambda rate: not isinstance(rate, Sequence) or len(rate) > 0,
+        "a number, or several numbers to choose from",
+    ),
+}

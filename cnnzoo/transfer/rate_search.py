@@ -1,4 +1,4 @@
-"""Which learning rate suits a network: each is tried for a part of the training.
+"""choose_learning_rate(): each rate is tried for a part of the training.
 
 For fine-tuning, rates from 1e-5 (https://keras.io/guides/transfer_learning/) to 1e-3
 (fastai's `fine_tune`) are recommended; which suits depends on the network and the images.
@@ -6,7 +6,6 @@ For fine-tuning, rates from 1e-5 (https://keras.io/guides/transfer_learning/) to
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from math import inf, isfinite
@@ -17,17 +16,17 @@ import keras
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
-from cnnzoo.errors import CheckpointError, TrainingError
-from cnnzoo.system import files
+from cnnzoo.errors import TrainingError
 from cnnzoo.train.checkpoint import random_state
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
+from cnnzoo.transfer.results import read_record, write_record
 
-SHARE = 0.1  # of the steps of a phase, that each rate is tried for
-PILOT_FILE = "rates.json"
+SHARE = 0.1  # of the steps of a phase, for each rate
+SEARCH_FILE = "lr_search.json"
 
 
-def settled(
+def choose_learning_rate(
     network: keras.Model,
     train: Source,
     validation: Source,
@@ -37,41 +36,41 @@ def settled(
 ) -> float:
     """The rate with the lowest validation loss; the network stays as it is.
 
-    What a folder tells already is not tried again.
+    A search whose result is in the folder is not repeated.
 
     Args:
-        recipe: of the whole training; its own rate is not asked.
-        folder: of the phase.
+        network: Network to be trained.
+        train: Training images.
+        validation: Validation images.
+        recipe: Recipe of the whole training, of any learning rate.
+        rates: Learning rates to choose from.
+        folder: Folder of the phase.
 
     Raises:
-        TrainingError: the loss is finite with none of the rates.
-        CheckpointError: the folder's file cannot be read.
+        TrainingError: The loss is finite with none of the rates.
+        CheckpointError: The folder's file is damaged.
     """
-    path = folder / PILOT_FILE
+    path = folder / SEARCH_FILE
     if not path.exists():
         losses = {
-            rate: _tried(network, train, validation, recipe, rate) for rate in rates
+            rate: _lowest_loss(network, train, validation, recipe, rate) for rate in rates
         }
         if min(losses.values()) == inf:
             raise TrainingError(
-                f"the validation loss was finite with none of the rates {tuple(rates)}; "
-                "try lower ones"
+                "the validation loss was finite with none of the learning rates "
+                f"{tuple(rates)}; use lower ones"
             )
-        told = {str(rate): loss for rate, loss in losses.items() if loss < inf}
-        files.write_json(path, told)
-    try:
-        known = {
-            float(rate): loss for rate, loss in json.loads(path.read_bytes()).items()
-        }
-        return min(known, key=known.__getitem__)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"{path} does not tell which learning rates were tried, since it is cut or "
-            f"altered; remove {folder} and call again"
-        ) from error
+        finite = {str(rate): loss for rate, loss in losses.items() if loss < inf}
+        write_record(path, {"val_loss": finite})
+    return read_record(path, _best_rate, f"remove {folder} and call again")
 
 
-def _tried(
+def _best_rate(record: dict) -> float:
+    losses = {float(rate): float(loss) for rate, loss in record["val_loss"].items()}
+    return min(losses, key=losses.__getitem__)
+
+
+def _lowest_loss(
     network: keras.Model, train: Source, validation: Source, recipe: Recipe, rate: float
 ) -> float:
     """The lowest validation loss of a short training; infinite if none is finite."""

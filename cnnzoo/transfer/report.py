@@ -103,12 +103,12 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
             (
                 done.name,
                 "" if done.before is None else f"{100 * done.before:.1f} %",
-                "" if done.lost else f"{100 * done.after:.1f} %",
+                "" if done.failure else f"{100 * done.after:.1f} %",
                 f"{done.seconds:.0f}",
                 f"{done.learning_rate:g}",
                 f"{done.trainable:,} numbers",
                 f"{done.frozen} arrays",
-                "yes" if done.kept else f"no, {done.lost or 'it was no better'}",
+                "yes" if done.kept else f"no, {done.failure or 'it was no better'}",
             )
             for done in phases
         ],

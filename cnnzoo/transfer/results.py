@@ -1,74 +1,86 @@
-"""What a transfer came to: the network, and what each phase did."""
+"""The result of a transfer: the network, and what each phase did."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
 
 import keras
 
+from cnnzoo.errors import CheckpointError
+from cnnzoo.system import files
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.plans import Plan
 
+FORMAT = 1  # of the records in the folder of a transfer
+Record = TypeVar("Record")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class PhaseResult:
-    """A phase that is over.
+    """The result of a phase.
 
     Attributes:
-        name: the phase's.
-        before: accuracy on what is held out, 0 to 1, when it began; None where the
-            classifier had learnt nothing yet.
-        after: the same when it was over.
-        kept: whether its weights are the network's; a phase that is worse than the one
-            before is undone, a guarded one also where it is hardly better.
-        seconds: that the process which ended it took, with what was computed once.
-        computed: rows of features that were computed for it.
-        reused: rows that were there.
-        recalibrated: whether batch normalisation has the statistics of these images.
-        ridge: exact leave-one-out accuracy of the regression that it began as; None
-            where it did not.
-        learning_rate: of the last stage and the classifier.
-        trainable: how many numbers learnt.
-        frozen: how many arrays of weights were proven to have stayed, byte by byte.
-        history: the figures of every epoch, as Keras names them.
-        lost: why it never came to an accuracy; None where it did.
+        name: Name of the phase.
+        before: Validation accuracy before the phase, 0 to 1; None for the first.
+        after: Validation accuracy after the phase, 0 to 1.
+        kept: Whether the network has the weights of the phase. A phase that makes the
+            accuracy worse is undone, a guarded one also where it hardly improves it.
+        seconds: Duration in the process that finished the phase.
+        learning_rate: Learning rate of the last stage and the classifier.
+        trainable: Number of parameters that were trained.
+        frozen: Number of weight arrays that were proven unchanged, byte by byte.
+        history: Metrics of every epoch, as Keras names them.
+        failure: Reason why the phase has no accuracy; None where it has one.
+        computed: Number of feature rows that were computed.
+        reused: Number of feature rows that were there already.
+        batch_norm_adapted: Whether batch normalization has the statistics of these
+            images.
+        ridge: Exact leave-one-out accuracy of the ridge regression that the classifier
+            started from; None where it did not.
     """
 
     name: str
     before: float | None
     after: float
-    kept: bool
-    seconds: float
+    kept: bool = True
+    seconds: float = 0.0
     learning_rate: float
     trainable: int
     frozen: int
     history: Mapping[str, list[float]]
-    lost: str | None = None
+    failure: str | None = None
     computed: int = 0
     reused: int = 0
-    recalibrated: bool = False
+    batch_norm_adapted: bool = False
     ridge: float | None = None
 
     def to_dict(self) -> dict:
-        """As JSON has it, which has no NaN."""
+        """The fields as JSON has them, which has no NaN."""
         finite = {
             name: [value if isfinite(value) else None for value in values]
             for name, values in self.history.items()
         }
         return {**asdict(self), "history": finite}
 
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> PhaseResult:
+        """The result that `to_dict` described."""
+        return cls(**record)
+
     def __str__(self) -> str:
-        if self.lost:
-            return f"{self.name}: undone, since {self.lost}"
+        if self.failure:
+            return f"{self.name}: undone, since {self.failure}"
         before = "" if self.before is None else f"{100 * self.before:.1f} to "
-        anew = ", statistics measured anew" if self.recalibrated else ""
-        kept = "" if self.kept else "; undone"
+        adapted = ", batch normalization adapted" if self.batch_norm_adapted else ""
+        undone = "" if self.kept else "; undone"
         return (
-            f"{self.name}: {before}{100 * self.after:.1f} % of what is held out, "
-            f"{self.seconds:.0f} s, {self.trainable:,} numbers learnt, {self.frozen} "
-            f"arrays proven frozen{anew}{kept}"
+            f"{self.name}: {before}{100 * self.after:.1f} % validation accuracy, "
+            f"{self.seconds:.0f} s, {self.trainable:,} parameters trained, {self.frozen} "
+            f"arrays proven frozen{adapted}{undone}"
         )
 
 
@@ -77,10 +89,10 @@ class Result:
     """A network for the classes of a data set.
 
     Attributes:
-        model: flat, compiled with stock Keras objects, ready for `cnnzoo.save`.
-        plan: what was done.
-        assessment: why; None where the plan was the caller's.
-        phases: what each did.
+        model: Flat model, compiled with stock Keras objects, ready for `cnnzoo.save`.
+        plan: The plan that was carried out.
+        assessment: The evidence for the plan; None where the plan was the caller's.
+        phases: Result of each phase.
     """
 
     model: keras.Model
@@ -90,8 +102,36 @@ class Result:
 
     @property
     def accuracy(self) -> float:
-        """On what is held out, 0 to 1; that chose epochs, so it is a little too good."""
-        return next(done.after for done in reversed(self.phases) if done.kept)
+        """Validation accuracy, 0 to 1; a little too high, since it chose the epochs."""
+        return next(phase.after for phase in reversed(self.phases) if phase.kept)
 
     def __str__(self) -> str:
         return "\n".join([str(self.plan), *map(str, self.phases)])
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Writes a record as JSON with its format number."""
+    files.write_json(path, {"format": FORMAT, **record})
+
+
+def read_record(path: Path, make: Callable[[dict], Record], remedy: str) -> Record:
+    """Reads what `write_record` wrote.
+
+    Args:
+        path: Path of the file.
+        make: Function that makes a value of the record.
+        remedy: What to do about a bad file.
+
+    Raises:
+        CheckpointError: The file is damaged or has another format.
+    """
+    bad = CheckpointError(f"cannot read {path}, which is damaged; {remedy}")
+    with files.refusing_damage(bad):
+        record = files.read_json(path)
+        found = record.pop("format", None)
+        if found != FORMAT:
+            raise CheckpointError(
+                f"cannot read {path}: expected format {FORMAT}, found {found!r:.50}, of "
+                f"another version of cnnzoo; {remedy}"
+            )
+        return make(record)

@@ -73,11 +73,11 @@ def test_without_batch_normalisation_nothing_is_measured():
 def test_case_3_measures_them_before_anything_is_computed(source, tmp_path: Path):
     start = weights_of(source)
     asked = quick(3, cut=CUT)
-    assert "statistics measured anew if better" in str(asked)
+    assert "batch normalization adapted if better" in str(asked)
     result = fit(source, faint(TRAIN), faint(HELD_OUT), asked, folder=tmp_path)
     (done,) = result.phases
-    assert done.recalibrated
-    assert "statistics measured anew" in str(done)
+    assert done.batch_norm_adapted
+    assert "batch normalization adapted" in str(done)
     assert done.computed == len(TRAIN) + len(HELD_OUT)  # once, of what is kept
     asked.phases[0].adapt_batch_norm = False
     other = fit(source, faint(TRAIN), faint(HELD_OUT), asked)

@@ -1,4 +1,4 @@
-"""What phases are made of: the ridge start, rates by stage, L2-SP, first layers."""
+"""What phases are made of: ridge_init, rates per stage, L2-SP, first layers."""
 
 import keras
 import numpy as np
@@ -9,22 +9,22 @@ import cnnzoo
 from cnnzoo import graph
 from cnnzoo.train.finetuning import l2_sp, layerwise_lr_decay
 from cnnzoo.transfer.phase_runner import layer_of
-from cnnzoo.transfer.warm import ridge_init
+from cnnzoo.transfer.probes import ridge_init
 from cnnzoo.zoo import sketch
 
 
-def test_the_ridge_start_is_scikit_learns_ridge():
+def test_the_ridge_regression_is_scikit_learns():
     from sklearn.linear_model import Ridge
 
     rng = np.random.default_rng(0)
-    codes = rng.normal(size=(90, 12)) * rng.uniform(0.1, 9, 12) + 3
-    labels = (codes @ rng.normal(size=(12, 3))).argmax(1)
+    embeddings = rng.normal(size=(90, 12)) * rng.uniform(0.1, 9, 12) + 3
+    labels = (embeddings @ rng.normal(size=(12, 3))).argmax(1)
     layer = keras.layers.Dense(3)
     layer.build((None, 12))
-    accuracy = ridge_init(layer, codes, labels)
+    accuracy = ridge_init(layer, embeddings, labels)
     assert accuracy > 0.8
-    logits = codes @ layer.get_weights()[0] + layer.get_weights()[1]
-    scaled = (codes - codes.mean(0)) / (codes.std(0) * np.sqrt(12))
+    logits = embeddings @ layer.get_weights()[0] + layer.get_weights()[1]
+    scaled = (embeddings - embeddings.mean(0)) / (embeddings.std(0) * np.sqrt(12))
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     fits = [
         Ridge(alpha=alpha).fit(scaled, targets).predict(scaled)
@@ -110,5 +110,5 @@ def test_the_first_layers_of_a_network_with_branches():
         for count in range(1, len(weighted))
         if not set(weighted[:count]) <= set(graph.ancestors(model, weighted[count - 1]))
     )
-    with pytest.raises(cnnzoo.UsageError, match="no branch is open behind them"):
+    with pytest.raises(cnnzoo.UsageError, match="leaves no branch open"):
         layer_of(model, within)

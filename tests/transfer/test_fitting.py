@@ -17,8 +17,9 @@ from cnnzoo.errors import TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import Recipe
 from cnnzoo.transfer import Phase, Plan, cached_training, fit, novelty, plan
-from cnnzoo.transfer.cached_training import CachedTraining, place_behind
-from cnnzoo.transfer.phase_runner import Bench
+from cnnzoo.transfer.cached_training import CachedTraining
+from cnnzoo.transfer.cut_points import frozen_cut
+from cnnzoo.transfer.phase_runner import PhaseRunner
 
 
 def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
@@ -57,11 +58,11 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
 
 def test_the_cached_head_answers_as_the_network(source, tmp_path: Path):
     network = cnnzoo.reset_classifier(source, class_names=CLASSES, cut="stage1_pool")
-    cut = place_behind(network, "features")
+    cut = frozen_cut(network, "features")
     recipe = Recipe(epochs=1)
     work = CachedTraining(network, TRAIN, HELD_OUT, cut, tmp_path, tmp_path, recipe)
-    work.train(ridge_init=True)
-    by_features = work._tail.predict(work.held_out.rows(np.arange(80)), verbose=0)
+    work.run(from_ridge=True)
+    by_features = work._tail.predict(work.validation.rows(np.arange(80)), verbose=0)
     by_images = network.predict(HELD_OUT.images, verbose=0)
     np.testing.assert_allclose(by_features, by_images, atol=1e-4)
 
@@ -162,11 +163,17 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
     ):
         with pytest.raises(cnnzoo.ResumeMismatchError, match=f": {differs}"):
             fit(source, TRAIN, held_out, todo, folder=tmp_path / "cut", seed=seed)
-    (tmp_path / "cut" / "1-head" / "done.json").write_text("{")
-    with pytest.raises(cnnzoo.CheckpointError, match=r"done\.json does not tell"):
+    (tmp_path / "cut" / "1-head" / "phase.json").write_text("{")
+    with pytest.raises(cnnzoo.CheckpointError, match=r"phase\.json, which is damaged"):
         fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
-    (tmp_path / "cut" / "transfer.json").write_text("[")
-    with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json does not tell"):
+    note = tmp_path / "cut" / "transfer.json"
+    older = json.loads(note.read_text())
+    assert older.pop("format") == 1
+    note.write_text(json.dumps(older))
+    with pytest.raises(cnnzoo.CheckpointError, match="expected format 1, found None"):
+        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    note.write_text("[")
+    with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json, which is damaged"):
         fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
 
 
@@ -221,9 +228,9 @@ def test_a_lost_phase_is_undone_though_nothing_was_right_before(source, tmp_path
     network = cnnzoo.reset_classifier(source, class_names=CLASSES)
     wild = Phase(name="x", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
     before = network.get_weights()
-    bench = Bench(network, TRAIN, HELD_OUT, tmp_path / "features")
-    done = bench.carry_out(wild, tmp_path / "wild", 0.0)
-    assert done.lost
+    runner = PhaseRunner(network, TRAIN, HELD_OUT, tmp_path / "features")
+    done = runner.run(wild, tmp_path / "wild", 0.0)
+    assert done.failure
     assert not done.kept
     for now, then in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
@@ -256,7 +263,7 @@ def test_a_later_phase_that_is_never_finite_is_undone(source, tmp_path: Path):
     result = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
     assert [done.kept for done in result.phases] == [True, False]
     assert "wild: undone, since" in str(result)
-    assert "learning rate" in str(result.phases[1].lost)
+    assert "learning rate" in str(result.phases[1].failure)
     assert result.accuracy == result.phases[0].after
     again = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
     assert [done.kept for done in again.phases] == [True, False]
@@ -319,12 +326,13 @@ def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
 
 def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
     """`fit` itself asks for the proof, also behind a phase on features."""
-    real = CachedTraining.train
+    real = CachedTraining.run
 
     def altered(self, **options):
-        real(self, **options)
+        result = real(self, **options)
         kernel = self._altered.get_layer("stage1_conv1").kernel
         kernel.assign_add(keras.ops.full_like(kernel, 1e-6))
+        return result
 
     def begins(self, network, *args, **options):
         init(self, network, *args, **options)
@@ -332,7 +340,7 @@ def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
 
     init = CachedTraining.__init__
     monkeypatch.setattr(CachedTraining, "__init__", begins)
-    monkeypatch.setattr(CachedTraining, "train", altered)
+    monkeypatch.setattr(CachedTraining, "run", altered)
     with pytest.raises(TrainingError, match="stage1_conv1/kernel"):
         fit(source, TRAIN, HELD_OUT, plan(1))
 
@@ -341,7 +349,7 @@ def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
 def test_a_guarded_phase_is_kept_beyond_one_standard_error(gained, kept, source):
     before, count = 0.5, len(HELD_OUT)
     error = np.sqrt(before * (1 - before) / count)
-    bench = Bench(source, TRAIN, HELD_OUT, Path())
+    runner = PhaseRunner(source, TRAIN, HELD_OUT, Path())
     guarded, plain = (Phase(name="x", guarded=g) for g in (True, False))
-    assert bench._is_kept(guarded, before, before + gained * error) is kept
-    assert bool(bench._is_kept(plain, before, before + gained * error)) is (gained > 0)
+    assert runner._is_kept(guarded, before, before + gained * error) is kept
+    assert bool(runner._is_kept(plain, before, before + gained * error)) is (gained > 0)

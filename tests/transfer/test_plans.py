@@ -36,7 +36,7 @@ def test_a_plan_can_be_changed():
     found = plan(3, cut="stage1_pool", refine="images", norm="affine")
     found.phases[-1].learning_rate = 2e-5
     assert "frozen up to images, adam at 2e-05" in str(found)
-    assert "batch normalisation affine" in str(found)
+    assert "batch normalization affine" in str(found)
     assert "kept if better by a standard error" in str(found)
     assert plan(4, init="random").phases[0].until is None
     assert [p.name for p in plan(4, init="random").phases] == ["whole"]
@@ -89,36 +89,42 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
 @pytest.mark.parametrize(
     ("phase", "message"),
     [
-        (Phase(name="x", cached=True), "nothing is; set until="),
+        (Phase(name="x", cached=True), "nothing is frozen; set until="),
         (
             Phase(name="x", cached=True, until="features", augment=ZOOM),
-            "views=1 of each image",
+            "views=1 and augment",
         ),
-        (Phase(name="x", cached=True, until="features", views=3), "views=3 of each"),
-        (Phase(name="x", ridge_init=True), "begin as a ridge regression"),
+        (
+            Phase(name="x", cached=True, until="features", views=3),
+            "views=3 and",
+        ),
+        (Phase(name="x", ridge_init=True), "ridge_init takes the cached inputs"),
         (Phase(name="x", until=99), "the first 99 layers"),
-        (Phase(name="x", until=True), "until=True; give a name"),
-        (Phase(name="x", until="predictions"), "nothing learns"),
-        (Phase(name="x", views=0), "views=0 of each image"),
+        (Phase(name="x", until=True), "until=True: expected the name"),
+        (Phase(name="x", until="predictions"), "nothing is trained"),
+        (Phase(name="x", views=0), "views=0: expected a whole number"),
         (Phase(name="x", views=3), "set cached=True, or views=1"),
-        (Phase(name=cast(Any, 3)), "no folder's"),
+        (Phase(name=cast(Any, 3)), "expected a name that a folder can have"),
         (Phase(name="x", optimizer="adamm"), "optimizer='adamm': expected a name"),
         (Phase(name="x", optimizer=cast(Any, None)), "optimizer=None: expected a name"),
         (Phase(name="x", momentum=0.9), "is for the optimiser sgd"),
         (Phase(name="x", augment=cast(Any, "flip")), "expected an Augment"),
-        (Phase(name="a/../../b"), "no folder's"),
-        (Phase(name=""), "no folder's"),
-        (Phase(name="x", norm=cast(Any, "bogus")), "norms as 'bogus'; expected one of"),
+        (Phase(name="a/../../b"), "expected a name that a folder can have"),
+        (Phase(name=""), "expected a name that a folder can have"),
+        (Phase(name="x", norm=cast(Any, "bogus")), "norm='bogus': expected one of"),
         (Phase(name="x", learning_rate=(1e-3, -1.0)), "learning_rate=-1.0"),
         (Phase(name="x", learning_rate=(1e-3, np.nan)), "learning_rate=nan"),
         (
             Phase(name="x", cached=True, until="features", frozen_norm="affine"),
-            "would change",
+            "would change cached features",
         ),
-        (Phase(name="x", cached=True, until="features", mixup=0.1), "blends images"),
+        (
+            Phase(name="x", cached=True, until="features", mixup=0.1),
+            "mixup=0.1 blends",
+        ),
         (Phase(name="x", mixup=0.1, class_weights="balanced"), "images of two"),
-        (Phase(name="x", adapt_batch_norm=True), "measure statistics"),
-        (Phase(name="x", learning_rate=()), "no learning rate"),
+        (Phase(name="x", adapt_batch_norm=True), "adapt_batch_norm serves cached"),
+        (Phase(name="x", learning_rate=()), "or several numbers to choose from"),
         (Phase(name="x", until="stage9"), "unknown layer 'stage9'"),
     ],
 )

@@ -14,6 +14,7 @@ from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.train import Recipe, Run
 from cnnzoo.transfer import Phase, fit, plan, rate_search
 from cnnzoo.transfer.cases import RATES
+from cnnzoo.transfer.rate_search import choose_learning_rate
 from cnnzoo.zoo.classifier import reset_classifier
 
 RECIPE = Recipe(epochs=10, batch_size=16, schedule="cosine", precision="float32")
@@ -31,21 +32,23 @@ def test_the_better_rate_is_taken_and_nothing_has_changed(network, tmp_path, mon
     for rates in ((1e-2, 1e-9), (1e30, 1e-2)):
         folder = tmp_path / str(rates[0])
         assert (
-            rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
+            choose_learning_rate(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
         )
     after = [variable.numpy() for variable in network.variables[: len(paths)]]
     assert all(map(np.array_equal, before, after))
-    monkeypatch.setattr(rate_search, "_tried", lambda *_: pytest.fail("tried again"))
-    assert rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
-    (folder / rate_search.PILOT_FILE).write_text("{")
-    with pytest.raises(CheckpointError, match="which learning rates were tried"):
-        rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, rates, folder)
+    monkeypatch.setattr(
+        rate_search, "_lowest_loss", lambda *_: pytest.fail("tried again")
+    )
+    assert choose_learning_rate(network, TRAIN, HELD_OUT, RECIPE, rates, folder) == 1e-2
+    (folder / rate_search.SEARCH_FILE).write_text("{")
+    with pytest.raises(CheckpointError, match=r"lr_search\.json, which is damaged"):
+        choose_learning_rate(network, TRAIN, HELD_OUT, RECIPE, rates, folder)
 
 
 def test_no_rate_is_low_enough(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(rate_search, "_tried", lambda *_: inf)
-    with pytest.raises(TrainingError, match="none of the rates"):
-        rate_search.settled(network, TRAIN, HELD_OUT, RECIPE, (1.0, 2.0), tmp_path)
+    monkeypatch.setattr(rate_search, "_lowest_loss", lambda *_: inf)
+    with pytest.raises(TrainingError, match="none of the learning rates"):
+        choose_learning_rate(network, TRAIN, HELD_OUT, RECIPE, (1.0, 2.0), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_a_rate_has_a_tenth_of_the_steps(
 
     monkeypatch.setattr(Run, "fit", note)
     recipe = replace(RECIPE, epochs=epochs)
-    rate_search.settled(network, TRAIN, HELD_OUT, recipe, (0.1, 0.2), tmp_path)
+    choose_learning_rate(network, TRAIN, HELD_OUT, recipe, (0.1, 0.2), tmp_path)
     assert asked == [(images, passes, 0.1), (images, passes, 0.2)]
 
 
@@ -83,7 +86,7 @@ def test_rates_are_not_tried_on_features(source):
         fit(source, TRAIN, HELD_OUT, asked)
 
 
-def test_a_kill_after_the_pilot_changes_nothing(source, tmp_path: Path, monkeypatch):
+def test_a_kill_after_the_search_changes_nothing(source, tmp_path: Path, monkeypatch):
     asked = quick(2)
     asked.phases[1] = Phase(
         name="whole", learning_rate=(1e-9, 1e-3), epochs=2, batch_size=16, guarded=False
@@ -102,7 +105,7 @@ def test_a_kill_after_the_pilot_changes_nothing(source, tmp_path: Path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         fit(source, TRAIN, HELD_OUT, asked, folder=folder)
     monkeypatch.undo()
-    assert (folder / "2-whole" / rate_search.PILOT_FILE).exists()
+    assert (folder / "2-whole" / rate_search.SEARCH_FILE).exists()
     again = fit(source, TRAIN, HELD_OUT, asked, folder=folder)
     for one, other in zip(whole.model.weights, again.model.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
