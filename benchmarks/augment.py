@@ -8,7 +8,7 @@ from benchmarks.task import Task, Work, versions
 def batches(work: Work) -> Task:
     """One interpolation for each image: turned, shifted, sheared and zoomed."""
     from cnnzoo.data.augment import Augment
-    from cnnzoo.data.transforms import augmented
+    from cnnzoo.data.transforms import apply_augment
 
     augment = Augment(
         rotation_range=15,
@@ -22,6 +22,6 @@ def batches(work: Work) -> Task:
 
     def run() -> None:
         for batch in range(work.steps):
-            augmented(images, augment, seed=0, epoch=0, batch=batch)
+            apply_augment(images, augment, seed=0, epoch=0, batch=batch)
 
     return Task(run, {"precision": "float32", "versions": versions("numpy", "cnnzoo")})

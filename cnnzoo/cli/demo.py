@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cnnzoo.cli.output import verbosity
-from cnnzoo.data.augment import shifted
+from cnnzoo.data.augment import add_shifted_copies
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble import Ensemble, EnsembleEvaluation
 from cnnzoo.ensemble.ensemble import PRETRAINED
@@ -79,7 +79,7 @@ def learn(out: Path) -> tuple[keras.Model, bytes]:
         f"{len(validation):,} held out"
     )
     model = build(NETWORK, include_preprocessing=True)
-    learned = shifted(train, 2)
+    learned = add_shifted_copies(train, 2)
     history = Run(out).fit(model, learned, validation, RECIPE, verbose=verbosity())
     curves = figures.learning_curves(history)
     files.write_bytes(out / "curves.png", curves)

@@ -74,7 +74,7 @@ def displacements(noise: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
     return smooth * np.float32(alpha)
 
 
-def resampled(
+def resample(
     images: np.ndarray,
     maps: np.ndarray,
     displacement: np.ndarray | None,

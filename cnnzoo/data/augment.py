@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -13,36 +11,29 @@ import numpy as np
 
 from cnnzoo.data.affine import FILL_MODES, FillMode
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.preprocess import featurewise
-from cnnzoo.errors import UsageError, unknown
-from cnnzoo.spec import Preprocess
-from cnnzoo.system.validation import is_number
-
-NORMALISING = (
-    "featurewise_center",
-    "featurewise_std_normalization",
-    "samplewise_center",
-    "samplewise_std_normalization",
-    "preprocessing_function",
-    "statistics",
+from cnnzoo.errors import unknown
+from cnnzoo.system.validation import (
+    AT_LEAST_ZERO,
+    Rule,
+    check_values,
+    is_at_least_zero,
+    is_fraction,
+    is_number,
+    optional,
 )
-"""The fields of `Augment` that are no matter of chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How images may change at random while a network trains, and are normalised.
+    """How images may change at random while a network trains.
 
     The names, units and defaults are those of Keras's ImageDataGenerator; every image
-    draws its own numbers, uniformly. Of the pixels of 0 to 255 come float32 pixels that
-    are not rounded; brightness, which goes through 8 bits there, differs by 1 or 2.
-    In Keras 3 the generator's height shifts go along the width, the others along the
-    height, and the centre of an oblong image is misplaced; here they are right. A
-    channel that does not vary is centred only by `featurewise_std_normalization`. There
-    is no whitening, and no rescaling: that is the model's preprocessing.
-
-    What normalises is done to validation images too, but `evaluate` and `predict` do
-    not know of it: prefer `preprocessing=` of `cnnzoo.build`, which a model carries.
+    draws its own numbers, uniformly. Pixels of 0 to 255 become float32 pixels that are
+    not rounded; brightness, which goes through 8 bits there, differs by 1 or 2. In Keras
+    3 the generator's height shifts go along the width, the others along the height, and
+    the centre of an oblong image is misplaced; here they are right. Rescaling and
+    normalisation belong to the model's preprocessing: see `preprocessing=` of
+    `cnnzoo.build`.
 
     Attributes:
         rotation_range: degrees, to both sides.
@@ -65,13 +56,6 @@ class Augment:
         fill_mode: what enters where an image moved away: `nearest`, `constant`,
             `reflect` or `wrap`; see `affine.resampled`.
         cval: the pixel that enters with `constant`.
-        featurewise_center: take off the mean of each channel over the training images.
-        featurewise_std_normalization: also divide by the deviation.
-        samplewise_center: take off the mean of each image.
-        samplewise_std_normalization: also divide by its deviation.
-        preprocessing_function: takes and returns an image, (h, w, c) float32, after the
-            random changes and before the other normalisations.
-        statistics: what `fitted_to` measured; leave it to that.
 
     Raises:
         UsageError: a value is of the wrong kind or out of its range.
@@ -89,22 +73,11 @@ class Augment:
     elastic: Sequence[float] | None = None
     fill_mode: FillMode = "nearest"
     cval: float = 0.0
-    featurewise_center: bool = False
-    featurewise_std_normalization: bool = False
-    samplewise_center: bool = False
-    samplewise_std_normalization: bool = False
-    preprocessing_function: Callable[[np.ndarray], np.ndarray] | None = None
-    statistics: Preprocess | None = None
 
     def __post_init__(self) -> None:
-        for name, (fits, expected) in _RULES.items():
-            value = _plain(getattr(self, name))
-            object.__setattr__(self, name, value)  # the class is frozen
-            if not fits(value):
-                raise UsageError(
-                    f"cannot augment with this {name}: expected {expected}, found "
-                    f"{str(value)[:100]!r}, so pass such a value"
-                )
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, _plain(value))  # the class is frozen
+        check_values("augment", vars(self), _RULES)
         if self.fill_mode not in FILL_MODES:
             raise unknown("fill mode", self.fill_mode, FILL_MODES)
 
@@ -130,56 +103,12 @@ class Augment:
         colour = self.channel_shift_range or self.brightness_range is not None
         return bool(self.moves or colour)
 
-    @property
-    def featurewise(self) -> bool:
-        """Whether the mean, at least, of each channel is taken off."""
-        return self.featurewise_center or self.featurewise_std_normalization
 
-    @property
-    def normalises(self) -> bool:
-        """Whether anything is done to every image in the same way."""
-        samplewise = self.samplewise_center or self.samplewise_std_normalization
-        own = self.preprocessing_function is not None
-        return self.featurewise or samplewise or own
-
-    @property
-    def idle(self) -> bool:
-        """Whether it leaves every image as it is."""
-        return not (self.random or self.normalises)
-
-    def fitted_to(self, images: np.ndarray) -> Augment:
-        """The same, with the statistics of the training images for `featurewise_*`.
-
-        Args:
-            images: (n, h, w, c), as they are before any change.
-
-        Raises:
-            UsageError: `images` is no such array, is empty, or is not finite.
-        """
-        return replace(self, statistics=featurewise(images))
-
-    def without_randomness(self) -> Augment:
-        """What normalises, alone: for validation images."""
-        return Augment(**{name: getattr(self, name) for name in NORMALISING})
-
-    def check_measured(self) -> None:
-        """Checks that there are statistics where they are needed.
-
-        Raises:
-            UsageError: there are none.
-        """
-        if self.featurewise and self.statistics is None:
-            raise UsageError(
-                "cannot normalise featurewise: expected the statistics of the training "
-                "images, found none, so pass augment.fitted_to(images)"
-            )
-
-
-def shifted(images: Images, pixels: int) -> Images:
-    """The images, and four copies of each: moved up, left, right and down.
+def add_shifted_copies(images: Images, pixels: int) -> Images:
+    """Returns the images, and four copies of each: moved up, left, right and down.
 
     Args:
-        pixels: how far, at least 1; what leaves the image is lost, and zeros enter.
+        pixels: Distance, at least 1; what leaves the image is lost, and zeros enter.
 
     Returns:
         Five times as many images; the originals come first.
@@ -205,65 +134,50 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _number(value: Any, low: float = 0, high: float = inf) -> bool:
-    return is_number(value) and low <= value < high
+def _is_sequence(value: Any, count: int | None = None) -> bool:
+    """Whether it is a sequence of so many finite numbers; None for one or more."""
+    whole = isinstance(value, tuple) and all(map(is_number, value))
+    return whole and (len(value) == count if count else len(value) > 0)
 
 
-def _numbers(value: Any, low: float = 0) -> bool:
-    return isinstance(value, tuple) and all(_number(one, low) for one in value)
+def _is_range(value: Any) -> bool:
+    return _is_sequence(value, 2) and 0 <= value[0] <= value[1]
 
 
-def _shift(value: Any) -> bool:
-    return _number(value) or (_numbers(value, -inf) and len(value) > 0)
+def _is_zoom(value: Any) -> bool:
+    return is_fraction(value) or (_is_range(value) and value[0] > 0)
 
 
-def _range(value: Any) -> bool:
-    return _numbers(value) and len(value) == 2 and value[0] <= value[1]
-
-
-def _zoom(value: Any) -> bool:
-    return _number(value, high=1) or (_range(value) and value[0] > 0)
-
-
-def _brightness(value: Any) -> bool:
-    return value is None or _range(value)
-
-
-def _elastic(value: Any) -> bool:
-    return value is None or (_numbers(value) and len(value) == 2 and value[1] > 0)
-
-
-def _function(value: Any) -> bool:
-    return value is None or callable(value)
-
-
-def _switch(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-_SHIFTS = "a number of at least 0, or a sequence of numbers"
-_RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = MappingProxyType(
+_SWITCH: Rule = (lambda value: isinstance(value, bool), "True or False")
+_SHIFT: Rule = (
+    lambda value: is_at_least_zero(value) or _is_sequence(value),
+    "a number of at least 0, or a sequence of numbers",
+)
+_RULES: Mapping[str, Rule] = MappingProxyType(
     {
-        "rotation_range": (_number, "degrees of at least 0"),
-        "width_shift_range": (_shift, _SHIFTS),
-        "height_shift_range": (_shift, _SHIFTS),
-        "shear_range": (partial(_number, high=90), "degrees of at least 0 and below 90"),
+        "rotation_range": (is_at_least_zero, "degrees of at least 0"),
+        "width_shift_range": _SHIFT,
+        "height_shift_range": _SHIFT,
+        "shear_range": (
+            lambda value: is_at_least_zero(value) and value < 90,
+            "degrees of at least 0 and below 90",
+        ),
         "zoom_range": (
-            _zoom,
-            "a number of at least 0 and below 1, or two factors above 0, the smaller one "
-            "first",
+            _is_zoom,
+            "a number from 0 to below 1, or two factors above 0, the smaller one first",
         ),
-        "brightness_range": (
-            _brightness,
-            "two factors of at least 0, the smaller one first",
+        "brightness_range": optional(
+            (_is_range, "two factors of at least 0, the smaller one first")
         ),
-        "channel_shift_range": (_number, "a number of at least 0"),
-        "elastic": (_elastic, "alpha, at least 0, and sigma, above 0"),
-        "cval": (partial(_number, low=-inf), "a number"),
-        "preprocessing_function": (_function, "a function of an image"),
-    }
-    | {
-        name: (_switch, "True or False")
-        for name in ("horizontal_flip", "vertical_flip", *NORMALISING[:4])
+        "channel_shift_range": AT_LEAST_ZERO,
+        "horizontal_flip": _SWITCH,
+        "vertical_flip": _SWITCH,
+        "elastic": optional(
+            (
+                lambda value: _is_sequence(value, 2) and value[0] >= 0 < value[1],
+                "alpha, at least 0, and sigma, above 0",
+            )
+        ),
+        "cval": (is_number, "a number"),
     }
 )

@@ -13,9 +13,9 @@ import numpy as np
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.decode import check_target
-from cnnzoo.data.mixup import mixed
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.transforms import augmented
+from cnnzoo.data.transforms import apply_augment
+from cnnzoo.data.transforms import mixup as apply_mixup
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 
@@ -63,12 +63,13 @@ class Batches(keras.utils.PyDataset):
             seed: of the orders and of what `augment` draws, at least 0.
             augment: what happens to the pixels at random; None for nothing.
             preprocessing: what the pixels go through after that; None leaves them.
-            mixup: the alpha of `mixed`, for labels that can be blended; None for none.
+            mixup: the alpha of `transforms.mixup`, for labels that can be blended; None
+                for no mixup.
             adapt: takes the images and labels of a batch and returns what a model
                 takes.
 
         Raises:
-            UsageError: an argument is out of its range, or `augment` lacks statistics.
+            UsageError: an argument is out of its range.
         """
         super().__init__()
         if source.image_shape is None:
@@ -89,8 +90,6 @@ class Batches(keras.utils.PyDataset):
                 f"cannot mix batches by mixup={mixup}: expected a number above 0, so "
                 "pass one, or None"
             )
-        if augment is not None:
-            augment.check_measured()
         self.source = source
         self.size = size
         self.channels = channels
@@ -126,37 +125,26 @@ class Batches(keras.utils.PyDataset):
 
         Raises:
             ImageDecodeError: a file cannot be decoded.
-            UsageError: the augmentation's own function gives another shape.
         """
         rows = self._rows(index)
         labels = self.source.labels
         labels = None if labels is None else labels[rows]
         try:
-            images = self.pixels(index)
+            images = self._read(rows)
+            if self.augment is not None:
+                images = apply_augment(images, self.augment, self.seed, self.epoch, index)
             if self.preprocessing is not None:
                 images = preprocess_input(images, self.preprocessing)
         except Exception as error:
             self.fault = error
             raise
         if self.mixup is not None and labels is not None:
-            images, labels = mixed(
+            images, labels = apply_mixup(
                 images, labels, self.mixup, self.seed, self.epoch, index
             )
         if self.adapt is not None:
             images, labels = self.adapt(images, labels)
         return (images,) if labels is None else (images, labels)
-
-    def pixels(self, index: int) -> np.ndarray:
-        """The images of batch `index` of the epoch as they are before the preprocessing.
-
-        Raises:
-            ImageDecodeError: a file cannot be decoded.
-            UsageError: the augmentation's own function gives another shape.
-        """
-        images = self._read(self._rows(index))
-        if self.augment is not None:
-            images = augmented(images, self.augment, self.seed, self.epoch, index)
-        return images
 
     def named(self, index: int) -> list[str]:
         """What the images of batch `index` of the epoch are called."""

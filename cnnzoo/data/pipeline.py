@@ -149,15 +149,14 @@ def make_model_inputs(
         seed: of these orders and of `augment`.
 
     Raises:
-        UsageError: files are to be read for a model of open size, or `augment` lacks
-            statistics.
+        UsageError: files are to be read for a model of open size.
         DatasetError: images in memory have other channels than the model takes.
     """
     adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
     if source.image_shape is not None:
         source = load_images(source, shape)
         shape = source.image_shape
-        augment = None if augment is None or augment.idle else augment
+        augment = None if augment is None or not augment.random else augment
         if augment is None and not shuffle:
             images = source.images
             if preprocessing is not None:

@@ -1,8 +1,7 @@
 """Random changes carried out on a batch, from (seed, epoch, batch) alone.
 
-What is drawn is kept apart from what is done with it: `drawn` gives the numbers of every
-image, `changed` applies them, `normalised` is the same for every image, and `augmented`
-is all three.
+Random numbers are kept apart from what is done with them: `sample_params` gives the
+numbers of every image, `apply` uses them, and `apply_augment` is both.
 """
 
 from __future__ import annotations
@@ -12,17 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cnnzoo.data.affine import affine_maps, displacements, resampled
+from cnnzoo.data.affine import affine_maps, displacements, resample
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.errors import UsageError
 
-_EPSILON = 1e-6  # ImageDataGenerator's, added to deviations
-_STREAM = 1
+_AUGMENT_STREAM, _MIXUP_STREAM = 1, 2  # of random numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class TransformParams:
     """What happens to each image of a batch.
 
     Attributes:
@@ -47,10 +43,10 @@ class Drawn:
     displacement: np.ndarray | None = None
 
 
-def augmented(
+def apply_augment(
     images: np.ndarray, augment: Augment, seed: int, epoch: int, batch: int
 ) -> np.ndarray:
-    """A batch as it is to be learnt from.
+    """Returns a batch as a network is to be trained on it.
 
     Args:
         images: (b, h, w, c), pixels of 0 to 255, integers or floats.
@@ -63,19 +59,16 @@ def augmented(
         (b, h, w, c) float32, the same for the same arguments; `images` itself, of
         whatever dtype, where `augment` asks for nothing.
 
-    Raises:
-        UsageError: `augment` has no statistics and needs them, or its
-            `preprocessing_function` gives another shape.
     """
-    if augment.random:
-        numbers = drawn(augment, images.shape, seed, epoch, batch)
-        images = changed(images, augment, numbers)
-    return normalised(images, augment) if augment.normalises else images
+    if not augment.random:
+        return images
+    params = sample_params(augment, images.shape, seed, epoch, batch)
+    return apply(images, augment, params)
 
 
-def drawn(
+def sample_params(
     augment: Augment, shape: Sequence[int], seed: int, epoch: int, batch: int
-) -> Drawn:
+) -> TransformParams:
     """Draws the numbers of a batch.
 
     Ten numbers of 0 to 1 are drawn for the first image, then for the next, and so on,
@@ -86,12 +79,12 @@ def drawn(
 
     Args:
         shape: (b, h, w, c).
-        seed, epoch, batch: as in `augmented`.
+        seed, epoch, batch: as in `apply_augment`.
     """
     count, height, width = shape[:3]
     # Without the last number, NumPy would draw for batch 0 what the order of the images
     # is drawn from: it takes [seed, epoch] and [seed, epoch, 0] for the same.
-    rng = np.random.default_rng([seed, epoch, batch, _STREAM])
+    rng = np.random.default_rng([seed, epoch, batch, _AUGMENT_STREAM])
     uniform = rng.random((count, 10))
     signed = 2 * uniform - 1
     low, high = augment.zoom
@@ -100,7 +93,7 @@ def drawn(
         _shift(augment.height_shift_range, height, signed[:, 1]),
         _shift(augment.width_shift_range, width, signed[:, 2]),
     )
-    numbers = Drawn(
+    params = TransformParams(
         rotation=signed[:, 0] * augment.rotation_range,
         shift=np.stack(shifts, axis=1),
         shear=signed[:, 3] * augment.shear_range,
@@ -109,19 +102,19 @@ def drawn(
     )
     if augment.channel_shift_range:
         added = signed[:, 8] * augment.channel_shift_range
-        numbers = replace(numbers, channel_shift=added)
+        params = replace(params, channel_shift=added)
     if augment.brightness_range is not None:
         low, high = augment.brightness_range
-        numbers = replace(numbers, brightness=low + (high - low) * uniform[:, 9])
+        params = replace(params, brightness=low + (high - low) * uniform[:, 9])
     if augment.elastic is not None:
         noise = 2 * rng.random((count, 2, height, width), np.float32) - 1
         field = displacements(noise, *augment.elastic)
-        numbers = replace(numbers, displacement=field)
-    return numbers
+        params = replace(params, displacement=field)
+    return params
 
 
-def changed(images: np.ndarray, augment: Augment, numbers: Drawn) -> np.ndarray:
-    """Moves and recolours images by given numbers.
+def apply(images: np.ndarray, augment: Augment, params: TransformParams) -> np.ndarray:
+    """Moves and recolours images by given params.
 
     All that moves pixels is one interpolation. Then come the channel shift and the
     brightness.
@@ -134,58 +127,53 @@ def changed(images: np.ndarray, augment: Augment, numbers: Drawn) -> np.ndarray:
         A new (b, h, w, c) float32 array.
     """
     if augment.moves:
-        n = numbers
+        n = params
         maps = affine_maps(n.rotation, n.shift, n.shear, n.zoom, n.flips)
-        pixels = resampled(images, maps, n.displacement, augment.fill_mode, augment.cval)
+        pixels = resample(images, maps, n.displacement, augment.fill_mode, augment.cval)
     else:
         pixels = images.astype(np.float32)
     rows = pixels.reshape(len(pixels), -1)
-    if numbers.channel_shift is not None:
+    if params.channel_shift is not None:
         lowest, highest = rows.min(1, keepdims=True), rows.max(1, keepdims=True)
-        rows += numbers.channel_shift[:, None].astype(np.float32)
+        rows += params.channel_shift[:, None].astype(np.float32)
         np.clip(rows, lowest, highest, out=rows)
-    if numbers.brightness is not None:
-        rows *= numbers.brightness[:, None].astype(np.float32)
+    if params.brightness is not None:
+        rows *= params.brightness[:, None].astype(np.float32)
         np.clip(rows, 0, 255, out=rows)
     return pixels
 
 
-def normalised(images: np.ndarray, augment: Augment) -> np.ndarray:
-    """Does to each image what is no matter of chance.
+def mixup(
+    images: np.ndarray,
+    labels: np.ndarray,
+    alpha: float,
+    seed: int,
+    epoch: int,
+    batch: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blends a batch with itself in another order, as Zhang et al. 2018 do (https://arxiv.org/abs/1710.09412).
 
-    Its own function first, then samplewise and then featurewise normalisation.
+    One share for the whole batch is drawn from Beta(alpha, alpha), and one partner for
+    each image; both follow from the last three arguments.
 
     Args:
         images: (b, h, w, c), integers or floats.
+        labels: (b, classes) shares of 0 to 1, or (b,) probabilities of one class.
+        alpha: above 0; a small one leaves most batches nearly as they are.
+        seed, epoch, batch: as in `apply_augment`.
 
     Returns:
-        A new (b, h, w, c) float32 array.
-
-    Raises:
-        UsageError: as in `augmented`.
+        Two float32 arrays of the same shapes.
     """
-    augment.check_measured()
-    pixels = images.astype(np.float32)
-    if augment.preprocessing_function is not None:
-        for row, image in enumerate(pixels):
-            own = np.asarray(augment.preprocessing_function(image))
-            if own.shape != image.shape:
-                raise UsageError(
-                    "cannot use this preprocessing_function: expected an image of "
-                    f"{image.shape}, found {own.shape}, so return one of the same shape"
-                )
-            pixels[row] = own
-    axes = (1, 2, 3)
-    if augment.samplewise_center or augment.samplewise_std_normalization:
-        pixels -= pixels.mean(axes, keepdims=True)
-    if augment.samplewise_std_normalization:
-        pixels /= pixels.std(axes, keepdims=True) + np.float32(_EPSILON)
-    if augment.statistics is not None and augment.featurewise:
-        how = augment.statistics
-        if not augment.featurewise_std_normalization:
-            how = replace(how, std=(1.0,))
-        pixels = preprocess_input(pixels, how)
-    return pixels
+    rng = np.random.default_rng([seed, epoch, batch, _MIXUP_STREAM])
+    share = np.float32(rng.beta(alpha, alpha))
+    partners = rng.permutation(len(images))
+
+    def blended(values: np.ndarray) -> np.ndarray:
+        values = values.astype(np.float32)
+        return share * values + (1 - share) * values[partners]
+
+    return blended(images), blended(labels)
 
 
 def _shift(wanted: float | Sequence[float], side: int, signed: np.ndarray) -> np.ndarray:

@@ -1,7 +1,6 @@
 """A model made ready to train: compiled, its labels checked, its batches set up."""
 
 from functools import partial
-from warnings import warn
 
 import keras
 import numpy as np
@@ -13,7 +12,6 @@ from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
-from cnnzoo.spec import MODES
 from cnnzoo.train import losses
 from cnnzoo.train.finetuning import layerwise_lr_decay
 from cnnzoo.train.recipe import Recipe
@@ -90,12 +88,11 @@ def _fed(
     *,
     shuffle: bool,
 ):
-    augment = recipe.augment
     return make_model_inputs(
         losses.targets(source, loss, model.outputs[0].shape[-1]),
         to_channels_last(model, model.input_shape[1:]),
         recipe.batch_size,
-        augment=augment if shuffle or augment is None else augment.without_randomness(),
+        augment=recipe.augment if shuffle else None,
         preprocessing=metadata_of(model).outside,
         mixup=recipe.mixup if shuffle else None,
         channels_first=channels_first(model),
@@ -125,27 +122,6 @@ def monitored(model: keras.Model) -> str:
     return (
         "val_loss" if len(model.outputs) == 1 else f"val_{PREDICTIONS}_{losses.MEAN_LOSS}"
     )
-
-
-def check_range(model: keras.Model, learned: Batches) -> None:
-    """Warns where the augmentation already makes of pixels what the preprocessing does.
-
-    A preprocessing takes pixels of 0 to 255; the first batch is measured.
-    """
-    augment, preprocessing = learned.augment, metadata_of(model).preprocessing
-    if augment is None or not augment.normalises or preprocessing == MODES["none"]:
-        return
-    pixels = learned.pixels(0)
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high <= 1:
-        warn(
-            "images are scaled twice: after `augment` the first batch is between "
-            f"{low:.4g} and {high:.4g}, and the preprocessing of {model.name!r} expects "
-            "pixels of 0 to 255; leave the normalisation out of `augment`, or build the "
-            'network with preprocessing="none"',
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def check_classes(model: keras.Model, train: Source) -> None:

@@ -27,7 +27,7 @@ class Recipe:
             `keras.regularizers.L2` takes it; None for none.
         class_weights: "balanced" gives every class the same weight in the loss.
         mixup: the alpha of mixup, which blends images and their classes; None for none.
-            See `cnnzoo.data.mixup.mixed`.
+            See `cnnzoo.data.transforms.mixup`.
         averaging: what a step keeps of the running average of the weights, such as
             0.999; the averages are what is judged and saved. None for no averages.
         loss: a Keras name; None for the cross-entropy that fits the classifier.
@@ -35,8 +35,7 @@ class Recipe:
             trains all epochs.
         seed: of the order of images and of `augment`; set Keras's own with
             `keras.utils.set_random_seed`.
-        augment: how training images change at random; validation images go through
-            what normalises, alone.
+        augment: how training images change at random; validation images stay as they are.
         precision: "float32", "bfloat16", or "auto" for bfloat16 where this machine gains
             by it. What is saved is float32.
     """

@@ -114,7 +114,6 @@ class Run:
         compilation.check_classes(model, train)
         loss = compilation.compiled(model, recipe, len(train))
         learned, held_out = compilation.fed(model, loss, recipe, train, validation)
-        compilation.check_range(model, learned)
         asked = card_of(model, recipe, train, validation, precision)
         with folder_lock(self.folder), caught() as signals:
             first = self._settled(asked)

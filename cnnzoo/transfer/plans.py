@@ -218,10 +218,6 @@ def _conflicts(phase: Phase) -> dict[str, bool]:
         "cached=False, or frozen_norm='frozen'": (
             cached and phase.frozen_norm != "frozen"
         ),
-        "augment normalises the images of cached features, and not those for "
-        "validation; leave that to the preprocessing": (
-            cached and phase.augment is not None and phase.augment.normalises
-        ),
     }
 
 

@@ -1,6 +1,6 @@
 """Augmentation: fixed parameters against SciPy and Keras, draws, batches, training."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,16 @@ from PIL import Image
 from scipy import ndimage
 from training import fit
 
+from cnnzoo.cli.commands.training import parse_augment
 from cnnzoo.cli.main import main
-from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resampled
-from cnnzoo.data.arrays import Images
-from cnnzoo.data.augment import NORMALISING, Augment
-from cnnzoo.data.augment_options import parsed
+from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resample
+from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches, own_errors
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.pipeline import load_images, make_model_inputs
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.transforms import Drawn, augmented, changed, drawn, normalised
-from cnnzoo.errors import UsageError
+from cnnzoo.data.transforms import TransformParams, apply, apply_augment, sample_params
+from cnnzoo.errors import ImageDecodeError, UsageError
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.zoo import build
@@ -29,7 +28,7 @@ from cnnzoo.zoo import build
 BOUND = 1e-4 * 255
 SHAPES = [(8, 8, 1), (9, 9, 3), (12, 7, 1), (5, 14, 3), (1, 6, 1), (6, 1, 3)]
 FLIPS = np.array([[False, False], [True, False], [False, True], [True, True]])
-STILL = Drawn(
+STILL = TransformParams(
     rotation=np.zeros(4),
     shift=np.zeros((4, 2)),
     shear=np.zeros(4),
@@ -61,7 +60,7 @@ def pictures(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-def expected_map(numbers: Drawn, i: int, height: int, width: int) -> np.ndarray:
+def expected_map(numbers: TransformParams, i: int, height: int, width: int) -> np.ndarray:
     """Image i's 3x3 matrix from a pixel of the result to its place, step by step."""
     turn, lean = np.deg2rad(numbers.rotation[i]), np.deg2rad(numbers.shear[i])
     centre, rotation, shift, shear, zoom = (np.eye(3) for _ in range(5))
@@ -79,7 +78,7 @@ def test_affine_maps_are_scipys(mode: Any, shape: tuple[int, int, int]):
     images = pictures((4, *shape))
     numbers = replace(MOVED, flips=FLIPS)
     augment = Augment(rotation_range=1, fill_mode=mode, cval=17)
-    found = changed(images, augment, numbers)
+    found = apply(images, augment, numbers)
     assert found.dtype == np.float32
     for i, channel in np.ndindex(4, shape[2]):
         matrix = expected_map(numbers, i, *shape[:2])
@@ -103,7 +102,7 @@ def test_square_images_move_as_in_keras(mode: Any):
     augment = Augment(rotation_range=1, fill_mode=mode, cval=3)
     added = np.array([30.0, -50.0, 0.0, 7.0])
     numbers = replace(MOVED, flips=FLIPS, channel_shift=added)
-    found = changed(images, augment, numbers)
+    found = apply(images, augment, numbers)
     generator = keras.src.legacy.preprocessing.image.ImageDataGenerator(
         fill_mode=mode, cval=3
     )
@@ -127,7 +126,7 @@ def test_brightness_is_keras_without_its_rounding():
     images = pictures((4, 6, 5, 3))
     factors = np.array([0.0, 0.6, 1.0, 1.9])
     augment = Augment(brightness_range=(0, 2))
-    found = changed(images, augment, replace(STILL, brightness=factors))
+    found = apply(images, augment, replace(STILL, brightness=factors))
     np.testing.assert_allclose(
         found, np.clip(images * factors[:, None, None, None], 0, 255), rtol=1e-6
     )
@@ -151,7 +150,7 @@ def test_elastic_is_scipys(mode: Any, shape: tuple[int, int, int]):
     assert np.abs(field).max() > 1
     images = pictures((4, *shape))
     augment = Augment(elastic=(30, 2.5), fill_mode=mode, cval=9)
-    found = changed(images, augment, replace(MOVED, displacement=field))
+    found = apply(images, augment, replace(MOVED, displacement=field))
     grid = np.stack(np.meshgrid(*map(np.arange, shape[:2]), indexing="ij"))
     for i, channel in np.ndindex(4, shape[2]):
         matrix = expected_map(MOVED, i, *shape[:2])
@@ -174,15 +173,15 @@ def test_elastic_noise_has_the_deviation_that_is_told():
 
 def test_many_images_are_resampled_in_blocks():
     images = pictures((70, 32, 32, 3))
-    numbers = drawn(EVERYTHING, images.shape, 1, 2, 3)
+    numbers = sample_params(EVERYTHING, images.shape, 1, 2, 3)
     maps = affine_maps(
         numbers.rotation, numbers.shift, numbers.shear, numbers.zoom, numbers.flips
     )
-    together = resampled(images, maps, numbers.displacement, "reflect", 0)
+    together = resample(images, maps, numbers.displacement, "reflect", 0)
     assert numbers.displacement is not None
     for i in range(70):
         one = slice(i, i + 1)
-        alone = resampled(images[one], maps[one], numbers.displacement[one], "reflect", 0)
+        alone = resample(images[one], maps[one], numbers.displacement[one], "reflect", 0)
         assert alone.tobytes() == together[one].tobytes()
 
 
@@ -194,19 +193,19 @@ def test_many_images_are_resampled_in_blocks():
 def test_flips_and_whole_shifts_are_exact(mode: Any, shape: tuple[int, int, int]):
     images = pictures((4, *shape)) * np.float32(0.3)
     augment = Augment(horizontal_flip=True, fill_mode=mode)
-    np.testing.assert_array_equal(changed(images, augment, STILL), images)
-    flipped = changed(images, augment, replace(STILL, flips=FLIPS))
+    np.testing.assert_array_equal(apply(images, augment, STILL), images)
+    flipped = apply(images, augment, replace(STILL, flips=FLIPS))
     np.testing.assert_array_equal(flipped[1], images[1, ::-1])
     np.testing.assert_array_equal(flipped[2], images[2, :, ::-1])
     np.testing.assert_array_equal(flipped[3], images[3, ::-1, ::-1])
     if min(shape[:2]) > 2:
-        moved = changed(images, augment, replace(STILL, shift=np.full((4, 2), [2, -1])))
+        moved = apply(images, augment, replace(STILL, shift=np.full((4, 2), [2, -1])))
         np.testing.assert_array_equal(moved[:, :-2, 1:], images[:, 2:, :-1])
 
 
 def test_a_quarter_turn_is_rot90():
     images = pictures((4, 7, 7, 1))
-    turned = changed(
+    turned = apply(
         images, Augment(rotation_range=1), replace(STILL, rotation=np.full(4, 90))
     )
     np.testing.assert_allclose(turned, np.rot90(images, 1, (1, 2)), atol=BOUND)
@@ -216,24 +215,24 @@ def test_a_quarter_turn_is_rot90():
 def test_nothing_asked_changes_nothing(dtype: type):
     images = pictures((3, 5, 6, 1)).astype(dtype)
     for augment in (Augment(), Augment(zoom_range=(1, 1), elastic=(0, 1), cval=5)):
-        assert augment.idle
-        assert augmented(images, augment, 0, 0, 0) is images
+        assert not augment.random
+        assert apply_augment(images, augment, 0, 0, 0) is images
 
 
 def test_images_given_stay_as_they_are():
     images = pictures((4, 6, 6, 3)).astype(np.float32)
     before = images.copy()
     colours = Augment(channel_shift_range=9, brightness_range=(0.5, 0.6))
-    for augment in (colours, EVERYTHING, Augment(samplewise_std_normalization=True)):
-        assert not np.array_equal(augmented(images, augment, 0, 0, 0), before)
+    for augment in (colours, EVERYTHING):
+        assert not np.array_equal(apply_augment(images, augment, 0, 0, 0), before)
         np.testing.assert_array_equal(images, before)
 
 
 # Draws --------------------------------------------------------------------------------
 
 
-def draw(count: int = 4000, shape=(20, 40, 1), **options: Any) -> Drawn:
-    return drawn(Augment(**options), (count, *shape), 1, 2, 3)
+def draw(count: int = 4000, shape=(20, 40, 1), **options: Any) -> TransformParams:
+    return sample_params(Augment(**options), (count, *shape), 1, 2, 3)
 
 
 def spans(values: np.ndarray, low: float, high: float) -> bool:
@@ -285,65 +284,23 @@ def test_shifts_are_shares_pixels_or_choices():
 
 def test_draws_come_from_seed_epoch_and_batch_alone():
     images = pictures((6, 12, 10, 3))
-    first = augmented(images, EVERYTHING, 1, 2, 3)
+    first = apply_augment(images, EVERYTHING, 1, 2, 3)
     assert first.dtype == np.float32
     assert first.shape == images.shape
-    assert augmented(images, EVERYTHING, 1, 2, 3).tobytes() == first.tobytes()
+    assert apply_augment(images, EVERYTHING, 1, 2, 3).tobytes() == first.tobytes()
     for numbers in ((0, 2, 3), (1, 0, 3), (1, 2, 0), (3, 2, 1)):
-        other = augmented(images, EVERYTHING, *numbers)
+        other = apply_augment(images, EVERYTHING, *numbers)
         assert np.abs(other - first).mean() > 1
     order = np.random.default_rng([1, 2]).random()
     unit = draw(1, rotation_range=1)
-    assert drawn(Augment(rotation_range=1), (1, 2, 2, 1), 1, 2, 0).rotation != (
+    assert sample_params(Augment(rotation_range=1), (1, 2, 2, 1), 1, 2, 0).rotation != (
         2 * order - 1
     )
-    everything = drawn(EVERYTHING, (1, 20, 40, 1), 1, 2, 3)
+    everything = sample_params(EVERYTHING, (1, 20, 40, 1), 1, 2, 3)
     assert everything.rotation == 20 * unit.rotation
     plain = replace(EVERYTHING, elastic=None)
-    few = augmented(images[:2], plain, 1, 2, 3)
-    assert few.tobytes() == augmented(images, plain, 1, 2, 3)[:2].tobytes()
-
-
-# Normalisation ------------------------------------------------------------------------
-
-
-def test_normalisations_are_their_formulas():
-    images = pictures((5, 6, 7, 3))
-    x = images.astype(np.float64)
-    mean, std = x.mean((0, 1, 2)), x.std((0, 1, 2))
-    own = x - x.mean((1, 2, 3), keepdims=True)
-    deviation = x.std((1, 2, 3), keepdims=True)
-
-    def made(**options: Any) -> np.ndarray:
-        result = augmented(images, Augment(**options).fitted_to(images), 0, 0, 0)
-        assert result.dtype == np.float32
-        return result
-
-    np.testing.assert_allclose(made(featurewise_center=True), x - mean, atol=1e-3)
-    both = made(featurewise_std_normalization=True)
-    np.testing.assert_allclose(both, (x - mean) / std, atol=1e-5)
-    np.testing.assert_allclose(made(samplewise_center=True), own, atol=1e-3)
-    both = made(samplewise_std_normalization=True)
-    np.testing.assert_allclose(both, own / (deviation + 1e-6), atol=1e-5)
-    own_first = made(
-        preprocessing_function=lambda image: image * 2, samplewise_center=True
-    )
-    np.testing.assert_allclose(own_first, 2 * own, atol=1e-3)
-    flat = np.full((2, 3, 3, 1), 7, np.uint8)
-    assert not normalised(flat, Augment(samplewise_std_normalization=True)).any()
-
-
-def test_validation_images_are_normalised_alone():
-    images = pictures((4, 6, 6, 1))
-    augment = replace(EVERYTHING, samplewise_center=True, cval=9).fitted_to(images)
-    plain = augment.without_randomness()
-    assert plain == Augment(samplewise_center=True, statistics=augment.statistics)
-    assert not plain.random
-    assert not plain.idle
-    assert EVERYTHING.without_randomness().idle
-    found = augmented(images, plain, 5, 6, 7)
-    np.testing.assert_array_equal(found, normalised(images, augment))
-    np.testing.assert_array_equal(found, augmented(images, plain, 0, 0, 0))
+    few = apply_augment(images[:2], plain, 1, 2, 3)
+    assert few.tobytes() == apply_augment(images, plain, 1, 2, 3)[:2].tobytes()
 
 
 # Errors -------------------------------------------------------------------------------
@@ -354,25 +311,32 @@ def test_validation_images_are_normalised_alone():
     [
         (
             {"rotation_range": -1},
-            "this rotation_range: expected degrees .*found '-1'",
+            "rotation_range=-1: expected degrees",
         ),
-        ({"rotation_range": (1, 2)}, r"degrees of at least 0, found '\(1, 2\)'"),
-        ({"width_shift_range": -0.1}, "width_shift_range: expected a number of at least"),
-        ({"height_shift_range": []}, "or a sequence of numbers, found '\\(\\)'"),
-        ({"height_shift_range": "a"}, "height_shift_range: expected .*found 'a'"),
-        ({"shear_range": 90}, "at least 0 and below 90, found '90'"),
-        ({"zoom_range": 1}, "at least 0 and below 1, or two factors .*found '1'"),
+        ({"rotation_range": (1, 2)}, r"range=\(1, 2\): expected degrees of at least 0"),
+        (
+            {"width_shift_range": -0.1},
+            "width_shift_range=-0.1: expected a number of at",
+        ),
+        ({"height_shift_range": []}, r"=\(\): expected .*or a sequence of numbers"),
+        ({"height_shift_range": "a"}, "height_shift_range='a': expected"),
+        ({"shear_range": 90}, "=90: expected degrees of at least 0 and below 90"),
+        ({"zoom_range": 1}, "zoom_range=1: expected a number from 0 to below 1, or two"),
         ({"zoom_range": (0, 1)}, "two factors above 0"),
         ({"zoom_range": (1.2, 0.8)}, "the smaller one first"),
-        ({"zoom_range": (1, [2])}, "zoom_range: expected"),
-        ({"brightness_range": 0.5}, "brightness_range: expected two factors of at least"),
-        ({"brightness_range": (-1, 1)}, "brightness_range: expected two factors"),
-        ({"channel_shift_range": float("nan")}, "channel_shift_range.* found 'nan'"),
-        ({"horizontal_flip": 1}, "horizontal_flip: expected True or False, found '1'"),
-        ({"samplewise_center": 0.5}, "samplewise_center: expected True or False"),
-        ({"elastic": (34, 0)}, "elastic: expected alpha, at least 0, and sigma, above 0"),
-        ({"cval": float("inf")}, "cval: expected a number, found 'inf'"),
-        ({"preprocessing_function": 3}, "expected a function of an image, found '3'"),
+        ({"zoom_range": (1, [2])}, "zoom_range=.*: expected"),
+        (
+            {"brightness_range": 0.5},
+            "brightness_range=0.5: expected two factors of at",
+        ),
+        ({"brightness_range": (-1, 1)}, "brightness_range=.*: expected two factors"),
+        ({"channel_shift_range": float("nan")}, "channel_shift_range=nan: expected"),
+        ({"horizontal_flip": 1}, "horizontal_flip=1: expected True or False"),
+        (
+            {"elastic": (34, 0)},
+            "expected alpha, at least 0, and sigma, above 0",
+        ),
+        ({"cval": float("inf")}, "cval=inf: expected a number"),
         ({"fill_mode": "mirror"}, "unknown fill mode 'mirror'"),
     ],
 )
@@ -387,23 +351,6 @@ def test_nobody_can_change_it():
     steps.append(3)
     assert augment.width_shift_range == (1, 2)
     assert hash(augment) == hash(Augment(width_shift_range=(1, 2), zoom_range=(0.5, 1)))
-
-
-def test_statistics_that_were_never_measured():
-    images = pictures((2, 4, 4, 1))
-    augment = Augment(featurewise_std_normalization=True)
-    message = r"normalise featurewise: expected the statistics .*augment\.fitted_to\(im"
-    with pytest.raises(UsageError, match=message):
-        augmented(images, augment, 0, 0, 0)
-    with pytest.raises(UsageError, match=message):
-        make_model_inputs(Images(images, None, ()), (4, 4, 1), 2, augment=augment)
-
-
-def test_a_function_that_gives_another_shape():
-    augment = Augment(preprocessing_function=lambda image: image[1:])
-    message = r"function: expected an image of \(4, 4, 1\), found \(3, 4, 1\), so return"
-    with pytest.raises(UsageError, match=message):
-        augmented(pictures((2, 4, 4, 1)), augment, 0, 0, 0)
 
 
 # Batches and training -----------------------------------------------------------------
@@ -433,7 +380,7 @@ def test_batches_from_memory_and_from_a_folder_are_the_same(photos: Path):
     order = np.random.default_rng([3, 5]).permutation(24)
     for index in (3, 0, 2):
         rows = order[7 * index : 7 * index + 7]
-        images = augmented(in_memory.images[rows], EVERYTHING, 3, 5, index)
+        images = apply_augment(in_memory.images[rows], EVERYTHING, 3, 5, index)
         expected = preprocess_input(images, options["preprocessing"])
         for batches in (read, held):
             found, labels = batches[index]
@@ -450,9 +397,7 @@ def test_images_in_memory_have_the_size_already(photos: Path):
 
 def test_what_feed_gives(photos: Path):
     images = load_images(scan(photos), (10, 8, 3))
-    plain = make_model_inputs(
-        images, (10, 8, 3), 7, augment=EVERYTHING.without_randomness()
-    )
+    plain = make_model_inputs(images, (10, 8, 3), 7, augment=Augment())
     np.testing.assert_array_equal(plain[0], images.images)
     batches, none = make_model_inputs(
         images, (12, None, 1), 7, augment=EVERYTHING, channels_first=True, outputs=2
@@ -464,30 +409,30 @@ def test_what_feed_gives(photos: Path):
     assert len(labels) == 2
 
 
-def test_errors_of_own_functions_come_through(photos: Path):
-    def fail(image: np.ndarray) -> np.ndarray:
-        raise KeyError("mine")
-
-    augment = Augment(preprocessing_function=fail)
-    batches, _ = make_model_inputs(scan(photos), (10, 8, 3), 7, augment=augment)
+def test_errors_of_a_batch_come_through(photos: Path):
+    batches, _ = make_model_inputs(scan(photos), (10, 8, 3), 7)
+    (photos / "above" / "3.png").write_bytes(b"")
     model = build("mlp", classes=2, input_shape=(10, 8, 3), depth=1, width=2)
-    with pytest.raises(KeyError, match="mine"), own_errors(batches):
+    with pytest.raises(ImageDecodeError), own_errors(batches):
         model.predict(batches, verbose=0)
 
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])
-def test_training_sees_other_pixels_each_epoch(kind: str, photos: Path, tmp_path: Path):
+def test_training_sees_other_pixels_each_epoch(kind, photos, tmp_path, monkeypatch):
     """And validation sees its own: the figures are those of the images as they are."""
     keras.utils.set_random_seed(0)
     folder = scan(photos)
     source = folder if kind == "folder" else load_images(folder, (10, 8, 3))
     train, validation = source.split(0.25, seed=0)
     seen: list[bytes] = []
+    read = Batches.__getitem__
 
-    def note(image: np.ndarray) -> np.ndarray:
-        seen.append(image.tobytes())
-        return image
+    def note(self: Batches, index: int) -> tuple:
+        batch = read(self, index)
+        seen.extend(image.tobytes() for image in batch[0])
+        return batch
 
+    monkeypatch.setattr(Batches, "__getitem__", note)
     model = build(
         "mlp",
         classes=2,
@@ -497,19 +442,12 @@ def test_training_sees_other_pixels_each_epoch(kind: str, photos: Path, tmp_path
         include_preprocessing=True,
         preprocessing="unit",
     )
-    augment = Augment(
-        rotation_range=15,
-        horizontal_flip=True,
-        fill_mode="reflect",
-        preprocessing_function=note,
-    )
+    augment = Augment(rotation_range=15, horizontal_flip=True, fill_mode="reflect")
     recipe = Recipe(epochs=6, batch_size=6, learning_rate=1e-2, augment=augment)
     history = fit(model, train, validation, tmp_path / "run", recipe)
     assert max(history["val_accuracy"]) > 0.8
+    assert len({image for image in seen if len(image) == 4 * 240}) == 6 * len(train)
     held_out = load_images(folder, (10, 8, 3)).split(0.25, seed=0)[1].images
-    unchanged = {image.astype(np.float32).tobytes() for image in held_out}
-    assert unchanged < set(seen)
-    assert len(set(seen)) == 6 * len(train) + len(unchanged)
     answers = model.predict(held_out, verbose=0).argmax(1)
     best = int(np.argmin(history["val_loss"]))
     accuracy = np.mean(answers == validation.labels)
@@ -538,26 +476,25 @@ def test_options_as_text():
         fill_mode="reflect",
         elastic=(34, 4),
     )
-    assert parsed(texts) == expected
-    assert isinstance(parsed(["width_shift_range=2"]).width_shift_range, int)
-    assert {field.name for field in fields(Augment)} >= set(NORMALISING)
+    assert parse_augment(texts) == expected
+    assert isinstance(parse_augment(["width_shift_range=2"]).width_shift_range, int)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("rotation", "unknown augmentation 'rotation'; did you mean 'rotation_range'"),
-        ("rotation_range", "with 'rotation_range': expected rotation_range=VALUE, so"),
-        ("vertical_flip=1", "with 'vertical_flip=1': expected vertical_flip, so write"),
-        ("zoom_range=a,b", "zoom_range=a,b: expected a number, or several .*found 'a,b'"),
-        ("zoom_range=2", "this zoom_range: expected a number of at least 0 and below 1"),
+        ("rotation_range", "rotation_range=True: expected degrees of at least 0"),
+        ("vertical_flip=1", "vertical_flip=1: expected True or False"),
+        ("zoom_range=a,b", "zoom_range='a,b': expected a number from 0"),
+        ("zoom_range=2", "zoom_range=2: expected a number from 0 to below 1"),
         ("fill_mode=nearer", "unknown fill mode 'nearer'; did you mean 'nearest'"),
-        ("samplewise_center", "found a normalisation, so use --preprocessing, which"),
+        ("samplewise_center", "unknown augmentation 'samplewise_center'"),
     ],
 )
 def test_options_that_cannot_be_read(text: str, message: str):
     with pytest.raises(UsageError, match=message):
-        parsed([text])
+        parse_augment([text])
 
 
 def test_the_command_line_trains_with_it(photos: Path, tmp_path: Path, capsys):

@@ -23,7 +23,6 @@ import cnnzoo
 from cnnzoo.cli.main import main
 from cnnzoo.data import batches as batching
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.decode import decode
 from cnnzoo.data.folders import image_files
@@ -684,21 +683,6 @@ def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
         cnnzoo.evaluate(network(), Images(pixels, np.array([0, 1]), ("a", "b")))
     with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
         probabilities(network(), pixels)
-
-
-def test_l07_images_that_are_scaled_twice(photos: Path, tmp_path: Path):
-    data = scan(photos)
-    twice = Recipe(epochs=1, augment=Augment(samplewise_center=True))
-    message = r"twice: after `augment` the first batch is between -\d+.* and \d+"
-    with pytest.warns(UserWarning, match=message):
-        Run(tmp_path / "twice").fit(network(), data, data, twice)
-    once = Recipe(epochs=1, augment=Augment(preprocessing_function=np.negative))
-    own = cnnzoo.build(
-        "mlp", input_shape=(*SIZE, 3), classes=2, depth=1, width=8, preprocessing="none"
-    )
-    Run(tmp_path / "once").fit(own, data, data, once)  # where warnings are errors
-    still = Recipe(epochs=1, augment=Augment(preprocessing_function=np.flip))
-    Run(tmp_path / "still").fit(network(), data, data, still)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from training import fit
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.augment import shifted
-from cnnzoo.data.mixup import mixed
+from cnnzoo.data.augment import add_shifted_copies
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.pipeline import (
     align_labels,
@@ -21,6 +20,7 @@ from cnnzoo.data.pipeline import (
     make_model_inputs,
     open_source,
 )
+from cnnzoo.data.transforms import mixup
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import compilation
@@ -164,21 +164,21 @@ def test_losses_that_want_rows(digits, tmp_path, loss):
 def test_mixup_blends_images_and_classes_alike():
     """Images that are their own labels show that both had one share and one partner."""
     labels = np.eye(8, dtype="float32")
-    images, blended = mixed(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 5)
+    images, blended = mixup(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 5)
     np.testing.assert_array_equal(images.reshape(8, 8), blended)
     np.testing.assert_allclose(blended.sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(blended.sum(0), 1, rtol=1e-6)  # each is a partner once
     assert len(np.unique(blended)) <= 4  # 0, the share, the rest, and 1 for itself
-    again, _ = mixed(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 5)
+    again, _ = mixup(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 5)
     np.testing.assert_array_equal(images, again)
-    other, _ = mixed(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 6)
+    other, _ = mixup(labels.reshape(8, 1, 1, 8), labels, 0.4, 3, 1, 6)
     assert np.abs(images - other).max() > 0
 
 
 def test_the_shares_of_mixup_are_those_of_the_distribution():
     """Beta(a, a) has the mean 1 / 2 and the variance 1 / (8 a + 4)."""
     pair = np.eye(2, dtype="float32")
-    shares = [mixed(pair, pair, 0.5, 0, 0, batch)[1][0].max() for batch in range(4000)]
+    shares = [mixup(pair, pair, 0.5, 0, 0, batch)[1][0].max() for batch in range(4000)]
     swapped = np.array([share for share in shares if share < 1])
     assert 0.4 < len(swapped) / len(shares) < 0.6  # half are their own partners
     spread = np.mean((swapped - 0.5) ** 2)
@@ -195,7 +195,7 @@ def test_batches_are_mixed_to_learn_from_and_whole_to_judge_by(digits):
     for epoch, batch in ((0, 0), (0, 2), (1, 2)):
         learned.epoch = whole.epoch = epoch
         images, labels = whole[batch]
-        blended = mixed(images, labels, 0.4, 3, epoch, batch)
+        blended = mixup(images, labels, 0.4, 3, epoch, batch)
         for found, expected in zip(learned[batch], blended, strict=True):
             np.testing.assert_array_equal(found, expected)
 
@@ -492,7 +492,7 @@ def test_a_bad_photo_is_named_from_inside_fit(photos, tmp_path):
 
 def test_shifted_copies():
     pixels = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1)
-    all_of_them = shifted(Images(pixels, np.array([3]), tuple("0123")), 1)
+    all_of_them = add_shifted_copies(Images(pixels, np.array([3]), tuple("0123")), 1)
     up, left, right, down = all_of_them.images[1:, ..., 0]
     np.testing.assert_array_equal(all_of_them.images[0], pixels[0])
     assert up[0].tolist() == [4, 5, 6, 7]

@@ -1,15 +1,22 @@
 """The verbs train and kfold, and the demo."""
 
+from __future__ import annotations
+
 from argparse import Namespace
-from collections.abc import Mapping
-from dataclasses import replace
+from ast import literal_eval
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cnnzoo.cli.commands.data import parts, reading
 from cnnzoo.cli.output import print_json, print_table, start, tell_left_out, verbosity
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import UsageError, unknown
 from cnnzoo.models.index import ModelInfo, model_info
+
+if TYPE_CHECKING:
+    from cnnzoo.data.augment import Augment
 
 
 def train(args: Namespace) -> None:
@@ -143,7 +150,6 @@ def _network(args: Namespace, network: ModelInfo, learned):
 
 def _recipe(args: Namespace):
     """The recipe of that name, or the default one, with what was asked besides."""
-    from cnnzoo.data.augment_options import parsed
     from cnnzoo.train.recipe import RECIPES, Recipe
 
     asked = {
@@ -155,12 +161,36 @@ def _recipe(args: Namespace):
         "patience": args.patience,
         "seed": args.seed,
         "precision": args.precision,
-        "augment": args.augment and parsed(args.augment),
+        "augment": args.augment and parse_augment(args.augment),
     }
     recipe = RECIPES[args.recipe] if args.recipe else Recipe()
     if args.optimizer is not None and args.optimizer != recipe.optimizer:
         recipe = replace(recipe, momentum=None, learning_rate=None)  # another's
     return replace(recipe, **{n: v for n, v in asked.items() if v is not None})
+
+
+def parse_augment(texts: Sequence[str]) -> Augment:
+    """Returns the random changes that NAME or NAME=VALUE texts ask for.
+
+    Values are written as in Python, several with commas between them, and a name alone
+    stands for True: `zoom_range=0.9,1.2 fill_mode=reflect horizontal_flip`.
+
+    Raises:
+        UsageError: a name is unknown, or a value is missing or does not fit.
+    """
+    from cnnzoo.data.augment import Augment
+
+    names = [field.name for field in fields(Augment)]
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in names:
+            raise unknown("augmentation", name, names)
+        try:
+            values[name] = literal_eval(value) if value else True
+        except (SyntaxError, ValueError):
+            values[name] = value
+    return Augment(**values)
 
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:

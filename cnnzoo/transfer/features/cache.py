@@ -248,16 +248,11 @@ def _missing(
 
 
 def _check_views(augment: Augment | None, views: int) -> None:
-    """Raises UsageError for views that nothing makes, or that are of two kinds."""
+    """Raises UsageError for views that nothing makes."""
     if views < 1 or (views > 1 and (augment is None or not augment.random)):
         raise UsageError(
             f"cannot cache {views} views of each image: expected 1, or more with an "
             "augment that changes images at random, so pass one"
-        )
-    if augment is not None and augment.normalises:
-        raise UsageError(
-            "cannot cache views that are normalised: the first of each image is as "
-            "it is, so leave the normalisation to the model's preprocessing"
         )
 
 

@@ -19,7 +19,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.pipeline import closed, load_images
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.transforms import augmented
+from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
@@ -129,7 +129,7 @@ class Extractor:
         if not view or self._augment is None:
             return pixels.astype(np.float32)
         number = int(key[:8], 16)
-        return augmented(pixels[None], self._augment, self._seed, view, number)[0]
+        return apply_augment(pixels[None], self._augment, self._seed, view, number)[0]
 
 
 def changes_of(augment: Augment | None, seed: int) -> str:
