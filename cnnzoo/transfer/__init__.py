@@ -9,6 +9,7 @@ from cnnzoo.transfer.fitting import fit
 from cnnzoo.transfer.freezing import FreezeReport, check_frozen, freeze, unfreeze
 from cnnzoo.transfer.measurement import assess
 from cnnzoo.transfer.plans import Phase, Plan
+from cnnzoo.transfer.report import SavedResults, save_results
 from cnnzoo.transfer.results import PhaseResult, Result
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Plan",
     "Race",
     "Result",
+    "SavedResults",
     "assess",
     "check_frozen",
     "cuts",
@@ -29,5 +31,6 @@ __all__ = [
     "freeze",
     "plan",
     "race",
+    "save_results",
     "unfreeze",
 ]

@@ -1,13 +1,12 @@
-"""Whether a network knows what an image shows, by how near it is to what it learnt.
+"""Novelty: whether an image shows none of the classes.
 
-The distance of a classifier's input to the nearest ones of the training images, as in
-Sun et al. 2022, https://arxiv.org/abs/2204.06507; how far is too far is measured on
-images that were held out.
+The distance is that of the classifier's inputs to the nearest ones of the training
+images, as in Sun et al. 2022, https://arxiv.org/abs/2204.06507; the threshold is measured
+on the validation images.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,86 +24,88 @@ from cnnzoo.system import files
 from cnnzoo.transfer.cut_points import embedding_model
 from cnnzoo.weights.tensors import digest
 
-FILE = "known.safetensors"
-MOST = 2000  # training images that are kept
+FILE = "novelty.safetensors"
+FORMAT = "1"  # of the file
+MOST = 2000  # training images to keep
 NEIGHBOURS = 5
-PASSED = 0.95  # of what is held out, which counts as known
+PASSED = 0.95  # of the validation images, which are not novel
 MAX_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
-    """What a network learnt from, as its classifier sees it.
+class Novelty:
+    """The training images of a network, as its classifier sees them.
 
     Attributes:
-        codes: (n, d) of length 1.
-        threshold: the distance beyond which an image is none of these, 0 to 2.
-        classifier: the SHA-256 of the classifier's weights, by which the network is
-            known.
+        embeddings: (n, d) of length 1.
+        threshold: Distance beyond which an image is novel, 0 to 2.
+        classifier: SHA-256 of the classifier's weights, which identifies the network.
     """
 
-    codes: np.ndarray
+    embeddings: np.ndarray
     threshold: float
     classifier: str
 
     def distances(self, model: keras.Model, source: Source | Files) -> np.ndarray:
-        """(n,) each image's distance to the nearest that were learnt, 0 to 2."""
-        return _distances(self.codes, _codes(model, source))
+        """(n,) distance of each image to the nearest training images, 0 to 2."""
+        return _distances(self.embeddings, _embed(model, source))
 
     def save(self, folder: Path) -> Path:
-        """Writes `known.safetensors` into a folder, atomically; returns its path."""
-        arrays = {"codes": self.codes.astype(np.float16)}
-        told = {
-            "threshold": json.dumps(self.threshold),
+        """Writes `novelty.safetensors` into a folder, atomically; returns its path."""
+        metadata = {
+            "format": FORMAT,
+            "threshold": repr(self.threshold),
             "classifier": self.classifier,
         }
-        return files.write_bytes(
-            folder / FILE, safetensors.numpy.save(arrays, metadata=told)
-        )
+        arrays = {"embeddings": self.embeddings.astype(np.float16)}
+        content = safetensors.numpy.save(arrays, metadata=metadata)
+        return files.write_bytes(folder / FILE, content)
 
 
-def measured(
+def measure(
     model: keras.Model, train: Source, validation: Source, seed: int = 0
-) -> Known:
-    """What a network learnt from, and how near to that what is held out lies.
+) -> Novelty:
+    """Measures how near the validation images are to the training images.
 
     Args:
-        model: trained on `train`.
-        seed: of which images are kept where there are many.
+        model: Trained classifier.
+        train: Its training images.
+        validation: Its validation images.
+        seed: Random seed of the choice of images where there are many.
     """
-    codes, held_out = (
-        _codes(model, part.take(some_rows(len(part), MOST, seed)))
+    embeddings, others = (
+        _embed(model, part.take(some_rows(len(part), MOST, seed)))
         for part in (train, validation)
     )
-    threshold = float(np.quantile(_distances(codes, held_out), PASSED))
-    return Known(codes, threshold, _classifier(model))
+    threshold = float(np.quantile(_distances(embeddings, others), PASSED))
+    return Novelty(embeddings, threshold, _classifier(model))
 
 
-def load(folder: Path, model: keras.Model) -> Known | None:
-    """What `save` wrote of this network; None where there is nothing.
+def load(folder: Path, model: keras.Model) -> Novelty | None:
+    """What `save` wrote for this network; None where there is nothing.
 
     Raises:
-        WeightFileError: the file is damaged.
+        WeightFileError: The file is damaged or has another format.
     """
     path = folder / FILE
     if not path.exists():
         return None
-    try:
+    bad = WeightFileError(
+        f"cannot read {path}, which is damaged or of another version of cnnzoo; remove "
+        "it to predict without it"
+    )
+    with files.refusing_damage(bad, SafetensorError):
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError("larger than any")
+            raise ValueError("too large")
         with safetensors.safe_open(path, framework="numpy") as file:
-            codes = file.get_tensor("codes").astype(np.float32)
-            told = file.metadata()
-        threshold, classifier = float(json.loads(told["threshold"])), told["classifier"]
-        if codes.ndim != 2 or not np.isfinite(codes).all():
-            raise ValueError("no codes")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightFileError(
-            f"{path} does not tell what the network knows, since it is cut or altered "
-            f"({str(error)[:200]}); remove it, and nobody asks for it"
-        ) from error
-    known = Known(codes, threshold, classifier)
-    return known if classifier == _classifier(model) else None
+            embeddings = file.get_tensor("embeddings").astype(np.float32)
+            metadata = file.metadata()
+        if metadata["format"] != FORMAT or embeddings.ndim != 2:
+            raise ValueError("another format")
+        if not np.isfinite(embeddings).all():
+            raise ValueError("not finite")
+        found = Novelty(embeddings, float(metadata["threshold"]), metadata["classifier"])
+    return found if found.classifier == _classifier(model) else None
 
 
 def _classifier(model: keras.Model) -> str:
@@ -113,7 +114,7 @@ def _classifier(model: keras.Model) -> str:
     )
 
 
-def _codes(model: keras.Model, source: Source | Files) -> np.ndarray:
+def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
     """(n, d) of length 1: what the classifier sees."""
     front = embedding_model(model)
     front.cnnzoo = model.cnnzoo  # which takes images in the same way
@@ -122,8 +123,8 @@ def _codes(model: keras.Model, source: Source | Files) -> np.ndarray:
     return seen / np.where(lengths > 0, lengths, 1.0)
 
 
-def _distances(codes: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """(n,) mean distance to the nearest codes."""
-    nearest = min(NEIGHBOURS, len(codes))
-    similar = np.sort(asked @ codes.T, 1)[:, -nearest:]
+def _distances(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,) mean distance of the others to the nearest embeddings."""
+    nearest = min(NEIGHBOURS, len(embeddings))
+    similar = np.sort(others @ embeddings.T, 1)[:, -nearest:]
     return np.sqrt(np.maximum(0.0, 2 - 2 * similar)).mean(1)

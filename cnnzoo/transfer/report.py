@@ -1,36 +1,104 @@
-"""The report of a transfer: one HTML file with evidence, plan, curves and errors."""
+"""The folder of a finished transfer: the network, the evidence, and a report in HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.inference import Evaluation
+from cnnzoo.data.folders import training_files
+from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.saving import save
+from cnnzoo.system import files
 from cnnzoo.train.cross_validation import Folds
+from cnnzoo.transfer import novelty
 from cnnzoo.transfer.assessment import Assessment, abbreviate
 from cnnzoo.transfer.results import PhaseResult, Result
-from cnnzoo.visualization import figures
 from cnnzoo.visualization.html import Section, html
 
 
-def page(
+@dataclass(frozen=True)
+class SavedResults:
+    """The files of a finished transfer.
+
+    Attributes:
+        paths: Paths of the files.
+        evaluation: Metrics on the validation images.
+    """
+
+    paths: tuple[Path, ...]
+    evaluation: Evaluation
+
+
+def save_results(
     result: Result,
     assessment: Assessment | None,
-    held_out: Source,
+    train: Source,
+    validation: Source,
+    folder: str | Path,
+    *,
+    folds: Folds | None = None,
+    seed: int = 0,
+) -> SavedResults:
+    """Writes the folder that `cnnzoo transfer` writes, and that `cnnzoo predict` reads.
+
+    The files are `model.keras`, `class_names.json`, `novelty.safetensors` (by which an
+    image of none of the classes is found), `assessment.json`, `report.html`, and, for
+    images in files, a list of the training images.
+
+    Args:
+        result: Result of `fit`.
+        assessment: Evidence for the plan; None for the result's own, if it has one.
+        train: Training images.
+        validation: Validation images.
+        folder: Output folder; made if missing.
+        folds: Result of a cross-validation for the report; None for none.
+        seed: Random seed of the choice of training images that represent them all.
+
+    Raises:
+        SaveError: A file cannot be written.
+    """
+    out, assessment = Path(folder), assessment or result.assessment
+    paths = [
+        save(result.model, out / "model.keras"),
+        files.write_json(out / "class_names.json", list(train.class_names)),
+        novelty.measure(result.model, train, validation, seed).save(out),
+    ]
+    if assessment:
+        paths.append(files.write_json(out / "assessment.json", assessment.to_dict()))
+    training_files.write(out, train)
+    evaluation = evaluate(result.model, validation)
+    # The parts of a folder share its report.
+    unused = [*dict.fromkeys([*train.report_lines(), *validation.report_lines()])]
+    report = report_html(
+        result, assessment, validation, evaluation, unused=unused, folds=folds
+    )
+    paths.append(files.write_text(out / "report.html", report))
+    return SavedResults(tuple(paths), evaluation)
+
+
+def report_html(
+    result: Result,
+    assessment: Assessment | None,
+    validation: Source,
     evaluation: Evaluation,
     *,
-    left_out: Sequence[str] = (),
+    unused: Sequence[str] = (),
     folds: Folds | None = None,
 ) -> str:
     """The report as HTML.
 
     Args:
-        assessment: why the plan is as it is; None where nobody measured.
-        held_out: the images that the network is judged by.
-        evaluation: what it says of them.
-        left_out: files of the folder that are not used, and what looks wrong there.
-        folds: what networks say of images that they never saw.
+        result: Result of `fit`.
+        assessment: Evidence for the plan; None for none.
+        validation: Validation images.
+        evaluation: Metrics on them.
+        unused: Files of the folder that are not used, and what looks wrong there.
+        folds: Result of a cross-validation; None for none.
     """
+    from cnnzoo.visualization import figures
+
     lead = (
         f"{evaluation.accuracy_told}; they were held out and chose the best epochs, so "
         "this is a little too good"
@@ -39,26 +107,19 @@ def page(
     if assessment:
         sections.append(_evidence(assessment))
     sections.append(Section("The plan", text=str(result.plan)))
-    sections.append(_phases(result.phases))
-    sections.append(
-        Section(
-            "Which classes are taken for which",
-            pictures=[(figures.confusion(evaluation), "confusion matrix")],
-        )
-    )
-    sections.append(
-        Section(
-            "The surest of its errors",
-            pictures=[(figures.misclassified(held_out, evaluation), "images misread")],
-        )
-    )
-    if left_out:
-        sections.append(
-            Section("The folder", header=("found",), rows=[(line,) for line in left_out])
-        )
-    names = ", ".join(held_out.class_names[:6])
-    more = ", ..." if len(held_out.class_names) > 6 else ""
-    return html(f"{result.model.name} learns {names}{more}", lead, sections)
+    confusion = figures.confusion(evaluation)
+    errors = figures.misclassified(validation, evaluation)
+    sections += [
+        _phases(result.phases),
+        Section("Confused classes", pictures=[(confusion, "confusion matrix")]),
+        Section("The most confident errors", pictures=[(errors, "misclassified images")]),
+    ]
+    if unused:
+        rows = [(line,) for line in unused]
+        sections.append(Section("The folder", header=("found",), rows=rows))
+    names = ", ".join(validation.class_names[:6])
+    more = ", ..." if len(validation.class_names) > 6 else ""
+    return html(f"{result.model.name} for {names}{more}", lead, sections)
 
 
 def _evidence(assessment: Assessment) -> Section:
@@ -87,35 +148,31 @@ def _evidence(assessment: Assessment) -> Section:
 
 
 def _phases(phases: tuple[PhaseResult, ...]) -> Section:
+    from cnnzoo.visualization import figures
+
     return Section(
-        "What was done",
+        "The phases",
         header=(
-            "phase",
-            "before",
-            "after",
-            "seconds",
-            "rate",
-            "learnt",
-            "proven frozen",
-            "kept",
+            *("phase", "accuracy before", "accuracy after", "seconds", "learning rate"),
+            *("trained", "proven frozen", "kept"),
         ),
         rows=[
             (
-                done.name,
-                "" if done.before is None else f"{100 * done.before:.1f} %",
-                "" if done.failure else f"{100 * done.after:.1f} %",
-                f"{done.seconds:.0f}",
-                f"{done.learning_rate:g}",
-                f"{done.trainable:,} numbers",
-                f"{done.frozen} arrays",
-                "yes" if done.kept else f"no, {done.failure or 'it was no better'}",
+                phase.name,
+                "" if phase.before is None else f"{100 * phase.before:.1f} %",
+                "" if phase.failure else f"{100 * phase.after:.1f} %",
+                f"{phase.seconds:.0f}",
+                f"{phase.learning_rate:g}",
+                f"{phase.trainable:,} parameters",
+                f"{phase.frozen} arrays",
+                "yes" if phase.kept else f"no, {phase.failure or 'it was no better'}",
             )
-            for done in phases
+            for phase in phases
         ],
         pictures=[
-            (figures.learning_curves(done.history), f"curves of {done.name}")
-            for done in phases
-            if done.history.get("loss")
+            (figures.learning_curves(phase.history), f"learning curves of {phase.name}")
+            for phase in phases
+            if phase.history.get("loss")
         ],
     )
 

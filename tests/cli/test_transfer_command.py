@@ -33,7 +33,7 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     asked = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
     assert main([*asked, "--out", str(out)]) == 0
     told = capsys.readouterr()
-    assert "64 images to learn from, 16 held out, 4 classes" in told.out
+    assert "64 training images, 16 validation images, 4 classes" in told.out
     measured = json.loads((out / "assessment.json").read_text())
     assert f"\ncase {measured['case']}, " in told.out
     assert ".txt 1" in told.err
@@ -41,7 +41,7 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
         assert (out / name).is_file()
     assert json.loads((out / "class_names.json").read_text()) == sorted(CLASSES)
     page = (out / "report.html").read_text()
-    for heading in ("The case", "The plan", "What was done", "The surest of its errors"):
+    for heading in ("The case", "The plan", "The phases", "The most confident errors"):
         assert heading in page
     assert page.count("data:image/png;base64,") == 4
     assert ".txt 1" in page
@@ -56,7 +56,7 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     assert main([*asked, "--out", str(out), "--case", "4"]) == 2
     assert "holds another transfer" in capsys.readouterr().err
     assert main(["transfer", str(photos), "--model", "vgg16", "--out", str(out)]) == 2
-    assert "which trained weights of vgg16?" in capsys.readouterr().err
+    assert "--weights is missing for vgg16" in capsys.readouterr().err
 
 
 def test_the_verb_with_a_file_of_weights(tmp_path: Path, capsys, monkeypatch):
@@ -93,7 +93,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     assert main([*asked, "--out", str(out)]) == 0
     told = capsys.readouterr()
     assert "'ants/imageNotFound.gif' is of a format that nearly no other has" in told.err
-    assert "196 images to learn from, 49 held out, 2 classes" in told.out
+    assert "196 training images, 49 validation images, 2 classes" in told.out
     assert "too few images to fine-tune" in told.out
     assert "ants/imageNotFound.gif" in (out / "report.html").read_text()
     assert json.loads((out / "class_names.json").read_text()) == ["ants", "bees"]

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, gratings, quick, weights_of
 
 import cnnzoo
@@ -288,7 +289,7 @@ def test_statistics_of_batch_normalisation_stay_where_they_shall(source):
 
 def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
     model = fit(source, TRAIN, HELD_OUT, quick()).model
-    found = novelty.measured(model, TRAIN, HELD_OUT)
+    found = novelty.measure(model, TRAIN, HELD_OUT)
     assert np.mean(found.distances(model, HELD_OUT) <= found.threshold) >= 0.94
     black = Images(np.zeros((1, SIDE, SIDE, 1), np.uint8), np.zeros(1, int), CLASSES)
     assert found.distances(model, black)[0] > 2 * found.threshold
@@ -301,9 +302,30 @@ def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
     )
     assert novelty.load(tmp_path / "elsewhere", model) is None
     assert novelty.load(tmp_path, source) is None  # which has another classifier
-    (tmp_path / novelty.FILE).write_bytes(b"no codes")
-    with pytest.raises(cnnzoo.WeightFileError, match="what the network knows"):
-        novelty.load(tmp_path, model)
+    arrays = {"embeddings": np.ones((1, 1), np.float16)}
+    other = safetensors.numpy.save(arrays, metadata={"format": "0"})
+    for content in (b"no arrays", other):
+        (tmp_path / novelty.FILE).write_bytes(content)
+        with pytest.raises(cnnzoo.WeightFileError, match="damaged or of another version"):
+            novelty.load(tmp_path, model)
+
+
+def test_the_files_of_the_command_from_python(source, tmp_path: Path):
+    result = fit(source, TRAIN, HELD_OUT, quick(), seed=1)
+    assessment = transfer.assess(source, TRAIN)
+    saved = transfer.save_results(result, assessment, TRAIN, HELD_OUT, tmp_path)
+    names = [path.name for path in saved.paths]
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+    assert {"model.keras", "novelty.safetensors", "assessment.json"} < set(names)
+    assert json.loads((tmp_path / "class_names.json").read_text()) == list(CLASSES)
+    model = cnnzoo.load(tmp_path / "model.keras")
+    assert cnnzoo.evaluate(model, HELD_OUT).accuracy == saved.evaluation.accuracy
+    assert novelty.load(tmp_path, model) is not None
+    report = (tmp_path / "report.html").read_text()
+    assert f"case {assessment.case}, " in report
+    (tmp_path / "assessment.json").unlink()
+    again = transfer.save_results(result, None, TRAIN, HELD_OUT, tmp_path)
+    assert "assessment.json" not in [path.name for path in again.paths]
 
 
 def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
