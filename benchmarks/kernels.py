@@ -12,12 +12,11 @@ from benchmarks.train_keras import threads
 
 def our_lrn(work: Work) -> Task:
     import cnnzoo
-    from cnnzoo.layers.blocks import lrn
+    from cnnzoo.layers.blocks import local_response_norm
 
     images = keras.Input(work.shape)
-    return both_ways(
-        cnnzoo.accelerate(keras.Model(images, lrn(images, name="lrn"))), work
-    )
+    model = keras.Model(images, local_response_norm(images, name="lrn"))
+    return both_ways(cnnzoo.accelerate(model), work)
 
 
 def tf_lrn(work: Work) -> Task:

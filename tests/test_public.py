@@ -17,6 +17,7 @@ from cnnzoo.zoo.options import BuildOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [n for n in cnnzoo.__all__ if hasattr(getattr(cnnzoo, n), "__signature__")]
+NAMES.remove("build")
 
 
 def catalog_name(builder: str) -> str:

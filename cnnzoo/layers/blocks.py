@@ -8,6 +8,7 @@ a prefix ("stem_conv_pad", "stem_conv", "stem_conv_bn", "stem_conv_act"). Layers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import keras
 from keras import KerasTensor, layers
@@ -23,24 +24,9 @@ Block = Callable[..., KerasTensor]  # called with a tensor and name=
 Steps = Sequence[tuple[int, int | tuple[int, int]]]  # filters and size, one by one
 
 
-def batch_norm(
-    x: KerasTensor,
-    *,
-    name: str,
-    epsilon: float = 1e-3,
-    momentum: float = 0.99,
-    scale: bool = True,
-    gamma_initializer: Initializer = "ones",
-) -> KerasTensor:
-    layer = layers.BatchNormalization(
-        axis=channel_axis(),
-        momentum=momentum,
-        epsilon=epsilon,
-        scale=scale,
-        gamma_initializer=gamma_initializer,
-        name=name,
-    )
-    return layer(x)
+def batch_norm(x: KerasTensor, *, name: str, **options: Any) -> KerasTensor:
+    """Batch normalisation, with the options of `keras.layers.BatchNormalization`."""
+    return layers.BatchNormalization(axis=channel_axis(), name=name, **options)(x)
 
 
 def prelu(x: KerasTensor, *, name: str) -> KerasTensor:
@@ -198,7 +184,7 @@ class Conv:
         return self.act(x, name=f"{name}_act")
 
     def dense(
-        self, x: KerasTensor, units: int, *, name: str, activation=None
+        self, x: KerasTensor, units: int, *, name: str, activation: Activation = None
     ) -> KerasTensor:
         """A dense layer: (b, n) to (b, units); linear unless `activation` is given."""
         return layers.Dense(
@@ -273,7 +259,9 @@ def add(x: KerasTensor, branch: KerasTensor, *, name: str) -> KerasTensor:
     return layers.Add(name=f"{name}_add")([x, branch])
 
 
-def lrn(x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0) -> KerasTensor:
-    """Local response normalisation over five channels; Caffe's constants."""
+def local_response_norm(
+    x: KerasTensor, *, name: str, alpha: float = 1e-4, k: float = 1.0
+) -> KerasTensor:
+    """Local response normalisation over five channels; by default Caffe's constants."""
     layer = LocalResponseNormalization(alpha=alpha, k=k, axis=channel_axis(), name=name)
     return layer(x)

@@ -11,7 +11,7 @@ from keras import KerasTensor, layers
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.graph.data_format import spatial_axes
 from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.pooling import avg_pool
 
@@ -34,13 +34,13 @@ def dense_head(
     """Flattens the features and puts dense layers before the classifier.
 
     Args:
-        hidden: the units of each dense layer; dropout follows each.
+        hidden: Units of each dense layer; dropout follows each.
 
     Raises:
-        UsageError: the image size is open, so the classifier's size is unknown.
+        UsageError: The image size is open, so the classifier's size is unknown.
     """
-    x = flatten(x, name=layer_names.head("flatten"))
-    return _hidden(x, units, activation, conv=conv, hidden=hidden)
+    x = _dense_layers(flatten(x, name=layer_names.head("flatten")), hidden, conv)
+    return classify(x, units, activation, conv=conv)
 
 
 def pooled_head(
@@ -55,7 +55,13 @@ def pooled_head(
     x = layers.GlobalAveragePooling2D(name=layer_names.head("pool"))(x)
     if not hidden:
         x = conv.drop(x, name=layer_names.head("dropout"))
-    return _hidden(x, units, activation, conv=conv, hidden=hidden)
+    return classify(_dense_layers(x, hidden, conv), units, activation, conv=conv)
+
+
+def _dense_layers(x: KerasTensor, widths: Sequence[int], conv: Conv) -> KerasTensor:
+    for i, width in enumerate(widths, start=1):
+        x = conv.hidden(x, width, name=layer_names.head(f"dense{i}"))
+    return x
 
 
 def quarters_head(
@@ -72,11 +78,10 @@ def quarters(x: KerasTensor, *, name: str) -> KerasTensor:
 
     The quarters of an odd side share its middle.
     """
-    axis = channel_axis()
-    sides = [side for i, side in enumerate(x.shape[1:], 1) if i != axis % 4]
+    sides = [x.shape[axis] for axis in spatial_axes()]
     if None in sides:
         return layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
-    pool, strides = zip(*(window(side) for side in sides), strict=True)
+    pool, strides = zip(*map(window, sides), strict=True)
     x = layers.AveragePooling2D(pool, strides, name=f"{name}_pool")(x)
     return layers.Flatten(name=f"{name}_flatten")(x)
 
@@ -123,20 +128,7 @@ def flatten(x: KerasTensor, *, name: str) -> KerasTensor:
     """
     if None in x.shape[1:]:
         raise UsageError(
-            f"a head that flattens ({name}) needs images of one size: expected a height "
-            "and a width in input_shape, got None; give both, or leave the head out"
+            f"a layer that flattens ({name}) needs images of one size: expected a height "
+            "and a width in input_shape, got None; give both, or leave out what flattens"
         )
     return layers.Flatten(name=name)(x)
-
-
-def _hidden(
-    x: KerasTensor,
-    units: int,
-    activation: Activation,
-    *,
-    conv: Conv,
-    hidden: Sequence[int],
-) -> KerasTensor:
-    for i, width in enumerate(hidden, start=1):
-        x = conv.hidden(x, width, name=layer_names.head(f"dense{i}"))
-    return classify(x, units, activation, conv=conv)

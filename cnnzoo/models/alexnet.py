@@ -20,14 +20,13 @@ from functools import partial
 
 from keras import KerasTensor, initializers
 
-from cnnzoo.layers.blocks import Activation, Block, Conv, conv_relu, lrn
+from cnnzoo.layers.blocks import Activation, Block, Conv, conv_relu, local_response_norm
 from cnnzoo.layers.heads import classify, dense_head, flatten
 from cnnzoo.layers.initializers import normal
-from cnnzoo.layers.pooling import Padding, ceil_max_pool, max_pool
+from cnnzoo.layers.pooling import Padding, ceil_max_pool, identity, max_pool
 from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem
 
 floor_pool = partial(max_pool, size=3, strides=2)
-LRN_POOL = (("lrn", lrn), ("pool", ceil_max_pool))
 
 
 def trunk(
@@ -39,19 +38,23 @@ def trunk(
     sizes: tuple[int, int] = (11, 5),
     strides: tuple[int, int] = (4, 1),
     padding: tuple[Padding, Padding] = ("valid", "same"),
-    behind: Sequence[tuple[str, Block]] = LRN_POOL,
-    without: str = "",
-    last_pool: Block = ceil_max_pool,
+    after_conv: Sequence[str] = ("lrn", "pool"),
+    norm: Block = local_response_norm,
+    pool: Block = ceil_max_pool,
+    stem_pool: Block | None = None,
+    final_pool: Block | None = None,
 ) -> KerasTensor:
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, filters[-1]).
 
     Args:
-        filters, groups: of the five convolutions.
-        sizes, strides, padding: of the first two; the others are 3x3.
-        behind: what follows each of these two: names, and what draws them.
-        without: the name of one layer there that is not drawn.
-        last_pool: draws the pool behind the last convolution.
+        filters, groups: Those of the five convolutions.
+        sizes, strides, padding: Those of the first two; the others are 3x3.
+        after_conv: What follows each of these two, in order: "lrn", "pool".
+        norm, pool: What draws these.
+        stem_pool, final_pool: What draws the pools after the first and the last
+            convolution; None for `pool`.
     """
+    pools = (stem_pool or pool, pool)
     for i, stage in enumerate(("stem", "stage1")):
         x = conv(
             x,
@@ -62,12 +65,12 @@ def trunk(
             groups=groups[i],
             name=f"{stage}_conv",
         )
-        for part, draw in behind:
-            if f"{stage}_{part}" != without:
-                x = draw(x, name=f"{stage}_{part}")
+        for part in after_conv:
+            draw = norm if part == "lrn" else pools[i]
+            x = draw(x, name=f"{stage}_{part}")
     for i in (2, 3, 4):
         x = conv(x, filters[i], 3, groups=groups[i], name=f"stage2_conv{i - 1}")
-    return last_pool(x, name="stage2_pool")
+    return (final_pool or pool)(x, name="stage2_pool")
 
 
 def dropout_first_head(
@@ -83,8 +86,8 @@ def dropout_first_head(
 
 def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, whose first convolution has stride 1
-    and no pool behind it."""
-    return with_stem(spec, stem, strides=(1, 1), without="stem_pool")
+    and no pool after it."""
+    return with_stem(spec, stem, strides=(1, 1), stem_pool=identity)
 
 
 ALEXNET = Spec(
@@ -116,7 +119,7 @@ ALEXNET = Spec(
 CAFFENET = replace(
     ALEXNET,
     name="caffenet",
-    trunk=partial(trunk, behind=LRN_POOL[::-1]),
+    trunk=partial(trunk, after_conv=("pool", "lrn")),
     conv=replace(ALEXNET.conv, bias_initializer="ones"),
     differences="As Caffe's bvlc_reference_caffenet: AlexNet with each normalisation "
     "behind its pool; the mean colour in place of Caffe's mean image.",
@@ -130,8 +133,8 @@ TORCH = replace(
         filters=(64, 192, 384, 256, 256),
         groups=(1, 1, 1, 1, 1),
         padding=(2, "same"),
-        behind=(("pool", floor_pool),),
-        last_pool=floor_pool,
+        after_conv=("pool",),
+        pool=floor_pool,
     ),
     head=dropout_first_head,
     conv=replace(conv_relu, dropout=0.5),

@@ -10,18 +10,11 @@ the map to 4x4 cells that overlap unevenly. Theirs are not trained.
 from dataclasses import replace
 from functools import partial
 
-from keras import KerasTensor
-
 from cnnzoo.layers.blocks import batch_norm, conv_bn
 from cnnzoo.layers.initializers import normal
-from cnnzoo.layers.pooling import ceil_max_pool, max_pool
+from cnnzoo.layers.pooling import ceil_max_pool, identity, max_pool
 from cnnzoo.models.inception_v1 import INCEPTION_V1, trunk
 from cnnzoo.spec import Spec
-
-
-def without_lrn(x: KerasTensor, *, name: str) -> KerasTensor:
-    return x
-
 
 SPECS: list[Spec] = [
     replace(
@@ -30,7 +23,7 @@ SPECS: list[Spec] = [
         family="googlenet_bn",
         trunk=partial(
             trunk,
-            normalise=without_lrn,
+            normalise=identity,
             size=3,
             pools=(ceil_max_pool, partial(max_pool, size=2, padding="same")),
         ),

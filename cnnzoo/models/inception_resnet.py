@@ -14,6 +14,7 @@ without a scale. No public weights and no public reference for ImageNet are know
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from keras import KerasTensor, layers
 
@@ -23,28 +24,57 @@ from cnnzoo.layers.pooling import avg_pool
 from cnnzoo.models import inception_v3 as v3
 from cnnzoo.spec import Paper
 
-SCALES = (0.17, 0.1, 0.2)  # of what a block adds, by stage
+
+class Widths(NamedTuple):
+    """The filters in which the two versions differ.
+
+    Attributes:
+        block_a: Figures 10 and 16: the two 3x3 convolutions of the third branch.
+        reduction_a: Figure 7 and table 1: k, with which l agrees, and m.
+        block_b: Figures 11 and 17: the 1x1 of the first branch; the 1x7 and the 7x1.
+        reduction_b: Figures 12 and 18: the 3x3 of the second branch, with which the
+            third branch's first agrees; the third branch's last.
+        block_c: Figures 13 and 19: the 1x3 and the 3x1.
+    """
+
+    block_a: tuple[int, int]
+    reduction_a: tuple[int, int]
+    block_b: tuple[int, int, int]
+    reduction_b: tuple[int, int]
+    block_c: tuple[int, int]
 
 
-def stages(a, to_17, b, to_8, c) -> tuple:
-    """By stage: branches that halve the image, branches of a block; from their widths."""
-    k, m = to_17
-    n, p = to_8
+class Stage(NamedTuple):
+    """One stage.
+
+    Attributes:
+        reduction: Branches of the module that halves the image; none in stage 1.
+        block: Branches of a block.
+        scale: Factor of what a block adds.
+    """
+
+    reduction: tuple[Steps, ...]
+    block: tuple[Steps, ...]
+    scale: float
+
+
+def table(widths: Widths) -> tuple[Stage, ...]:
+    """The stages of 35x35, 17x17 and 8x8 pixels, where the image has 299x299."""
+    (a1, a2), (k, m), (b1, b2, b3), (r1, r2), (c1, c2) = widths
+    block_a = ((32, 1),), ((32, 1), (32, 3)), ((32, 1), (a1, 3), (a2, 3))
+    reduction_a = ((384, 3),), ((k, 1), (k, 3), (m, 3))
+    block_b = ((b1, 1),), ((128, 1), (b2, (1, 7)), (b3, (7, 1)))
+    two, three = ((256, 1), (r1, 3)), ((256, 1), (r1, 3), (r2, 3))
+    block_c = ((192, 1),), ((192, 1), (c1, (1, 3)), (c2, (3, 1)))
     return (
-        ((), (((32, 1),), ((32, 1), (32, 3)), ((32, 1), (a[0], 3), (a[1], 3)))),
-        (
-            (((384, 3),), ((k, 1), (k, 3), (m, 3))),
-            (((b[0], 1),), ((128, 1), (b[1], (1, 7)), (b[2], (7, 1)))),
-        ),
-        (
-            (((256, 1), (384, 3)), ((256, 1), (n, 3)), ((256, 1), (n, 3), (p, 3))),
-            (((192, 1),), ((192, 1), (c[0], (1, 3)), (c[1], (3, 1)))),
-        ),
+        Stage((), block_a, scale=0.17),
+        Stage(reduction_a, block_b, scale=0.1),
+        Stage((((256, 1), (384, 3)), two, three), block_c, scale=0.2),
     )
 
 
-V1 = stages((32, 32), (192, 256), (128, 128, 128), (256, 256), (192, 192))
-V2 = stages((48, 64), (256, 384), (192, 160, 192), (288, 320), (224, 256))
+V1 = table(Widths((32, 32), (192, 256), (128, 128, 128), (256, 256), (192, 192)))
+V2 = table(Widths((48, 64), (256, 384), (192, 160, 192), (288, 320), (224, 256)))
 
 
 def stem_v1(x: KerasTensor, *, conv: Conv, strides: int, pool: Block) -> KerasTensor:
@@ -79,32 +109,34 @@ def trunk(
     *,
     conv: Conv,
     stem: Callable[..., KerasTensor],
-    stages: tuple,
+    stages: tuple[Stage, ...],
     repeats: tuple[int, ...],
-    last: int = 0,
+    final: int = 0,
     strides: int = 2,
     pool: Block = v3.POOL,
 ) -> KerasTensor:
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, c').
 
     Args:
-        repeats: the blocks of each stage.
-        last: filters of a 1x1 convolution at the end, behind one more block; 0 for none.
-        strides: of the stem's strided convolutions.
-        pool: draws the stem's pools.
+        repeats: Number of blocks per stage.
+        final: Filters of a 1x1 convolution at the end, after one more block; 0
+            for neither.
+        strides: Strides of the stem's strided convolutions.
+        pool: What draws the stem's pools.
     """
     x = stem(x, conv=conv, strides=strides, pool=pool)
-    rows = zip(stages, repeats, SCALES, strict=True)
-    for stage, ((narrow, branches), count, scale) in enumerate(rows, start=1):
-        if narrow:
-            x = halve(x, narrow, conv=conv, name=f"stage{stage}_reduction")
+    rows = zip(stages, repeats, strict=True)
+    for number, (stage, count) in enumerate(rows, start=1):
+        if stage.reduction:
+            x = halve(x, stage.reduction, conv=conv, name=f"stage{number}_reduction")
         for i in range(1, count + 1):
-            name = f"stage{stage}_block{i}"
-            x = conv.activate(scaled(x, branches, scale, conv=conv, name=name), name=name)
-    if last:
+            name = f"stage{number}_block{i}"
+            x = scaled(x, stage.block, stage.scale, conv=conv, name=name)
+            x = conv.activate(x, name=name)
+    if final:
         name = f"stage3_block{repeats[-1] + 1}"
-        x = scaled(x, stages[-1][1], 1.0, conv=conv, name=name)
-        x = conv(x, last, 1, name="stage3_conv")
+        x = scaled(x, stages[-1].block, 1.0, conv=conv, name=name)
+        x = conv(x, final, 1, name="stage3_conv")
     return x
 
 
@@ -112,7 +144,7 @@ INCEPTION_RESNET_V2 = replace(
     v3.INCEPTION_V3,
     name="inception_resnet_v2",
     family="inception_resnet",
-    trunk=partial(trunk, stem=stem_v2, stages=V2, repeats=(10, 20, 9), last=1536),
+    trunk=partial(trunk, stem=stem_v2, stages=V2, repeats=(10, 20, 9), final=1536),
     paper=Paper(
         "Inception-v4, Inception-ResNet and the Impact of Residual Connections on "
         "Learning",

@@ -16,7 +16,15 @@ from functools import partial
 import keras
 from keras import KerasTensor, layers
 
-from cnnzoo.layers.blocks import Activation, Block, Conv, chain, concat, conv_relu, lrn
+from cnnzoo.layers.blocks import (
+    Activation,
+    Block,
+    Conv,
+    chain,
+    concat,
+    conv_relu,
+    local_response_norm,
+)
 from cnnzoo.layers.heads import aux_dense, classify, pooled_head
 from cnnzoo.layers.pooling import (
     Padding,
@@ -69,7 +77,7 @@ def trunk(
     stem_strides: int = 2,
     stem_pool: Block = ceil_max_pool,
     stem_penalty: float = 0.0,
-    normalise: Block = lrn,
+    normalise: Block = local_response_norm,
     padding: Padding = 3,
     size: int = 5,  # of the paper's 5x5
     pools: Sequence[Block] = (ceil_max_pool, ceil_max_pool),  # of stages 1 and 2

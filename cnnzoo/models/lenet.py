@@ -14,11 +14,11 @@ pooling takes the place of the flattening, so that one network serves images of 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal
 
 from keras import KerasTensor, layers
 
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import unknown
 from cnnzoo.layers.blocks import Conv, conv_relu
 from cnnzoo.layers.heads import dense_head, pooled_head
 from cnnzoo.layers.pooling import max_pool
@@ -64,28 +64,26 @@ def trunk(
     *,
     conv: Conv,
     subsample: Callable[..., KerasTensor] = max_subsampling,
-    last: int = 0,
+    final_filters: int = 0,
 ) -> KerasTensor:
     """Images (b, h, w, c) to features (b, h / 2, ...), a 5x5 map of 16 at 28 pixels.
 
     Args:
-        subsample: draws what halves the image.
-        last: filters of a third 5x5 convolution that keeps the image; 0 draws none.
+        subsample: What draws the layers that halve the image.
+        final_filters: Filters of a third 5x5 convolution that keeps the image's size; 0
+            draws none.
     """
     x = conv(x, 6, 5, name="stage1_conv")
     x = subsample(x, conv=conv, name="stage1_pool")
     x = conv(x, 16, 5, padding="valid", name="stage2_conv")
     x = subsample(x, conv=conv, name="stage2_pool")
-    return conv(x, last, 5, name="stage3_conv") if last else x
+    return conv(x, final_filters, 5, name="stage3_conv") if final_filters else x
 
 
 def configure(spec: Spec, *, subsampling: Subsampling = "max") -> Spec:
-    """`subsampling`: of today, or of 1998."""
+    """`subsampling`: "max" as today, "average", or "trainable" as in 1998."""
     if subsampling not in SUBSAMPLING:
-        raise UsageError(
-            f"lenet5 has no subsampling {subsampling!r}; expected one of "
-            f"{', '.join(get_args(Subsampling))}"
-        )
+        raise unknown("subsampling of lenet5", subsampling, SUBSAMPLING)
     return spec.with_trunk(subsample=SUBSAMPLING[subsampling])
 
 
@@ -108,7 +106,7 @@ LENET5 = Spec(
 LENET_GAP = replace(
     LENET5,
     name="lenet_gap",
-    trunk=partial(trunk, last=120),
+    trunk=partial(trunk, final_filters=120),
     head=partial(pooled_head, hidden=(84,)),
     differences="Our own design: LeNet-5 with global average pooling.",
     configure=None,

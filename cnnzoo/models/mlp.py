@@ -8,22 +8,17 @@ arguments. Differs from 1998: ReLU and softmax.
 from dataclasses import replace
 from functools import partial
 
-from keras import KerasTensor, layers
+from keras import KerasTensor
 
 from cnnzoo.errors import UsageError
 from cnnzoo.layers.blocks import Conv, conv_relu
-from cnnzoo.layers.heads import classify
+from cnnzoo.layers.heads import classify, flatten
 from cnnzoo.spec import Spec
 
 
 def trunk(x: KerasTensor, *, conv: Conv, depth: int, width: int) -> KerasTensor:
     """Images (b, h, w, c) of one size to features (b, width)."""
-    if None in x.shape[1:]:
-        raise UsageError(
-            "mlp needs images of one size: expected a height and a width in "
-            "input_shape, got None; give both"
-        )
-    x = layers.Flatten(name="stem_flatten")(x)
+    x = flatten(x, name="stem_flatten")
     for stage in range(1, depth + 1):
         x = conv.hidden(x, width, name=f"stage{stage}_dense")
     return x

@@ -85,7 +85,7 @@ def map_head(
 
 def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, whose first convolution has stride 1
-    and the first mlpconv no pool behind it."""
+    and the first mlpconv no pool after it."""
     return with_stem(spec, stem, strides=1, first_pool=identity)
 
 
@@ -94,11 +94,7 @@ NIN = Spec(
     family="nin",
     trunk=partial(trunk, mlpconvs=IMAGENET, strides=4, padding="valid", dropped=(3,)),
     head=map_head,
-    conv=replace(
-        conv_relu,
-        dropout=0.5,
-        kernel_initializer=normal(0.05),
-    ),
+    conv=replace(conv_relu, dropout=0.5, kernel_initializer=normal(0.05)),
     input_shape=(224, 224, 3),
     classes=1000,
     preprocessing=Preprocess(order="bgr", mean=(104.0, 117.0, 123.0)),

@@ -11,6 +11,7 @@ are keras.applications' graphs: biases on every convolution, BN epsilon 1.001e-5
 
 from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 from keras import KerasTensor
 
@@ -35,17 +36,19 @@ def bottleneck(
     *,
     conv: Conv,
     name: str,
-    strided: int = 1,
-    last: Conv | None = None,
+    stride_in: Literal["1x1", "3x3"] = "1x1",
+    final_conv: Conv | None = None,
 ) -> KerasTensor:
-    """1x1, 3x3 and 1x1 convolutions; `strided`, 1 or 2, is the one with the stride.
+    """1x1, 3x3 and 1x1 convolutions, of which one has the stride.
 
-    `last` draws the last of them; None for `conv`.
+    Args:
+        stride_in: The convolution with the stride: the first 1x1 or the 3x3.
+        final_conv: What draws the last convolution; None for `conv`.
     """
-    first, second = (strides, 1) if strided == 1 else (1, strides)
+    first, second = (strides, 1) if stride_in == "1x1" else (1, strides)
     x = conv(x, filters // 4, 1, strides=first, name=f"{name}_conv1")
     x = conv(x, filters // 4, 3, strides=second, padding=1, name=f"{name}_conv2")
-    return (last or conv).linear(x, filters, 1, name=f"{name}_conv3")
+    return (final_conv or conv).linear(x, filters, 1, name=f"{name}_conv3")
 
 
 POOL = partial(max_pool, size=3, strides=2, padding=1)
@@ -115,7 +118,7 @@ PLAIN = Spec(
 )
 V1_5 = replace(
     PLAIN,
-    trunk=partial(trunk, width=256, branch=partial(bottleneck, strided=2)),
+    trunk=partial(trunk, width=256, branch=partial(bottleneck, stride_in="3x3")),
     differences="The stride is in the 3x3 convolutions, as in torchvision.",
 )
 V1 = replace(

@@ -35,9 +35,8 @@ def branch(
 ) -> KerasTensor:
     """`bottleneck`; where it keeps the shape, an activation stands before the sum."""
     norm = partial(batch_norm, gamma_initializer=constant(last_gamma))
-    added = bottleneck(
-        x, filters, strides, conv=conv, last=replace(conv, norm=norm), name=name
-    )
+    final_conv = replace(conv, norm=norm)
+    added = bottleneck(x, filters, strides, conv=conv, final_conv=final_conv, name=name)
     if added.shape != x.shape:
         return added
     return conv.activate(added, name=f"{name}_conv3")

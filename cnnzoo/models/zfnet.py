@@ -3,7 +3,7 @@
 Zeiler & Fergus 2013, figure 3: the first two convolutions are smaller and closer, none
 has groups. `zfnet` has the paper's maps of 110, 55, 26, 13 and 6 pixels at 224. What the
 paper does not print is chosen to make these: one pixel of padding before the first
-convolution, none before the second, pools that round up. It normalises behind each of
+convolution, none before the second, pools that round up. It normalises after each of
 the first two pools, "across feature maps", and names no constants: here they are
 AlexNet's (k = 2, alpha 1e-4 not divided by the window). Its weights start at "0.01",
 which is read as a deviation; its filters are renormalised in training, here they are not.
@@ -16,21 +16,22 @@ of 4096 and 1024, no dropout. What it was fed is not verified; here it is Caffe'
 from dataclasses import replace
 from functools import partial
 
-from cnnzoo.layers.blocks import conv_relu, lrn
+from cnnzoo.layers.blocks import conv_relu, local_response_norm
 from cnnzoo.layers.heads import dense_head
 from cnnzoo.layers.initializers import normal
-from cnnzoo.layers.pooling import ceil_max_pool, max_pool
+from cnnzoo.layers.pooling import identity, max_pool
 from cnnzoo.models import alexnet
 from cnnzoo.spec import Paper, Preprocess, Spec, Stem, with_stem
 
-contrast = partial(lrn, alpha=5e-4, k=2.0)  # alpha is divided by the window of five
+# alpha is divided by the window of five
+contrast = partial(local_response_norm, alpha=5e-4, k=2.0)
 closer = partial(alexnet.trunk, groups=(1, 1, 1, 1, 1), sizes=(7, 5), strides=(2, 2))
 
 
 def configure(spec: Spec, *, stem: Stem = "paper") -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels, whose first convolution has stride 1
-    and no pool behind it."""
-    return with_stem(spec, stem, strides=(1, 2), without="stem_pool")
+    and no pool after it."""
+    return with_stem(spec, stem, strides=(1, 2), stem_pool=identity)
 
 
 ZFNET = Spec(
@@ -39,14 +40,11 @@ ZFNET = Spec(
     trunk=partial(
         closer,
         padding=(1, "valid"),
-        behind=(("pool", ceil_max_pool), ("lrn", contrast)),
+        after_conv=("pool", "lrn"),
+        norm=contrast,
     ),
     head=partial(dense_head, hidden=(4096, 4096)),
-    conv=replace(
-        conv_relu,
-        dropout=0.5,
-        kernel_initializer=normal(0.01),
-    ),
+    conv=replace(conv_relu, dropout=0.5, kernel_initializer=normal(0.01)),
     input_shape=(224, 224, 3),
     classes=1000,
     preprocessing=Preprocess(mean=(123.0, 117.0, 104.0)),
@@ -69,8 +67,9 @@ ZFNET512 = replace(
         closer,
         filters=(96, 256, 512, 512, 512),
         padding=("valid", "valid"),
-        behind=(("lrn", contrast), ("pool", alexnet.floor_pool)),
-        last_pool=partial(max_pool, size=2),
+        norm=contrast,
+        pool=alexnet.floor_pool,
+        final_pool=partial(max_pool, size=2),
     ),
     head=partial(dense_head, hidden=(4096, 1024)),
     conv=replace(ZFNET.conv, dropout=0.0),

@@ -26,7 +26,7 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.graph.data_format import channel_axis
 from cnnzoo.inference import probabilities
 from cnnzoo.layers import LocalResponseNormalization
-from cnnzoo.layers.blocks import conv_relu, lrn
+from cnnzoo.layers.blocks import conv_relu, local_response_norm
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead
 from cnnzoo.train.recipe import Recipe
@@ -141,7 +141,9 @@ def test_local_response_normalisation(data_format: str, alpha: float, k: float):
     with layout(data_format):
         shape = (6, 5, 12) if data_format == "channels_last" else (12, 6, 5)
         inputs = keras.Input(shape)
-        model = keras.Model(inputs, lrn(inputs, alpha=alpha, k=k, name="lrn"))
+        model = keras.Model(
+            inputs, local_response_norm(inputs, alpha=alpha, k=k, name="lrn")
+        )
         x = np.random.default_rng(0).normal(0, 3, (2, 6, 5, 12)).astype("float32")
         agree(f"lrn{k}-{data_format}", *outputs(model, x))
 

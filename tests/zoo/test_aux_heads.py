@@ -288,7 +288,7 @@ def test_dropout_is_the_papers_or_the_callers_in_every_head():
         (
             "googlenet_bn",
             {"input_shape": (None, None, 3)},
-            r"a head that flattens \(aux1_flatten\) needs images of one size",
+            r"a layer that flattens \(aux1_flatten\) needs images of one size",
         ),
     ],
 )
