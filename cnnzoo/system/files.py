@@ -21,17 +21,8 @@ from typing import Any
 from cnnzoo.errors import CnnzooError, SaveError
 
 TEMPORARY_PREFIX = ".cnnzoo-tmp-"
+DAMAGE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 MAX_JSON = 1 << 24  # bytes
-DAMAGE = (  # what reading a record raises where its bytes are not what they were
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @contextmanager
@@ -42,49 +33,47 @@ def replacing(path: str | Path) -> Iterator[Path]:
     by it. If the block fails, the temporary file goes and `path` is as before.
 
     Raises:
-        SaveError: the folder or the file cannot be written; the cause is chained.
+        SaveError: The folder or the file cannot be written; the cause is chained.
     """
     path = Path(path)
     temporary = _beside(path, "".join(path.suffixes[-2:]))  # .weights.h5 is one
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(f"{path} is a folder")
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-        _flush_entry(path)
-    except OSError as error:
-        raise _failed(path, error) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with refusing_os_errors(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(f"{path} is a folder")
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush_entry(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_folder(path: str | Path, members: Mapping[str, bytes]) -> Path:
     """Makes the folder `path` with these files in it, all or nothing; returns the path.
 
     Args:
-        path: of no folder yet.
-        members: the content of each file, by its name.
+        path: Path where nothing stands yet.
+        members: Content of each file, by its name.
 
     Raises:
-        SaveError: it cannot be written, or something stands there already.
+        SaveError: The folder cannot be written, or something stands there already.
     """
     path = Path(path)
     temporary = _beside(path)
-    try:
-        temporary.mkdir(parents=True)
-        for name, content in members.items():
-            (temporary / name).write_bytes(content)
-            _flush(temporary / name)
-        _flush(temporary)
-        temporary.rename(path)
-        _flush_entry(path)
-    except OSError as error:
-        raise _failed(path, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with refusing_os_errors(path):
+        try:
+            temporary.mkdir(parents=True)
+            for name, content in members.items():
+                (temporary / name).write_bytes(content)
+                _flush(temporary / name)
+            _flush(temporary)
+            temporary.rename(path)
+            _flush_entry(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return path
 
 
@@ -92,24 +81,22 @@ def make_folder(path: Path) -> None:
     """Makes the folder, and those above it, where they are missing.
 
     Raises:
-        SaveError: it cannot be made.
+        SaveError: The folder cannot be made.
     """
-    try:
+    with refusing_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _failed(path, error) from error
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder; one that is killed half way leaves nothing under its name."""
+    """Removes a folder; a process that is killed half way leaves nothing of that name."""
     temporary = _beside(path)
-    with suppress(OSError):  # what stays is swept another time
+    with suppress(OSError):  # what is left is swept another time
         path.rename(temporary)
         shutil.rmtree(temporary)
 
 
 def sweep(folder: Path) -> None:
-    """Removes what writers that were killed left in a folder nobody else writes to."""
+    """Removes what killed writers left in a folder that nobody else writes to."""
     for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -147,19 +134,21 @@ def as_json(content: object) -> str:
 
 
 @contextmanager
-def refusing_damage(error: CnnzooError, *more: type[Exception]) -> Iterator[None]:
+def refusing_damage(error: CnnzooError) -> Iterator[None]:
     """Raises an error of ours where the block, which reads a record, fails.
+
+    Damaged bytes make libraries raise exceptions of many kinds, so any of them counts,
+    and the block should do nothing but read. Errors of ours pass as they are.
 
     Args:
         error: Error that says which file is damaged and what to do about it; the cause
-            is added to its sentence. Errors of ours in the block pass as they are.
-        more: Exceptions of the reading library, beside the built-in ones.
+            is added to its sentence.
     """
     try:
         yield
     except CnnzooError:
         raise
-    except (*DAMAGE, *more) as cause:
+    except Exception as cause:
         reason = f"{type(cause).__name__}: {cause}"[:200]
         raise type(error)(f"{error} ({reason})") from cause
 
@@ -228,24 +217,29 @@ def _plain(value: Any) -> object:
 
 
 def _beside(path: Path, ending: str = "") -> Path:
-    """A name in the same folder that nobody else takes."""
+    """A name in the same folder that no other writer takes."""
     return path.with_name(
         f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{ending}"
     )
 
 
-def _failed(path: Path, error: OSError) -> SaveError:
-    return SaveError(
-        f"cannot write {path}: {error.strerror or error}; what stood there before is "
-        "untouched, so make room or choose another place and try again"
-    )
+@contextmanager
+def refusing_os_errors(path: Path) -> Iterator[None]:
+    """Raises SaveError where the block, which writes `path`, fails."""
+    try:
+        yield
+    except OSError as error:
+        raise SaveError(
+            f"cannot write {path}: {error.strerror or error}; what stood there before is "
+            "untouched, so make room or choose another place and try again"
+        ) from error
 
 
 def _flush_entry(path: Path) -> None:
-    """Waits until the disk holds a name, where it can.
+    """Waits until the disk holds a new name, where the file system can do that.
 
-    Where it cannot, what was written is there all the same; after a power cut, the old
-    file may be back, whole.
+    Where it cannot, the file is there all the same; after a power cut, the old one may
+    be back, whole.
     """
     with suppress(OSError):
         _flush(path.parent)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cnnzoo.errors import CheckpointError, SaveError
+from cnnzoo.errors import CheckpointError
 from cnnzoo.system import files
 
 LOCK_FILE, OWNER_FILE = ".lock", ".owner.json"
@@ -32,18 +32,14 @@ def folder_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
     owner = folder / OWNER_FILE
     files.make_folder(folder)
     lock = FileLock(folder / LOCK_FILE)
-    try:
-        lock.acquire(timeout=-1 if wait else 0)
-    except Timeout as error:
-        raise CheckpointError(
-            f"{folder} is in use by {_describe(owner)}; wait for it, end it, or choose "
-            "another folder"
-        ) from error
-    except OSError as error:
-        raise SaveError(
-            f"cannot write {folder / LOCK_FILE}: {error.strerror or error}; make room or "
-            "make it writable, or choose another folder"
-        ) from error
+    with files.refusing_os_errors(folder / LOCK_FILE):
+        try:
+            lock.acquire(timeout=-1 if wait else 0)
+        except Timeout as error:
+            raise CheckpointError(
+                f"{folder} is in use by {_describe(owner)}; wait for it, end it, or "
+                "choose another folder"
+            ) from error
     try:
         files.sweep(folder)
         started = datetime.now().isoformat(" ", "seconds")
@@ -60,5 +56,5 @@ def _describe(owner: Path) -> str:
     try:
         facts = files.read_json(owner)
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
-    except files.DAMAGE:  # it has only just come
+    except Exception:  # it has only just come
         return "another process"

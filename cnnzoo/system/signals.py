@@ -1,4 +1,4 @@
-"""Signals that ask a training to end: it ends where nothing is lost."""
+"""Signals that ask a training to end, which it does where nothing is lost."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = [
+END_SIGNALS = [
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if hasattr(signal, name)  # Windows has no SIGHUP
@@ -14,23 +14,23 @@ ENDING = [
 
 
 class Signals:
-    """What arrived; `caught` listens."""
+    """The signal that has arrived, if any; `caught` notes it here."""
 
     def __init__(self) -> None:
         self.received: int | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Remembers the first; the second of Ctrl-C ends at once."""
+        """Keeps the first signal; a second Ctrl-C ends at once."""
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
 
     def obey(self) -> None:
-        """Ends as the signal that arrived would have ended the process, if one did.
+        """Ends the process as the signal that arrived would have done.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C.
-            SystemExit: another, with 128 and its number.
+            KeyboardInterrupt: The signal was Ctrl-C.
+            SystemExit: It was another one; the exit code is 128 and its number.
         """
         if self.received == signal.SIGINT:
             raise KeyboardInterrupt
@@ -40,9 +40,9 @@ class Signals:
 
 @contextmanager
 def caught() -> Iterator[Signals]:
-    """Inside, the signals only leave a note; a thread other than the first gets none.
+    """Notes the signals that arrive in the block, in the main thread only.
 
-    What is ignored stays so: `nohup` and a shell's `&` say that it shall not end us.
+    Ignored signals stay ignored: `nohup` and a shell's `&` ask for that.
     """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():
@@ -50,7 +50,7 @@ def caught() -> Iterator[Signals]:
         return
     before = {
         number: signal.signal(number, signals.note)
-        for number in ENDING
+        for number in END_SIGNALS
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import safetensors.numpy
 from keras.callbacks import Callback, LambdaCallback, TerminateOnNaN
-from safetensors import SafetensorError
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
@@ -75,7 +74,7 @@ class BestWeights(Callback):
             f"cannot read the best weights so far in {self.path}, which is damaged or "
             f"holds other weights; remove {self.path.parent} and call again"
         )
-        with files.refusing_damage(bad, SafetensorError):
+        with files.refusing_damage(bad):
             arrays = safetensors.numpy.load_file(self.path)
             self._weights = [arrays[str(i)] for i in range(len(self.model.weights))]
             shapes = [tuple(weight.shape) for weight in self.model.weights]

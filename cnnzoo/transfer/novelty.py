@@ -13,7 +13,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
@@ -94,7 +93,7 @@ def load(folder: Path, model: keras.Model) -> Novelty | None:
         f"cannot read {path}, which is damaged or of another version of cnnzoo; remove "
         "it to predict without it"
     )
-    with files.refusing_damage(bad, SafetensorError):
+    with files.refusing_damage(bad):
         if path.stat().st_size > MAX_BYTES:
             raise ValueError("too large")
         with safetensors.safe_open(path, framework="numpy") as file:

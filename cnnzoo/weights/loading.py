@@ -161,8 +161,8 @@ def save_weights(
 def _hdf5_bytes(model: keras.Model) -> bytes:
     """What `model.save_weights` writes, made in memory.
 
-    HDF5 that cannot write all of a file ends the process when it closes the next one.
-    Inside an archive Keras makes it in memory, and the archive's errors are Python's.
+    HDF5 that cannot write a whole file ends the process when it closes the next one.
+    For an archive Keras makes it in memory, and the archive's errors are Python's.
     """
     with TemporaryDirectory() as folder:
         archive = Path(folder) / "model.keras"
@@ -172,7 +172,7 @@ def _hdf5_bytes(model: keras.Model) -> bytes:
 
 
 def check_source(network: str, weights: object) -> None:
-    """Raises UsageError for what `build(weights=)` cannot take, whatever is in it."""
+    """Raises UsageError for what `build(weights=)` cannot take, without opening it."""
     if weights == keras_applications.IMAGENET:
         keras_applications.name_map(network)
         return
@@ -187,7 +187,7 @@ def check_source(network: str, weights: object) -> None:
 
 
 def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
-    """Tells a classifier that has no names for its classes what the weights call them."""
+    """Gives a classifier without class names those of its weights."""
     metadata = metadata_of(model)
     if metadata.class_names is None and metadata.options["include_top"]:
         model.cnnzoo = replace(metadata, class_names=tuple(names))

@@ -23,7 +23,7 @@ Names = Mapping[str, str]  # of our layers: their names in the source
 
 
 class Pair(NamedTuple):
-    """A weight of the model, its name and layer, and the tensor that it gets."""
+    """A weight of the model, its name and layer, and the tensor that goes into it."""
 
     name: str
     layer: keras.Layer
@@ -88,7 +88,7 @@ def _misfit(pair: Pair) -> str | None:
 def _others(
     tensors: Tensors, own: Mapping[Key, object], names: Names
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """What the model has no weight for: heads that it lacks, and the rest."""
+    """Tensors without a weight in the model: of heads that it lacks, and the rest."""
     layers = {key.layer for key in own}
     ours = {theirs: name for name, theirs in names.items()}
     skipped, left = [], []

@@ -77,7 +77,7 @@ def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable
 
 
 def digest(weights: Iterable[keras.Variable]) -> str:
-    """The SHA-256 of all numbers of some weights."""
+    """SHA-256 of all numbers of some weights, in hexadecimal digits."""
     hashed = hashlib.sha256()
     for weight in weights:
         hashed.update(ops.convert_to_numpy(weight.value).tobytes())

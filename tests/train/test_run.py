@@ -477,7 +477,7 @@ def test_a_second_process_is_told_who_is_there(tmp_path: Path):
 
 def test_a_full_disk_has_no_room_for_a_lock(tmp_path: Path):
     full = kth_call_fails(FileLock, "acquire", 0, errno.ENOSPC)
-    with full, pytest.raises(SaveError, match=r"\.lock: No space left .*; make room"):
+    with full, pytest.raises(SaveError, match=r"\.lock: No space left .* so make room"):
         train(tmp_path)
 
 

@@ -48,11 +48,8 @@ def open_tensors(content: Path | bytes, where: str) -> Iterator[Tensors]:
     if isinstance(content, bytes):
         check_heaps(content, where)
     else:
-        with (
-            content.open("rb") as raw,
-            mmap(raw.fileno(), 0, access=ACCESS_READ) as heaps,
-        ):
-            check_heaps(heaps, where)
+        with content.open("rb") as raw:
+            check_heaps(mmap(raw.fileno(), 0, access=ACCESS_READ), where)
     with _refusing_damage(where):
         file = h5py.File(BytesIO(content) if isinstance(content, bytes) else content, "r")
     with file:
@@ -98,11 +95,10 @@ def check_heaps(content: bytes | mmap, where: str) -> None:
 
 
 def _refusing_damage(where: str) -> AbstractContextManager[None]:
-    return files.refusing_damage(
-        WeightFileError(
-            f"{where} is not a readable HDF5 file; it was cut or damaged, so get it again"
-        )
+    error = WeightFileError(
+        f"{where} is not a readable HDF5 file; it was cut or damaged, so get it again"
     )
+    return files.refusing_damage(error)
 
 
 def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Tensors:
@@ -151,10 +147,8 @@ def _old_layers(root: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
             matched = WEIGHT.fullmatch(path)
             weight = matched[1] if matched else None
             label = f"{name[:SHOWN]}/{weight or last[:SHOWN]}"
-            yield (
-                Key(name, str(place)),
-                _tensor(group, last, label, None, weight, where),
-            )
+            tensor = _tensor(group, last, label, None, weight, where)
+            yield Key(name, str(place)), tensor
 
 
 def _names(group: h5py.Group, name: str, where: str) -> list[str]:

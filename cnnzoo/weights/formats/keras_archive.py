@@ -1,10 +1,9 @@
 """`.keras` archives: Keras's own members, and `cnnzoo.json` with what `save` adds."""
 
-import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
@@ -120,4 +119,4 @@ def _refusing_damage(path: object) -> AbstractContextManager[None]:
         f"{path} exists but is not a readable .keras archive; it was cut or damaged, so "
         "get it again or save the model again"
     )
-    return files.refusing_damage(error, BadZipFile, zlib.error)
+    return files.refusing_damage(error)

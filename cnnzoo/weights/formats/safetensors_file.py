@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from cnnzoo.errors import UsageError, WeightFileError
 from cnnzoo.system import files
@@ -89,4 +89,4 @@ def _refusing_damage(path: Path) -> AbstractContextManager[None]:
         f"{path} is not a {ENDING} file that cnnzoo reads; it was cut or made elsewhere, "
         "so get it again"
     )
-    return files.refusing_damage(error, SafetensorError)
+    return files.refusing_damage(error)

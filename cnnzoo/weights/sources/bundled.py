@@ -12,18 +12,18 @@ FOLDER = Path(__file__).parents[1] / "trained"
 
 
 def path(network: str, tag: str) -> Path | None:
-    """The file of a network's weights of that tag; None where there is none."""
+    """Path of a network's weights of that tag; None where there are none."""
     found = FOLDER / f"{network}-{tag}{ENDING}"
     return found if tag in tags(network) else None
 
 
 def tags(network: str) -> tuple[str, ...]:
-    """What `weights=` takes for a network that the package has weights of."""
+    """Tags of the weights that the package has of a network."""
     names = [file.stem.rpartition("-") for file in sorted(FOLDER.glob(f"*{ENDING}"))]
     return tuple(tag for name, _, tag in names if name == network)
 
 
 def metadata(network: str, tag: str) -> dict:
-    """What is known of these weights: recipe, command, errors, data, licence."""
+    """How these weights were made: recipe, command, errors, data, licence."""
     file = FOLDER / f"{network}-{tag}.json"
     return json.loads(file.read_text(encoding="utf-8"))

@@ -62,7 +62,7 @@ INCEPTION_RESNET = (
 
 
 def _fork(block: str, *counts: int) -> tuple[str, ...]:
-    """The convolutions of branches one after the other, so many in each."""
+    """Names of the convolutions of a block's branches, whose numbers are `counts`."""
     return tuple(
         f"{block}_branch{branch}_conv{i}"
         for branch, count in enumerate(counts, start=1)
@@ -71,7 +71,7 @@ def _fork(block: str, *counts: int) -> tuple[str, ...]:
 
 
 def _forks(stage: int, blocks: int, *counts: int, end: str = "") -> tuple[str, ...]:
-    """The same for so many blocks of a stage; `end` comes last in each."""
+    """The same for all blocks of a stage; the layer `end` comes last in each."""
     names = (f"stage{stage}_block{i}" for i in range(1, blocks + 1))
     return tuple(
         layer
@@ -117,22 +117,18 @@ NAME_MAPS = {
         "InceptionResNetV2", INCEPTION_RESNET, INCEPTION_RESNET_FORKS
     ),
     "xception": NameMap("Xception", XCEPTION, XCEPTION_SHORTCUTS),
-    "resnet50": NameMap("ResNet50", RESNET),
-    "resnet101": NameMap("ResNet101", RESNET),
-    "resnet152": NameMap("ResNet152", RESNET),
-    "resnet50_v2": NameMap("ResNet50V2", RESNET_V2),
-    "resnet101_v2": NameMap("ResNet101V2", RESNET_V2),
-    "resnet152_v2": NameMap("ResNet152V2", RESNET_V2),
+    **{f"resnet{n}": NameMap(f"ResNet{n}", RESNET) for n in (50, 101, 152)},
+    **{f"resnet{n}_v2": NameMap(f"ResNet{n}V2", RESNET_V2) for n in (50, 101, 152)},
 }
 
 
 def tags(network: str) -> tuple[str, ...]:
-    """What `weights=` takes for a network besides a path."""
+    """Tags that `weights=` takes for a network."""
     return (IMAGENET,) if network in NAME_MAPS else ()
 
 
 def name_map_of(model: keras.Model) -> NameMap | None:
-    """The map of the network that the model was built as."""
+    """The map of the network that the model was built as; None if there is none."""
     metadata = getattr(model, "cnnzoo", None)
     return NAME_MAPS.get(metadata.spec.name) if metadata else None
 
@@ -176,13 +172,13 @@ def pretrained(model: keras.Model) -> keras.Model:
 
 
 def _keras_cache() -> Path:
-    """Where Keras keeps what it has fetched, and looks first."""
+    """Folder where Keras keeps the files that it has fetched, and looks first."""
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(home) / "models"
 
 
 def _misfit(model: keras.Model, names: NameMap) -> str | None:
-    """Why the weights cannot fit, as far as it is known before anything is fetched."""
+    """What the weights are for, where that is known not to be the model."""
     metadata = metadata_of(model)
     options: Mapping = metadata.options
     height, width, channels = to_channels_last(model, options["input_shape"])
