@@ -62,7 +62,7 @@ def ways(
     )
     return {
         way: judged(
-            Ensemble(models, way).fit(held_out, of_held_out).joined(of_test), test
+            Ensemble(models, way).fit(held_out, of_held_out).predict_from(of_test), test
         )
         for way in WAYS
     }

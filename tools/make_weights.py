@@ -30,7 +30,7 @@ from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.models.index import model_info
 from cnnzoo.system import files
-from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.checkpoint.store import CheckpointStore
 from cnnzoo.train.recipe import RECIPES, Recipe, mnist_recipe_name
 from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
 from cnnzoo.weights.sources import bundled
@@ -126,11 +126,11 @@ def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
     losses = np.array(history["val_loss"], np.float64)  # null becomes no number
     epochs = len(losses)
     model = cnnzoo.load(run / MODEL_FILE)
-    saved = Store(run / CHECKPOINTS).newest()
+    saved = CheckpointStore(run / CHECKPOINTS).newest()
     if saved is None:
         raise SystemExit("this training has no checkpoint")
-    hours, cpu_hours = (saved.state[kind] / 3600 for kind in ("seconds", "cpu_seconds"))
-    threads = card["begun"]["threads"]
+    hours, cpu_hours = (saved.facts[kind] / 3600 for kind in ("seconds", "cpu_seconds"))
+    threads = card["environment"]["threads"]
     learned = card["data"]["train"]["images"]
     return (
         model,
@@ -140,7 +140,7 @@ def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
             "date": date.today().isoformat(),
             "parameters": card["network"]["parameters"],
             "recipe_values": card["recipe"],
-            "begun": card["begun"],
+            "environment": card["environment"],
             "epochs": epochs,
             "best_epoch": int(np.nanargmin(losses)) + 1,
             "hours": round(hours, 2),

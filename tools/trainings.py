@@ -188,8 +188,8 @@ def _goals(trainings: list[dict]) -> str:
 def _machine(trainings: list[dict]) -> str:
     if not trainings:
         return "No training is over yet. "
-    threads = sorted({told["begun"]["threads"] for told in trainings})
-    device = sorted({told["begun"]["device"].upper() for told in trainings})
+    threads = sorted({told["environment"]["threads"] for told in trainings})
+    device = sorted({told["environment"]["device"].upper() for told in trainings})
     counted = f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])}"
     machine = f"{counted} of a {' or '.join(device)}"
     return (

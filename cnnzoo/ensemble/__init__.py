@@ -1,4 +1,4 @@
-"""Several networks as one."""
+"""Ensembles: several networks whose probabilities are combined."""
 
 from cnnzoo.ensemble.ensemble import Ensemble, EnsembleEvaluation
 

@@ -1,4 +1,4 @@
-"""Several networks as one."""
+"""Several networks whose probabilities are combined."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from cnnzoo.data.pipeline import align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
     METHODS,
-    checked,
-    fitted_stack,
-    fitted_weights,
-    stacked,
-    votes,
+    apply_stack,
+    fit_stack,
+    fit_weights,
+    normalize_weights,
+    vote,
 )
 from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.inference import Evaluation, Files, class_names, judged, probabilities
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
-"""The networks that answer together, by the tag of their weights in the package."""
+"""Members of the package's ensembles, by the tag of their weights."""
 
 
 @dataclass(frozen=True)
 class EnsembleEvaluation:
-    """What an ensemble and its members say of labelled images.
+    """Results of an ensemble and its members on labelled images.
 
     Attributes:
-        whole: the ensemble.
-        members: each alone.
-        without: the ensemble's accuracy without each member, 0 to 1, None where all who
-            are left have the weight 0; empty for a single one.
+        whole: Evaluation of the ensemble.
+        members: Evaluation of each member alone.
+        without: Accuracy of the ensemble without each member, from 0 to 1, or None where
+            all others have the weight 0; empty for a single member and for "stack".
     """
 
     whole: Evaluation
@@ -45,13 +45,14 @@ class EnsembleEvaluation:
 
 
 class Ensemble:
-    """Networks of any kind that answer together.
+    """Several networks of any kind whose probabilities are combined.
 
-    Each member sees the images in its own size and through its own preprocessing.
+    Each member gets the images in its own size and with its own preprocessing.
 
     Attributes:
-        models: the members; one may stand there twice.
-        class_names: in the order of the probabilities.
+        models: Members; one may be there twice.
+        class_names: Class names in the order of the probabilities.
+        combine: Method of combination.
         weights: (members,) for "weighted"; (members * classes + 1, classes) for "stack";
             None for the others.
     """
@@ -62,14 +63,16 @@ class Ensemble:
         combine: str | Sequence[float] = "mean",
     ):
         """Args:
-        models: from `cnnzoo.build` or `load`, of the same class names in any order.
-        combine: "mean" of the probabilities; "vote" of the likeliest classes, where the
-            mean decides between equals; a weight for each member; "weighted", whose
+        models: Models from `cnnzoo.build` or `load`, of the same class names in any
+            order.
+        combine: "mean" of the probabilities; "vote" for the likeliest classes, where the
+            mean decides between equal votes; a weight per member; "weighted", whose
             weights `fit` finds; or "stack", a logistic regression on the members'
             log-probabilities that `fit` finds.
 
         Raises:
-            UsageError: no members, members of different classes, or impossible weights.
+            UsageError: There are no members, their classes differ, or the weights are
+                impossible.
         """
         self.models = tuple(models)
         self.class_names = _common_names(self.models)
@@ -78,16 +81,19 @@ class Ensemble:
         if self.combine not in METHODS:
             raise UsageError(
                 f"cannot combine by {combine!r}; expected one of "
-                f"{', '.join(METHODS)}, or a weight for each member"
+                f"{', '.join(METHODS)}, or a weight per member"
             )
-        self.weights = checked(combine, len(self.models)) if fixed else None
+        self.weights = normalize_weights(combine, len(self.models)) if fixed else None
 
     @classmethod
     def pretrained(cls, tag: str = "mnist") -> Ensemble:
-        """The package's own ensemble of that tag; it takes pixels of 0 to 255.
+        """The package's own ensemble, which takes pixels of 0 to 255.
+
+        Args:
+            tag: Tag of its weights.
 
         Raises:
-            UsageError: there is none.
+            UsageError: There is no such ensemble.
         """
         if tag not in PRETRAINED:
             raise unknown("ensemble", tag, PRETRAINED)
@@ -96,135 +102,158 @@ class Ensemble:
         )
 
     def fit(
-        self, source: Source, answers: Sequence[np.ndarray] | np.ndarray | None = None
+        self,
+        source: Source,
+        probabilities: Sequence[np.ndarray] | np.ndarray | None = None,
     ) -> Ensemble:
         """Finds the weights of "weighted" or "stack"; returns the ensemble.
 
         Args:
-            source: labelled images that no member learnt.
-            answers: (images, classes) of each member for them, in the order of the
-                classes, such as what `train.kfold` said of images it did not learn; None
-                asks the members.
+            source: Labelled images that no member was trained on.
+            probabilities: Probabilities of each member for them, (images, classes), such
+                as those of `train.kfold`; None to let the members predict.
+
+        Raises:
+            UsageError: The probabilities have another shape or are not finite, or the
+                labels of a stack are all equal.
         """
         source = align_labels(source, self.class_names)
-        given = self._asked(source) if answers is None else np.asarray(answers)
-        self._check_answers(given, len(source))
+        if probabilities is None:
+            given = self._predict_members(source)
+        else:
+            given = np.asarray(probabilities)
+            self._check_probabilities(given, len(source))
         labels = np.asarray(source.labels)
         if self.combine == "weighted":
-            self.weights = fitted_weights(given, labels)
+            self.weights = fit_weights(given, labels)
         elif self.combine == "stack":
-            self.weights = fitted_stack(given, labels)
+            self.weights = fit_stack(given, labels)
         return self
 
     def predict(self, source: Source | np.ndarray | Files) -> np.ndarray:
-        """The probabilities of all together, (images, classes) float32.
+        """The combined probabilities, (images, classes) float32.
 
         Args:
-            source: as in `cnnzoo.inference.probabilities`.
+            source: Images, as in `cnnzoo.inference.probabilities`.
 
         Raises:
-            UsageError: `fit` has not been called, and the way needs it.
+            UsageError: The method needs weights, and `fit` has not been called.
         """
-        return self.joined(self._asked(source))
+        return self.predict_from(self._predict_members(source))
 
-    def joined(self, answers: np.ndarray) -> np.ndarray:
-        """(members, images, classes) probabilities as one, (images, classes)."""
-        answers = np.asarray(answers, np.float64)
+    def predict_from(self, probabilities: np.ndarray) -> np.ndarray:
+        """The combination of the members' (members, images, classes) probabilities."""
+        given = np.asarray(probabilities, np.float64)
         if self.combine == "mean":
-            return answers.mean(0).astype("float32")
+            return given.mean(0).astype("float32")
         if self.combine == "vote":
-            return votes(answers).astype("float32")
+            return vote(given).astype("float32")
         if self.weights is None:
             raise UsageError(
                 f"an ensemble by {self.combine!r} has no weights yet; call fit with "
-                "labelled images that no member learnt"
+                "labelled images that no member was trained on"
             )
         if self.combine == "weighted":
-            return np.tensordot(self.weights, answers, 1).astype("float32")
-        return stacked(answers, self.weights).astype("float32")
+            return np.tensordot(self.weights, given, 1).astype("float32")
+        return apply_stack(given, self.weights).astype("float32")
 
     def evaluate(self, source: Source) -> EnsembleEvaluation:
-        """Holds the whole, each member, and the whole without each, against labels.
+        """Evaluates the ensemble, each member, and the ensemble without each member.
 
-        Without a member, the others keep their weights; a stack is not judged so.
+        Without a member, the others keep their weights.
+
+        Args:
+            source: Labelled images.
         """
         source = align_labels(source, self.class_names)
-        answers = self._asked(source)
+        given = self._predict_members(source)
         return EnsembleEvaluation(
-            judged(self.joined(answers), source),
-            tuple(judged(answer, source) for answer in answers),
-            self._without(answers, np.asarray(source.labels)),
+            judged(self.predict_from(given), source),
+            tuple(judged(of_member, source) for of_member in given),
+            self._accuracies_without(given, np.asarray(source.labels)),
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the members as `.keras` files and how they are combined.
+        """Writes the members as `.keras` files, and how they are combined.
 
-        An ensemble that the folder has is whole until this one is, and goes then.
+        An ensemble that the folder holds stays whole until this one is.
+
+        Args:
+            folder: Folder of the ensemble, made if missing.
+
+        Returns:
+            Path of the JSON file that describes the ensemble.
 
         Raises:
-            SaveError: the folder cannot be written.
+            SaveError: The folder cannot be written.
         """
         return storage.write(Path(folder), self.models, self.combine, self.weights)
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
-        """What `save` wrote; no code comes from the files.
+        """Reads what `save` wrote; no code comes from the files.
+
+        Args:
+            folder: Folder of the ensemble.
 
         Raises:
-            FileNotFoundError: there is no such ensemble.
-            WeightFileError: a file of it is damaged or altered.
-            UnsafeFileError: a file asks for what no honest file asks for.
+            FileNotFoundError: There is no such ensemble.
+            WeightFileError: A file of it is damaged or altered.
+            UnsafeFileError: A file asks for what no honest file asks for.
         """
         folder = Path(folder)
         models, combine, weights = storage.read(folder)
-        whole = cls(models, combine)
-        whole.weights = weights
-        whole._check_weights(folder / storage.CARD_FILE)
-        return whole
+        ensemble = cls(models, combine)
+        ensemble.weights = weights
+        ensemble._check_weights(folder / storage.ENSEMBLE_FILE)
+        return ensemble
 
-    def _asked(self, source: Source | np.ndarray | Files) -> np.ndarray:
-        """What each member says, (members, images, classes); one a time is asked."""
-        said = {id(m): self._ordered(m, probabilities(m, source)) for m in self.models}
-        answers = np.stack([said[id(model)] for model in self.models])
-        for number in np.flatnonzero(~np.isfinite(answers).all((1, 2))):
+    def _predict_members(self, source: Source | np.ndarray | Files) -> np.ndarray:
+        """The probabilities of each member, (members, images, classes)."""
+        by_model = {
+            id(m): self._reorder(m, probabilities(m, source)) for m in self.models
+        }
+        given = np.stack([by_model[id(model)] for model in self.models])
+        for number in np.flatnonzero(~np.isfinite(given).all((1, 2))):
             raise UsageError(
-                f"member {number + 1}, {self.models[number].name!r}, answers with "
-                "what is no number; leave it out, or give it weights and images that are"
+                f"member {number + 1}, {self.models[number].name!r}, predicts NaN; leave "
+                "it out, or give it finite weights and images"
             )
-        return answers
+        return given
 
-    def _ordered(self, model: keras.Model, answers: np.ndarray) -> np.ndarray:
+    def _reorder(self, model: keras.Model, probabilities: np.ndarray) -> np.ndarray:
+        """Columns in the order of the ensemble's classes."""
         names = class_names(model)
-        return answers[:, [names.index(name) for name in self.class_names]]
+        return probabilities[:, [names.index(name) for name in self.class_names]]
 
-    def _without(
-        self, answers: np.ndarray, labels: np.ndarray
+    def _accuracies_without(
+        self, probabilities: np.ndarray, labels: np.ndarray
     ) -> tuple[float | None, ...]:
         if len(self.models) == 1 or self.combine == "stack":
             return ()
-        found: list[float | None] = []
+        accuracies: list[float | None] = []
         for i in range(len(self.models)):
             rest = Ensemble(self.models[:i] + self.models[i + 1 :], self.combine)
             if self.weights is not None:
                 rest.weights = np.delete(self.weights, i)
-                if not rest.weights.any():  # who are left say nothing
-                    found.append(None)
+                if not rest.weights.any():  # all others have the weight 0
+                    accuracies.append(None)
                     continue
-            joined = rest.joined(np.delete(answers, i, 0))
-            found.append(float(np.mean(joined.argmax(1) == labels)))
-        return tuple(found)
+            combined = rest.predict_from(np.delete(probabilities, i, 0))
+            accuracies.append(float(np.mean(combined.argmax(1) == labels)))
+        return tuple(accuracies)
 
-    def _check_answers(self, answers: np.ndarray, images: int) -> None:
+    def _check_probabilities(self, probabilities: np.ndarray, images: int) -> None:
         expected = (len(self.models), images, len(self.class_names))
-        if answers.shape != expected:
+        if probabilities.shape != expected:
             raise UsageError(
-                f"the answers have the shape {answers.shape}; expected {expected}, of "
-                "members, images and classes, so give those of each member"
+                f"the probabilities have the shape {probabilities.shape}, expected "
+                f"{expected} for members, images and classes; pass those of each member"
             )
-        if not np.isfinite(answers).all():
+        if not np.isfinite(probabilities).all():
             raise UsageError(
-                "the answers have what is no number; expected probabilities, so leave "
-                "out the member whose they are"
+                "the probabilities contain NaN, expected finite numbers; leave out the "
+                "member that predicts NaN"
             )
 
     def _check_weights(self, path: Path) -> None:
@@ -233,15 +262,16 @@ class Ensemble:
             "weighted": (members,),
             "stack": (members * classes + 1, classes),
         }.get(self.combine)
-        found = None if self.weights is None else self.weights.shape
-        if found is not None and found != expected:
+        if self.weights is None:
+            return
+        if self.weights.shape != expected:
             raise WeightFileError(
-                f"{path} has weights of shape {found}; expected {expected}, so it was "
-                "altered: get it again"
+                f"{path} has weights of shape {self.weights.shape}; expected {expected}, "
+                "so it was altered: get it again"
             )
-        if self.weights is not None and self.combine == "weighted":
+        if self.combine == "weighted":
             try:
-                self.weights = checked(self.weights.tolist(), members)
+                self.weights = normalize_weights(self.weights.tolist(), members)
             except UsageError as error:
                 raise WeightFileError(
                     f"{path} was altered, so get it again: {error}"
@@ -250,7 +280,7 @@ class Ensemble:
 
 def _common_names(models: tuple[keras.Model, ...]) -> tuple[str, ...]:
     if not models:
-        raise UsageError("an ensemble needs at least one member; give models")
+        raise UsageError("an ensemble needs at least one member; pass models")
     names = class_names(models[0])
     for model in models[1:]:
         if sorted(class_names(model)) != sorted(names):

@@ -1,4 +1,4 @@
-"""What looks on while a network trains: keeps the best, writes the history."""
+"""Callbacks of a run: the best epoch, the history, and the end of a training in time."""
 
 from math import inf, isfinite
 from pathlib import Path
@@ -17,9 +17,9 @@ class BestCheckpoint(keras.callbacks.Callback):
     """Saves the model, atomically, whenever the validation loss is the lowest so far.
 
     Attributes:
-        path: the file, ending in `.keras`.
-        monitor: Keras's name of the loss to go by.
-        best: the lowest so far.
+        path: Path of the file, ending in `.keras`.
+        monitor: Keras's name of the loss.
+        best: Lowest loss so far.
     """
 
     def __init__(self, path: Path, monitor: str = "val_loss"):
@@ -30,20 +30,20 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best and are_numbers(self.model):
+        if isfinite(loss) and loss < self.best and has_finite_weights(self.model):
             self.best = loss
             with mixed_precision.as_saved(self.model):
                 save(self.model, self.path)
 
-    def memory(self) -> dict:
+    def get_state(self) -> dict:
         return {"best": self.best}
 
-    def remember(self, memory: dict) -> None:
-        self.best = memory["best"]
+    def set_state(self, state: dict) -> None:
+        self.best = state["best"]
 
 
-def are_numbers(model: keras.Model) -> bool:
-    """Whether all weights are; a loss can be one without them, behind a ReLU."""
+def has_finite_weights(model: keras.Model) -> bool:
+    """Whether all weights are finite; behind a ReLU, a loss can be so without them."""
     return all(
         bool(ops.all(ops.isfinite(weight.value)))
         for weight in model.weights
@@ -52,49 +52,49 @@ def are_numbers(model: keras.Model) -> bool:
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """The figures of all epochs so far, a list a figure, and as JSON in a file.
+    """The metrics of all epochs so far, also as JSON in a file.
 
     Attributes:
-        path: the file, written atomically after each epoch; None for no file.
-        history: the figures.
+        path: Path of the file, written atomically after each epoch; None for no file.
+        metrics: Value of each epoch, by the names of the metrics.
     """
 
     def __init__(self, path: Path | None):
         super().__init__()
         self.path = path
-        self.history: dict[str, list[float]] = {}
+        self.metrics: dict[str, list[float]] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.write()  # a folder that cannot be written is found before the first epoch
+        self._write()  # a folder that cannot be written is found before the first epoch
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in losses.by_plain_names(logs or {}).items():
-            self.history.setdefault(name, []).append(float(value))
-        self.write()
+            self.metrics.setdefault(name, []).append(float(value))
+        self._write()
 
-    def memory(self) -> dict:
-        return {"history": self.history}
+    def get_state(self) -> dict:
+        return {"metrics": self.metrics}
 
-    def remember(self, memory: dict) -> None:
-        self.history = memory["history"]
-        self.write()
+    def set_state(self, state: dict) -> None:
+        self.metrics = state["metrics"]
+        self._write()
 
-    def write(self) -> None:
-        json = {  # which has no NaN
-            name: [value if isfinite(value) else None for value in values]
-            for name, values in self.history.items()
-        }
+    def _write(self) -> None:
         if self.path is not None:
-            files.write_json(self.path, json)
+            finite = {  # JSON has no NaN
+                name: [value if isfinite(value) else None for value in values]
+                for name, values in self.metrics.items()
+            }
+            files.write_json(self.path, finite)
 
 
 def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:
-    """What slows a training that does not get better, then ends it."""
-    found: list[keras.callbacks.Callback] = []
+    """Callbacks that slow down, and end, a training that no longer gets better."""
     if recipe.patience is None:
-        return found
-    if recipe.schedule == "plateau":
-        waits = max(1, recipe.patience // 3)
-        found.append(ReduceLROnPlateau(monitor, factor=0.5, patience=waits, mode="min"))
-    found.append(EarlyStopping(monitor, patience=recipe.patience, mode="min"))
-    return found
+        return []
+    stopping = EarlyStopping(monitor, patience=recipe.patience, mode="min")
+    if recipe.schedule != "plateau":
+        return [stopping]
+    epochs = max(1, recipe.patience // 3)
+    plateau = ReduceLROnPlateau(monitor, factor=0.5, patience=epochs, mode="min")
+    return [plateau, stopping]

@@ -1,9 +1,8 @@
 """A model made ready to train: compiled, its labels checked, its batches set up."""
 
-from functools import partial
-
 import keras
 import numpy as np
+from sklearn.utils.class_weight import compute_class_weight
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.batches import Batches
@@ -14,24 +13,42 @@ from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
 from cnnzoo.train import losses
 from cnnzoo.train.finetuning import layerwise_lr_decay
-from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.recipe_rules import check_recipe
+from cnnzoo.train.recipe import Recipe, check_recipe
 
-WARM_UP = 0.05  # of all steps, in which a cosine's rate rises
-# Of few numbers each, which do not overfit.
+WARM_UP = 0.05  # share of all steps, in which the rate of a cosine rises
+# Variables of few numbers each, which do not overfit.
 NOT_DECAYED = ["bias", "gamma", "beta", "alpha"]
 
 
-def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | str:
-    """Compiles the model with stock Keras objects; returns its loss.
+def prepare(
+    model: keras.Model, recipe: Recipe, train: Source, validation: Source
+) -> tuple[Batches, tuple]:
+    """Compiles the model; returns its training batches and validation inputs.
 
-    Every classifier gets the loss, weighted by its row; the first gets an accuracy.
-
-    Args:
-        images: how many a pass has.
+    The validation inputs are (images, labels) or (batches, None).
 
     Raises:
-        UsageError: Keras has no such optimiser or loss, or the loss does not fit.
+        UsageError: Values of the recipe are out of range or do not fit.
+        DatasetError: The labels do not fit the classifier.
+    """
+    check_classes(model, train)
+    loss = compile_model(model, recipe, len(train))
+    return make_inputs(model, loss, recipe, train, validation)
+
+
+def compile_model(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | str:
+    """Compiles the model with stock Keras objects; returns its loss.
+
+    Every classifier gets the loss, with the weight of its AuxHead; the first also gets
+    an accuracy.
+
+    Args:
+        model: Model to compile.
+        recipe: How to train.
+        images: Number of images per epoch.
+
+    Raises:
+        UsageError: Values of the recipe are out of range or do not fit.
     """
     check_recipe(recipe)
     loss = losses.choose(model, recipe.loss, blended=recipe.mixup is not None)
@@ -46,78 +63,70 @@ def compiled(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | st
             f"{model.name!r} has auxiliary classifiers; layer_decay and "
             "class_weights are for a single one, so build it without them"
         )
-    others = metadata_of(model).spec.aux_heads
-    own = losses.per_image(loss)
+    heads = metadata_of(model).spec.aux_heads
+    loss_of_image = losses.per_image(loss)
 
-    def figures(*more: str) -> list:
-        return [keras.metrics.MeanMetricWrapper(own, name=losses.MEAN_LOSS), *more]
+    def metrics(*more: str) -> list:
+        mean = keras.metrics.MeanMetricWrapper(loss_of_image, name=losses.MEAN_LOSS)
+        return [mean, *more]
 
     model.compile(
         optimizer,
         [loss] * len(model.outputs),
-        loss_weights=[1.0, *(other.loss_weight for other in others)],
-        metrics=[figures("accuracy"), *(figures() for _ in others)],
+        loss_weights=[1.0, *(head.loss_weight for head in heads)],
+        metrics=[metrics("accuracy"), *(metrics() for _ in heads)],
     )
     return loss
 
 
-def fed(
+def make_inputs(
     model: keras.Model,
     loss: keras.Loss | str,
     recipe: Recipe,
     train: Source,
     validation: Source,
 ) -> tuple[Batches, tuple]:
-    """The batches to learn from, and (images, labels) or (batches, None) to judge by.
+    """The training batches, and (images, labels) or (batches, None) for validation.
 
     Raises:
-        DatasetError: the labels do not fit the classifier.
-        UsageError: files are to be read for a model of open size.
+        DatasetError: The labels do not fit the classifier.
+        UsageError: Files are to be read for a model of open size.
     """
     names = metadata_of(model).class_names or tuple(train.class_names)
-    ready = partial(_fed, model, loss, recipe)
-    learned, _ = ready(align_labels(train, names), shuffle=True)
-    return learned, ready(align_labels(validation, names), shuffle=False)
 
+    def inputs(source: Source, *, shuffle: bool) -> tuple:
+        return make_model_inputs(
+            losses.targets(align_labels(source, names), loss, model.outputs[0].shape[-1]),
+            to_channels_last(model, model.input_shape[1:]),
+            recipe.batch_size,
+            augment=recipe.augment if shuffle else None,
+            preprocessing=metadata_of(model).outside,
+            mixup=recipe.mixup if shuffle else None,
+            channels_first=channels_first(model),
+            outputs=len(model.outputs),
+            shuffle=shuffle,
+            seed=recipe.seed,
+        )
 
-def _fed(
-    model: keras.Model,
-    loss: keras.Loss | str,
-    recipe: Recipe,
-    source: Source,
-    *,
-    shuffle: bool,
-):
-    return make_model_inputs(
-        losses.targets(source, loss, model.outputs[0].shape[-1]),
-        to_channels_last(model, model.input_shape[1:]),
-        recipe.batch_size,
-        augment=recipe.augment if shuffle else None,
-        preprocessing=metadata_of(model).outside,
-        mixup=recipe.mixup if shuffle else None,
-        channels_first=channels_first(model),
-        outputs=len(model.outputs),
-        shuffle=shuffle,
-        seed=recipe.seed,
-    )
+    train_batches, _ = inputs(train, shuffle=True)
+    return train_batches, inputs(validation, shuffle=False)
 
 
 def class_weights(recipe: Recipe, train: Source) -> dict[int, float] | None:
-    """What each class counts in the loss, as `fit` takes it; None for all alike."""
+    """Weight of each class in the loss, as `fit` takes it; None for equal ones."""
     if recipe.class_weights is None:
         return None
     labels = np.asarray(train.labels)
-    labels = labels.argmax(1) if labels.ndim > 1 else labels  # of rows with a single 1
-    present, counts = np.unique(labels, return_counts=True)
-    weights = counts.sum() / (len(present) * counts)
-    return dict(zip(present.tolist(), weights.tolist(), strict=True))
+    labels = labels.argmax(1) if labels.ndim > 1 else labels  # of one-hot rows
+    classes = np.unique(labels)
+    weights = compute_class_weight(recipe.class_weights, classes=classes, y=labels)
+    return dict(zip(classes.tolist(), weights.tolist(), strict=True))
 
 
 def monitored(model: keras.Model) -> str:
-    """Keras's name of the loss that the best epoch is chosen by.
+    """Keras's name of the loss by which the best epoch is chosen.
 
-    Auxiliary classifiers help the training and are not asked afterwards, so an epoch
-    that serves them and not the main one is no better.
+    That is the main classifier's: auxiliary ones only help the training.
     """
     return (
         "val_loss" if len(model.outputs) == 1 else f"val_{PREDICTIONS}_{losses.MEAN_LOSS}"
@@ -125,9 +134,11 @@ def monitored(model: keras.Model) -> str:
 
 
 def check_classes(model: keras.Model, train: Source) -> None:
-    """Raises:
-    UsageError: the model has no classifier.
-    DatasetError: it has another number of classes than the data.
+    """Checks that the classifier fits the data.
+
+    Raises:
+        UsageError: The model has no classifier.
+        DatasetError: It has another number of classes than the data.
     """
     options = metadata_of(model).options
     if not options["include_top"]:
@@ -143,24 +154,22 @@ def check_classes(model: keras.Model, train: Source) -> None:
 
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
-    """Args:
-    steps: of a pass.
-    """
+    """The optimizer with the learning rate of so many steps per epoch."""
     optimizer = keras.optimizers.get(recipe.optimizer)
     rate = recipe.learning_rate
     rate = float(optimizer.learning_rate) if rate is None else rate
     if recipe.schedule == "cosine":
-        rising = round(WARM_UP * recipe.epochs * steps)
+        warm_up = round(WARM_UP * recipe.epochs * steps)
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if rising else rate,
-            recipe.epochs * steps - rising,
-            warmup_target=rate if rising else None,
-            warmup_steps=rising,
+            0.0 if warm_up else rate,
+            recipe.epochs * steps - warm_up,
+            warmup_target=rate if warm_up else None,
+            warmup_steps=warm_up,
         )
     options: dict = {}
     if recipe.momentum is not None:
         options = {"momentum": recipe.momentum, "nesterov": True}
-    if recipe.weight_decay is not None:  # which AdamW has by itself
+    if recipe.weight_decay is not None:  # else AdamW has one by default
         options["weight_decay"] = recipe.weight_decay
     optimizer = type(optimizer)(rate, **options)
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)

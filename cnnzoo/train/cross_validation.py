@@ -1,4 +1,4 @@
-"""Cross-validation: the same training several times, each without a fold of the data."""
+"""Cross-validation: the same training several times, each time without one fold."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,23 +17,24 @@ from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, class_names, evaluate, judged
 from cnnzoo.system import files
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.replicates import NewModel, trained
+from cnnzoo.train.replicates import NewModel, train_once
 
-# Of what a fold learns from, held out to choose its best epoch by: the first share that
-# has every class.
-CHOOSING = (0.1, 0.2, 0.35, 0.5)
+# Share of a fold's training images by which its best epoch is chosen: the first in which
+# every class has one.
+VALIDATION_SHARES = (0.1, 0.2, 0.35, 0.5)
 FOLDS_FILE = "folds.json"
+FORMAT = 1  # of folds.json
 PREDICTIONS_FILE = "predictions.npz"
 
 
 @dataclass(frozen=True)
 class Folds:
-    """What networks say of images that they never saw.
+    """Results of a cross-validation.
 
     Attributes:
-        accuracies: of each fold, 0 to 1.
-        evaluation: of all images, each judged by the network that did not learn it;
-            `evaluation.probabilities` are in the order of the data.
+        accuracies: Accuracy of each fold, from 0 to 1.
+        evaluation: Evaluation of all images, each by the network that was not trained on
+            it; `evaluation.probabilities` are in the order of the data.
     """
 
     accuracies: tuple[float, ...]
@@ -45,11 +46,11 @@ class Folds:
 
     @property
     def deviation(self) -> float:
-        """Of the folds' accuracies, with n - 1."""
+        """Sample standard deviation of the folds' accuracies."""
         return float(np.std(self.accuracies, ddof=1))
 
     def to_dict(self) -> dict:
-        """The figures as JSON has them."""
+        """The metrics as JSON can hold them."""
         return {
             "accuracies": self.accuracies,
             "mean": self.mean,
@@ -70,41 +71,39 @@ def kfold(
     group_by: str | None = None,
     verbose: int = 0,
 ) -> Folds:
-    """Cross-validation: each image is judged by a network that has not seen it.
+    """Cross-validation: each image is evaluated by a network that was not trained on it.
 
-    A fold serves to judge and to nothing else: the best epoch is chosen by a tenth of
-    what the fold learns from, or more where that lacks a class. Every fold is a `Run`,
-    so what was killed goes on.
+    A fold is evaluated and serves nothing else: the best epoch is chosen by a tenth of
+    the other images, or more where that lacks a class. Every fold is a `Run`, so a
+    cross-validation that was killed continues.
 
     Args:
-        new_model: builds the network anew; Keras's seed is set before, to `seed` and the
-            number of the fold.
-        source: labelled images.
-        folder: of the runs, `fold-1` and so on, of `folds.json`, and of
-            `predictions.npz`: what each image was taken for by the network that did not
-            learn it (`probabilities`, `labels` and `class_names`).
-        folds: at least 2, with as many images of each class.
-        seed: of the folds.
-        group_by: a regular expression, for a folder of files; see `Source.groups`.
+        new_model: Function that builds the network; Keras's seed is set before, to
+            `seed` plus the number of the fold.
+        source: Labelled images.
+        folder: Folder of the runs, `fold-1` and so on, of `folds.json`, and of
+            `predictions.npz` (`probabilities`, `labels` and `class_names`).
+        recipe: How to train; None for the defaults.
+        folds: Number of folds, at least 2 and at most that of images per class.
+        seed: Random seed of the folds.
+        group_by: Regular expression that groups files; see `Source.groups`.
+        verbose: As in `keras.Model.fit`.
 
     Raises:
-        UsageError: fewer than 2 folds, or groups of what has no names.
-        DatasetError: a class has fewer images than there are folds, or a fold would
+        UsageError: There are fewer than 2 folds, or groups of images without names.
+        DatasetError: A class has fewer images than there are folds, or a fold would
             leave fewer than two of it.
     """
 
-    def of_fold(number: int, parts: tuple[Source, Source]) -> keras.Model:
-        return trained(
-            new_model,
-            parts,
-            Path(folder) / f"fold-{number}",
-            recipe,
-            seed=seed + number,
-            verbose=verbose,
+    def train_fold(number: int, data: tuple[Source, Source]) -> keras.Model:
+        path = Path(folder) / f"fold-{number}"
+        return train_once(
+            path, new_model, data, recipe, seed=seed + number, verbose=verbose
         )
 
-    result = cross_validated(of_fold, source, folds=folds, seed=seed, group_by=group_by)
-    files.write_json(Path(folder) / FOLDS_FILE, result.to_dict())
+    result = cross_validate(train_fold, source, folds=folds, seed=seed, group_by=group_by)
+    record = {"format": FORMAT, **result.to_dict()}
+    files.write_json(Path(folder) / FOLDS_FILE, record)
     files.write_bytes(Path(folder) / PREDICTIONS_FILE, _predictions(result.evaluation))
     return result
 
@@ -120,58 +119,66 @@ def _predictions(evaluation: Evaluation) -> bytes:
     return buffer.getvalue()
 
 
-def cross_validated(
-    trained: Callable[[int, tuple[Source, Source]], keras.Model],
+def cross_validate(
+    train_fold: Callable[[int, tuple[Source, Source]], keras.Model],
     source: Source,
     *,
     folds: int,
     seed: int = 0,
     group_by: str | None = None,
 ) -> Folds:
-    """`kfold` of networks that are made in any way.
+    """`kfold` of networks that are trained in any way.
 
     Args:
-        trained: makes the network of a fold, given its number from 1, the images to
-            learn from, and those that choose its best epoch.
+        train_fold: Function that trains the network of a fold, given the number of the
+            fold, from 1, and its training and validation images.
+        source: Labelled images.
+        folds: Number of folds.
+        seed: Random seed of the folds.
+        group_by: Regular expression that groups files.
     """
     parts = [
-        (_choosing(source.take(learned), seed, group_by), judging)
-        for learned, judging in split(source, folds, seed, group_by)
+        (_split_validation(source.take(train), seed, group_by), test)
+        for train, test in split(source, folds, seed, group_by)
     ]
-    answers, names = np.zeros(0), source.class_names
+    probabilities, names = np.zeros(0), source.class_names
     accuracies = []
-    for number, (learned, judging) in enumerate(parts, start=1):
-        model = trained(number, learned)
-        found = evaluate(model, source.take(judging))
+    for number, (data, test) in enumerate(parts, start=1):
+        model = train_fold(number, data)
+        result = evaluate(model, source.take(test))
         if number == 1:
-            answers = np.zeros((len(source), found.probabilities.shape[1]), "float32")
-        answers[judging] = found.probabilities
-        accuracies.append(found.accuracy)
+            shape = (len(source), result.probabilities.shape[1])
+            probabilities = np.zeros(shape, "float32")
+        probabilities[test] = result.probabilities
+        accuracies.append(result.accuracy)
         names = class_names(model)
-    return Folds(tuple(accuracies), judged(answers, align_labels(source, names)))
+    whole = judged(probabilities, align_labels(source, names))
+    return Folds(tuple(accuracies), whole)
 
 
-def _choosing(source: Source, seed: int, group_by: str | None) -> tuple[Source, Source]:
-    """What is learnt from, and what chooses the epoch: of each class one at least."""
-    for share in CHOOSING:
+def _split_validation(
+    source: Source, seed: int, group_by: str | None
+) -> tuple[Source, Source]:
+    """Training and validation images, with at least one of each class in both."""
+    for share in VALIDATION_SHARES:
         with suppress(DatasetError):
             return source.split(share, seed, group_by)
     raise DatasetError(
-        "a fold leaves too little to learn from: expected two images of each class, one "
-        f"of which chooses the epoch, among the {len(source)} others, copies and groups "
-        "counted once; add images or make more folds"
+        "a fold leaves too few training images: expected at least two per class, one of "
+        f"which chooses the epoch, among the {len(source)} others, where copies and "
+        "groups count once; add images or make more folds"
     )
 
 
 def split(source: Source, folds: int, seed: int, group_by: str | None = None):
-    """Yields, for each fold, the rows to learn from and those to judge by.
+    """Yields training and test rows of each fold.
 
     Each class has the same share in every fold; copies of a file, and files of a group,
-    are in one.
+    are in one fold.
 
     Raises:
-        UsageError: fewer than 2 folds.
-        DatasetError: a class has fewer images than there are folds.
+        UsageError: There are fewer than 2 folds.
+        DatasetError: A class has fewer images than there are folds.
     """
     if folds < 2:
         raise UsageError(f"cannot make {folds} folds: expected at least 2, so pass more")
@@ -184,11 +191,11 @@ def split(source: Source, folds: int, seed: int, group_by: str | None = None):
     if counts.min() < folds:
         few = source.class_names[present[counts.argmin()]]
         raise DatasetError(
-            f"cannot make {folds} folds: expected as many images of each class, copies "
-            f"and groups counted once, found {counts.min()} of {few!r}; add images or "
-            "make fewer folds"
+            f"cannot make {folds} folds: expected as many images per class, where copies "
+            f"and groups count once, found {counts.min()} of {few!r}; add images or make "
+            "fewer folds"
         )
     maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
-        judging = np.isin(group, chosen)
-        yield rows[~judging], rows[judging]
+        test = np.isin(group, chosen)
+        yield rows[~test], rows[test]

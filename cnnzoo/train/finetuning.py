@@ -1,4 +1,4 @@
-"""What holds a trained network near what it knows: slower early stages, and L2-SP."""
+"""Fine-tuning near the pretrained weights: layer-wise learning-rate decay, and L2-SP."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from cnnzoo.graph.keras_internals import graph_nodes, producer, scale_updates
 
 
 def layerwise_lr_decay(model: keras.Model, decay: float) -> None:
-    """Gives the model's optimiser a learning rate a stage; call it after `compile`.
+    """Gives the model's optimizer a learning rate per stage; call it after `compile`.
 
-    The classifier learns at the optimiser's rate, the last stage too, and each stage
-    before that `decay` times as fast as the next. The optimiser stays a stock one.
+    The classifier and the last stage learn at the optimizer's rate, and each stage
+    before at `decay` times the rate of the next. The optimizer stays a stock one.
     """
     scale_updates(model.optimizer, _scales(model, decay))
 
 
 def _scales(model: keras.Model, decay: float) -> list[float]:
-    """One factor for each weight that learns, in the optimiser's order."""
+    """A factor per trainable weight, in the optimizer's order."""
     stages = list(graph.stages(model).values())
     ends = [producer(tensor).name for tensor in stages]
-    depth: dict[str, int] = {}  # how many stage ends a layer lies behind or is
+    depth: dict[str, int] = {}  # number of stage ends before a layer
     for place, end in enumerate(ends):
         for name in graph.ancestors(model, end):
             depth.setdefault(name, place)
@@ -40,22 +40,22 @@ def _scales(model: keras.Model, decay: float) -> list[float]:
 
 @contextmanager
 def l2_sp(model: keras.Model, decay: float | None) -> Iterator[None]:
-    """Within it, weights that learn are pulled back to where they are now.
+    """Inside, trainable weights are pulled back to where they are now (L2-SP).
 
-    L2-SP, for all but the classifiers, which start nowhere: Li et al. 2018,
+    The classifiers are not, since they start nowhere: Li et al. 2018,
     https://arxiv.org/abs/1802.01483, section 3.
     """
     if decay is None:
         yield
         return
     ends = {id(output) for output in model.outputs}
-    own = {
+    excluded = {
         id(weight)
         for node in graph_nodes(model)
         if any(id(output) in ends for output in node.outputs)
         for weight in getattr(node.operation, "weights", ())
     }
-    held = [weight for weight in model.trainable_weights if id(weight) not in own]
+    held = [weight for weight in model.trainable_weights if id(weight) not in excluded]
     before = [weight.regularizer for weight in held]
     for weight in held:
         weight.regularizer = _FromStart(decay, ops.convert_to_numpy(weight))

@@ -12,10 +12,12 @@ from cnnzoo.metadata import metadata_of
 def choose(
     model: keras.Model, name: str | None, *, blended: bool = False
 ) -> keras.Loss | str:
-    """The loss of that name, or the cross-entropy that fits the classifier.
+    """The loss of a name, or the cross-entropy that fits the classifier.
 
     Args:
-        blended: whether a label may be a share of several classes, as mixup makes them.
+        model: Classifier.
+        name: Keras's name of the loss; None for the cross-entropy.
+        blended: Whether labels are probabilities of several classes, as in mixup.
 
     Raises:
         UsageError: Keras has no such loss, or it does not fit the classifier.
@@ -31,7 +33,7 @@ def choose(
     if logits or (one_unit and "categorical" in name.lower()):
         gives = "logits" if logits else "one probability"
         raise UsageError(
-            f"the loss {name!r} takes a probability for each class, and {model.name!r} "
+            f"the loss {name!r} takes a probability per class, and {model.name!r} "
             f"gives {gives}; leave the loss out"
         )
     if blended and _is_sparse(name):
@@ -41,7 +43,7 @@ def choose(
         )
     try:
         loss = keras.losses.get(name)
-        rows = _one_hot(np.zeros(2, int), 2)
+        rows = keras.utils.to_categorical([0, 0], 2)
         loss(np.zeros(2) if _is_sparse(name) else rows, rows)
     except Exception as error:  # each loss refuses in its own way
         raise UsageError(
@@ -52,11 +54,11 @@ def choose(
     return name
 
 
-MEAN_LOSS = "mean_loss"  # in Keras's figures, one classifier's loss over all images
+MEAN_LOSS = "mean_loss"  # Keras's metric: the loss of one classifier over all images
 
 
 def per_image(loss: keras.Loss | str):
-    """The loss as a function that gives one number for each image."""
+    """The loss as a function that returns one number per image."""
     function = keras.losses.get(loss)
     if not isinstance(function, keras.Loss):
         return function
@@ -69,28 +71,24 @@ def _is_sparse(loss: keras.Loss | str) -> bool:
     return name.lower().startswith("sparse")
 
 
-def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
-    return np.eye(classes, dtype="float32")[labels]
-
-
 def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
-    """The labels in the form that the loss wants: numbers, or rows with a single 1."""
+    """The labels in the form that the loss takes: class numbers, or one-hot rows."""
     if units == 1 or _is_sparse(loss):
         return source
-    labels = _one_hot(np.asarray(source.labels), units)
-    return source.relabel(labels, source.class_names)
+    rows = keras.utils.to_categorical(source.labels, units).astype("float32")
+    return source.relabel(rows, source.class_names)
 
 
 def by_plain_names(logs: dict) -> dict:
-    """Keras's figures; with several classifiers, the main one's as if it were alone."""
+    """Keras's metrics; with several classifiers, the main one's as if it were alone."""
     if f"{PREDICTIONS}_{MEAN_LOSS}" not in logs:
         return logs
-    named = {}
+    plain = {}
     for name, value in logs.items():
         if name in ("loss", "val_loss"):
-            named[name.replace("loss", "total_loss")] = value
-        # Keras's own loss of an output is left out: it counts every batch alike, and the
-        # last may be of one image.
+            plain[name.replace("loss", "total_loss")] = value
+        # Keras's own loss of an output is left out: it weighs every batch alike, and the
+        # last may have one image.
         elif not name.endswith(f"{PREDICTIONS}_loss"):
-            named[name.replace(f"{PREDICTIONS}_", "").replace(MEAN_LOSS, "loss")] = value
-    return named
+            plain[name.replace(f"{PREDICTIONS}_", "").replace(MEAN_LOSS, "loss")] = value
+    return plain

@@ -39,13 +39,13 @@ def gains_by_bfloat16(device: str, cpu: Processor) -> bool:
 
 @contextmanager
 def running(model: keras.Model, precision: str) -> Iterator[None]:
-    """The layers compute in `precision` inside; the model is as before afterwards.
+    """Inside, the layers compute in `precision`; afterwards the model is as before.
 
-    In bfloat16, variables stay float32, and so does the arithmetic of preprocessing, of
-    the head and of what the loss sees. Nothing that was traced inside stays.
+    In bfloat16, variables stay float32, and so does the arithmetic of the preprocessing,
+    the head and the loss. Nothing that was traced inside stays.
 
     Args:
-        model: compiled.
+        model: Compiled model.
         precision: "float32" or "bfloat16".
     """
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
@@ -59,7 +59,7 @@ def running(model: keras.Model, precision: str) -> Iterator[None]:
 
 @contextmanager
 def as_saved(model: keras.Model) -> Iterator[None]:
-    """Inside, the layers tell float32, as files shall; what was traced stays as it is."""
+    """Inside, the layers' policies are float32, as in files; what was traced stays."""
     with _policies(model, dict.fromkeys(_trunk(model), "float32")):
         yield
 

@@ -1,9 +1,19 @@
-"""How to train, as data."""
+"""Recipes: how to train, as data, and the rules for their values."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 from cnnzoo.data.augment import Augment
+from cnnzoo.errors import UsageError
+from cnnzoo.system.validation import (
+    ABOVE_ZERO,
+    AT_LEAST_ZERO,
+    COUNT,
+    FRACTION,
+    Rule,
+    check_values,
+    optional,
+)
 
 
 @dataclass(frozen=True)
@@ -11,33 +21,35 @@ class Recipe:
     """How to train.
 
     Attributes:
-        epochs: passes over the training images, at most.
-        batch_size: images a step.
-        optimizer: a Keras name.
-        learning_rate: None for the optimiser's own.
-        momentum: Nesterov's, of "sgd"; None for none.
-        schedule: "plateau" halves the learning rate where the validation loss stands
-            still for a third of `patience`; "cosine" lets it fall to 0 at the last step,
-            along half a cosine, after it has risen in the first twentieth of all steps.
-        layer_decay: by which the learning rate falls a stage, from the classifier towards
+        epochs: Maximum number of passes over the training images.
+        batch_size: Number of images per step.
+        optimizer: Keras's name of the optimizer.
+        learning_rate: Learning rate; None for the optimizer's default.
+        momentum: Nesterov momentum of "sgd"; None for none.
+        schedule: "plateau" halves the learning rate when the validation loss has not
+            improved for a third of `patience`; "cosine" lets it rise in the first
+            twentieth of all steps, then fall to 0 along half a cosine.
+        layer_decay: Factor of the learning rate per stage, from the classifier towards
             the image; None for one rate.
-        weight_decay: what a step takes from every weight, in parts of the learning rate
-            and of the weight; None for none.
-        start_decay: the penalty on what weights are away from where they began, as
-            `keras.regularizers.L2` takes it; None for none.
-        class_weights: "balanced" gives every class the same weight in the loss.
-        mixup: the alpha of mixup, which blends images and their classes; None for none.
-            See `cnnzoo.data.transforms.mixup`.
-        averaging: what a step keeps of the running average of the weights, such as
-            0.999; the averages are what is judged and saved. None for no averages.
-        loss: a Keras name; None for the cross-entropy that fits the classifier.
-        patience: epochs without a better validation loss before training stops; None
-            trains all epochs.
-        seed: of the order of images and of `augment`; set Keras's own with
-            `keras.utils.set_random_seed`.
-        augment: how training images change at random; validation images stay as they are.
-        precision: "float32", "bfloat16", or "auto" for bfloat16 where this machine gains
-            by it. What is saved is float32.
+        weight_decay: Weight decay of the optimizer, in parts of the learning rate; None
+            for its default.
+        start_decay: L2 penalty on the distance of the weights from their start (L2-SP),
+            as `keras.regularizers.L2` takes it; None for none.
+        class_weights: "balanced" gives all classes the same weight in the loss.
+        mixup: Alpha of mixup, which blends images and their classes; None for none. See
+            `cnnzoo.data.transforms.mixup`.
+        averaging: Momentum of an exponential moving average (EMA) of the weights, such
+            as 0.999; the averages are evaluated and saved. None for no averages.
+        loss: Keras's name of the loss; None for the cross-entropy that fits the
+            classifier.
+        patience: Number of epochs without a better validation loss after which training
+            stops; None to train all epochs.
+        seed: Random seed of the order of images and of `augment`; set that of the
+            weights with `keras.utils.set_random_seed`.
+        augment: Random changes of the training images; validation images stay as
+            they are.
+        precision: "float32", "bfloat16", or "auto" for bfloat16 where this machine
+            computes fast in it. Files hold float32.
     """
 
     epochs: int = 10
@@ -59,13 +71,56 @@ class Recipe:
     precision: str = "auto"
 
     def to_dict(self) -> dict:
-        """The recipe as JSON has it; of the augmentation, what differs from none."""
-        augment = self.augment and differing(self.augment)
+        """The recipe as JSON can hold it; only what an augmentation changes."""
+        augment = self.augment and augment_to_dict(self.augment)
         return {**asdict(replace(self, augment=None)), "augment": augment}
 
 
-# Large batches, a rate that falls to 0, and averages. The ranges are those of the best of
-# three pilots, judged by training images: docs/mnist.md.
+def check_recipe(recipe: Recipe) -> None:
+    """Raises UsageError for values out of range, or that do not go together."""
+    check_values("train", vars(recipe), RULES)
+    if recipe.momentum is not None and recipe.optimizer.lower() != "sgd":
+        raise UsageError(
+            f"momentum={recipe.momentum} is for the optimizer sgd, found "
+            f"{recipe.optimizer!r}; leave momentum out or choose sgd"
+        )
+    if recipe.mixup is not None and recipe.class_weights:
+        raise UsageError(
+            "class_weights weigh images of one class, and mixup blends images of two; "
+            "leave one of them out"
+        )
+
+
+def _is_optimizer(name: object) -> bool:
+    import keras
+
+    try:
+        keras.optimizers.get(name)
+    except (KeyError, TypeError, ValueError):
+        return False
+    return isinstance(name, str)
+
+
+RULES: dict[str, Rule] = {
+    "epochs": COUNT,
+    "batch_size": COUNT,
+    "patience": optional(COUNT),
+    "optimizer": (_is_optimizer, "a name that Keras has, such as adam, sgd or rmsprop"),
+    "learning_rate": optional(ABOVE_ZERO),
+    "momentum": optional(FRACTION),
+    "averaging": optional(FRACTION),
+    "layer_decay": optional(ABOVE_ZERO),
+    "mixup": optional(ABOVE_ZERO),
+    "weight_decay": optional(AT_LEAST_ZERO),
+    "start_decay": optional(AT_LEAST_ZERO),
+    "augment": optional((lambda value: isinstance(value, Augment), "an Augment")),
+    "schedule": (("plateau", "cosine").__contains__, '"plateau" or "cosine"'),
+    "class_weights": optional((("balanced",).__contains__, '"balanced"')),
+}
+
+
+# Large batches, a rate that falls to 0, and EMA. The augmentation is that of the best of
+# three pilots, by validation images: docs/mnist.md.
 MNIST = Recipe(
     epochs=18,
     batch_size=128,
@@ -82,8 +137,8 @@ MNIST = Recipe(
     ),
 )
 # He et al. 2015, section 4.2, with a smoother schedule and the weight decay of
-# https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. Keras takes it beside the
-# momentum, not through it, where it counts ten times.
+# https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. There it passes through the
+# momentum and counts ten times; Keras applies it beside the momentum.
 CIFAR10 = Recipe(
     epochs=100,
     batch_size=128,
@@ -101,7 +156,7 @@ CIFAR10 = Recipe(
     ),
 )
 RECIPES = {
-    # https://github.com/kkweon/mnist-competition, which does not tell its epochs.
+    # https://github.com/kkweon/mnist-competition, which gives no epochs.
     "mnist_kkweon": Recipe(
         epochs=100,
         batch_size=32,
@@ -115,8 +170,8 @@ RECIPES = {
         ),
     ),
     "mnist": MNIST,
-    # For SmallResNet, which learns more slowly and gains nothing by bfloat16 where others
-    # do; its pilots are in docs/mnist.md, too.
+    # SmallResNet learns more slowly, and gains nothing by bfloat16 where others do; its
+    # pilots are in docs/mnist.md, too.
     "mnist_small_resnet": replace(
         MNIST,
         learning_rate=1e-3,
@@ -130,8 +185,8 @@ RECIPES = {
         ),
     ),
     "cifar10": CIFAR10,
-    # What "cifar10" misses on a JPEG copy of the images is overfitting (1.6 % of what it
-    # learnt, 12.5 % of the rest), so images are blended and weights averaged.
+    # "cifar10" overfits a JPEG copy of the images (errors of 1.6 % in training, 12.5 % in
+    # validation), so images are blended and weights averaged.
     "cifar10_mixup": replace(
         CIFAR10,
         epochs=80,
@@ -140,7 +195,7 @@ RECIPES = {
         precision="bfloat16",  # 1.8 times faster on a CPU with such units
     ),
 }
-"""By the name that the command line takes."""
+"""Recipes by the name that the command line takes."""
 
 
 def mnist_recipe_name(network: str) -> str:
@@ -148,16 +203,16 @@ def mnist_recipe_name(network: str) -> str:
     return "mnist_small_resnet" if network == "small_resnet" else "mnist"
 
 
-def differing(augment: Augment) -> dict:
-    """What of an augmentation differs from none, as JSON has it."""
+def augment_to_dict(augment: Augment) -> dict:
+    """The fields of an augmentation that differ from their defaults."""
     values = {field.name: getattr(augment, field.name) for field in fields(augment)}
     return {
-        name: value if isinstance(value, int | float | str | tuple) else named(value)
+        name: value if isinstance(value, int | float | str | tuple) else name_of(value)
         for name, value in values.items()
         if value != getattr(Augment(), name)
     }
 
 
-def named(value: object) -> str:
+def name_of(value: object) -> str:
     """A function's name, since its address is another in the next process."""
     return getattr(value, "__qualname__", None) or str(value)

@@ -1,4 +1,4 @@
-"""Networks by the same training, to answer together: from seeds, or on bootstraps."""
+"""The same training several times, for an ensemble: from seeds, or on bootstraps."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from cnnzoo.saving import load
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import MODEL_FILE, Run
 
-KINDS = ("fold", "seed", "bag")  # of folders, by who trains in them
+KINDS = ("fold", "seed", "bag")  # prefixes of folders: of kfold, repeat and bag
 
 NewModel = Callable[[], keras.Model]
 
@@ -28,17 +28,22 @@ def repeat(
     seeds: Sequence[int] = (0, 1, 2),
     verbose: int = 0,
 ) -> list[keras.Model]:
-    """The same training from several seeds, each a `Run` in `seed-N`.
+    """Trains from several seeds, each time as a `Run` in `seed-N`.
 
     Args:
-        new_model: builds the network anew; Keras's seed is set before.
-        seeds: of the weights, of the order of images and of their augmentation.
+        new_model: Function that builds the network; Keras's seed is set before.
+        train: Training images.
+        validation: Images by which the best epoch is chosen.
+        folder: Folder of the runs.
+        recipe: How to train; None for the defaults.
+        seeds: Random seeds of the weights, the order of images and their augmentation.
+        verbose: As in `keras.Model.fit`.
     """
     return [
-        trained(
+        train_once(
+            Path(folder) / f"seed-{seed}",
             new_model,
             (train, validation),
-            Path(folder) / f"seed-{seed}",
             recipe,
             seed=seed,
             verbose=verbose,
@@ -58,70 +63,78 @@ def bag(
     seed: int = 0,
     verbose: int = 0,
 ) -> list[keras.Model]:
-    """Members of an ensemble, each a `Run` in `bag-N` on a bootstrap of the images.
+    """Trains members of an ensemble on bootstraps, each as a `Run` in `bag-N`.
 
     A bootstrap is as many images, drawn with replacement: L. Breiman, Bagging
     Predictors, Machine Learning 24, 1996.
 
     Args:
-        new_model: builds the network anew; Keras's seed is set before, to `seed` and the
-            number of the member.
+        new_model: Function that builds the network; Keras's seed is set before, to
+            `seed` plus the number of the member.
+        train: Training images.
+        validation: Images by which the best epoch is chosen.
+        folder: Folder of the runs.
+        recipe: How to train; None for the defaults.
+        members: Number of members.
+        seed: Random seed of the bootstraps.
+        verbose: As in `keras.Model.fit`.
     """
-    found = []
+    models = []
     for number in range(1, members + 1):
-        draw = np.random.default_rng((seed, number))
-        rows = np.sort(draw.integers(0, len(train), len(train)))
-        model = trained(
+        rng = np.random.default_rng((seed, number))
+        rows = np.sort(rng.integers(0, len(train), len(train)))
+        model = train_once(
+            Path(folder) / f"bag-{number}",
             new_model,
             (train.take(rows), validation),
-            Path(folder) / f"bag-{number}",
             recipe,
             seed=seed + number,
             verbose=verbose,
         )
-        found.append(model)
-    return found
+        models.append(model)
+    return models
 
 
 def members(folder: str | Path) -> list[keras.Model]:
     """The networks that `kfold`, `repeat` or `bag` trained in a folder, in their order.
 
     Raises:
-        UsageError: there are none, of two of these, or one whose training is not over.
-        WeightFileError: a file is damaged.
+        UsageError: There are none, or those of several calls, or a training has not
+            ended.
+        WeightFileError: A file is damaged.
     """
-    found = sorted(
+    runs = sorted(
         (kind, int(number), path)
         for path in Path(folder).glob("*-*")
         for kind, _, number in [path.name.rpartition("-")]
         if kind in KINDS and number.isdecimal()
     )
-    if len({kind for kind, _, _ in found}) != 1:
+    if len({kind for kind, _, _ in runs}) != 1:
         raise UsageError(
             f"{folder} has no trained networks, such as fold-1/{MODEL_FILE}, or those of "
-            "several calls; expected a folder of one of kfold, repeat and bag"
+            "several calls; expected a folder of one call of kfold, repeat or bag"
         )
-    for _, _, path in found:
+    for _, _, path in runs:
         if not Run(path).is_over:
             raise UsageError(
-                f"the training in {path} is not over; call what began it again, which "
-                "goes on with it"
+                f"the training in {path} has not ended; repeat the call that started it, "
+                "which continues it"
             )
-    return [load(path / MODEL_FILE) for _, _, path in found]
+    return [load(path / MODEL_FILE) for _, _, path in runs]
 
 
-def trained(
-    new_model: NewModel,
-    parts: tuple[Source, Source],
+def train_once(
     folder: Path,
+    new_model: NewModel,
+    data: tuple[Source, Source],
     recipe: Recipe | None,
     *,
     seed: int,
     verbose: int,
 ) -> keras.Model:
-    """A network made anew and trained in a folder, or what is there of that."""
+    """Builds a network and trains it in a folder, or continues its training there."""
     keras.utils.set_random_seed(seed)
     model = new_model()
-    own = replace(recipe or Recipe(), seed=seed)
-    Run(folder).fit(model, *parts, own, verbose=verbose)
+    seeded = replace(recipe or Recipe(), seed=seed)
+    Run(folder).fit(model, *data, seeded, verbose=verbose)
     return model

@@ -1,6 +1,5 @@
-"""A training in a folder: killed at any moment, it goes on where it was."""
+"""A training in a folder: killed at any moment, it continues where it was."""
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,29 +12,27 @@ import keras
 from keras.callbacks import CallbackList, TerminateOnNaN
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.batches import Batches
 from cnnzoo.data.folders import training_files
 from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
 from cnnzoo.system.signals import Signals, caught
-from cnnzoo.train import compilation, mixed_precision
+from cnnzoo.train import compilation, mixed_precision, run_metadata
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
-from cnnzoo.train.checkpoint.autosave import Ended, Keeper
-from cnnzoo.train.checkpoint.state import Training
-from cnnzoo.train.checkpoint.store import Store
-from cnnzoo.train.ema import Averages
-from cnnzoo.train.finetuning import l2_sp
-from cnnzoo.train.loop import Loop, Position
-from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.run_metadata import (
-    CARD_FILE,
-    Card,
-    card_in,
-    card_of,
-    changed_since,
-    settled,
+from cnnzoo.train.checkpoint.autosave import (
+    Autosave,
+    TrainingInterrupt,
+    TrainingProgress,
 )
+from cnnzoo.train.checkpoint.state import TrainingSession
+from cnnzoo.train.checkpoint.store import CheckpointStore
+from cnnzoo.train.ema import EMA
+from cnnzoo.train.finetuning import l2_sp
+from cnnzoo.train.loop import Loop
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.train.run_metadata import RunMetadata
 from cnnzoo.weights.loading import load_weights
 
 MODEL_FILE = "model.keras"
@@ -43,31 +40,38 @@ HISTORY_FILE = "history.json"
 LOG_FILE = "log.txt"
 CHECKPOINTS = "checkpoints"
 
-History = dict[str, list[float]]
+
+class History(dict[str, list[float]]):
+    """Metrics of every epoch, by name.
+
+    Attributes:
+        was_over: Whether the training had ended before, so that nothing was trained.
+    """
+
+    def __init__(self, metrics: dict[str, list[float]], *, was_over: bool = False):
+        super().__init__(metrics)
+        self.was_over = was_over
 
 
 class Run:
     """A folder that holds a training.
 
     It has `run.json` (network, recipe, data, precision, versions), `model.keras` (the
-    best so far), `history.json`, `log.txt`, `checkpoints/`, and, of a folder of files
-    with checksums, `learned.txt`. A checkpoint holds all
-    that changes, so that a training that was killed ends, on the same machine, as one
-    that was not, bit by bit.
+    best epoch so far), `history.json`, `log.txt`, `checkpoints/`, and, of a folder of
+    files with checksums, `learned.txt`. A checkpoint holds the whole state, so that a
+    training that was killed ends, on the same machine, as one that was not, bit by bit.
 
     Attributes:
-        folder: where.
-        was_over: whether the last `fit` found its training at its end.
+        folder: Path of the folder.
+        save_seconds: Seconds between two checkpoints.
     """
 
     def __init__(self, folder: str | Path, *, save_seconds: float = 60.0):
         """Args:
-        folder: made if missing.
-        save_seconds: how long after a checkpoint the next is written; what a kill
-            can cost.
+        folder: Path of the folder, made if missing.
+        save_seconds: Seconds between two checkpoints, which a kill can cost.
         """
         self.folder = Path(folder)
-        self.was_over = False
         self.save_seconds = save_seconds
 
     def fit(
@@ -80,178 +84,184 @@ class Run:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 0,
     ) -> History:
-        """Trains, or goes on, and leaves the model with the weights of its best epoch.
+        """Trains, or continues, and leaves the model with the weights of its best epoch.
 
         A first Ctrl-C, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
 
         Args:
-            model: from `cnnzoo.build`; it is compiled here, with stock Keras objects.
-            train: the images to learn from.
-            validation: the images by which the best epoch is chosen.
-            recipe: None for the defaults.
-            callbacks: more of Keras's, such as TensorBoard or CSVLogger.
-            verbose: as in `keras.Model.fit`: 0 silent, 1 a progress bar, 2 a line an
-                epoch.
+            model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
+            train: Training images.
+            validation: Images by which the best epoch is chosen.
+            recipe: How to train; None for the defaults.
+            callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
+            verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
 
         Returns:
-            The figures of every epoch: loss, accuracy, val_loss, val_accuracy, ... Where
-            the model has auxiliary classifiers, these are the main one's; `aux1_loss`
-            and so on are the others', and `total_loss` is the weighted sum that training
-            minimises.
+            The metrics of every epoch: loss, accuracy, val_loss, val_accuracy, ... With
+            auxiliary classifiers, these are the main one's; `aux1_loss` and so on are the
+            others', and `total_loss` is the weighted sum that training minimises.
 
         Raises:
-            UsageError: Keras has no such optimiser or loss; there is no such precision.
-            DatasetError: the labels do not fit the classifier.
-            ImageDecodeError: a file of a folder is no readable image.
-            TrainingError: no epoch had a finite validation loss. Where one had, and the
-                loss became no number later, there is a RuntimeWarning that says where.
-            ResumeMismatchError: the folder holds another training.
-            CheckpointError: another process trains there, or all checkpoints are bad.
-            SaveError: the folder cannot be written.
+            UsageError: The recipe has values that are out of range or do not fit.
+            DatasetError: The labels do not fit the classifier.
+            ImageDecodeError: A file of a folder is not a readable image.
+            TrainingError: The validation loss was finite in no epoch; where it was in
+                one, and the loss became NaN later, a RuntimeWarning tells where.
+            ResumeMismatchError: The folder holds another training.
+            CheckpointError: Another process trains there, or all checkpoints are bad.
+            SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
         precision = mixed_precision.resolve(recipe.precision)
-        compilation.check_classes(model, train)
-        loss = compilation.compiled(model, recipe, len(train))
-        learned, held_out = compilation.fed(model, loss, recipe, train, validation)
-        asked = card_of(model, recipe, train, validation, precision)
+        batches = compilation.prepare(model, recipe, train, validation)
+        asked = run_metadata.collect(model, recipe, train, validation, precision)
         with folder_lock(self.folder), caught() as signals:
-            first = self._settled(asked)
+            metadata = self._check_or_create(asked)
             training_files.write(self.folder, train)
             names = metadata_of(model).class_names or tuple(train.class_names)
             model.cnnzoo = replace(metadata_of(model), class_names=names)
-            best, history, everyone = self._callbacks(
-                model, recipe, callbacks, steps=len(learned), verbose=verbose
-            )
-            averages = Averages(model, recipe.averaging) if recipe.averaging else None
-            weights = compilation.class_weights(recipe, learned.source)
-            loop = Loop(model, learned, held_out, everyone, averages, weights)
-            keeper = self._keeper(loop, signals)
+            best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
+            history = HistoryFile(self.folder / HISTORY_FILE)
+            slow = patience(recipe, best.monitor)
+            everyone = [best, *slow, TerminateOnNaN(), history, *callbacks]
+            loop = _make_loop(model, recipe, *batches, everyone, verbose)
+            autosave = self._autosave(loop, signals)
             with (
-                mixed_precision.running(model, first.begun["precision"]),
+                mixed_precision.running(model, metadata.environment["precision"]),
                 l2_sp(model, recipe.start_decay),
             ):
-                lost = self._train(loop, keeper, recipe.epochs)
+                was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
-        if not isfinite(best.best):
-            epochs = len(history.history["loss"])
-            raise _never_finite(model, epochs, self.folder, lost)
-        if lost:
-            told = f"{self.folder}: {lost}; what was good before stays"
-            warn(told, RuntimeWarning, stacklevel=2)
-        load_weights(model, self.folder / MODEL_FILE)
-        return history.history
+        self._load_best(model, best, len(history.metrics["loss"]), failure)
+        return History(history.metrics, was_over=was_over)
 
     @property
     def is_over(self) -> bool:
-        """Whether the folder holds a training that is at its end, or lost its way.
+        """Whether the folder holds a training that has ended or failed.
 
         Raises:
-            CheckpointError: its card or all its checkpoints cannot be read.
+            CheckpointError: Its files cannot be read.
         """
-        card, saved = card_in(self.folder), Store(self.folder / CHECKPOINTS).newest()
-        if card is None or saved is None:
+        metadata = run_metadata.read(self.folder)
+        saved = CheckpointStore(self.folder / CHECKPOINTS).newest()
+        if metadata is None or saved is None:
             return False
-        position = Position(**saved.state["position"])
-        return position.is_over(card.recipe["epochs"]) or self._is_lost()
+        progress = TrainingProgress(**saved.facts["progress"])
+        return progress.is_over(metadata.recipe["epochs"]) or self._has_failed()
 
-    def _is_lost(self) -> bool:
-        """Whether the loss has become no number, which the history has as null."""
-        history = self.folder / HISTORY_FILE
-        return history.exists() and None in json.loads(history.read_bytes())["loss"]
+    def _has_failed(self) -> bool:
+        """Whether the loss became NaN, which is null in the history."""
+        path = self.folder / HISTORY_FILE
+        if not path.exists():
+            return False
+        error = CheckpointError(
+            f"{path} is cut or altered; continue the training, which writes it again"
+        )
+        with files.refusing_damage(error):
+            return None in files.read_json(path).get("loss", ())
 
-    def _settled(self, asked: Card) -> Card:
-        """The card that the folder has, which says what the training was begun with.
+    def _check_or_create(self, asked: RunMetadata) -> RunMetadata:
+        """The metadata of the folder, which tell how the training started.
 
-        Raises CheckpointError where there are checkpoints of nobody knows what.
+        Raises:
+            CheckpointError: There are checkpoints without metadata.
         """
-        saved = self.folder / CHECKPOINTS
-        if not (self.folder / CARD_FILE).exists() and any(saved.glob("step-*")):
+        path = self.folder / run_metadata.RUN_FILE
+        if not path.exists() and any((self.folder / CHECKPOINTS).glob("step-*")):
             raise CheckpointError(
-                f"{self.folder} has checkpoints and no {CARD_FILE}, which tells of which "
-                "training; get it from a backup, or train into another folder"
+                f"{self.folder} has checkpoints but no {path.name}, which tells what the "
+                "training is; get it from a backup, or train into another folder"
             )
-        first = settled(self.folder, asked)
-        if changed := changed_since(first, asked):
-            self._note(f"goes on otherwise than it began: {changed}")
+        first = run_metadata.check_or_create(self.folder, asked)
+        if changes := run_metadata.environment_changes(first, asked):
+            self._log(f"continues with other settings: {changes}")
             warn(
-                f"{self.folder} goes on otherwise than it began, which can change last "
-                f"bits of its end: {changed}",
+                f"the training in {self.folder} continues with other settings, which can "
+                f"change last bits of its result: {changes}",
                 UserWarning,
                 stacklevel=3,
             )
         return first
 
-    def _callbacks(
-        self,
-        model: keras.Model,
-        recipe: Recipe,
-        more: Sequence[keras.callbacks.Callback],
-        *,
-        steps: int,
-        verbose: int,
-    ) -> tuple[BestCheckpoint, HistoryFile, CallbackList]:
-        """Who keeps the best and the history, and everyone who hears of the training."""
-        monitor = compilation.monitored(model)
-        best = BestCheckpoint(self.folder / MODEL_FILE, monitor)
-        history = HistoryFile(self.folder / HISTORY_FILE)
-        everyone = CallbackList(
-            [best, *patience(recipe, monitor), TerminateOnNaN(), history, *more],
-            add_progbar=verbose != 0,
-            model=model,
-            verbose=verbose,
-            epochs=recipe.epochs,
-            steps=steps,
-        )
-        return best, history, everyone
-
-    def _keeper(self, loop: Loop, signals: Signals) -> Keeper:
-        averaged = loop.averages.variables if loop.averages else ()
-        return Keeper(
-            Store(self.folder / CHECKPOINTS),
-            Training(loop.model, loop.callbacks.callbacks, averaged),
+    def _autosave(self, loop: Loop, signals: Signals) -> Autosave:
+        ema = loop.ema.variables if loop.ema else ()
+        return Autosave(
+            CheckpointStore(self.folder / CHECKPOINTS),
+            TrainingSession(loop.model, loop.callbacks.callbacks, ema),
             signals,
             steps=loop.steps,
             save_seconds=self.save_seconds,
         )
 
-    def _train(self, loop: Loop, keeper: Keeper, epochs: int) -> str | None:
-        """From the newest checkpoint to the end, or to where a signal asks for it.
+    def _train(
+        self, loop: Loop, autosave: Autosave, epochs: int
+    ) -> tuple[bool, str | None]:
+        """Trains from the newest checkpoint to the end, or until a signal arrives.
 
         Returns:
-            Where the loss became no number, if it did.
+            Whether the training had ended before, and where the loss became NaN.
         """
-        loop.measure()
+        loop.build_metrics()
         loop.callbacks.on_train_begin()
-        keeper.restore()
-        self.was_over = keeper.position.is_over(epochs)
-        for reason in keeper.rejected:
-            self._note(f"left out a damaged checkpoint: {reason}")
-        self._note(f"process {os.getpid()} starts at {keeper.position}")
+        autosave.restore()
+        was_over = autosave.progress.is_over(epochs)
+        for reason in autosave.rejected:
+            self._log(f"ignored a damaged checkpoint: {reason}")
+        self._log(f"process {os.getpid()} starts after {autosave.progress}")
         try:
-            finite = loop.run(epochs, keeper.position, keeper)
-        except Ended:
-            keeper.save()
-            self._note(f"a signal ended it at {keeper.position}")
-            return None
-        if finite:
-            keeper.save()
+            is_finite = loop.run(epochs, autosave)
+        except TrainingInterrupt:
+            autosave.save()
+            self._log(f"a signal ended the training after {autosave.progress}")
+            return was_over, None
+        if is_finite:
+            autosave.save()
         loop.callbacks.on_train_end()
-        lost = None if finite else loop.lost(keeper.position)
-        told = lost or f"is over after {keeper.position}"
-        self._note(f"{told}, {keeper.seconds:,.0f} s in all")
-        return lost
+        failure = None if is_finite else loop.describe_failure(autosave.progress)
+        end = failure or f"the training ended after {autosave.progress}"
+        self._log(f"{end}, {autosave.seconds:,.0f} s in all")
+        return was_over, failure
 
-    def _note(self, line: str) -> None:
+    def _load_best(
+        self, model: keras.Model, best: BestCheckpoint, epochs: int, failure: str | None
+    ) -> None:
+        """Gives the model the weights of the best epoch."""
+        if not isfinite(best.best):
+            since = f", since {failure}" if failure else ""
+            raise TrainingError(
+                f"the validation loss of {model.name!r} was never finite in {epochs} "
+                f"epochs{since}, so this run left no model in {self.folder}; try a lower "
+                "learning rate"
+            )
+        if failure:
+            warn(
+                f"{self.folder}: {failure}; the best epoch before is kept",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        load_weights(model, self.folder / MODEL_FILE)
+
+    def _log(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")
         files.add_line(self.folder / LOG_FILE, f"{now} {line}")
 
 
-def _never_finite(
-    model: keras.Model, epochs: int, folder: Path, lost: str | None
-) -> TrainingError:
-    where = f", since {lost}" if lost else ""
-    return TrainingError(
-        f"the validation loss of {model.name!r} was never finite in {epochs} epochs"
-        f"{where}, so this run left no model in {folder}; try a lower learning rate"
+def _make_loop(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Batches,
+    validation: tuple,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int,
+) -> Loop:
+    everyone = CallbackList(
+        callbacks,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=recipe.epochs,
+        steps=len(train),
     )
+    ema = EMA(model, recipe.averaging) if recipe.averaging else None
+    weights = compilation.class_weights(recipe, train.source)
+    return Loop(model, train, validation, everyone, ema, weights)

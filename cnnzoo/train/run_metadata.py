@@ -1,4 +1,6 @@
-"""`run.json`: which training a folder holds, so that no other goes on in it."""
+"""`run.json`: which training a folder holds, so that no other continues in it."""
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping
@@ -15,115 +17,137 @@ from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.runtime import device_facts
-from cnnzoo.train.recipe import Recipe, named
+from cnnzoo.train.recipe import Recipe, name_of
 
-CARD_FILE = "run.json"
-MAX_BYTES = 1 << 22
+RUN_FILE = "run.json"
+FORMAT = 2
 PACKAGES = ("cnnzoo", "keras", "numpy")  # and the backend's
-PARTS = {"train", "validation"}  # of a card's data
-NEEDED = {"precision", "backend"}  # of how it was begun
-# What may change between two starts, and can then be seen in the last bits of the end.
-BITS = ("device", "threads", "deterministic", "versions")
+PARTS = {"train", "validation"}  # of the data
+REQUIRED = {"precision", "backend"}  # of the environment
+# What may differ between two starts, and can then change last bits of the result.
+SETTINGS = ("device", "threads", "deterministic", "versions")
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a training is, and with what it was begun.
+class RunMetadata:
+    """What a training is, and where it started.
 
     Attributes:
-        network: name, options, preprocessing and number of parameters.
-        recipe: as it was asked for.
-        data: what is learnt and what is held out, each by a hash.
-        begun: precision, backend, device, threads and versions of the first start.
+        network: Name, options, preprocessing and number of parameters.
+        recipe: Recipe as it was passed.
+        data: Number of images and hash, of training and validation.
+        environment: Precision, backend, device, threads and versions of the first start.
     """
 
     network: Mapping
     recipe: Mapping
     data: Mapping
-    begun: Mapping
+    environment: Mapping
+
+    def to_dict(self) -> dict:
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping) -> RunMetadata:
+        """Raises LookupError or TypeError where parts are missing or of another kind."""
+        metadata = cls(**{k: v for k, v in record.items() if k != "format"})
+        if not all(isinstance(part, dict) for part in vars(metadata).values()):
+            raise TypeError("parts of another kind")
+        if metadata.data.keys() != PARTS or not metadata.environment.keys() >= REQUIRED:
+            raise LookupError("parts are missing")
+        return metadata
 
 
-def card_of(
+def collect(
     model: keras.Model,
     recipe: Recipe,
     train: Source,
     validation: Source,
     precision: str,
-) -> Card:
-    """The card of a training that begins now."""
+) -> RunMetadata:
+    """The metadata of a training that starts now."""
     backend = keras.backend.backend()
     versions = {package: version(package) for package in PACKAGES}
     # Asked of the module, since TensorFlow has several packages.
     versions[backend] = import_module(backend).__version__
-    card = Card(
-        network=network_told(model),
+    metadata = RunMetadata(
+        network=network_facts(model),
         recipe=recipe.to_dict(),
         data={"train": _told(train), "validation": _told(validation)},
-        begun={
+        environment={
             "precision": precision,
             "backend": backend,
             **device_facts(),
             "versions": versions,
         },
     )
-    return Card(**json.loads(files.as_json(asdict(card))))  # with lists, as it is read
+    # With lists instead of tuples, as it is when it is read.
+    return RunMetadata.from_dict(json.loads(files.as_json(metadata.to_dict())))
 
 
-def network_told(model: keras.Model) -> dict:
+def network_facts(model: keras.Model) -> dict:
     """What tells one network from another, but for its weights."""
-    built = metadata_of(model)
+    metadata = metadata_of(model)
     return {
-        "name": built.catalog_name or model.name,
-        "options": {name: named(value) for name, value in built.options.items()},
-        "preprocessing": asdict(built.preprocessing),
+        "name": metadata.catalog_name or model.name,
+        "options": {name: name_of(value) for name, value in metadata.options.items()},
+        "preprocessing": asdict(metadata.preprocessing),
         "parameters": model.count_params(),
     }
 
 
-def settled(folder: Path, card: Card) -> Card:
-    """The card that the folder has, after it was given this one if it had none.
+def check_or_create(folder: Path, asked: RunMetadata) -> RunMetadata:
+    """The metadata of a folder, which are written if it has none.
 
     Raises:
-        ResumeMismatchError: the folder holds another training.
-        CheckpointError: its card cannot be read.
-        SaveError: it cannot be written.
+        ResumeMismatchError: The folder holds another training.
+        CheckpointError: Its metadata cannot be read.
+        SaveError: They cannot be written.
     """
-    path = folder / CARD_FILE
-    if not path.exists():
-        files.write_json(path, asdict(card))
-        return card
-    first = _read(path)
-    # A field that came later was as it is by itself.
-    before = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
-    if different := changes(_compared(before, card), _compared(card, card)):
+    first = read(folder)
+    if first is None:
+        files.write_json(folder / RUN_FILE, asked.to_dict())
+        return asked
+    # A field that an earlier version did not have had its default.
+    completed = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
+    if found := differences(_identity(completed, asked), _identity(asked, asked)):
         raise ResumeMismatchError(
-            f"{folder} holds another training: {'; '.join(different[:10])}; give what it "
-            "was begun with, or train into another folder"
+            f"{folder} holds another training: {'; '.join(found[:10])}; pass what it "
+            "was started with, or train into another folder"
         )
     return first
 
 
-def card_in(folder: Path) -> Card | None:
-    """The card of the training of a folder; None where there is none.
+def read(folder: Path) -> RunMetadata | None:
+    """The metadata of the training in a folder; None if it holds none.
 
     Raises:
-        CheckpointError: its card cannot be read.
+        CheckpointError: They cannot be read, or another version wrote them.
     """
-    path = folder / CARD_FILE
-    return _read(path) if path.exists() else None
+    path = folder / RUN_FILE
+    if not path.exists():
+        return None
+    error = CheckpointError(
+        f"{path} does not tell which training the folder holds, since it is cut or "
+        "altered; get it from a backup, or train into another folder"
+    )
+    with files.refusing_damage(error):
+        record = files.read_json(path)
+        files.check_format(path, record, FORMAT, CheckpointError)
+        return RunMetadata.from_dict(record)
 
 
-def changed_since(first: Card, now: Card) -> str:
-    """What is another way than at the first start, and can tell in the last bits."""
+def environment_changes(first: RunMetadata, now: RunMetadata) -> str:
+    """The settings that differ from the first start."""
     return ", ".join(
-        f"{name} {before} is {now.begun.get(name)}"
-        for name, before in first.begun.items()
-        if name in BITS and before != now.begun.get(name)
+        f"{name} was {before} and is {now.environment.get(name)}"
+        for name, before in first.environment.items()
+        if name in SETTINGS and before != now.environment.get(name)
     )
 
 
-def changes(before: object, now: object, place: str = "") -> list[str]:
-    """What differs in two things that JSON could have, each with its place in them."""
+def differences(before: object, now: object, place: str = "") -> list[str]:
+    """What differs between two JSON values, each with its place in them."""
     if before == now:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
@@ -136,42 +160,24 @@ def changes(before: object, now: object, place: str = "") -> list[str]:
     return [
         line
         for name, was, present in inner
-        for line in changes(was, present, f"{place}{dot}{name}")
+        for line in differences(was, present, f"{place}{dot}{name}")
     ]
 
 
-def _compared(card: Card, asked: Card) -> dict:
+def _identity(metadata: RunMetadata, asked: RunMetadata) -> dict:
     """What tells one training from another.
 
-    How long it shall be does not where the schedule of the one that is asked for is a
-    plateau.
+    The number of epochs does not where the schedule that is asked for is a plateau.
     """
-    recipe = dict(card.recipe)
+    recipe = dict(metadata.recipe)
     if asked.recipe["schedule"] == "plateau":
         recipe.pop("epochs", None)
     return {
-        "network": card.network,
+        "network": metadata.network,
         "recipe": recipe,
-        "data": card.data,
-        "begun": {"backend": card.begun["backend"]},
+        "data": metadata.data,
+        "environment": {"backend": metadata.environment["backend"]},
     }
-
-
-def _read(path: Path) -> Card:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError("larger than any")
-        card = Card(**json.loads(path.read_bytes()))
-        if not all(isinstance(part, dict) for part in vars(card).values()):
-            raise TypeError("parts of another kind")
-        if not (card.begun.keys() >= NEEDED and card.data.keys() == PARTS):
-            raise LookupError("parts are missing")
-        return card
-    except (OSError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} does not tell which training the folder holds, since it is cut or "
-            "altered; get it from a backup, or train into another folder"
-        ) from error
 
 
 def _told(source: Source) -> dict:

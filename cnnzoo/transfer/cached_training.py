@@ -18,11 +18,11 @@ from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.system import files
 from cnnzoo.train import compilation
-from cnnzoo.train.callbacks import HistoryFile, are_numbers, patience
+from cnnzoo.train.callbacks import HistoryFile, has_finite_weights, patience
 from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.run import CHECKPOINTS, History
+from cnnzoo.train.run import CHECKPOINTS
 from cnnzoo.transfer.cut_points import embedding_model, tail
 from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
 from cnnzoo.transfer.probes import ridge_init
@@ -54,7 +54,7 @@ class BestWeights(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best and are_numbers(self.model):
+        if isfinite(loss) and loss < self.best and has_finite_weights(self.model):
             self.best = loss
             self._weights = [weight.copy() for weight in self.model.get_weights()]
 
@@ -62,13 +62,13 @@ class BestWeights(Callback):
         """Gives the model the weights of the best epoch."""
         self.model.set_weights(self._weights)
 
-    def memory(self) -> dict:
+    def get_state(self) -> dict:
         """The state for a checkpoint; the weights are in the file."""
         arrays = {str(i): weight for i, weight in enumerate(self._weights)}
         files.write_bytes(self.path, safetensors.numpy.save(arrays))
         return {"best": self.best}
 
-    def remember(self, memory: dict) -> None:
+    def set_state(self, state: dict) -> None:
         """Raises CheckpointError where the file does not belong to the checkpoint."""
         bad = CheckpointError(
             f"cannot read the best weights so far in {self.path}, which is damaged or "
@@ -80,7 +80,7 @@ class BestWeights(Callback):
             shapes = [tuple(weight.shape) for weight in self.model.weights]
             if shapes != [weight.shape for weight in self._weights]:
                 raise ValueError("weights of other shapes")
-        self.best = memory["best"]
+        self.best = state["best"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class CachedResult:
     """
 
     accuracy: float = 0.0
-    history: History = field(default_factory=dict)
+    history: dict[str, list[float]] = field(default_factory=dict)
     ridge: float | None = None
 
 
@@ -166,7 +166,7 @@ class CachedTraining:
         """
         recipe = self._recipe
         ridge = self._ridge_init() if from_ridge else None
-        compilation.compiled(self._tail, recipe, len(self._labels))
+        compilation.compile_model(self._tail, recipe, len(self._labels))
         train = CachedBatches(
             self.train, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
         )
@@ -190,7 +190,7 @@ class CachedTraining:
             )
         best.restore()
         accuracy = float(self._evaluate(validation)["accuracy"])
-        return CachedResult(accuracy, history.history, ridge)
+        return CachedResult(accuracy, history.metrics, ridge)
 
     def _fit(
         self, train: CachedBatches, validation: CachedBatches, remembered: list[Callback]

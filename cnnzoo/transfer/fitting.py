@@ -17,7 +17,7 @@ from cnnzoo.errors import DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
-from cnnzoo.train.run_metadata import changes, network_told
+from cnnzoo.train.run_metadata import differences, network_facts
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
 from cnnzoo.transfer.cut_points import stage_cuts
@@ -145,7 +145,7 @@ def _identity(
 ) -> dict:
     """What distinguishes one transfer from another."""
     record = {
-        "network": network_told(model),
+        "network": network_facts(model),
         "weights": digest(model.weights),
         "plan": plan.to_dict(),
         "train": train.fingerprint(),
@@ -167,7 +167,7 @@ def _check_or_create(folder: Path, identity: dict) -> None:
         write_record(path, identity)
         return
     first = read_record(path, dict, "use another folder")
-    if different := changes(first, identity):
+    if different := differences(first, identity):
         raise ResumeMismatchError(
             f"{folder} holds another transfer: {'; '.join(different[:10])}; continue it "
             "with the same arguments, or use another folder"

@@ -11,8 +11,7 @@ from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
 from cnnzoo.layer_names import FEATURES
 from cnnzoo.system.validation import COUNT, Rule, check_values
-from cnnzoo.train.recipe import Recipe, differing
-from cnnzoo.train.recipe_rules import check_recipe
+from cnnzoo.train.recipe import Recipe, augment_to_dict, check_recipe
 from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.freezing import Norm
 
@@ -160,7 +159,7 @@ class Plan:
             "phases": [
                 {
                     **asdict(replace(phase, augment=None)),
-                    "augment": phase.augment and differing(phase.augment),
+                    "augment": phase.augment and augment_to_dict(phase.augment),
                 }
                 for phase in self.phases
             ],

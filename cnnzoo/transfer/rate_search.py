@@ -17,7 +17,7 @@ import keras
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import TrainingError
-from cnnzoo.train.checkpoint import random_state
+from cnnzoo.train.checkpoint.state import generator_states, set_generator_states
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
 from cnnzoo.transfer.results import read_record, write_record
@@ -82,7 +82,7 @@ def _lowest_loss(
         (variable, keras.ops.convert_to_numpy(variable.value).copy())
         for variable in network.variables
     ]
-    drawn = random_state.take()
+    states = generator_states()
     try:
         with TemporaryDirectory() as place:
             history = Run(place).fit(network, train.take(some), validation, short)
@@ -91,5 +91,5 @@ def _lowest_loss(
     finally:
         for variable, value in start:
             variable.assign(value)
-        random_state.put(drawn)
+        set_generator_states(states)
     return min(filter(isfinite, history["val_loss"]))

@@ -13,7 +13,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.train import Checkpoint, Recipe, Run
-from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.checkpoint.store import CheckpointStore
 
 RECIPE = Recipe(
     epochs=3,
@@ -80,10 +80,12 @@ def test_a_signal_while_an_epoch_is_judged(tmp_path: Path):
 
 
 def assert_same_end(alone: Path, other: Path) -> None:
-    expected, found = (Store(f / "checkpoints").newest() for f in (alone, other))
+    expected, found = (
+        CheckpointStore(f / "checkpoints").newest() for f in (alone, other)
+    )
     assert expected
     assert found
-    assert _without_times(found.state) == _without_times(expected.state)
+    assert _without_times(found.facts) == _without_times(expected.facts)
     for name, array in expected.arrays.items():
         np.testing.assert_array_equal(found.arrays[name], array, err_msg=name)
 

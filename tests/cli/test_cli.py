@@ -133,7 +133,7 @@ def test_training_again_goes_on(run, capsys, monkeypatch):
     before = (run / "out" / "model.keras").read_bytes()
     assert main([*TRAIN]) == 0
     told = capsys.readouterr().out
-    assert "precision: float32, as it was begun with\nout holds this training al" in told
+    assert "precision: float32, as at its start\nout holds this training al" in told
     assert "it was finished already, and nothing was trained" in told
     assert (run / "out" / "model.keras").read_bytes() == before
     assert main([*TRAIN, "--lr", "0.004"]) == 2

@@ -78,10 +78,10 @@ def test_a_vote_and_its_ties():
         ]
     )
     whole = Ensemble([member(0)] * 3, "vote")
-    found = whole.joined(said)
+    found = whole.predict_from(said)
     assert found.argmax(1).tolist() == [0, 1]  # two votes; three with one, by the mean
     np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
-    assert whole.joined(said).argmax(1)[0] != said.mean(0).argmax(1)[0]
+    assert whole.predict_from(said).argmax(1)[0] != said.mean(0).argmax(1)[0]
 
 
 def test_fixed_weights(members, answers, digits):
@@ -100,7 +100,7 @@ def test_fitted_weights_find_who_is_right(members, digits):
     assert whole.weights is not None
     assert whole.weights[1] > 0.95
     assert whole.weights.sum() == pytest.approx(1)
-    best = -np.log(whole.joined(said)[np.arange(90), labels]).mean()
+    best = -np.log(whole.predict_from(said)[np.arange(90), labels]).mean()
     for _ in range(50):  # no others are likelier
         other = np.tensordot(rng.dirichlet(np.ones(3)), said, 1)
         assert -np.log(other[np.arange(90), labels]).mean() >= best - 1e-6
@@ -113,9 +113,9 @@ def test_a_stack_learns_what_no_mean_can(members, digits):
     said = np.full((3, 90, 3), 1 / 3)
     said[0] = 0.05 + 0.85 * np.eye(3)[turned]
     whole = Ensemble(members, "stack").fit(digits, said)
-    assert accuracy(whole.joined(said), digits) == 1
-    assert accuracy(Ensemble(members).joined(said), digits) < 0.5
-    np.testing.assert_allclose(whole.joined(said).sum(1), 1, atol=1e-6)
+    assert accuracy(whole.predict_from(said), digits) == 1
+    assert accuracy(Ensemble(members).predict_from(said), digits) < 0.5
+    np.testing.assert_allclose(whole.predict_from(said).sum(1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("kept", [(0, 1), (0, 2), (1, 2)])
@@ -125,7 +125,7 @@ def test_a_stack_of_labels_that_lack_a_class(kept, members, digits):
     said = np.full((3, len(rows), 3), 1 / 3)
     said[0] = 0.05 + 0.85 * np.eye(3)[np.asarray(some.labels)]
     whole = Ensemble(members, "stack").fit(some, said)
-    assert accuracy(whole.joined(said), some) == 1
+    assert accuracy(whole.predict_from(said), some) == 1
 
 
 def test_members_may_number_their_classes_and_see_pixels_otherwise(digits, answers):
@@ -180,7 +180,6 @@ def test_a_member_that_stands_twice_is_written_once(members, tmp_path: Path):
         {"members": ["0123456789abcdef"]},
         {"sha256": {}},
         {"combine": "eval"},
-        {"format": 2},
         {"weights": [float("nan")]},
         {"weights": [1.0, 1.0, 1.0]},
         {"weights": [-5, 1]},
@@ -195,6 +194,16 @@ def test_a_card_that_was_altered(change: dict, members, tmp_path: Path):
     card = json.loads((tmp_path / "ensemble.json").read_text())
     (tmp_path / "ensemble.json").write_text(json.dumps({**card, **change}))
     with pytest.raises(cnnzoo.WeightFileError, match="get it again"):
+        Ensemble.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [2, None])
+def test_an_ensemble_of_another_version(number, members, tmp_path: Path):
+    Ensemble(members[:2]).save(tmp_path)
+    path = tmp_path / "ensemble.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": number}))
+    told = f"json has format {number}: expected 1, which this version"
+    with pytest.raises(cnnzoo.WeightFileError, match=told):
         Ensemble.load(tmp_path)
 
 
@@ -238,7 +247,7 @@ def test_files_of_others_stay(members, tmp_path: Path):
 
 def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch):
     """The second waits: it would take the members of the first for an old one's."""
-    write, started = storage._write_card, threading.Event()
+    write, started = storage._write_json, threading.Event()
 
     def slowly(*args):
         if not started.is_set():
@@ -246,7 +255,7 @@ def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch
             second.join(timeout=1)
         return write(*args)
 
-    monkeypatch.setattr(storage, "_write_card", slowly)
+    monkeypatch.setattr(storage, "_write_json", slowly)
     second = threading.Thread(
         target=lambda: started.wait() and Ensemble(members[:1]).save(tmp_path)
     )
@@ -262,7 +271,7 @@ def test_a_member_without_numbers(members, digits):
     broken.get_layer("predictions").bias.assign([np.nan, 0, 0])
     whole = Ensemble([members[0], broken])
     for call in (whole.predict, whole.evaluate, Ensemble([broken], "weighted").fit):
-        with pytest.raises(cnnzoo.UsageError, match="answers with what is no number"):
+        with pytest.raises(cnnzoo.UsageError, match="predicts NaN"):
             call(digits)
     answers = np.full((1, len(digits.labels), 3), np.nan)
     with pytest.raises(cnnzoo.UsageError, match="leave out the member"):
@@ -278,7 +287,7 @@ def test_who_alone_has_a_weight(members, digits):
 def test_what_is_refused(members, digits):
     rows: list[tuple[Any, str]] = [
         ("median", "cannot combine by 'median'"),
-        ((1, 2), r"must be 3 numbers of at least 0; got \(1, 2\)"),
+        ((1, 2), r"must be 3 numbers of at least 0, found \(1, 2\)"),
         ((1, 2, -3), "must be 3 numbers of at least 0"),
         ((0, 0, 0), "are all 0"),
         (["mean"], "must be 3 numbers of at least 0"),
@@ -293,7 +302,7 @@ def test_what_is_refused(members, digits):
     with pytest.raises(cnnzoo.UsageError, match="has no weights yet; call fit"):
         Ensemble(members, "stack").predict(digits)
     alike = replace(digits, labels=np.zeros(len(digits), int))
-    with pytest.raises(cnnzoo.UsageError, match="of at least two classes; found one"):
+    with pytest.raises(cnnzoo.UsageError, match="of at least two classes, found one"):
         Ensemble(members, "stack").fit(alike)
-    with pytest.raises(cnnzoo.UsageError, match=r"shape \(3, 9, 3\); expected \(3, 90"):
+    with pytest.raises(cnnzoo.UsageError, match=r"shape \(3, 9, 3\), expected \(3, 90"):
         Ensemble(members, "stack").fit(digits, np.zeros((3, 9, 3)))

@@ -26,7 +26,7 @@ import numpy as np
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
-from cnnzoo.train.checkpoint.store import Saved, Store
+from cnnzoo.train.checkpoint.store import CheckpointStore, StoredCheckpoint
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
 
@@ -93,8 +93,8 @@ def ended(
     return None
 
 
-def last(folder: Path) -> Saved:
-    saved = Store(folder / "checkpoints").newest()
+def last(folder: Path) -> StoredCheckpoint:
+    saved = CheckpointStore(folder / "checkpoints").newest()
     assert saved is not None
     return saved
 
@@ -136,7 +136,7 @@ def main(kills: int, folder: Path) -> None:
             went_on += goes_on
         one, other = last(folder / "alone"), last(place)
         timeless = {"seconds": 0, "cpu_seconds": 0}
-        assert one.state | timeless == other.state | timeless
+        assert one.facts | timeless == other.facts | timeless
         for name, array in one.arrays.items():
             np.testing.assert_array_equal(array, other.arrays[name], err_msg=name)
         history = json.loads((place / "history.json").read_text())

@@ -9,7 +9,7 @@ import numpy as np
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
-from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.checkpoint.store import CheckpointStore
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
 
@@ -42,7 +42,7 @@ def train(folder: Path, recipe: Recipe = RECIPE, *, data: Images | None = None, 
 
 
 def last(folder: Path) -> dict[str, np.ndarray]:
-    saved = Store(folder / "checkpoints").newest()
+    saved = CheckpointStore(folder / "checkpoints").newest()
     assert saved is not None
     return dict(saved.arrays)
 

@@ -20,7 +20,7 @@ import cnnzoo
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.errors import SaveError
 from cnnzoo.system import files
-from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.checkpoint.store import CheckpointStore
 
 LEVELS = 20
 
@@ -56,7 +56,9 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
     "safetensors": lambda folder, n: cnnzoo.save_weights(
         network(n), folder / "x.safetensors"
     ),
-    "checkpoint": lambda folder, n: Store(folder).write(n, {"x": np.arange(9000)}, {}),
+    "checkpoint": lambda folder, n: CheckpointStore(folder).write(
+        n, {"x": np.arange(9000)}, {}
+    ),
     "ensemble": lambda folder, n: Ensemble([network(n)]).save(folder),
 }
 

@@ -11,7 +11,7 @@ from short_runs import Stop, halves, network
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, UsageError
 from cnnzoo.system.locks import folder_lock
 from cnnzoo.train.checkpoint.callback import Checkpoint
-from cnnzoo.train.checkpoint.store import Store
+from cnnzoo.train.checkpoint.store import CheckpointStore
 
 
 def plain_fit(folder: Path, epochs: int = 4, *more: keras.callbacks.Callback):
@@ -77,7 +77,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
                 logs["loss"] = float("nan")
 
     plain_fit(tmp_path, 2, Spoil())
-    saved = Store(tmp_path).newest()
+    saved = CheckpointStore(tmp_path).newest()
     assert saved
     assert saved.step == 1
 
@@ -93,7 +93,7 @@ class Poison(keras.callbacks.Callback):
 
 def test_it_keeps_no_weights_that_are_no_numbers(tmp_path: Path):
     plain_fit(tmp_path, 2, Poison())
-    saved = Store(tmp_path).newest()
+    saved = CheckpointStore(tmp_path).newest()
     assert saved
     assert saved.step == 1
 
@@ -149,7 +149,7 @@ def test_it_remembers_the_best_file(tmp_path: Path):
 
 
 def test_it_takes_no_callback_of_which_it_can_hold_nothing(tmp_path: Path):
-    with pytest.raises(UsageError, match="hold nothing of TerminateOnNaN"):
+    with pytest.raises(UsageError, match="hold the state of TerminateOnNaN"):
         Checkpoint(tmp_path, callbacks=[keras.callbacks.TerminateOnNaN()])
 
 

@@ -157,7 +157,7 @@ def test_members_whose_training_is_not_over(marked, tmp_path: Path):
     (tmp_path / "seed-2").mkdir()
     with pytest.raises(RuntimeError, match="the power went"):
         repeat(builds_two, train, validation, tmp_path, short, seeds=(1, 2))
-    with pytest.raises(cnnzoo.UsageError, match="seed-2 is not over; call what began"):
+    with pytest.raises(cnnzoo.UsageError, match="seed-2 has not ended; repeat the call"):
         members(tmp_path)
 
 
@@ -167,7 +167,7 @@ def test_folds_of_few_images(marked, tmp_path: Path):
     few = marked.take(np.sort(np.concatenate(rows)))
     found = kfold(network, few, tmp_path / "3", replace(RECIPE, epochs=1), folds=3)
     assert found.evaluation.images == 6
-    with pytest.raises(cnnzoo.DatasetError, match="a fold leaves too little"):
+    with pytest.raises(cnnzoo.DatasetError, match="a fold leaves too few"):
         kfold(network, few, tmp_path / "2", RECIPE, folds=2)
     assert not (tmp_path / "2").exists()
 

@@ -107,7 +107,7 @@ def test_run(tmp_path: Path):
     recipe = Recipe(epochs=2, batch_size=24, precision="bfloat16")
     history = fit(model, data, data, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
-    told = json.loads((tmp_path / "run.json").read_text())["begun"]
+    told = json.loads((tmp_path / "run.json").read_text())["environment"]
     assert told["precision"] == "bfloat16"
     with ZipFile(tmp_path / "model.keras") as archive:
         assert b"bfloat16" not in archive.read("config.json")

@@ -36,8 +36,8 @@ from cnnzoo.data.folders.folder import scan
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, SaveError, TrainingError
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
-from cnnzoo.train.checkpoint.state import Training
-from cnnzoo.train.checkpoint.store import ARRAYS, MANIFEST, STATE, Store
+from cnnzoo.train.checkpoint.state import TrainingSession
+from cnnzoo.train.checkpoint.store import ARRAYS, MANIFEST, STATE, CheckpointStore
 from cnnzoo.train.run import Run
 
 HELPERS = Path(__file__).parents[1] / "helpers"
@@ -105,7 +105,7 @@ def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Pa
         signal.signal(number, before)
     if code:
         assert raised.value.code == code
-    assert Store(tmp_path / "checkpoints").newest() is not None
+    assert CheckpointStore(tmp_path / "checkpoints").newest() is not None
     train(tmp_path, save_seconds=inf, verbose=2)
     assert_equal(last(tmp_path), last(alone))
 
@@ -145,7 +145,7 @@ def test_the_second_ctrl_c_ends_at_once(tmp_path: Path):
             train(tmp_path, save_seconds=inf, callbacks=[Twice(1, signal.SIGINT)])
     finally:
         signal.signal(signal.SIGINT, before)
-    assert Store(tmp_path / "checkpoints").newest() is None
+    assert CheckpointStore(tmp_path / "checkpoints").newest() is None
 
 
 def test_best_and_patience_are_remembered(tmp_path: Path):
@@ -154,12 +154,14 @@ def test_best_and_patience_are_remembered(tmp_path: Path):
     with pytest.raises(RuntimeError, match="the power went"):
         train(tmp_path / "cut", recipe, callbacks=[Judged(4, RuntimeError)])
     train(tmp_path / "cut", recipe)
-    one, other = (Store(tmp_path / n / "checkpoints").newest() for n in ("alone", "cut"))
+    one, other = (
+        CheckpointStore(tmp_path / n / "checkpoints").newest() for n in ("alone", "cut")
+    )
     assert one
     assert other
     timeless = {"seconds": 0, "cpu_seconds": 0}
-    assert one.state | timeless == other.state | timeless
-    kinds = [kind for kind, _ in one.state["callbacks"]]
+    assert one.facts | timeless == other.facts | timeless
+    kinds = [kind for kind, _ in one.facts["callbacks"]]
     expected = ["BestCheckpoint", "ReduceLROnPlateau", "EarlyStopping", "HistoryFile"]
     assert kinds == expected
     best = [cnnzoo.load(tmp_path / n / "model.keras") for n in ("alone", "cut")]
@@ -188,7 +190,7 @@ def test_averages_are_judged_and_saved(tmp_path: Path):
     recipe = replace(RECIPE, averaging=0.9, patience=None)
     model, _ = train(tmp_path, recipe)
     arrays = last(tmp_path)
-    kernel = arrays["averages/00000"]
+    kernel = arrays["ema/00000"]
     assert np.abs(kernel - arrays["model/00000"]).max() > 1e-5
     np.testing.assert_array_equal(model.get_weights()[0], kernel)
 
@@ -210,10 +212,6 @@ def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def another_format(path: Path) -> None:
-    path.write_text(json.dumps({"format": 99, "files": {}}))
-
-
 def fifo(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
@@ -223,7 +221,6 @@ DAMAGE = [
     *((name, way) for name in (ARRAYS, STATE, MANIFEST) for way in (cut, empty, fifo)),
     *((name, Path.unlink) for name in (ARRAYS, STATE, MANIFEST)),
     *((name, flip) for name in (ARRAYS, STATE)),
-    (MANIFEST, another_format),
 ]
 
 
@@ -233,7 +230,7 @@ DAMAGE = [
 def test_a_damaged_checkpoint(name: str, way: Callable, alone: Path, tmp_path: Path):
     """The one before it is taken, and the reason is told."""
     shutil.copytree(alone / "checkpoints", tmp_path / "checkpoints")
-    store = Store(tmp_path / "checkpoints")
+    store = CheckpointStore(tmp_path / "checkpoints")
     newest = sorted(store.folder.iterdir())[-1]
     way(newest / name)
     saved = store.newest()
@@ -243,15 +240,37 @@ def test_a_damaged_checkpoint(name: str, way: Callable, alone: Path, tmp_path: P
     assert saved.rejected[0].startswith(newest.name)
 
 
+@pytest.mark.parametrize("number", [1, None, "2"])
+def test_a_checkpoint_of_another_version(number, alone: Path, tmp_path: Path):
+    shutil.copytree(alone / "checkpoints", tmp_path / "checkpoints")
+    store = CheckpointStore(tmp_path / "checkpoints")
+    path = sorted(store.folder.iterdir())[-1] / MANIFEST
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "format": number}))
+    told = f"step-0.* has format {number!r}: expected 2, which this version"
+    with pytest.raises(CheckpointError, match=told):
+        store.newest()
+
+
+@pytest.mark.parametrize("number", [1, None])
+def test_metadata_of_another_version(number, alone: Path, tmp_path: Path):
+    shutil.copytree(alone, tmp_path / "run")
+    path = tmp_path / "run/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": number}))
+    told = rf"run\.json has format {number}: expected 2, which this version"
+    with pytest.raises(CheckpointError, match=told):
+        train(tmp_path / "run")
+
+
 def test_training_goes_on_from_the_one_before(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     flip(sorted((tmp_path / "run/checkpoints").iterdir())[-1] / ARRAYS)
     train(tmp_path / "run")
     assert_equal(last(tmp_path / "run"), last(alone))
     told = (tmp_path / "run/log.txt").read_text().splitlines()
-    assert "left out a damaged checkpoint: step-000000" in told[-3]
-    assert "starts at epoch 3, 3 of its batches done" in told[-2]
-    assert "is over after epoch 4, 0 of its batches done" in told[-1]
+    assert "ignored a damaged checkpoint: step-000000" in told[-3]
+    assert "starts after 2 epochs and 3 batches" in told[-2]
+    assert "the training ended after 3 epochs and 0 batches" in told[-1]
 
 
 def test_all_checkpoints_damaged(alone: Path, tmp_path: Path):
@@ -265,7 +284,7 @@ def test_all_checkpoints_damaged(alone: Path, tmp_path: Path):
 
 
 def test_order_is_that_of_the_numbers(tmp_path: Path):
-    store = Store(tmp_path)
+    store = CheckpointStore(tmp_path)
     for step in (9, 10):
         store.write(step, {"x": np.arange(step)}, {})
     os.utime(tmp_path / "step-00000009", (2e9, 2e9))
@@ -275,7 +294,7 @@ def test_order_is_that_of_the_numbers(tmp_path: Path):
 
 
 def test_two_are_kept(tmp_path: Path):
-    store = Store(tmp_path)
+    store = CheckpointStore(tmp_path)
     for step in range(5):
         store.write(step, {"x": np.array(step, "float32")}, {"at": inf})
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -286,11 +305,11 @@ def test_two_are_kept(tmp_path: Path):
     assert saved
     assert saved.arrays["x"] == 4
     assert saved.arrays["x"].shape == ()
-    assert saved.state == {"at": inf}
+    assert saved.facts == {"at": inf}
 
 
 def test_a_damaged_one_is_none_of_the_two(tmp_path: Path):
-    store = Store(tmp_path)
+    store = CheckpointStore(tmp_path)
     for step in (8, 20):
         store.write(step, {"x": np.arange(step)}, {})
     flip(tmp_path / "step-00000020" / ARRAYS)
@@ -313,7 +332,7 @@ FAULTS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR]
 @pytest.mark.parametrize("call", ["write_bytes", "mkdir", "rename", "_flush"])
 def test_the_kth_call_fails(call: str, fault: int, tmp_path: Path):
     """The checkpoints that were there stay, and nothing half is left."""
-    store = Store(tmp_path)
+    store = CheckpointStore(tmp_path)
     for step in (1, 2):
         store.write(step, {"x": np.arange(9)}, {})
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
@@ -360,7 +379,7 @@ def test_another_training(change: dict, message: str, alone: Path, tmp_path: Pat
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_card_that_is_older_than_a_field(alone: Path, tmp_path: Path):
+def test_metadata_that_is_older_than_a_field(alone: Path, tmp_path: Path):
     """What it does not tell was as it is by itself."""
     shutil.copytree(alone, tmp_path / "run")
     path = tmp_path / "run/run.json"
@@ -376,13 +395,13 @@ def test_a_card_that_is_older_than_a_field(alone: Path, tmp_path: Path):
     "change",
     [
         {"network": 5},
-        {"begun": None},
-        {"begun": {"backend": "tensorflow"}},
+        {"environment": None},
+        {"environment": {"backend": "tensorflow"}},
         {"data": {}},
     ],
     ids=str,
 )
-def test_a_card_with_other_parts(change: dict, alone: Path, tmp_path: Path):
+def test_metadata_with_other_parts(change: dict, alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     path = tmp_path / "run/run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
@@ -396,7 +415,7 @@ def test_a_log_of_any_bytes_stops_no_training(alone: Path, tmp_path: Path):
     train(tmp_path / "run")
     log = (tmp_path / "run/log.txt").read_bytes()
     assert log.startswith(b"\xff\xff\n")
-    assert b"is over after" in log
+    assert b"the training ended after" in log
 
 
 def test_a_folder_knows_whether_it_is_over(alone: Path, tmp_path: Path):
@@ -405,6 +424,15 @@ def test_a_folder_knows_whether_it_is_over(alone: Path, tmp_path: Path):
     with pytest.raises(RuntimeError, match="the power went"):
         train(tmp_path, callbacks=[Stop(7, RuntimeError)])
     assert not Run(tmp_path).is_over
+
+
+def test_an_epoch_that_was_not_over(tmp_path: Path):
+    with pytest.raises(RuntimeError, match="the power went"):
+        train(tmp_path, callbacks=[Stop(2, RuntimeError)])
+    assert not Run(tmp_path).is_over
+    (tmp_path / "history.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"history\.json is cut or altered"):
+        assert Run(tmp_path).is_over
 
 
 def test_another_picture_of_the_same_size(tmp_path: Path):
@@ -424,7 +452,7 @@ def test_another_picture_of_the_same_size(tmp_path: Path):
 def test_checkpoints_of_nobody_knows_what(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     (tmp_path / "run/run.json").unlink()
-    with pytest.raises(CheckpointError, match=r"has checkpoints and no run\.json"):
+    with pytest.raises(CheckpointError, match=r"has checkpoints but no run\.json"):
         train(tmp_path / "run", replace(RECIPE, batch_size=8))
     assert not (tmp_path / "run/run.json").exists()
 
@@ -433,34 +461,34 @@ def test_a_start_with_other_settings_is_noted(alone: Path, tmp_path: Path):
     """It may end with other last bits, which nobody could explain without the note."""
     shutil.copytree(alone, tmp_path / "run")
     card = json.loads((alone / "run.json").read_text())
-    assert card["begun"]["deterministic"] is True
-    assert card["begun"]["threads"] >= 1
-    now = card["begun"]["threads"]
-    card["begun"] |= {"threads": 99, "unknown": 7}
+    assert card["environment"]["deterministic"] is True
+    assert card["environment"]["threads"] >= 1
+    now = card["environment"]["threads"]
+    card["environment"] |= {"threads": 99, "unknown": 7}
     (tmp_path / "run/run.json").write_text(json.dumps(card))
-    with pytest.warns(UserWarning, match="otherwise than it began.* threads 99 is"):
+    with pytest.warns(UserWarning, match="with other settings.* threads was 99 and"):
         train(tmp_path / "run")
-    assert card["begun"]["versions"][keras.backend.backend()][0].isdigit()
+    assert card["environment"]["versions"][keras.backend.backend()][0].isdigit()
     log = (tmp_path / "run/log.txt").read_text()
-    assert f"goes on otherwise than it began: threads 99 is {now}\n" in log
-    assert "otherwise" not in (alone / "log.txt").read_text()
+    assert f"continues with other settings: threads was 99 and is {now}\n" in log
+    assert "other settings" not in (alone / "log.txt").read_text()
 
 
 def test_seconds_add_up_over_processes(tmp_path: Path):
     with pytest.raises(RuntimeError, match="the power went"):
         train(tmp_path, callbacks=[Stop(6, RuntimeError)])
-    first = Store(tmp_path / "checkpoints").newest()
+    first = CheckpointStore(tmp_path / "checkpoints").newest()
     train(tmp_path)
-    second = Store(tmp_path / "checkpoints").newest()
+    second = CheckpointStore(tmp_path / "checkpoints").newest()
     assert first
     assert second
     for kind in ("seconds", "cpu_seconds"):
-        assert 0 < first.state[kind] < second.state[kind] < 600
+        assert 0 < first.facts[kind] < second.facts[kind] < 600
     told = (tmp_path / "log.txt").read_text().splitlines()[-1]
-    assert re.search(r"is over after epoch 4, .*, \d+ s in all$", told)
+    assert re.search(r"ended after 3 epochs .*, \d+ s in all$", told)
 
 
-def test_a_card_that_is_cut(alone: Path, tmp_path: Path):
+def test_metadata_that_is_cut(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     cut(tmp_path / "run/run.json")
     with pytest.raises(CheckpointError, match="does not tell which training"):
@@ -496,7 +524,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
     recipe = replace(RECIPE, learning_rate=1e30, optimizer="sgd")
     with pytest.raises(TrainingError, match="never finite"):
         train(tmp_path, recipe)
-    saved = Store(tmp_path / "checkpoints").newest()
+    saved = CheckpointStore(tmp_path / "checkpoints").newest()
     if saved:
         assert all(np.isfinite(array).all() for array in saved.arrays.values())
 
@@ -512,9 +540,9 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path):
 
     with pytest.raises(TrainingError, match="in batch 3 of epoch 1"):
         train(tmp_path, callbacks=[Poison()])
-    saved = Store(tmp_path / "checkpoints").newest()
+    saved = CheckpointStore(tmp_path / "checkpoints").newest()
     assert saved
-    assert saved.state["position"]["batch"] == 1
+    assert saved.facts["progress"]["batch"] == 1
 
 
 def test_a_loss_that_becomes_no_number_later_leaves_the_best(tmp_path: Path):
@@ -526,7 +554,9 @@ def test_a_loss_that_becomes_no_number_later_leaves_the_best(tmp_path: Path):
                 bias = self.model.get_layer("predictions").bias
                 bias.assign(np.full(bias.shape, np.nan))
 
-    with pytest.warns(RuntimeWarning, match="in batch 2 of epoch 2.* good before stays"):
+    with pytest.warns(
+        RuntimeWarning, match="in batch 2 of epoch 2.* the best epoch before"
+    ):
         model, _ = train(tmp_path, callbacks=[Poison()])
     best = cnnzoo.load(tmp_path / "model.keras")
     for one, other in zip(model.get_weights(), best.get_weights(), strict=True):
@@ -539,11 +569,11 @@ def test_a_snapshot_of_another_model(tmp_path: Path):
     for one in (model, other):
         one.compile("adam", "sparse_categorical_crossentropy")
     before = [weight.numpy() for weight in model.weights]
-    taken = Training(other, []).take()
+    taken = TrainingSession(other, []).capture()
     with pytest.raises(ResumeMismatchError, match=r"shape \(144, 8\) as model"):
-        Training(model, []).put(taken, "there")
+        TrainingSession(model, []).restore(taken, "there")
     for weight, value in zip(model.weights, before, strict=True):
         np.testing.assert_array_equal(weight.numpy(), value)
     stopping = [keras.callbacks.EarlyStopping()]
     with pytest.raises(ResumeMismatchError, match=r"expected callbacks \['Early"):
-        Training(other, stopping).put(taken, "there")
+        TrainingSession(other, stopping).restore(taken, "there")

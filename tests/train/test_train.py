@@ -25,8 +25,7 @@ from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import compilation
 from cnnzoo.train.callbacks import BestCheckpoint
-from cnnzoo.train.recipe import RECIPES, Recipe
-from cnnzoo.train.recipe_rules import check_recipe
+from cnnzoo.train.recipe import RECIPES, Recipe, check_recipe
 from cnnzoo.zoo import build
 
 
@@ -188,10 +187,12 @@ def test_the_shares_of_mixup_are_those_of_the_distribution():
 def test_batches_are_mixed_to_learn_from_and_whole_to_judge_by(digits):
     model = build("mlp", depth=1, width=16, include_preprocessing=True)
     plain, recipe = Recipe(loss="categorical_crossentropy"), Recipe(mixup=0.4, seed=3)
-    loss = compilation.compiled(model, recipe, len(digits))
-    learned, (_, judging) = compilation.fed(model, loss, recipe, digits, digits)
+    loss = compilation.compile_model(model, recipe, len(digits))
+    learned, (_, judging) = compilation.make_inputs(model, loss, recipe, digits, digits)
     assert set(np.unique(judging)) == {0, 1}
-    whole, _ = compilation.fed(model, plain.loss, replace(plain, seed=3), digits, digits)
+    whole, _ = compilation.make_inputs(
+        model, plain.loss, replace(plain, seed=3), digits, digits
+    )
     for epoch, batch in ((0, 0), (0, 2), (1, 2)):
         learned.epoch = whole.epoch = epoch
         images, labels = whole[batch]
@@ -332,9 +333,9 @@ def test_an_optimiser_with_a_weight_decay_of_its_own(digits, tmp_path):
     own = keras.optimizers.AdamW().weight_decay
     card = json.loads((tmp_path / "own" / "run.json").read_text())
     assert card["recipe"]["weight_decay"] is None
-    compilation.compiled(model, Recipe(optimizer="adamw"), len(digits))
+    compilation.compile_model(model, Recipe(optimizer="adamw"), len(digits))
     assert model.optimizer.weight_decay == own
-    compilation.compiled(model, Recipe(optimizer="adamw", weight_decay=0.1), 600)
+    compilation.compile_model(model, Recipe(optimizer="adamw", weight_decay=0.1), 600)
     assert model.optimizer.weight_decay == 0.1
 
 

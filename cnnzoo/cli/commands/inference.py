@@ -138,7 +138,7 @@ def _submit(say, names: tuple[str, ...], table: str, out: str | None) -> None:
 def _asked(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
     """Who is to answer, and the folder that what is told of it goes to."""
     from cnnzoo.ensemble import Ensemble
-    from cnnzoo.ensemble.storage import CARD_FILE
+    from cnnzoo.ensemble.storage import ENSEMBLE_FILE
 
     if args.ensemble:
         if args.model:
@@ -152,7 +152,7 @@ def _asked(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
     if len(args.model) > 1:
         return Ensemble([_load(model)[0] for model in args.model]), Path(OUT)
     folder = Path(args.model[0])
-    if (folder / CARD_FILE).exists():
+    if (folder / ENSEMBLE_FILE).exists():
         return Ensemble.load(folder), folder
     return _load(args.model[0])
 

@@ -24,13 +24,13 @@ def train(args: Namespace) -> None:
     start(args.threads)
     import keras
 
+    from cnnzoo.train import run_metadata
     from cnnzoo.train.mixed_precision import resolve
     from cnnzoo.train.run import Run
-    from cnnzoo.train.run_metadata import card_in
 
     recipe, loggers = _recipe(args), _loggers(args)
     out = Path(args.out)
-    before = card_in(out)
+    before = run_metadata.read(out)
     learned, held_out = parts(args, again=before is not None)
     keras.utils.set_random_seed(args.seed)
     shape, model = _network(args, network, learned)
@@ -39,12 +39,11 @@ def train(args: Namespace) -> None:
         f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
     )
     if before:
-        print(f"precision: {before.begun['precision']}, as it was begun with")
+        print(f"precision: {before.environment['precision']}, as at its start")
         print(f"{out} holds this training already; it goes on where it was")
     else:
         print(f"precision: {resolve(recipe.precision)}")
-    run = Run(out)
-    history = run.fit(
+    history = Run(out).fit(
         model,
         learned,
         held_out,
@@ -52,7 +51,7 @@ def train(args: Namespace) -> None:
         callbacks=loggers,
         verbose=verbosity(),
     )
-    if run.was_over:
+    if history.was_over:
         print("it was finished already, and nothing was trained")
     _tell(history, out)
 

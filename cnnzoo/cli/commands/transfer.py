@@ -105,7 +105,7 @@ def _trained(args: Namespace) -> keras.Model:
 
 def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
     """The cross-validation, in which every network has a plan of its own."""
-    from cnnzoo.train.cross_validation import cross_validated
+    from cnnzoo.train.cross_validation import cross_validate
     from cnnzoo.transfer import fit
     from cnnzoo.transfer.fitting import FEATURES_FOLDER
 
@@ -125,7 +125,7 @@ def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
             disk=int(args.disk * 1e9),
         ).model
 
-    found = cross_validated(
+    found = cross_validate(
         trained, train, folds=args.folds, seed=args.seed, group_by=args.group_by
     )
     print(f"{args.folds} folds: {found.evaluation.accuracy_told}, none seen before")

@@ -1,4 +1,4 @@
-"""What a training is at one moment: all that it takes to go on as if nothing happened."""
+"""The state of a training: all that it takes to go on as if nothing had happened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,36 +7,40 @@ from typing import Protocol, runtime_checkable
 import keras
 import numpy as np
 from keras import ops
+from keras.callbacks import Callback, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 
 from cnnzoo.errors import ResumeMismatchError
-from cnnzoo.train.checkpoint import random_state
+from cnnzoo.system import files
+from cnnzoo.train.checkpoint.store import CheckpointStore, StoredCheckpoint
 
-BEST = "best/"  # of the names of arrays that a callback keeps
-# What Keras's callbacks remember, by the names of their attributes.
-REMEMBERED = {
-    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
-    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
-    keras.callbacks.ModelCheckpoint: ("best",),
+BEST = "best/"  # prefix of the arrays that belong to a callback
+STATE_ATTRIBUTES = {
+    EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
+    ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+    ModelCheckpoint: ("best",),
 }
+"""State of Keras's callbacks, by the names of their attributes."""
 
 
 @runtime_checkable
-class Remembers(Protocol):
-    """A callback of which a checkpoint holds something."""
+class Stateful(Protocol):
+    """A callback whose state a checkpoint holds."""
 
-    def memory(self) -> dict:
-        """What JSON can hold."""
+    def get_state(self) -> dict:
+        """The state as JSON can hold it."""
         ...
 
-    def remember(self, memory: dict) -> None: ...
+    def set_state(self, state: dict) -> None: ...
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """Attributes:
-    arrays: of the model with the seeds of its Dropout, the optimiser, the metrics, and
-        what the backend draws from.
-    callbacks: kind and memory of each that remembers something.
+class TrainState:
+    """The state of a training at one moment.
+
+    Attributes:
+        arrays: Weights of the model and seeds of its Dropout, of the optimizer, the
+            metrics and the EMA, and the states of the backend's random generators.
+        callbacks: Class name and state of each callback that has one.
     """
 
     arrays: Mapping[str, np.ndarray]
@@ -44,7 +48,7 @@ class Snapshot:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the model's weights are numbers."""
+        """Whether all weights of the model are finite."""
         return all(
             np.isfinite(array).all()
             for name, array in self.arrays.items()
@@ -53,66 +57,98 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Training:
-    """All that changes while a model trains.
+class TrainingSession:
+    """All objects that change while a model trains.
 
     Attributes:
-        model: compiled.
-        callbacks: in their order.
-        averages: of the weights.
-        within_epoch: whether the figures of an epoch under way belong to it.
+        model: Compiled model.
+        callbacks: Callbacks in their order.
+        ema: Moving averages of the weights.
+        within_epoch: Whether checkpoints are also written in the middle of an epoch,
+            so that they need the metrics that have been counted so far.
     """
 
     model: keras.Model
-    callbacks: Sequence[keras.callbacks.Callback]
-    averages: Sequence[keras.Variable] = ()
+    callbacks: Sequence[Callback]
+    ema: Sequence[keras.Variable] = ()
     within_epoch: bool = True
 
-    def take(self) -> Snapshot:
-        """Everything as it is now."""
+    def capture(self) -> TrainState:
+        """The state of now."""
         arrays = {n: ops.convert_to_numpy(v) for n, v in self._variables().items()}
-        arrays |= random_state.take() | self._best_weights()
-        return Snapshot(arrays, [(k, _memory(c)) for k, c in self._remembering()])
+        arrays |= generator_states() | self._best_weights()
+        return TrainState(arrays, [(k, _get_state(c)) for k, c in self._stateful()])
 
-    def put(self, snapshot: Snapshot, where: object) -> None:
-        """Everything as it was then.
+    def restore(self, state: TrainState, where: object) -> None:
+        """Puts everything back to a state.
 
         Args:
-            where: the snapshot's place, for messages.
+            state: State that `capture` returned.
+            where: Place of the state, for messages.
 
         Raises:
-            ResumeMismatchError: it is another training's; nothing is changed.
+            ResumeMismatchError: It is the state of another training; nothing changes.
         """
-        variables, remembering = self._variables(), self._remembering()
-        here = {**variables, **random_state.take()}
-        for name in [*here, *(n for n in snapshot.arrays if not n.startswith(BEST))]:
-            _check(name, here.get(name), snapshot.arrays.get(name), where)
-        expected = [kind for kind, _ in remembering]
-        found = [kind for kind, _ in snapshot.callbacks]
+        variables, stateful = self._variables(), self._stateful()
+        here = {**variables, **generator_states()}
+        for name in [*here, *(n for n in state.arrays if not n.startswith(BEST))]:
+            _check_array(name, here.get(name), state.arrays.get(name), where)
+        expected = [kind for kind, _ in stateful]
+        found = [kind for kind, _ in state.callbacks]
         if found != expected:
             raise ResumeMismatchError(
                 f"{where} does not fit this training: expected callbacks {expected}, "
                 f"found {found[:20]}; give the same ones, or train into another folder"
             )
         for name, variable in variables.items():
-            variable.assign(snapshot.arrays[name])
-        random_state.put(snapshot.arrays)
-        pairs = zip(remembering, snapshot.callbacks, strict=True)
-        for (_, callback), (_, memory) in pairs:
-            _remember(callback, memory)
-        for prefix, callback in self._with_best_weights():
-            best = [n for n in sorted(snapshot.arrays) if n.startswith(prefix)]
-            callback.best_weights = [snapshot.arrays[n] for n in best] or None
+            variable.assign(state.arrays[name])
+        set_generator_states(state.arrays)
+        pairs = zip(stateful, state.callbacks, strict=True)
+        for (_, callback), (_, values) in pairs:
+            _set_state(callback, values)
+        for prefix, callback in self._early_stopping():
+            best = [n for n in sorted(state.arrays) if n.startswith(prefix)]
+            callback.best_weights = [state.arrays[n] for n in best] or None
+
+    def save(self, store: CheckpointStore, step: int, facts: Mapping) -> bool:
+        """Adds a checkpoint to a store, unless weights of the model are not finite.
+
+        Args:
+            store: Store of this training.
+            step: Number of the checkpoint.
+            facts: Further values that JSON can hold.
+
+        Returns:
+            Whether the checkpoint was written.
+        """
+        state = self.capture()
+        if state.is_finite:  # a step can spoil them before any loss shows it
+            store.write(step, state.arrays, {**facts, "callbacks": state.callbacks})
+        return state.is_finite
+
+    def load(self, store: CheckpointStore) -> StoredCheckpoint | None:
+        """Puts everything back to the newest checkpoint; None if there is none.
+
+        Raises:
+            CheckpointError: All checkpoints are damaged.
+            ResumeMismatchError: They are another training's.
+        """
+        files.sweep(store.folder)  # what killed writers left there
+        saved = store.newest()
+        if saved is not None:
+            state = TrainState(saved.arrays, saved.facts["callbacks"])
+            self.restore(state, store.folder / saved.name)
+        return saved
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """All of them, by numbers: Keras's paths count the layers made before."""
+        """All variables, by numbers: Keras's paths count the layers made before."""
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
         parts = {
             "model": self.model.variables,
             "optimizer": optimizer.variables,
             "metrics": self.model.metrics_variables if self.within_epoch else (),
-            "averages": self.averages,
+            "ema": self.ema,
         }
         return {
             f"{part}/{i:05d}": variable
@@ -121,64 +157,84 @@ class Training:
         }
 
     def _best_weights(self) -> dict[str, np.ndarray]:
-        """Those that `EarlyStopping(restore_best_weights=True)` puts back at the end."""
+        """The weights that `EarlyStopping(restore_best_weights=True)` restores."""
         return {
             f"{prefix}{i:05d}": np.asarray(array)
-            for prefix, callback in self._with_best_weights()
+            for prefix, callback in self._early_stopping()
             for i, array in enumerate(callback.best_weights or ())
         }
 
-    def _with_best_weights(self) -> list[tuple[str, keras.callbacks.EarlyStopping]]:
-        """Such callbacks, each with how the names of its arrays begin."""
+    def _early_stopping(self) -> list[tuple[str, EarlyStopping]]:
+        """Callbacks that may hold weights, each with the prefix of its arrays."""
         return [
             (f"{BEST}{number:02d}/", callback)
             for number, callback in enumerate(self.callbacks)
-            if isinstance(callback, keras.callbacks.EarlyStopping)
+            if isinstance(callback, EarlyStopping)
         ]
 
-    def _remembering(self) -> list[tuple[str, keras.callbacks.Callback]]:
-        return [
-            (type(callback).__name__, callback)
-            for callback in self.callbacks
-            if has_memory(callback)
-        ]
+    def _stateful(self) -> list[tuple[str, Callback]]:
+        return [(type(c).__name__, c) for c in self.callbacks if is_stateful(c)]
 
 
-def has_memory(callback: keras.callbacks.Callback) -> bool:
-    """Whether a checkpoint holds something of it."""
-    return isinstance(callback, (Remembers, *REMEMBERED))
+def is_stateful(callback: Callback) -> bool:
+    """Whether a checkpoint can hold the state of the callback."""
+    return isinstance(callback, (Stateful, *STATE_ATTRIBUTES))
 
 
-def _check(name: str, variable, array: np.ndarray | None, where: object) -> None:
+def generator_states() -> dict[str, np.ndarray]:
+    """The states of PyTorch's random generators, which Keras's Dropout uses there.
+
+    On other backends there are none: a layer's seed is one of the model's variables.
+    """
+    if keras.backend.backend() != "torch":
+        return {}
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return {f"generator/{i:05d}": state.numpy() for i, state in enumerate(states)}
+
+
+def set_generator_states(arrays: Mapping[str, np.ndarray]) -> None:
+    """Puts PyTorch's random generators back to what `generator_states` returned."""
+    if keras.backend.backend() != "torch":
+        return
+    import torch
+
+    states = [torch.from_numpy(arrays[name].copy()) for name in generator_states()]
+    torch.set_rng_state(states[0])
+    torch.cuda.set_rng_state_all(states[1:])
+
+
+def _check_array(name: str, variable, array: np.ndarray | None, where: object) -> None:
     expected = None if variable is None else (tuple(variable.shape), str(variable.dtype))
     found = None if array is None else (array.shape, array.dtype.name)
     if expected != found:
         raise ResumeMismatchError(
-            f"{where} does not fit this training: expected {_described(expected)} as "
-            f"{name}, found {_described(found)}; train into another folder"
+            f"{where} does not fit this training: expected {_describe(expected)} as "
+            f"{name}, found {_describe(found)}; train into another folder"
         )
 
 
-def _described(facts: tuple | None) -> str:
+def _describe(facts: tuple | None) -> str:
     return "nothing" if facts is None else f"{facts[1]} of shape {facts[0]}"
 
 
-def _memory(callback: keras.callbacks.Callback) -> dict:
-    if isinstance(callback, Remembers):
-        return callback.memory()
-    return {name: _plain(getattr(callback, name)) for name in _remembered(callback)}
+def _get_state(callback: Callback) -> dict:
+    if isinstance(callback, Stateful):
+        return callback.get_state()
+    return {name: _plain(getattr(callback, name)) for name in _attributes(callback)}
 
 
-def _remember(callback: keras.callbacks.Callback, memory: dict) -> None:
-    if isinstance(callback, Remembers):
-        callback.remember(memory)
+def _set_state(callback: Callback, state: dict) -> None:
+    if isinstance(callback, Stateful):
+        callback.set_state(state)
         return
-    for name in _remembered(callback):
-        setattr(callback, name, memory[name])
+    for name in _attributes(callback):
+        setattr(callback, name, state[name])
 
 
-def _remembered(callback: keras.callbacks.Callback) -> tuple[str, ...]:
-    return next(n for kind, n in REMEMBERED.items() if isinstance(callback, kind))
+def _attributes(callback: Callback) -> tuple[str, ...]:
+    return next(n for kind, n in STATE_ATTRIBUTES.items() if isinstance(callback, kind))
 
 
 def _plain(value: object) -> object:

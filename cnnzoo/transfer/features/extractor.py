@@ -24,7 +24,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.spec import Preprocess
-from cnnzoo.train.recipe import differing
+from cnnzoo.train.recipe import augment_to_dict
 from cnnzoo.transfer.cut_points import find_cut, front
 
 Dtype = Literal["float16", "float32"]
@@ -134,7 +134,7 @@ class Extractor:
 
 def changes_of(augment: Augment | None, seed: int) -> str:
     """A text for what happens to images in their views."""
-    told = json.dumps([augment and differing(augment), seed])
+    told = json.dumps([augment and augment_to_dict(augment), seed])
     return f"-{hashlib.sha256(told.encode()).hexdigest()[:16]}-"
 
 
