@@ -73,7 +73,7 @@ def collect(
     metadata = RunMetadata(
         network=network_facts(model),
         recipe=recipe.to_dict(),
-        data={"train": _told(train), "validation": _told(validation)},
+        data={"train": _source_facts(train), "validation": _source_facts(validation)},
         environment={
             "precision": precision,
             "backend": backend,
@@ -180,5 +180,5 @@ def _identity(metadata: RunMetadata, asked: RunMetadata) -> dict:
     }
 
 
-def _told(source: Source) -> dict:
+def _source_facts(source: Source) -> dict:
     return {"images": len(source), "sha256": source.fingerprint()}
