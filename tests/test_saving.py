@@ -42,9 +42,10 @@ def written(path, content: dict[str, bytes]):
 
 def with_metadata(saved, tmp_path, **changes):
     content = members(saved[0])
-    card = {**json.loads(content[METADATA_MEMBER]), **changes}
+    metadata = {**json.loads(content[METADATA_MEMBER]), **changes}
     return written(
-        tmp_path / "other.keras", {**content, METADATA_MEMBER: json.dumps(card).encode()}
+        tmp_path / "other.keras",
+        {**content, METADATA_MEMBER: json.dumps(metadata).encode()},
     )
 
 
@@ -259,7 +260,7 @@ def test_weights_that_are_no_hdf5(saved, tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("card", "message"),
+    ("metadata", "message"),
     [
         (b"", "is not a JSON object"),
         (b"[1]", "not a JSON object.* found a list"),
@@ -267,8 +268,8 @@ def test_weights_that_are_no_hdf5(saved, tmp_path, content):
         (b"null", "not a JSON object.* found a NoneType"),
     ],
 )
-def test_damaged_metadata(saved, tmp_path, card, message):
-    path = written(tmp_path / "c.keras", {**members(saved[0]), METADATA_MEMBER: card})
+def test_damaged_metadata(saved, tmp_path, metadata, message):
+    path = written(tmp_path / "c.keras", {**members(saved[0]), METADATA_MEMBER: metadata})
     with pytest.raises(cnnzoo.WeightFileError, match=message):
         cnnzoo.load(path)
 

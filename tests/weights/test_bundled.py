@@ -1,4 +1,4 @@
-"""The weights in the package: what their cards tell is so."""
+"""The weights in the package: what their metadata tell is so."""
 
 import json
 from dataclasses import fields, replace
@@ -13,7 +13,7 @@ from cnnzoo import Ensemble
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.weights.sources import bundled
 
-# Of every tenth digit of the test split; the cards tell the errors of the whole.
+# Of every tenth digit of the test split; the metadata tell the errors of the whole.
 SAMPLE_ERRORS = {
     "lenet5": 7,
     "lenet_gap": 7,
@@ -22,40 +22,40 @@ SAMPLE_ERRORS = {
     "very_small_vgg": 3,
 }
 DOCS = Path(__file__).parents[2] / "docs"
-CARDS = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
+NAMES = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
 
 
-@pytest.mark.parametrize("name", CARDS)
-def test_a_card_tells_of_its_file(name: str):
+@pytest.mark.parametrize("name", NAMES)
+def test_metadata_tells_of_its_file(name: str):
     network, _, tag = name.rpartition("-")
-    card = bundled.metadata(network, tag)
+    metadata = bundled.metadata(network, tag)
     path = bundled.path(network, tag)
     assert path is not None
-    assert sha256(path.read_bytes()).hexdigest() == card["sha256"]
-    assert path.stat().st_size == card["bytes"]
-    assert cnnzoo.model_info(network).parameters == card["parameters"]
+    assert sha256(path.read_bytes()).hexdigest() == metadata["sha256"]
+    assert path.stat().st_size == metadata["bytes"]
+    assert cnnzoo.model_info(network).parameters == metadata["parameters"]
     model = cnnzoo.build(network, weights=tag)
-    assert list(model.cnnzoo.class_names) == card["class_names"]
+    assert list(model.cnnzoo.class_names) == metadata["class_names"]
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 
-@pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
-def test_networks_of_the_package_read_as_their_cards_say(name: str):
-    card = bundled.metadata(name.removesuffix("-mnist"), "mnist")
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-mnist")])
+def test_networks_of_the_package_read_as_their_metadata_say(name: str):
+    metadata = bundled.metadata(name.removesuffix("-mnist"), "mnist")
     sample = load_embedded("test").take(np.arange(0, 10_000, 10))
-    model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
-    expected = SAMPLE_ERRORS[card["network"]]
+    model = cnnzoo.build(metadata["network"], weights="mnist", include_preprocessing=True)
+    expected = SAMPLE_ERRORS[metadata["network"]]
     assert cnnzoo.evaluate(model, sample).errors == pytest.approx(expected, abs=1)
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("name", [name for name in CARDS if name.endswith("-mnist")])
-def test_networks_of_the_package_have_the_errors_of_their_cards(name: str):
-    card = bundled.metadata(name.removesuffix("-mnist"), "mnist")
-    model = cnnzoo.build(card["network"], weights="mnist", include_preprocessing=True)
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-mnist")])
+def test_networks_of_the_package_have_the_errors_of_their_metadata(name: str):
+    metadata = bundled.metadata(name.removesuffix("-mnist"), "mnist")
+    model = cnnzoo.build(metadata["network"], weights="mnist", include_preprocessing=True)
     found = cnnzoo.evaluate(model, load_embedded("test"))
     # A sum in another order may turn one image that two classes nearly share.
-    assert found.errors == pytest.approx(card["errors_in_float16"], abs=1)
+    assert found.errors == pytest.approx(metadata["errors_in_float16"], abs=1)
 
 
 @pytest.mark.proof

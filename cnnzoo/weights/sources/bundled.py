@@ -1,6 +1,7 @@
 """Weights that travel in the package, each with metadata that tells where it comes from.
 
 `small_vgg-mnist.safetensors` holds the numbers, `small_vgg-mnist.json` the metadata.
+The file stands alone since each source of weights has one.
 """
 
 import json
