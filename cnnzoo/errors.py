@@ -30,7 +30,7 @@ class ImageDecodeError(DatasetError):
     """A file that should be an image and is not a readable one.
 
     Attributes:
-        found: what is wrong with it, in a few words.
+        found: What is wrong with the file, in a few words.
     """
 
     def __init__(self, message: str, found: str = ""):

@@ -16,7 +16,7 @@ _AUX = re.compile(r"aux\d+_.*")
 
 
 def stage(number: int) -> str:
-    """What a stage is called, counted from 1: "stage1"."""
+    """The name of a stage, counted from 1: "stage1"."""
     return f"stage{number}"
 
 

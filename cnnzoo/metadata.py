@@ -1,4 +1,4 @@
-"""What `build` notes on a model: `model.cnnzoo`."""
+"""The metadata of a model that `build` made: `model.cnnzoo`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from cnnzoo.spec import Preprocess, Spec
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What `model.cnnzoo` tells of a model that `build` made.
+    """What `model.cnnzoo` is, for a model that `build` or `load` made.
 
     Attributes:
-        spec: the network.
-        catalog_name: its name in the catalog; None for a spec of the caller's.
-        options: the arguments of `build` that make the same graph again.
-        preprocessing: what the pixels must go through before the model, or inside it
-            where `options["include_preprocessing"]`.
-        class_names: one a class, in the order of the outputs; None until they are known.
-        on_tensor: whether layers of the caller's stand in front, as an `input_tensor`.
+        spec: Description of the network.
+        catalog_name: Name in the catalog; None for a spec of the caller's.
+        options: Arguments of `build` that make the same graph again.
+        preprocessing: Preprocessing that the pixels need, before the model or, where
+            `options["include_preprocessing"]`, inside it.
+        class_names: One name per class, in the order of the outputs; None if unknown.
+        on_tensor: Whether the network stands on layers of the caller's (`input_tensor`).
     """
 
     spec: Spec
@@ -37,10 +37,10 @@ class ModelMetadata:
 
 
 def metadata_of(model: keras.Model) -> ModelMetadata:
-    """What `build` noted on the model.
+    """The metadata of the model.
 
     Raises:
-        UsageError: the model was not made by `build` or `load`.
+        UsageError: The model was not made by `build` or `load`.
     """
     if not isinstance(getattr(model, "cnnzoo", None), ModelMetadata):
         raise UsageError(
@@ -52,6 +52,6 @@ def metadata_of(model: keras.Model) -> ModelMetadata:
 
 
 def catalog_name_of(model: keras.Model) -> str | None:
-    """The catalog's name of a network; None for one that is not from there."""
-    built = getattr(model, "cnnzoo", None)
-    return built.catalog_name if isinstance(built, ModelMetadata) else None
+    """The model's name in the catalog; None for one that is not from there."""
+    metadata = getattr(model, "cnnzoo", None)
+    return metadata.catalog_name if isinstance(metadata, ModelMetadata) else None

@@ -1,6 +1,6 @@
-"""Spec: all that tells one network from another.
+"""Spec: the description of a network, and how its pixels are preprocessed.
 
-A family file makes one `Spec` a row of its table; `cnnzoo.build` turns it into a
+A family file makes one `Spec` per row of its table; `cnnzoo.build` turns it into a
 `keras.Model`. A network of your own is a `Spec` too: pass it to `build`.
 """
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Preprocess:
     """How pixels of 0 to 255 become what a network was trained on.
 
-    `(channels in order * scale - mean) / std`, where `mean` and `std` have one value for
-    each channel, or one for all. With `samplewise`, each image is then brought to mean 0
+    `(channels in order * scale - mean) / std`, where `mean` and `std` have one value per
+    channel, or one for all. With `samplewise`, each image is then brought to mean 0
     and deviation 1 on its own.
     """
 
@@ -53,10 +53,10 @@ MODES: Mapping[str, Preprocess] = MappingProxyType(
 
 
 def resolve(mode: str | Preprocess) -> Preprocess:
-    """Returns the description that a mode's name stands for, or `mode` itself.
+    """The description that a mode's name stands for, or `mode` itself.
 
     Raises:
-        UsageError: no mode has this name.
+        UsageError: No mode has this name.
     """
     if isinstance(mode, Preprocess):
         return mode
@@ -105,13 +105,13 @@ Stem = Literal["paper", "small"]
 
 @dataclass(frozen=True)
 class AuxHead:
-    """A second classifier on the way, which gives early layers a gradient of their own.
+    """An auxiliary classifier, which gives early layers a gradient of their own.
 
     Attributes:
-        after: the layer whose output it sees.
-        trunk: what stands between that layer and the classifier.
-        dropout: rate of its dropout, 0 to 1, where it has some.
-        loss_weight: of its loss in the sum that training minimises.
+        after: Name of the layer whose output it sees.
+        trunk: What draws the layers between that one and the classifier.
+        dropout: Rate of its dropout, 0 to 1, where it has some.
+        loss_weight: Weight of its loss in the sum that training minimises.
     """
 
     after: str
@@ -125,22 +125,23 @@ class Spec:
     """One network, as `build` needs it.
 
     Attributes:
-        name: the catalog name, lower case.
-        family: the name of the family's file.
-        trunk: images to features.
-        head: features to probabilities.
-        conv: how the network draws convolutions: activation, normalisation, ...
-        input_shape: the paper's height, width and channels, in pixels.
-        classes: the paper's number of classes.
-        preprocessing: a mode of `cnnzoo.preprocess_input`, or a `Preprocess`.
-        paper: the publication; None for a design of our own.
-        parameters: the published count, with or without moving statistics, as its source
+        name: Catalog name, lower case.
+        family: Name of the family's file.
+        trunk: What draws the layers from images to features.
+        head: What draws the layers from features to probabilities.
+        conv: How convolutions are drawn: activation, normalisation, ...
+        input_shape: Height and width in pixels, and channels, in the paper.
+        classes: Number of classes in the paper.
+        preprocessing: Mode of `cnnzoo.preprocess_input`, or a `Preprocess`.
+        paper: Publication; None for a design of our own.
+        parameters: Published count, with or without moving statistics, as its source
             counts; None where none is published.
-        macs: the published multiply-adds for one image; None likewise.
-        differences: where the graph differs from the paper's, in a sentence.
-        min_size_floor: a smallest side that is set rather than computed, pixels.
-        aux_heads: auxiliary classifiers that are drawn, in the order of the outputs.
-        variant: takes a row and the family's own keyword options, and returns the row
+        macs: Published multiply-adds for one image; None where none are published.
+        differences: How the graph differs from the paper's, in a sentence.
+        min_size_floor: Smallest side, in pixels, below which no image is taken even
+            where the graph allows it.
+        aux_heads: Auxiliary classifiers that are drawn, in the order of the outputs.
+        configure: Takes a spec and the family's own keyword options, and returns the spec
             with these; None for a family that has none.
     """
 
@@ -169,19 +170,19 @@ class Spec:
         return {parameter.name: parameter for parameter in own}
 
     def with_trunk(self, **arguments: object) -> Spec:
-        """The row with these arguments for its trunk."""
+        """The spec with these arguments for its trunk."""
         return replace(self, trunk=partial(self.trunk, **arguments))
 
 
 def with_stem(spec: Spec, stem: Stem, **small: object) -> Spec:
-    """The row as it is, or for images of 28 to 64 pixels.
+    """The spec as it is, or for images of 28 to 64 pixels.
 
     Args:
-        stem: "paper", or "small" for one that keeps the image's size.
-        small: the trunk's arguments that make it so.
+        stem: "paper", or "small" for a stem that keeps the image's size.
+        small: Arguments of the trunk for the small stem.
 
     Raises:
-        UsageError: another stem.
+        UsageError: The stem is neither.
     """
     if stem not in ("paper", "small"):
         raise unknown("stem", stem, ("paper", "small"))

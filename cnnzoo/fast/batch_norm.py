@@ -22,9 +22,9 @@ def call(self, inputs, training=None, mask=None):
     kernel for it is slow.
 
     Args:
-        inputs: images in the layer's compute type.
-        training: as in Keras; statistics move only if the layer is trainable too.
-        mask: as in Keras.
+        inputs: Images in the layer's compute dtype.
+        training: As in Keras; statistics move only if the layer is trainable too.
+        mask: As in Keras.
     """
     if (
         mask is not None

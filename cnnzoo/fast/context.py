@@ -1,4 +1,4 @@
-"""In what circumstances a layer is called."""
+"""The circumstances in which a layer is called."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ def avx512(facts: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether oneDNN has AVX-512; True also where there is no oneDNN, as on ARM.
 
     Args:
-        facts: Linux's about the processor; on other systems AVX-512 is not expected.
+        facts: Linux's file about the processor; on other systems AVX-512 is not expected.
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True

@@ -14,7 +14,7 @@ def call(self, inputs):
     read it.
 
     Args:
-        inputs: any shape with a channel axis, of any type of float.
+        inputs: Any shape with a channel axis, of any type of float.
     """
     if not (learning() and inputs.dtype.is_floating):
         return type(self).call(self, inputs)

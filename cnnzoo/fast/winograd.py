@@ -143,11 +143,11 @@ def one_tile(
     Its transpose is the convolution, so the matrix that interpolates stands at the image.
 
     Args:
-        tile: outputs.
-        points: tile + 1 different ones.
+        tile: Number of outputs.
+        points: `tile` + 1 different points.
 
     Returns:
-        What stands at the image, at the kernel and at the output.
+        The matrices of the image, of the kernel and of the output.
     """
     count = len(points) + 1
     image = np.zeros((count, count))

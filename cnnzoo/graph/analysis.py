@@ -27,15 +27,15 @@ class LayerRow:
     """One layer of a network, as `cnnzoo info NAME --layers` shows it.
 
     Attributes:
-        name: the layer's name.
-        kind: its class.
-        shape: its output without the batch, as it stands in the model.
-        kernel: height and width of its window; None where it has none.
-        strides: vertical and horizontal step; None likewise.
-        parameters: trainable and not.
-        macs: multiply-adds for one image; None where the image size is open.
-        receptive_field: the height and width in pixels of what one output value sees of
-            the image; None where it sees all of it.
+        name: Name of the layer.
+        kind: Name of its class.
+        shape: Shape of its output without the batch, as it stands in the model.
+        kernel: Height and width of its window; None where it has none.
+        strides: Vertical and horizontal step; None where it has no window.
+        parameters: Number of its parameters, trainable and not.
+        macs: Multiply-adds for one image; None where the image size is open.
+        receptive_field: Height and width in pixels of what one output value sees of the
+            image; None where it sees all of it.
     """
 
     name: str
@@ -78,7 +78,7 @@ def macs(model: keras.Model) -> int | None:
 
 
 def parameters(model: keras.Model) -> tuple[int, int]:
-    """How many numbers the model holds, and how many of them can train."""
+    """The numbers of parameters: all, and those that can train."""
     trainable = sum(math.prod(w.shape) for w in model.trainable_weights)
     return model.count_params(), trainable
 
@@ -97,7 +97,7 @@ def ancestors(model: keras.Model, name: str) -> list[str]:
     """The operation `name` and all that it depends on, in the graph's order.
 
     Raises:
-        UsageError: the model has no operation of that name.
+        UsageError: The model has no operation of that name.
     """
     order = graph_nodes(model)
     wanted = {id(t) for n in order if n.operation.name == name for t in n.outputs}
@@ -114,11 +114,11 @@ def ancestors(model: keras.Model, name: str) -> list[str]:
 def cut_points(model: keras.Model) -> list[str]:
     """The operations that every path from the input to the output goes through.
 
-    The graph can be cut behind each of them, into a front and a tail that share one
+    The graph can be cut after each of them, into a front and a tail that share one
     tensor.
 
     Raises:
-        UsageError: the model has more than one input or output.
+        UsageError: The model has more than one input or output.
     """
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UsageError(
@@ -143,10 +143,10 @@ def output_shapes(model: keras.Model, image: Shape) -> dict[str, Shape]:
     """The output shape of every operation for images of another size.
 
     Args:
-        image: the shape of the one input without the batch.
+        image: Shape of the one input without the batch.
 
     Raises:
-        ValueError: a layer would be left with no pixels.
+        ValueError: A layer would be left with no pixels.
     """
     spec: dict[int, KerasTensor] = {}
     shapes = {}

@@ -18,7 +18,7 @@ def graph_nodes(model: keras.Model) -> list:
     A node has `operation`, `input_tensors`, `outputs` and `arguments`.
 
     Raises:
-        UsageError: the model keeps no graph.
+        UsageError: The model keeps no graph.
     """
     functional = getattr(model, "_functional", None) or model  # a Sequential's own
     by_depth = getattr(functional, "_nodes_by_depth", None)
@@ -58,7 +58,7 @@ def scale_updates(optimizer: keras.Optimizer, scales: Sequence[float]) -> None:
     """Scales the learning rate of each variable; the optimizer's class stays the same.
 
     Args:
-        scales: a factor for each variable that the optimizer updates, in its order.
+        scales: One factor per variable that the optimizer updates, in its order.
     """
 
     def scale_of(variable) -> float:

@@ -11,18 +11,18 @@ from cnnzoo.graph.layer_kinds import WHOLE_IMAGE, Pair, window
 
 @dataclass(frozen=True)
 class Field:
-    """What one value sees of the image, and how far its neighbour's view is shifted.
+    """What one value sees of the image, and how far its neighbour's field is shifted.
 
     Attributes:
-        size: height and width in pixels; None for the whole image.
-        step: vertical and horizontal, in pixels.
+        size: Height and width in pixels; None for the whole image.
+        step: Vertical and horizontal shift, in pixels.
     """
 
     size: Pair | None = (1, 1)
     step: Pair = (1, 1)
 
     def through(self, size: Pair | None, step: Pair) -> "Field":
-        """The view behind a window of this size and stride."""
+        """The field after a window of this size and stride."""
         seen = None
         if self.size is not None and size is not None:
             added = _pairs(size, self.step, rule=lambda window, step: (window - 1) * step)

@@ -1,4 +1,4 @@
-"""features(): what the stages of a network see, as one model."""
+"""features(): the outputs of a network's stages, as one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Feature:
     """One output of a feature model.
 
     Attributes:
-        name: the stage, such as "stage2".
-        layer: the layer that the stage ends with.
-        channels: how many values a pixel has.
-        stride: how many pixels of the image one step on the output is; None for vectors.
+        name: Name of the stage, such as "stage2".
+        layer: Name of the layer that the stage ends with.
+        channels: Number of values per pixel.
+        stride: Pixels of the image per step on the output; None for vectors.
     """
 
     name: str
@@ -36,8 +36,8 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
     Keras loaded from a file.
 
     Args:
-        out: the stages, in the order of the outputs; one name makes one output, and None
-            takes all.
+        out: Names of the stages, in the order of the outputs; one name makes one output,
+            and None takes all.
 
     Returns:
         A model, images to maps (b, h / stride, w / stride, channels), or in the layout
@@ -45,7 +45,7 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
         each output.
 
     Raises:
-        UsageError: the model has no such stage, or none at all.
+        UsageError: The model has no such stage, or none at all.
     """
     ends = graph.stages(model)
     if not ends:

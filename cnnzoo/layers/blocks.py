@@ -30,20 +30,20 @@ def batch_norm(x: KerasTensor, *, name: str, **options: Any) -> KerasTensor:
 
 
 def prelu(x: KerasTensor, *, name: str) -> KerasTensor:
-    """PReLU with one slope a channel, so that the network takes images of any size."""
+    """PReLU with one slope per channel, so that the network takes images of any size."""
     shared = spatial_axes() if len(x.shape) == 4 else None
     return layers.PReLU(shared_axes=shared, name=name)(x)
 
 
 def prelu_per_pixel(x: KerasTensor, *, name: str) -> KerasTensor:
-    """PReLU with a slope for each pixel and channel, which ties it to one image size.
+    """PReLU with one slope per pixel and channel, which ties it to one image size.
 
     Raises:
-        UsageError: the image size is open.
+        UsageError: The image size is open.
     """
     if None in x.shape[1:]:
         raise UsageError(
-            "PReLU with a slope for each pixel needs images of one size: expected a "
+            "PReLU with a slope per pixel needs images of one size: expected a "
             "height and a width in input_shape, got None; give both, or use "
             "shared_slope=True"
         )
@@ -51,7 +51,7 @@ def prelu_per_pixel(x: KerasTensor, *, name: str) -> KerasTensor:
 
 
 def activate(x: KerasTensor, *, name: str, function: Activation) -> KerasTensor:
-    """Whatever activation Keras knows by that name."""
+    """An activation by its Keras name, or a function."""
     return layers.Activation(function, name=name)(x)
 
 
@@ -68,17 +68,17 @@ class Conv:
     """How one network draws its convolutions; call it to draw one.
 
     It carries what applies to all of them, so that blocks need no flags. `build` makes
-    it from the row's own and the caller's arguments.
+    it from the network's own and the caller's arguments.
 
     Attributes:
-        norm: draws the normalisation after each convolution; None for none.
-        act: draws the activation.
-        use_bias: whether convolutions have a bias.
-        dropout: rate of the network's dropout layers, 0 to 1; 0 draws none.
-        kernel_initializer: of convolutions and dense layers, as Keras takes it.
-        bias_initializer: of convolutions.
-        kernel_regularizer: of convolutions and dense layers.
-        bias_regularizer: of convolutions.
+        norm: What draws the normalisation after each convolution; None for none.
+        act: What draws the activation.
+        use_bias: Whether convolutions have a bias.
+        dropout: Rate of the network's dropout layers, 0 to 1; 0 draws none.
+        kernel_initializer: Initializer of convolutions and dense layers.
+        bias_initializer: Initializer of the biases of convolutions.
+        kernel_regularizer: Regularizer of convolutions and dense layers.
+        bias_regularizer: Regularizer of the biases of convolutions.
     """
 
     norm: Block | None = None
@@ -215,14 +215,14 @@ def chain(
     conv: Conv,
     name: str,
 ) -> KerasTensor:
-    """One convolution after another, a (part of the name, filters, size) each."""
+    """One convolution after another; per step, part of the name, filters and size."""
     for part, filters, size in steps:
         x = conv(x, filters, size, name=f"{name}_{part}")
     return x
 
 
 def branch(x: KerasTensor, steps: Steps, *, conv: Conv, name: str) -> KerasTensor:
-    """The same with numbers for names."""
+    """One convolution after another, named by their numbers."""
     parts = [(f"conv{i}", *step) for i, step in enumerate(steps, start=1)]
     return chain(x, *parts, conv=conv, name=name)
 

@@ -1,7 +1,7 @@
 """Heads: features to probabilities, (b, h, w, c) to (b, units).
 
-Every head ends in the layer `predictions`; what stands before it is named `head_*`. The
-two `aux_*` functions draw what stands before an auxiliary classifier.
+Every head ends in the layer `predictions`; the layers before it are named `head_*`. The
+two `aux_*` functions draw the layers before an auxiliary classifier.
 """
 
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ def aux_dense(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
     Section 5 of Szegedy et al. 2014, https://arxiv.org/abs/1409.4842.
 
     Raises:
-        UsageError: the image size is open.
+        UsageError: The image size is open.
     """
     x = avg_pool(x, 5, strides=3, name=f"{name}_pool")
     x = conv(x, 128, 1, name=f"{name}_conv")
@@ -124,7 +124,7 @@ def flatten(x: KerasTensor, *, name: str) -> KerasTensor:
     """Feature maps to one vector, (b, h, w, c) to (b, h * w * c).
 
     Raises:
-        UsageError: the image size is open.
+        UsageError: The image size is open.
     """
     if None in x.shape[1:]:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""How weights are drawn, in spellings that two layers can share."""
+"""Initializers, in spellings that two layers can share."""
 
 import keras
 
@@ -20,7 +20,7 @@ def constant(value: float) -> dict:
 
 
 def fresh(initializer: Initializer) -> Initializer:
-    """Keras draws the same numbers twice from one instance without a seed."""
+    """A copy: Keras draws the same numbers twice from an instance without a seed."""
     if isinstance(initializer, str | dict):
         return initializer
     config = initializer.get_config() if hasattr(initializer, "clone") else {}

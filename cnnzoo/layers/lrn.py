@@ -1,4 +1,4 @@
-"""Only the layers that Keras lacks: local response normalisation."""
+"""The one layer that Keras lacks: local response normalisation."""
 
 import keras
 from keras import ops
@@ -19,11 +19,11 @@ class LocalResponseNormalization(keras.layers.Layer):
     `alpha = ours / size`. Input and output: any shape with a channel axis, floats.
 
     Args:
-        size: channels in the window, odd, at least 1.
-        alpha: weight of the energy, divided by `size`; 1e-4 in Caffe's networks.
-        beta: exponent, 0.75 in the papers.
-        k: constant added to the energy; 1 in Caffe's networks, 2 in the paper.
-        axis: the channel axis; -1, or 1 for channels first.
+        size: Number of channels in the window, odd, at least 1.
+        alpha: Weight of the energy, divided by `size`; 1e-4 in Caffe's networks.
+        beta: Exponent, 0.75 in the papers.
+        k: Constant added to the energy; 1 in Caffe's networks, 2 in the paper.
+        axis: Axis of the channels; -1, or 1 for channels first.
 
     Raises:
         UsageError: `size` is not an odd positive number.
@@ -67,7 +67,7 @@ class LocalResponseNormalization(keras.layers.Layer):
         return values * self._power(self._energy(values))
 
     def gradient(self, x, upstream):
-        """What the gradient of the output says of the input `x`."""
+        """The gradient with respect to the input `x`, from that of the output."""
         values, back = self._wide(x), self._wide(upstream)
         energy = self._energy(values)
         power = self._power(energy)

@@ -28,7 +28,7 @@ def max_pool(
     strides: int | None = None,
     padding: Padding = "valid",
 ) -> KerasTensor:
-    """Max-pooling; an integer `padding` adds zeros, so it belongs behind a ReLU."""
+    """Max-pooling; an integer `padding` adds zeros, so it belongs after a ReLU."""
     x, padding = pad(x, padding, name=name)
     return layers.MaxPooling2D(size, strides, padding, name=name)(x)
 
@@ -37,7 +37,7 @@ def ceil_max_pool(x: KerasTensor, *, name: str) -> KerasTensor:
     """Caffe's 3x3 max-pool of stride 2, whose last window may hang over the border.
 
     A row and a column of zeros give the same numbers for every size, odd and even,
-    where the input is not negative, as behind a ReLU (tested).
+    where the input is not negative, as after a ReLU (tested).
     """
     x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, 2, name=name)(x)

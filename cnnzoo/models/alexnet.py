@@ -1,7 +1,7 @@
 """AlexNet: the network that won ImageNet 2012, in Caffe's and torchvision's forms.
 
 Krizhevsky, Sutskever & Hinton 2012, section 3. Five convolutions, three of them in two
-groups (one a GPU), normalisation across maps, overlapping pools, wide dense layers.
+groups (one per GPU), normalisation across maps, overlapping pools, wide dense layers.
 
 `alexnet` is Caffe's `bvlc_alexnet`: 227 pixels, since 224 do not make the paper's 55x55
 maps; normalisation with k = 1 and alpha / 5, where the paper has k = 2 and alpha; pools

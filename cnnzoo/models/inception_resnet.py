@@ -4,7 +4,7 @@ Szegedy, Ioffe, Vanhoucke & Alemi 2016, https://arxiv.org/abs/1602.07261, sectio
 figures 10 to 19. What a block adds is scaled down by a constant (section 3.3).
 
 Differs: `inception_resnet_v2` is the released network, as keras.applications has it: the
-stem of Inception V3 and a module behind it, 320, 1088 and 2080 channels (figures: 384,
+stem of Inception V3 and a module after it, 320, 1088 and 2080 channels (figures: 384,
 1152 and 2144), a tenth block of stage 3 that is neither scaled nor activated, a last 1x1
 convolution, and no dropout. `inception_resnet_v1` keeps to the figures. Both have BN
 without a scale. No public weights and no public reference for ImageNet are known for V1

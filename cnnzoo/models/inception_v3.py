@@ -44,7 +44,7 @@ def figure_6(w: int) -> tuple[Steps, ...]:
 
 POOL = partial(max_pool, size=3, strides=2)
 SMALL = {"strides": 1, "pool": identity}  # of the small stem
-STAGES = (  # what halves the image; then branches, filters behind the pool, of the forks
+STAGES = (  # what halves the image; then branches, filters after the pool, of the forks
     ((), tuple((FIGURE_5, width, 0) for width in (32, 64, 64))),
     (TO_17, tuple((figure_6(width), 192, 0) for width in (128, 160, 160, 192))),
     (TO_8, 2 * ((FIGURE_7, 192, 384),)),
@@ -72,7 +72,7 @@ def module(
 ) -> KerasTensor:
     """Branches over the same pixels and an average of them, joined by channel.
 
-    `projection`: filters behind the average; `fork`: those of a row and a column of 3 in
+    `projection`: filters after the average; `fork`: those of a row and a column of 3 in
     which all branches but the first end, 0 for none."""
     ends = []
     for i, steps in enumerate(branches, start=1):
@@ -112,7 +112,7 @@ def options(aux_after: str, **small: object) -> Callable[..., Spec]:
 
     def configure(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
         """`stem`: "small" for images of 28 to 64 pixels; `aux_heads`: a second classifier
-        behind stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
+        after stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
         spec = with_stem(spec, stem, **small)
         aux = (AuxHead(aux_after, aux_conv),)
         return replace(spec, aux_heads=aux) if aux_heads else spec

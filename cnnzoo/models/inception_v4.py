@@ -30,7 +30,7 @@ B = (
 C = ((256, 1),), ((384, 1),), ((384, 1), (448, SMALL_COLUMN), (512, SMALL_ROW))
 TO_17 = ((384, 3),), ((192, 1), (224, 3), (256, 3))  # 35x35 pixels to 17x17
 TO_8 = ((192, 1), (192, 3)), ((256, 1), (256, ROW), (320, COLUMN), (320, 3))
-# What halves the image; then branches, filters behind the pool, of the forks
+# What halves the image; then branches, filters after the pool, of the forks
 STAGES = (
     ((), 4 * ((A, 96, 0),)),
     (TO_17, 7 * ((B, 128, 0),)),

@@ -23,21 +23,21 @@ class ModelInfo:
     """What is known of a network of the catalog at its paper's input size.
 
     Attributes:
-        name: catalog name.
-        family: the file in `cnnzoo/models/` that draws it.
-        parameters: all numbers it holds, moving statistics included.
-        trainable: those that training changes.
-        macs: multiply-adds of convolutions and dense layers for one image.
-        input_shape: height, width and channels, pixels.
-        classes: the paper's number of classes.
-        min_size: the smallest height and width it takes, pixels.
-        preprocessing: the mode of `preprocess_input`, or "custom".
-        paper: the publication; None for a design of our own.
-        published_parameters: what the paper or the public reference states, or None.
-        published_macs: likewise.
-        stages: the output shape of each stage, (name, (h, w, c)).
-        weights: the tags that `weights=` takes.
-        differences: where the graph differs from the paper's.
+        name: Catalog name.
+        family: Name of the file in `cnnzoo/models/` that draws it.
+        parameters: Number of parameters, moving statistics included.
+        trainable: Number of those that training changes.
+        macs: Multiply-adds of convolutions and dense layers for one image.
+        input_shape: Height and width in pixels, and channels.
+        classes: Number of classes in the paper.
+        min_size: Smallest height and width that it takes, in pixels.
+        preprocessing: Mode of `preprocess_input`, or "custom".
+        paper: Publication; None for a design of our own.
+        published_parameters: Count in the paper or the public reference, or None.
+        published_macs: MACs in the same, or None.
+        stages: Output shape of each stage, (name, (h, w, c)).
+        weights: Tags that `weights=` takes.
+        differences: Where the graph differs from the paper's.
     """
 
     name: str
@@ -63,12 +63,12 @@ def list_models(
     """The names of the catalog, filtered, in the catalog's order.
 
     Args:
-        pattern: a shell pattern, such as "resnet*".
-        family: keeps the networks of one family.
-        weights: keeps the networks that have weights of this tag.
+        pattern: Shell pattern of names, such as "resnet*".
+        family: Family of the networks; None for all.
+        weights: Tag of weights that the networks have; None for any.
 
     Raises:
-        UsageError: no network is of that family.
+        UsageError: There is no such family.
     """
     families = {info.family for info in every_model().values()}
     if family is not None and family not in families:
@@ -86,7 +86,7 @@ def model_info(name: str) -> ModelInfo:
     """What the catalog knows of one network.
 
     Raises:
-        UsageError: there is no network of that name; the message has the nearest.
+        UsageError: There is no network of that name; the message has the nearest.
     """
     name = ALIASES.get(name, name)
     if name not in every_model():

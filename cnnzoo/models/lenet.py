@@ -44,7 +44,7 @@ def average_subsampling(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor
 def trainable_subsampling(x: KerasTensor, *, conv: Conv, name: str) -> KerasTensor:
     """1998's: the mean of four pixels, times a coefficient, plus a bias, squashed.
 
-    One coefficient and one bias a map, as a 1x1 depthwise convolution; the paper takes
+    One coefficient and one bias per map, as a 1x1 depthwise convolution; the paper takes
     the sum of the four, which is the same with a coefficient a quarter as large.
     """
     x = average_subsampling(x, conv=conv, name=name)

@@ -1,9 +1,9 @@
-"""Network in Network: 1x1 convolutions behind every other, and no dense layer at all.
+"""Network in Network: 1x1 convolutions after every other, and no dense layer at all.
 
 Lin, Chen & Yan 2013, https://arxiv.org/abs/1312.4400. A convolution and two of 1x1 make
-one "mlpconv"; the last one has a map a class, and the mean of that map, after its ReLU,
-goes into the softmax. That last convolution depends on the classes, so it stands in the
-head here, as `head_conv`.
+one "mlpconv"; the last one has one map per class, whose mean, after its ReLU, goes into
+the softmax. That last convolution depends on the classes, so it stands in the head here,
+as `head_conv`.
 
 The paper's figure 2 has no widths. They are those of the authors' files: `nin_cifar10`
 and `nin_mnist` of those for cuda-convnet (max-pooling twice; a file for Caffe has an
@@ -45,14 +45,14 @@ def trunk(
     first_pool: Block = ceil_max_pool,
     dropped: Sequence[int] = (1, 2),
 ) -> KerasTensor:
-    """Images (b, h, w, c) to features, halved behind each mlpconv but the last.
+    """Images (b, h, w, c) to features, halved after each mlpconv but the last.
 
     Args:
-        mlpconvs: the size of each one's first convolution, and the filters of all.
-        strides: of the first convolution.
-        padding: of the same.
-        first_pool: draws the pool behind the first mlpconv.
-        dropped: the stages that end in dropout.
+        mlpconvs: Size of each one's first convolution, and the filters of all.
+        strides: Strides of the first convolution.
+        padding: Padding of the first convolution.
+        first_pool: What draws the pool after the first mlpconv.
+        dropped: Stages that end in dropout.
     """
     for stage, (size, (first, *others)) in enumerate(mlpconvs, start=1):
         x = conv(
@@ -72,10 +72,10 @@ def trunk(
 def map_head(
     x: KerasTensor, units: int, activation: Activation, *, conv: Conv
 ) -> KerasTensor:
-    """A map a class and its mean, (b, h, w, c) to (b, units).
+    """One map per class and its mean, (b, h, w, c) to (b, units).
 
-    The ReLU of the maps is left out before a sigmoid, which could not fall under one
-    half behind it.
+    The ReLU of the maps is left out before a sigmoid, which could not fall below one
+    half after it.
     """
     draw = conv.linear if is_sigmoid(activation) else conv
     x = draw(x, units, 1, name="head_conv")

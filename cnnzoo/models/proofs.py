@@ -23,11 +23,11 @@ class Proof:
     Both had the same random weights, BN statistics included, and the same images.
 
     Attributes:
-        network: catalog name.
-        against: the reference.
-        what: which outputs, under which options, at which image size.
-        difference: the largest one, divided by the largest output.
-        bound: what the test allows.
+        network: Catalog name.
+        against: Name of the reference.
+        what: Outputs, options and image size that were compared.
+        difference: Largest difference, divided by the largest output.
+        bound: Largest difference that the test allows.
     """
 
     network: str

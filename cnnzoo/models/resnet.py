@@ -68,12 +68,12 @@ def trunk(
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 8 * width).
 
     Args:
-        width: the channels that the first stage ends with; each stage doubles them.
-        branch: draws what a block adds to its shortcut.
-        repeats: the blocks of each stage.
-        project: draws the shortcut of a block that changes the shape.
-        stem_conv: filters, size and stride of the first convolution.
-        stem_pool: draws the pool behind it.
+        width: Channels that the first stage ends with; each stage doubles them.
+        branch: What draws what a block adds to its shortcut.
+        repeats: Number of blocks per stage.
+        project: What draws the shortcut of a block that changes the shape.
+        stem_conv: Filters, size and stride of the first convolution.
+        stem_pool: What draws the pool after it.
     """
     filters, size, strides = stem_conv
     x = conv(x, filters, size, strides=strides, padding=size // 2, name="stem_conv")

@@ -39,7 +39,7 @@ def basic(
 def bottleneck(
     x: KerasTensor, filters: int, strides: int, *, conv: Conv, bare: Conv, name: str
 ) -> KerasTensor:
-    """1x1, 3x3 and 1x1 convolutions, likewise."""
+    """1x1, 3x3 and 1x1 convolutions, of the same shapes."""
     x = conv(x, filters // 4, 1, name=f"{name}_conv1")
     x = conv(x, filters // 4, 3, strides=strides, padding=1, name=f"{name}_conv2")
     return bare.linear(x, filters, 1, name=f"{name}_conv3")
@@ -69,13 +69,13 @@ def trunk(
     """Images (b, h, w, c) to features of about (b, h / 32, w / 32, 8 * width).
 
     Args:
-        conv: its biases are for the convolutions that no normalisation follows.
-        width: the channels that the first stage ends with; each stage doubles them.
-        branch: draws what a block adds to its shortcut.
-        halves: tells whether a block halves the image.
-        repeats: the blocks of each stage.
-        stem_strides: of the first convolution.
-        stem_pool: draws the pool behind it.
+        conv: How convolutions are drawn; biases only where no normalisation follows.
+        width: Channels that the first stage ends with; each stage doubles them.
+        branch: What draws what a block adds to its shortcut.
+        halves: Whether a block halves the image, of its stage and number.
+        repeats: Number of blocks per stage.
+        stem_strides: Strides of the first convolution.
+        stem_pool: What draws the pool after it.
     """
     bare, conv = replace(conv, norm=None), replace(conv, use_bias=False)
     x = bare.linear(x, 64, 7, strides=stem_strides, padding=3, name="stem_conv")

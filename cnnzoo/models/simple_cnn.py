@@ -22,7 +22,7 @@ def trunk(
 ) -> KerasTensor:
     """Images (b, h, w, c) to features (b, ..., filters[-1]).
 
-    The pools are spread over the convolutions as evenly as they go, the last one behind
+    The pools are spread over the convolutions as evenly as they go, the last one after
     the last convolution; each ends a stage.
     """
     stage = 1
@@ -46,14 +46,14 @@ def configure(
     """Convolutions, pools and dense layers in any number.
 
     Args:
-        filters: the filters of each 3x3 convolution, at least one.
-        pools: how many 2x2 max-pools, from 0 to the number of convolutions.
-        dense: the units of each dense layer before the classifier.
-        batch_norm: batch normalisation behind each convolution.
-        global_pooling: averages over the image instead of flattening it.
+        filters: Filters of each 3x3 convolution, at least one.
+        pools: Number of 2x2 max-pools, from 0 to the number of convolutions.
+        dense: Units of each dense layer before the classifier.
+        batch_norm: Whether batch normalisation follows each convolution.
+        global_pooling: Whether the image is averaged instead of flattened.
 
     Raises:
-        UsageError: no convolution, more pools than convolutions, or a width below 1.
+        UsageError: No convolution, more pools than convolutions, or a width below 1.
     """
     filters, dense = tuple(filters), tuple(dense)
     if not filters or not 0 <= pools <= len(filters) or min((*filters, *dense)) < 1:

@@ -1,7 +1,7 @@
 """SmallResNet: the first three stages of ResNet50, with PReLU, for 28x28 digits.
 
 `resnet.py` of https://github.com/kkweon/mnist-competition. Its PReLU learns a slope for
-each pixel, so a model is tied to its image size; `shared_slope=True` learns one a
+each pixel, so a model is tied to its image size; `shared_slope=True` learns one per
 channel. One PReLU more stands before the sum of a block that keeps its shape. Differs:
 the 2x2 average pool before the classifier is a global one, the same at 28x28, and what a
 block adds to its shortcut is small at first; `last_gamma=1` begins as the original does.
@@ -48,9 +48,9 @@ def configure(
     """The row with these differences.
 
     Args:
-        shared_slope: whether PReLU has one slope a channel.
-        last_gamma: the scale with which the last batch normalisation of each block's
-            branch begins; the original's is 1.
+        shared_slope: Whether PReLU has one slope per channel.
+        last_gamma: Scale with which the last batch normalisation of each block's branch
+            begins; the original's is 1.
     """
     spec = spec.with_trunk(branch=partial(branch, last_gamma=last_gamma))
     return replace(spec, conv=replace(spec.conv, act=prelu)) if shared_slope else spec

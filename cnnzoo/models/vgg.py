@@ -54,9 +54,9 @@ def trunk(
     """Images (b, h, w, c) to features (b, h // 2^stages, w // 2^stages, filters[-1]).
 
     Args:
-        filters: the channels of each stage.
-        repeats: the convolutions of each stage.
-        pools: the number of stages, from the first, that end in a pool.
+        filters: Channels of each stage.
+        repeats: Number of convolutions per stage.
+        pools: Number of stages, from the first, that end in a pool.
     """
     for stage, (width, count) in enumerate(zip(filters, repeats, strict=True), start=1):
         for i in range(1, count + 1):

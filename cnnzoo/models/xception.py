@@ -1,4 +1,4 @@
-"""Xception: convolutions taken apart into one a channel and one across channels.
+"""Xception: convolutions taken apart into one per channel and one across channels.
 
 Chollet 2016, https://arxiv.org/abs/1610.02357, figure 5. Differs: dropout of 0.5 in front
 of the classifier is left out, as in both references (`dropout=0.5` brings it back), and
@@ -46,9 +46,9 @@ def halve(
     """A pooled branch and a projection, added: (b, h, w, c) to (b, h / 2, w / 2, c').
 
     Args:
-        x: what is projected.
-        activated: what the branch sees.
-        widths: filters of the branch's convolutions.
+        x: Input of the projection.
+        activated: Input of the branch.
+        widths: Filters of the branch's convolutions.
     """
     shortcut = conv.linear(x, widths[-1], 1, strides=2, name=f"{name}_shortcut")
     branch = separables(activated, widths, conv=conv, name=name)

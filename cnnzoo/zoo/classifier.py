@@ -27,28 +27,28 @@ def reset_classifier(
     preprocessing is inside.
 
     Args:
-        model: from `build` or `load`.
-        classes: of the new classifier; None for as many as there are names.
-        class_names: one a class, in the order of the outputs.
-        cut: a layer of the trunk where the new network ends, as `build` takes it; None
-            for the whole trunk and the network's own kind of classifier.
-        pretrained: whether the trunk gets the weights of the model.
+        model: Model from `build` or `load`.
+        classes: Number of classes; None for as many as there are names.
+        class_names: One name per class, in the order of the outputs.
+        cut: Layer of the trunk where the new network ends, as `build` takes it; None for
+            the whole trunk and the network's own kind of classifier.
+        pretrained: Whether the trunk keeps the weights of the model.
 
     Raises:
-        UsageError: neither classes nor names are given, or the model has no such cut.
+        UsageError: Neither classes nor names are given, or the model has no such cut.
     """
     if classes is None and not class_names:
         raise UsageError(
             f"a new classifier for {model.name!r} needs its number of classes; pass "
             "classes= or class_names="
         )
-    built = metadata_of(model)
-    if built.on_tensor:
+    metadata = metadata_of(model)
+    if metadata.on_tensor:
         raise UsageError(
             f"model {model.name!r} stands on layers of yours (input_tensor), which are "
             "not built again; build it without them, and load its weights"
         )
-    options: dict[str, Any] = dict(built.options)
+    options: dict[str, Any] = dict(metadata.options)
     options.pop("aux_heads", None)  # they served the classes that were
     options |= {
         "include_top": True,
@@ -57,10 +57,10 @@ def reset_classifier(
         "class_names": class_names,
         "classifier_activation": "softmax",
         "include_preprocessing": True,
-        "preprocessing": built.preprocessing,
+        "preprocessing": metadata.preprocessing,
         "cut": cut or options.get("cut"),
     }
-    new = build(built.catalog_name or built.spec, **options)
+    new = build(metadata.catalog_name or metadata.spec, **options)
     if pretrained:
         _copy_trunk(model, new)
     return new

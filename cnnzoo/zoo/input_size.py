@@ -1,4 +1,4 @@
-"""What image sizes a network takes, and how Keras lays an image out."""
+"""The image sizes that a network takes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ def smallest_side(spec: Spec) -> int:
 
 
 def check(spec: Spec, images: KerasTensor) -> None:
-    """Images below the paper's size are held against the computed minimum."""
+    """Compares images below the paper's size with the computed minimum."""
     height, width = _pixels(images)
     side = min((side for side in (height, width) if side is not None), default=None)
     if side is None or side >= min(spec.input_shape[:2]):
