@@ -23,8 +23,7 @@ import numpy as np
 
 import cnnzoo
 from cnnzoo.data.arrays import Source
-from cnnzoo.data.pipeline import open_source
-from cnnzoo.data.sources import open_train_validation
+from cnnzoo.data.sources import open_source, open_train_validation
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import Evaluation, evaluate

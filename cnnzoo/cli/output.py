@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     Console(highlight=False, markup=False, width=WIDE).print(table)
 
 
-def print_pairs(pairs: dict[str, object]) -> None:
+def print_pairs(pairs: Mapping[str, object]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()

@@ -1,59 +1,16 @@
-"""DATA, as the command line takes it: what a name or path holds, and how it is fed.
-
-`mnist`, a folder of class folders, a folder of MNIST's four files, a `.npz`, a `.csv`.
-"""
+"""From a source of images to what a model takes: labels, sizes, batches."""
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
 from cnnzoo.data.arrays import Images, Source, check_labels
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
-from cnnzoo.data.folders import layout
-from cnnzoo.data.folders.folder import scan
-from cnnzoo.data.mnist import is_mnist_folder, load_mnist
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
-
-Split = Literal["train", "test"]
-
-
-def open_source(
-    data: str, split: Split = "train", *, download: bool = False, **reading: Any
-) -> Source:
-    """Opens what `data` names; of MNIST's forms, the given split.
-
-    Of a folder that is split into `train`, `val` and `test` already, it is that part;
-    "test" takes `val` where there is no `test`.
-
-    Args:
-        download: allows Keras to fetch MNIST's training digits.
-        **reading: what `scan` takes, for a folder of images.
-
-    Raises:
-        DatasetError: there is nothing of that name, or nothing that can be read.
-    """
-    if data == "mnist":
-        return load_mnist(split, download=download)
-    path = Path(data)
-    if path.suffix == ".npz" or is_mnist_folder(path):
-        return load_mnist(split, path)
-    if path.suffix == ".csv":
-        return read_csv(path, complete=split == "train")
-    if path.is_dir():
-        parts = layout.predefined_splits(path)
-        part = parts.get(split) or parts.get("validation") or path
-        return scan(part, complete=split == "train", **reading)
-    raise DatasetError(
-        f"{data} is no data set: expected mnist, a folder of class folders, a folder of "
-        "MNIST's four files, a .npz or a .csv"
-    )
 
 
 def load_images(source: Source, shape: tuple[int | None, ...]) -> Images:

@@ -1,4 +1,7 @@
-"""What is learnt and what is held out: as a folder has it, or by a split."""
+"""DATA, as the command line takes it: what a name or path holds, whole or in two parts.
+
+`mnist`, a folder of class folders, a folder of MNIST's four files, a `.npz`, a `.csv`.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,44 @@ from typing import Any
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.folder import Folder, scan
-from cnnzoo.data.pipeline import open_source
+from cnnzoo.data.mnist import Split, is_mnist_folder, load_mnist
 from cnnzoo.data.splits import group_key
+from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 
 TOLD = 5  # copies that an error names
+
+
+def open_source(
+    data: str, split: Split = "train", *, download: bool = False, **reading: Any
+) -> Source:
+    """Opens what `data` names; of MNIST's forms, the given split.
+
+    Of a folder that is split into `train`, `val` and `test` already, it is that part;
+    "test" takes `val` where there is no `test`.
+
+    Args:
+        download: allows Keras to fetch MNIST's training digits.
+        **reading: what `scan` takes, for a folder of images.
+
+    Raises:
+        DatasetError: there is nothing of that name, or nothing that can be read.
+    """
+    if data == "mnist":
+        return load_mnist(split, download=download)
+    path = Path(data)
+    if path.suffix == ".npz" or is_mnist_folder(path):
+        return load_mnist(split, path)
+    if path.suffix == ".csv":
+        return read_csv(path, complete=split == "train")
+    if path.is_dir():
+        parts = layout.predefined_splits(path)
+        part = parts.get(split) or parts.get("validation") or path
+        return scan(part, complete=split == "train", **reading)
+    raise DatasetError(
+        f"{data} is no data set: expected mnist, a folder of class folders, a folder of "
+        "MNIST's four files, a .npz or a .csv"
+    )
 
 
 def open_train_validation(

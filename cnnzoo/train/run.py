@@ -58,8 +58,9 @@ class Run:
 
     It has `run.json` (network, recipe, data, precision, versions), `model.keras` (the
     best epoch so far), `history.json`, `log.txt`, `checkpoints/`, and, of a folder of
-    files with checksums, `learned.txt`. A checkpoint holds the whole state, so that a
-    training that was killed ends, on the same machine, as one that was not, bit by bit.
+    files with checksums, `training_files.txt`. A checkpoint holds the whole state, so
+    that a training that was killed ends, on the same machine, as one that was not, bit
+    by bit.
 
     Attributes:
         folder: Path of the folder.

@@ -433,7 +433,7 @@ def test_files_that_are_no_images_are_told(run, tmp_path, capsys):
     code = main(["evaluate", str(tmp_path), "--model", str(run / "out"), "--out", out])
     captured = capsys.readouterr()
     assert code == 0, captured.err
-    assert "1 files left out, whose endings are not read: .heic 1" in captured.err
+    assert "endings that are not read: .heic 1" in captured.err
     assert f"{out}/evaluation.json" in captured.out
 
 

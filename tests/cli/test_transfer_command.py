@@ -92,7 +92,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     asked = ["transfer", str(tmp_path / "photos"), *known]
     assert main([*asked, "--out", str(out)]) == 0
     told = capsys.readouterr()
-    assert "'ants/imageNotFound.gif' is of a format that nearly no other has" in told.err
+    assert "of a format that nearly no other has: 'ants/imageNotFound.gif'" in told.err
     assert "196 training images, 49 validation images, 2 classes" in told.out
     assert "too few images to fine-tune" in told.out
     assert "ants/imageNotFound.gif" in (out / "report.html").read_text()

@@ -25,7 +25,7 @@ from cnnzoo.data import batches as batching
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.decode import decode
-from cnnzoo.data.folders import image_files
+from cnnzoo.data.folders import image_files, training_files
 from cnnzoo.data.folders.folder import Folder, scan
 from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.sources import open_train_validation
@@ -521,7 +521,7 @@ def test_check(photos: Path, capsys):
     (photos / "bees" / "a.heic").write_bytes(b"x")
     assert main(["check", str(photos)]) == 1
     text = capsys.readouterr().out
-    assert "cannot be read:\n  'bees/odd.gif': content in none of these formats" in text
+    assert "left out:\n  'bees/odd.gif': content in none of these formats" in text
     assert "endings that are not read" in text
     assert main(["check", str(photos), "--json"]) == 1
     every = json.loads(capsys.readouterr().out)
@@ -541,7 +541,7 @@ def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path
     assert not out.exists()
     assert main([*asked, "--on-bad", "skip"]) == 0
     captured = capsys.readouterr()
-    assert "left out 'bees/odd.png': " in captured.err
+    assert "left out: 'bees/odd.png': " in captured.err
     assert "6 images to learn from, 6 held out" in captured.out
 
 
@@ -566,7 +566,7 @@ def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, cap
     out = str(tmp_path / "run")
     asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
     assert main(["train", str(photos), *asked, "--validation", "0.5"]) == 0
-    learned = (tmp_path / "run" / "learned.txt").read_text().split()
+    learned = (tmp_path / "run" / training_files.FILE).read_text().split()
     assert len(learned) == 6
     capsys.readouterr()
     paths = [str(path) for path in sorted(photos.rglob("*.png"))]
@@ -613,7 +613,7 @@ def test_i07_what_the_decoder_warns_of_is_told_with_the_file(photos: Path, capsy
     assert warned[0] == "bees/odd.png"
     assert "Invalid APNG" in warned[1]
     assert main(["check", str(photos)]) == 0
-    assert "were read with a warning:\n  'bees/odd.png': Inv" in capsys.readouterr().out
+    assert "read with a warning:\n  'bees/odd.png': Inv" in capsys.readouterr().out
 
 
 def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch):

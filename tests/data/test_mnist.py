@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from cnnzoo.data.arrays import Images
-from cnnzoo.data.idx import read_idx
-from cnnzoo.data.mnist import is_mnist_folder, load_mnist
+from cnnzoo.data.mnist import is_mnist_folder, load_mnist, read_idx
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 

@@ -18,8 +18,8 @@ from cnnzoo.data.pipeline import (
     align_labels,
     load_images,
     make_model_inputs,
-    open_source,
 )
+from cnnzoo.data.sources import open_source
 from cnnzoo.data.transforms import mixup
 from cnnzoo.errors import ImageDecodeError, SaveError, TrainingError
 from cnnzoo.inference import probabilities

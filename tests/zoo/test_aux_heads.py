@@ -15,7 +15,7 @@ import cnnzoo
 from cnnzoo import graph
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.data.pipeline import open_source
+from cnnzoo.data.sources import open_source
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead

@@ -15,7 +15,7 @@ from cnnzoo import graph
 from cnnzoo.cli.main import main
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.data.pipeline import open_source
+from cnnzoo.data.sources import open_source
 from cnnzoo.graph.data_format import channels_first
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS

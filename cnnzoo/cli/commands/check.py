@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,8 @@ def check(args: Namespace) -> int:
     else:
         for folder in folders.values():
             _print(folder)
-        _list("faults", faults)
+        if faults:
+            _list("faults", faults)
     return int(bool(faults) or any(f.report.skipped for f in folders.values()))
 
 
@@ -72,40 +73,16 @@ def _counts(folder: Folder) -> dict[str, int]:
 
 
 def _print(folder: Folder) -> None:
-    found = folder.report
     print(f"{folder.root}: {len(folder):,} images that can be read")
     print_table(("class", "images"), _counts(folder).items())
-    formats = ", ".join(f"{name} {count:,}" for name, count in found.formats.items())
-    pairs: dict[str, object] = {"formats": formats}
-    if found.sizes:
-        (low, narrow), (high, wide) = found.sizes
-        pairs["height"] = f"{low:,} to {high:,} pixels"
-        pairs["width"] = f"{narrow:,} to {wide:,} pixels"
-    if found.ignored:
-        pairs["endings that are not read"] = ", ".join(
-            f"{ending or 'no ending'} {count:,}"
-            for ending, count in found.ignored.items()
-        )
-    if found.hidden:
-        pairs["hidden"] = f"{found.hidden:,} passed over"
-    print_pairs(pairs)
-    _list("cannot be read", (f"{name!r}: {why}" for name, why in found.skipped))
-    _list("links to what is there already", map(repr, found.linked))
-    rare = (f"{name!r}" for name in found.rare)
-    _list("are of a format that nearly no other has", rare)
-    _list("are of another format than their names say", map(repr, found.misnamed))
-    _list("have several frames, of which the first is read", map(repr, found.animated))
-    _list("were read with a warning", (f"{name!r}: {w}" for name, w in found.warned))
-    copies = (" = ".join(map(repr, group)) for group in found.copies or ())
-    _list("are copies of each other", copies)
-    _list("warnings", found.warnings)
+    print_pairs(folder.report.facts())
+    for title, items in folder.report.notes().items():
+        _list(title, items)
 
 
-def _list(title: str, lines: Iterable[str]) -> None:
-    every = list(lines)
-    if every:
-        print(f"{title}:")
-        for line in every[:SHOWN]:
-            print(f"  {line}")
-        if len(every) > SHOWN:
-            print(f"  and {len(every) - SHOWN:,} more, which --json lists")
+def _list(title: str, lines: Sequence[str]) -> None:
+    print(f"{title}:")
+    for line in lines[:SHOWN]:
+        print(f"  {line}")
+    if len(lines) > SHOWN:
+        print(f"  and {len(lines) - SHOWN:,} more, which --json lists")

@@ -24,7 +24,7 @@ OUT = "ensemble"  # folder of what is told of one that has none
 
 def evaluate(args: Namespace) -> None:
     start(args.threads)
-    from cnnzoo.data.pipeline import open_source
+    from cnnzoo.data.sources import open_source
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import evaluate as judge
     from cnnzoo.system import files

@@ -125,7 +125,7 @@ def _loggers(args: Namespace) -> list:
 
 
 def _source(args: Namespace):
-    from cnnzoo.data.pipeline import open_source
+    from cnnzoo.data.sources import open_source
 
     source = open_source(args.data, "train", download=args.download, **reading(args))
     tell_left_out(source)

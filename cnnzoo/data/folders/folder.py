@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 
 from cnnzoo.data.folders import layout
-from cnnzoo.data.folders.header import Header
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.folders.inspection import (
     FileInspection,
+    Header,
     OnBad,
     inspect_files,
     unreadable,

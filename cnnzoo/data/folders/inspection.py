@@ -6,6 +6,7 @@ What Pillow warns of is noted with the file, and not shown: it does not name the
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,9 @@ from pathlib import Path
 from threading import local
 from typing import Literal
 
-from cnnzoo.data.folders.header import Header, inspect
+from PIL import Image
+
+from cnnzoo.data.decode import decode, opened
 from cnnzoo.errors import ImageDecodeError
 from cnnzoo.system.runtime import cores
 
@@ -25,6 +28,26 @@ OnBad = Literal["raise", "skip"]
 BLOCK = 4096  # files handed to the pool at a time, so that a million stay small
 SUM_BYTES = 16  # of a checksum: two of a million files have the same once in 1e26 times
 TOLD = 10  # bad files that an error names
+TAIL = 1 << 12  # bytes at the end of a file, where its end mark stands as a rule
+# What stands at the end of a file and nowhere else in it.
+END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file is.
+
+    Attributes:
+        format: Pillow's name, such as "JPEG"; the content tells it.
+        width: pixels, as they are stored.
+        height: likewise.
+        animated: whether there are more frames than the first, which is the one read.
+    """
+
+    format: str
+    width: int
+    height: int
+    animated: bool
 
 
 @dataclass(frozen=True)
@@ -127,3 +150,51 @@ def checksum(path: str | Path) -> bytes:
     """The first 16 bytes of the SHA-256 of a file's content."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()[:SUM_BYTES]
+
+
+def inspect(path: str | Path, *, pixels: bool = False) -> Header:
+    """Looks at an image file as far as it takes to know whether it can be read.
+
+    A file whose end looks cut off is decoded as a whole: other programs add bytes of
+    their own behind the end.
+
+    Args:
+        pixels: decodes every file as a whole, which finds damage in between, too.
+
+    Raises:
+        ImageDecodeError: it is missing, no image, too large, or cut off.
+    """
+    with opened(path) as image:
+        header = Header(
+            format=image.format or "",
+            width=image.width,
+            height=image.height,
+            animated=_animated(image),
+        )
+        looks_whole = _looks_whole(path, header.format)
+    if pixels or not looks_whole:
+        decode(path, (1, 1), 1)
+    return header
+
+
+def _animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # what follows the first frame is damaged, and nobody reads it
+        return True
+
+
+def _looks_whole(path: str | Path, format: str) -> bool:
+    """Whether the end is there; False also for a format that does not tell."""
+    with open(path, "rb") as stream:
+        start = stream.read(8)
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - TAIL))
+        end = stream.read()
+    if format == "WEBP":
+        return size >= 8 + int.from_bytes(start[4:], "little")
+    if format == "BMP":
+        return size >= int.from_bytes(start[2:6], "little") > 0
+    if format == "GIF":
+        return end.endswith(b";")
+    return format in END_MARKS and END_MARKS[format] in end

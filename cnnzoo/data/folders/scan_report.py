@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from cnnzoo.data.folders.header import Header
+from cnnzoo.data.folders.inspection import Header
 
-TOLD = 10  # files of a kind, by name
+LISTED = 10  # items of a title
 
 
 @dataclass(frozen=True)
@@ -48,34 +48,46 @@ class ScanReport:
         """As JSON has it."""
         return asdict(self)
 
+    def facts(self) -> dict[str, str]:
+        """Returns what the images are, by name."""
+        facts = {"formats": _counted(self.formats)}
+        if self.sizes:
+            (low, narrow), (high, wide) = self.sizes
+            facts["height"] = f"{low:,} to {high:,} pixels"
+            facts["width"] = f"{narrow:,} to {wide:,} pixels"
+        if self.hidden:
+            facts["hidden"] = f"{self.hidden:,} passed over"
+        return facts
+
+    def notes(self) -> dict[str, Sequence[str]]:
+        """Returns what is not used and what looks wrong: titles with their items."""
+        notes = {
+            "endings that are not read": [_counted(self.ignored)] if self.ignored else (),
+            "left out": [f"{name!r}: {reason}" for name, reason in self.skipped],
+            "links to what is there already": list(map(repr, self.linked)),
+            "of a format that nearly no other has": list(map(repr, self.rare)),
+            "of another format than the name says": list(map(repr, self.misnamed)),
+            "with several frames, the first of which is read": list(
+                map(repr, self.animated)
+            ),
+            "read with a warning": [f"{name!r}: {text}" for name, text in self.warned],
+            "copies of each other": [
+                " = ".join(map(repr, group)) for group in self.copies or ()
+            ],
+            "warnings": self.warnings,
+        }
+        return {title: items for title, items in notes.items() if items}
+
     def lines(self) -> list[str]:
-        """What is not used, and what looks wrong, a line each."""
-        lines = []
-        if self.ignored:
-            counts = ", ".join(
-                f"{ending or 'no ending'} {n}" for ending, n in self.ignored.items()
+        """Returns the notes, one item per line, at most ten of a title."""
+        return [
+            f"{title}: {item}"
+            for title, items in self.notes().items()
+            for item in (
+                *items[:LISTED],
+                *([f"{len(items)} in all; see cnnzoo check"] * (len(items) > LISTED)),
             )
-            total = sum(self.ignored.values())
-            lines.append(f"{total} files left out, whose endings are not read: {counts}")
-        lines += [f"left out {name!r}: {why}" for name, why in self.skipped[:TOLD]]
-        if len(self.skipped) > TOLD:
-            lines.append(f"{len(self.skipped)} files left out in all; see cnnzoo check")
-        if self.linked:
-            lines.append(
-                f"{len(self.linked)} links lead to what is in the folder already"
-            )
-        if self.animated:
-            frames = "images have several frames; the first is read"
-            lines.append(f"{len(self.animated)} {frames}")
-        lines += [
-            f"{name!r} is of a format that nearly no other has"
-            for name in self.rare[:TOLD]
         ]
-        lines += [
-            f"read with a warning: {name!r}: {told}" for name, told in self.warned[:TOLD]
-        ]
-        lines += [f"warning: {warning}" for warning in self.warnings]
-        return lines
 
 
 RARE = 0.01  # the share of all images that a rare format has, at most
@@ -115,3 +127,7 @@ def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:
 def _misnamed(name: str, header: Header) -> bool:
     endings = NAMED.get(header.format, (f".{header.format.lower()}",))
     return not name.lower().endswith(endings)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name or 'no ending'} {count:,}" for name, count in counts.items())

@@ -9,7 +9,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders.inspection import checksum
 from cnnzoo.system.files import write_text
 
-FILE = "learned.txt"  # in the folder of a training: a checksum a line
+FILE = "training_files.txt"  # in the folder of a training: a checksum a line
 
 
 def write(folder: Path, source: Source) -> None:
