@@ -14,7 +14,7 @@ END_SIGNALS = [
 
 
 class Signals:
-    """The signal that has arrived, if any; `caught` notes it here."""
+    """The signal that has arrived, if any; `catch_signals` notes it here."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -39,7 +39,7 @@ class Signals:
 
 
 @contextmanager
-def caught() -> Iterator[Signals]:
+def catch_signals() -> Iterator[Signals]:
     """Notes the signals that arrive in the block, in the main thread only.
 
     Ignored signals stay ignored: `nohup` and a shell's `&` ask for that.

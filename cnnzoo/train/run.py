@@ -18,7 +18,7 @@ from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
-from cnnzoo.system.signals import Signals, caught
+from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
 from cnnzoo.train.checkpoint.autosave import (
@@ -116,7 +116,7 @@ class Run:
         precision = mixed_precision.resolve(recipe.precision)
         batches = compilation.prepare(model, recipe, train, validation)
         asked = run_metadata.collect(model, recipe, train, validation, precision)
-        with folder_lock(self.folder), caught() as signals:
+        with folder_lock(self.folder), catch_signals() as signals:
             metadata = self._check_or_create(asked)
             training_files.write(self.folder, train)
             names = metadata_of(model).class_names or tuple(train.class_names)
