@@ -5,6 +5,7 @@ The tests need no network: a connection anywhere but to this machine is an error
 
 import os
 import socket
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -21,16 +22,35 @@ def pytest_addoption(parser):
     parser.addoption(
         "--write-proofs", action="store_true", help="write proofs.json at the end"
     )
+    parser.addoption(
+        "--add-proofs", action="store_true", help="add this session's to proofs.json"
+    )
 
 
 def pytest_sessionfinish(session, exitstatus):
     is_worker = hasattr(session.config, "workerinput")  # one process writes the pages
-    if session.config.getoption("--write-proofs") and exitstatus == 0 and not is_worker:
+    adds = session.config.getoption("--add-proofs")
+    if not (adds or session.config.getoption("--write-proofs")) or is_worker:
+        return
+    if exitstatus == 0 and ROWS:
         import generate
 
-        proofs.write(map(Proof, *zip(*ROWS, strict=True)), generate.graph_digests())
+        digests = generate.graph_digests()
+        rows = with_known(ROWS, digests) if adds else ROWS
+        proofs.write(map(Proof, *zip(*rows, strict=True)), digests)
         proofs.load_proofs.cache_clear()
         generate.write_pages()
+
+
+def with_known(rows: list[tuple], digests: dict[str, str]) -> list[tuple]:
+    """The rows, and those of proofs.json that still hold and are not made anew."""
+    known, anew = proofs.load_proofs(), {row[:3] for row in rows}
+    kept = map(astuple, known.proofs)
+    return rows + [
+        row
+        for row in kept
+        if row[:3] not in anew and known.graphs.get(row[0]) == digests.get(row[0])
+    ]
 
 
 def pytest_runtest_logreport(report):

@@ -278,10 +278,12 @@ def test_the_code_of_the_page_works(tmp_path, monkeypatch, capsys):
 
 
 def test_the_page_quotes_the_source_and_names_every_file():
-    (row,) = re.findall(r"```py\n(.*?)```", EXTENDING, re.DOTALL)
+    row, *_ = re.findall(r"```py\n(.*?)```", EXTENDING, re.DOTALL)
     assert row in (ROOT / "cnnzoo" / "models" / "vgg.py").read_text(encoding="utf-8")
-    for path in (ROOT / "cnnzoo").glob("*.py"):
-        assert path.name == "__init__.py" or f"`{path.name}`" in EXTENDING
+    for path in (ROOT / "cnnzoo").iterdir():
+        name = f"{path.name}/" if path.is_dir() else path.name
+        ignored = name.startswith(("__pycache__", ".")) or name == "py.typed"
+        assert ignored or f"`{name}`" in EXTENDING
     for prefix in ("images", "preprocess_*", "stem_*", "features", "head_*"):
         assert f"| `{prefix}` |" in EXTENDING
 
