@@ -1,7 +1,7 @@
 """What a trained model says: evaluation on labelled images, prediction on files."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -10,19 +10,29 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnnzoo.data.arrays import Images, Source, check_pixels
-from cnnzoo.data.batches import own_errors
 from cnnzoo.data.folders.image_files import ImageFiles
-from cnnzoo.data.pipeline import align_labels, make_model_inputs
+from cnnzoo.data.pipeline import align_labels, load_images
+from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
+from cnnzoo.spec import Preprocess
 
 Files = Sequence[str | Path]
+BATCH = 128
 
 
 @dataclass(frozen=True)
 class ClassReport:
-    """How one class fared: precision, recall and F1 from 0 to 1, images of it."""
+    """Metrics of one class.
+
+    Attributes:
+        name: Name of the class.
+        precision: From 0 to 1.
+        recall: From 0 to 1.
+        f1: From 0 to 1.
+        images: Number of images of the class.
+    """
 
     name: str
     precision: float
@@ -33,15 +43,15 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's answers on labelled images.
+    """A model's predictions on labelled images, and the metrics of them.
 
     Attributes:
-        images: how many there were.
-        accuracy: the fraction that got its own class, 0 to 1.
-        classes: a report a class.
+        images: Number of images.
+        accuracy: Share of correctly classified images, 0 to 1.
+        classes: A report per class.
         confusion: (classes, classes) counts; rows are true, columns predicted classes.
         probabilities: (images, classes) float32, rows sum to 1.
-        labels: (images,) the true classes.
+        labels: (images,) true classes.
     """
 
     images: int
@@ -53,6 +63,7 @@ class Evaluation:
 
     @property
     def errors(self) -> int:
+        """Number of misclassified images."""
         return self.images - int(self.confusion.trace())
 
     @property
@@ -61,7 +72,7 @@ class Evaluation:
 
     @property
     def error_interval(self) -> tuple[float, float]:
-        """Where the error of all such images lies with 95 %, per cent.
+        """Wilson's 95 % confidence interval of the error, in per cent.
 
         E. B. Wilson, Journal of the American Statistical Association 22, 1927.
         """
@@ -69,23 +80,41 @@ class Evaluation:
         return 100 * float(found.low), 100 * float(found.high)
 
     @property
-    def accuracy_told(self) -> str:
-        """The accuracy and its interval as a part of a sentence."""
+    def summary(self) -> str:
+        """Accuracy and error with their interval, as a part of a sentence."""
         low, high = self.error_interval
         return (
-            f"{100 * self.accuracy:.1f} % of {self.images:,} images, {100 - high:.1f} to "
-            f"{100 - low:.1f} % with 95 % confidence"
+            f"accuracy {100 * self.accuracy:.2f} %, error {self.error_percent:.2f} % of "
+            f"{self.images:,} images: {self.errors:,}, or {low:.2f} to {high:.2f} % with "
+            "95 % confidence"
         )
 
     def most_confident_errors(self, most: int) -> np.ndarray:
-        """The rows of the images that were misread, the surest answers first."""
+        """Rows of the misclassified images, those of the highest probability first."""
         wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
+
+    def to_dict(self) -> dict:
+        """The metrics, for JSON; neither probabilities nor labels."""
+        return {
+            "images": self.images,
+            "errors": self.errors,
+            "accuracy": self.accuracy,
+            "error_percent": self.error_percent,
+            "error_interval": self.error_interval,
+            "classes": [asdict(row) for row in self.classes],
+            "confusion": self.confusion.tolist(),
+        }
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of one image, (name, probability), likeliest first."""
+    """The likeliest classes of one image file.
+
+    Attributes:
+        path: Path of the file.
+        top: (name, probability) per class, likeliest first.
+    """
 
     path: str
     top: tuple[tuple[str, float], ...]
@@ -93,29 +122,76 @@ class Prediction:
 
 def class_names(model: keras.Model) -> tuple[str, ...]:
     """The names that the model was built or trained with, or the classes' numbers."""
-    built = metadata_of(model)
-    if built.class_names:
-        return built.class_names
-    return tuple(str(i) for i in range(_class_count(model)))
+    known = metadata_of(model).class_names
+    return known or tuple(str(i) for i in range(_class_count(model)))
+
+
+def input_batches(
+    model: keras.Model,
+    source: Source | np.ndarray | Files,
+    preprocessing: Preprocess | None,
+    batch_size: int = BATCH,
+) -> Iterator[np.ndarray]:
+    """Yields the images of a source as a model takes them, batch by batch.
+
+    Args:
+        model: Any Keras model of images.
+        source: Data set, image files, or images (n, h, w, c); pixels of 0 to 255.
+        preprocessing: What pixels go through in front of the model; None for nothing.
+        batch_size: Number of images per batch.
+
+    Raises:
+        ImageDecodeError: a file is not a readable image.
+        UsageError: files are to be read and the model's image size is open.
+    """
+    if isinstance(source, np.ndarray):
+        check_pixels(source)
+        source = Images(source, None, ())
+    elif isinstance(source, Sequence):
+        source = ImageFiles(tuple(map(str, source)))
+    shape = to_channels_last(model, model.input_shape[1:])
+    for start in range(0, len(source), batch_size):
+        rows = np.arange(start, min(start + batch_size, len(source)))
+        images = load_images(source.take(rows), shape).images
+        if preprocessing is not None:
+            images = preprocess_input(images, preprocessing)
+        if channels_first(model):
+            images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
+        yield images
+
+
+def predict_batches(
+    model: keras.Model,
+    source: Source | np.ndarray | Files,
+    preprocessing: Preprocess | None,
+    batch_size: int = BATCH,
+) -> Iterator[list[np.ndarray]]:
+    """Yields a model's outputs for a source batch by batch, an array per output.
+
+    Arguments and errors are those of `input_batches`.
+    """
+    for images in input_batches(model, source, preprocessing, batch_size):
+        outputs = model.predict_on_batch(images)
+        yield list(outputs) if isinstance(outputs, list | tuple) else [outputs]
 
 
 def probabilities(
-    model: keras.Model, source: Source | np.ndarray | Files, batch_size: int = 128
+    model: keras.Model, source: Source | np.ndarray | Files, batch_size: int = BATCH
 ) -> np.ndarray:
     """The model's probabilities, (images, classes); one sigmoid unit becomes two.
 
-    Auxiliary classifiers are not asked.
+    Auxiliary classifiers do not count.
 
     Args:
-        source: a data set, or image files, or images (n, h, w, c) in the model's size;
-            pixels of 0 to 255, which are preprocessed here where the model does not do
-            it, and turned where it wants the channels first.
-        batch_size: images a step.
+        model: A model from `cnnzoo.build`, `load` or a training.
+        source: Data set, image files, or images (n, h, w, c); pixels of 0 to 255,
+            which are preprocessed here where the model does not do it.
+        batch_size: Number of images per batch.
 
     Raises:
         UsageError: the model has no classifier, or returns logits; files are to be read
             and its image size is open.
-        ImageDecodeError: a file is no readable image.
+        ImageDecodeError: a file is not a readable image.
     """
     built = metadata_of(model)
     options = built.options
@@ -124,60 +200,42 @@ def probabilities(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
         )
-    if isinstance(source, np.ndarray):
-        check_pixels(source)
-        source = Images(source, None, ())
-    elif isinstance(source, Sequence):
-        source = ImageFiles(tuple(map(str, source)))
-    inputs, _ = make_model_inputs(
-        source,
-        to_channels_last(model, model.input_shape[1:]),
-        batch_size,
-        preprocessing=built.outside,
-        channels_first=channels_first(model),
-    )
-    with own_errors(inputs):
-        outputs = model.predict(inputs, batch_size=batch_size, verbose=0)
-    if len(model.outputs) > 1:
-        outputs = outputs[0]
+    batches = predict_batches(model, source, built.outside, batch_size)
+    outputs = np.concatenate([main for main, *_ in batches])
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
 
 
-def evaluate(model: keras.Model, source: Source, batch_size: int = 128) -> Evaluation:
-    """Holds the model's answers against the labels.
+def evaluate(model: keras.Model, source: Source, batch_size: int = BATCH) -> Evaluation:
+    """Compares the model's predictions with the labels of a source.
 
     Classes are matched by name where the model knows names, else by their number.
 
     Raises:
         DatasetError: the images have no labels, or a class that the model lacks.
-        ImageDecodeError: a file of a folder is no readable image.
+        ImageDecodeError: a file of a folder is not a readable image.
     """
     known = metadata_of(model).class_names
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
-    return judged(probabilities(model, source, batch_size), source)
+    return evaluate_probabilities(probabilities(model, source, batch_size), source)
 
 
-def judged(answers: np.ndarray, source: Source) -> Evaluation:
-    """Holds probabilities, (images, classes), against the labels of the source."""
+def evaluate_probabilities(probabilities: np.ndarray, source: Source) -> Evaluation:
+    """Compares probabilities, (images, classes), with the labels of a source."""
     names, labels = source.class_names, np.asarray(source.labels)
-    predicted = answers.argmax(1)
+    predicted = probabilities.argmax(1)
     every = np.arange(len(names))
-    precision, recall, f1, support = precision_recall_fscore_support(
+    columns = precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=0
     )
+    rows = zip(names, *(np.asarray(column).tolist() for column in columns), strict=True)
     return Evaluation(
         images=len(labels),
         accuracy=float(np.mean(labels == predicted)),
-        classes=tuple(
-            ClassReport(name, float(p), float(r), float(f), int(n))
-            for name, p, r, f, n in zip(
-                names, precision, recall, f1, np.asarray(support), strict=True
-            )
-        ),
+        classes=tuple(ClassReport(*row) for row in rows),
         confusion=confusion_matrix(labels, predicted, labels=every),
-        probabilities=answers,
+        probabilities=probabilities,
         labels=labels,
     )
 
@@ -186,22 +244,20 @@ def predict(model: keras.Model, paths: Files, top: int = 5) -> list[Prediction]:
     """The likeliest classes of image files, read as in training.
 
     Raises:
-        ImageDecodeError: a file is no readable image.
+        ImageDecodeError: a file is not a readable image.
         UsageError: the model's image size is open.
     """
     if not paths:
         return []
-    return told(paths, probabilities(model, paths), class_names(model), top)
+    return make_predictions(paths, probabilities(model, paths), class_names(model), top)
 
 
-def told(
+def make_predictions(
     paths: Files, probabilities: np.ndarray, class_names: Sequence[str], top: int
 ) -> list[Prediction]:
-    """Probabilities of files, (n, classes), as the likeliest classes of each."""
+    """A prediction per file from their probabilities, (n, classes)."""
     decoded = decode_predictions(probabilities, class_names, top)
-    return [
-        Prediction(str(path), best) for path, best in zip(paths, decoded, strict=True)
-    ]
+    return [Prediction(str(path), one) for path, one in zip(paths, decoded, strict=True)]
 
 
 def decode_predictions(

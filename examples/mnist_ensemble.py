@@ -26,7 +26,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded, load_mnist
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.ensemble.ensemble import PRETRAINED
-from cnnzoo.inference import Evaluation, judged, probabilities
+from cnnzoo.inference import Evaluation, evaluate_probabilities, probabilities
 from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
 from cnnzoo.train.recipe import mnist_recipe_name
@@ -61,7 +61,7 @@ def ways(
         for part in (held_out, test)
     )
     return {
-        way: judged(
+        way: evaluate_probabilities(
             Ensemble(models, way).fit(held_out, of_held_out).predict_from(of_test), test
         )
         for way in WAYS

@@ -21,7 +21,13 @@ from cnnzoo.ensemble.combine import (
     vote,
 )
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.inference import Evaluation, Files, class_names, judged, probabilities
+from cnnzoo.inference import (
+    Evaluation,
+    Files,
+    class_names,
+    evaluate_probabilities,
+    probabilities,
+)
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
@@ -35,13 +41,29 @@ class EnsembleEvaluation:
     Attributes:
         whole: Evaluation of the ensemble.
         members: Evaluation of each member alone.
-        without: Accuracy of the ensemble without each member, from 0 to 1, or None where
-            all others have the weight 0; empty for a single member and for "stack".
+        without: Accuracy of the ensemble without each member, from 0 to 1; None where
+            all others have the weight 0, and for a single member or "stack".
+        names: Names of the members.
     """
 
     whole: Evaluation
     members: tuple[Evaluation, ...]
     without: tuple[float | None, ...]
+    names: tuple[str, ...]
+
+    def to_dict(self) -> dict:
+        """The metrics, for JSON."""
+        rows = zip(self.names, self.members, self.without, strict=True)
+        members = [
+            {
+                "name": name,
+                "errors": member.errors,
+                "accuracy": member.accuracy,
+                "accuracy_without": without,
+            }
+            for name, member, without in rows
+        ]
+        return {**self.whole.to_dict(), "members": members}
 
 
 class Ensemble:
@@ -168,9 +190,10 @@ class Ensemble:
         source = align_labels(source, self.class_names)
         given = self._predict_members(source)
         return EnsembleEvaluation(
-            judged(self.predict_from(given), source),
-            tuple(judged(of_member, source) for of_member in given),
+            evaluate_probabilities(self.predict_from(given), source),
+            tuple(evaluate_probabilities(of_member, source) for of_member in given),
             self._accuracies_without(given, np.asarray(source.labels)),
+            tuple(model.name for model in self.models),
         )
 
     def save(self, folder: str | Path) -> Path:
@@ -230,7 +253,7 @@ class Ensemble:
         self, probabilities: np.ndarray, labels: np.ndarray
     ) -> tuple[float | None, ...]:
         if len(self.models) == 1 or self.combine == "stack":
-            return ()
+            return (None,) * len(self.models)
         accuracies: list[float | None] = []
         for i in range(len(self.models)):
             rest = Ensemble(self.models[:i] + self.models[i + 1 :], self.combine)

@@ -14,7 +14,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.inference import Evaluation, class_names, evaluate, judged
+from cnnzoo.inference import Evaluation, class_names, evaluate, evaluate_probabilities
 from cnnzoo.system import files
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.replicates import NewModel, train_once
@@ -152,7 +152,7 @@ def cross_validate(
         probabilities[test] = result.probabilities
         accuracies.append(result.accuracy)
         names = class_names(model)
-    whole = judged(probabilities, align_labels(source, names))
+    whole = evaluate_probabilities(probabilities, align_labels(source, names))
     return Folds(tuple(accuracies), whole)
 
 

@@ -16,10 +16,11 @@ from keras.layers import BatchNormalization
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.graph.keras_internals import flatten_layers
+from cnnzoo.inference import input_batches
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.cut_points import front
-from cnnzoo.transfer.embeddings import embed, images_of, in_memory
+from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 ASKED = 500  # images, on which the statistics are measured, and the probe judges
@@ -58,7 +59,7 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
     freeze(network, cut, norm="train")  # which turns dropout off
-    measure(embedding_model, images_of(network, asked, mode, BATCH))
+    measure(embedding_model, input_batches(network, asked, mode, BATCH))
     if accuracy() > before:
         return True
     for weight, value in zip(moving, start, strict=True):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Images, Source
-from cnnzoo.data.batches import Batches
-from cnnzoo.data.pipeline import load_images, make_model_inputs
-from cnnzoo.graph.data_format import channels_first, maps_channels_last, to_channels_last
+from cnnzoo.data.pipeline import load_images
+from cnnzoo.graph.data_format import maps_channels_last, to_channels_last
+from cnnzoo.inference import predict_batches
 from cnnzoo.layers.heads import window
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
@@ -32,39 +32,12 @@ def embed(
         preprocessing: what pixels go through in front of the model; None for nothing.
     """
     embedding_model = front(model, list(names))
-    rows: list[list[np.ndarray]] = []
-    for images in images_of(model, source, preprocessing, batch_size):
-        outputs = embedding_model.predict_on_batch(images)
-        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        rows.append([pooled(maps_channels_last(model, output)) for output in outputs])
+    rows = [
+        [pooled(maps_channels_last(model, output)) for output in outputs]
+        for outputs in predict_batches(embedding_model, source, preprocessing, batch_size)
+    ]
     columns = zip(*rows, strict=True)
     return {name: np.concatenate(c) for name, c in zip(names, columns, strict=True)}
-
-
-def images_of(
-    model: keras.Model,
-    source: Source,
-    preprocessing: Preprocess | None,
-    batch_size: int = BATCH,
-) -> Iterator[np.ndarray]:
-    """Yields the images as the model takes them, batch by batch.
-
-    Raises:
-        ImageDecodeError: a file is no readable image.
-    """
-    inputs, _ = make_model_inputs(
-        source,
-        to_channels_last(model, model.input_shape[1:]),
-        batch_size,
-        preprocessing=preprocessing,
-        channels_first=channels_first(model),
-    )
-    if isinstance(inputs, Batches):
-        for index in range(len(inputs)):
-            yield inputs[index][0]
-    else:
-        for start in range(0, len(source), batch_size):
-            yield np.asarray(inputs)[start : start + batch_size]
 
 
 def in_memory(model: keras.Model, source: Source) -> Images:

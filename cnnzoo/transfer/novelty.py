@@ -17,8 +17,9 @@ import safetensors.numpy
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
-from cnnzoo.inference import Files, probabilities
+from cnnzoo.inference import Files, predict_batches
 from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.transfer.cut_points import embedding_model
 from cnnzoo.weights.tensors import digest
@@ -115,11 +116,11 @@ def _classifier(model: keras.Model) -> str:
 
 def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
     """(n, d) of length 1: what the classifier sees."""
-    front = embedding_model(model)
-    front.cnnzoo = model.cnnzoo  # which takes images in the same way
-    seen = probabilities(front, source)
-    lengths = np.linalg.norm(seen, axis=1, keepdims=True)
-    return seen / np.where(lengths > 0, lengths, 1.0)
+    preprocessing = metadata_of(model).outside
+    batches = predict_batches(embedding_model(model), source, preprocessing)
+    codes = np.concatenate([output for (output,) in batches])
+    lengths = np.linalg.norm(codes, axis=1, keepdims=True)
+    return codes / np.where(lengths > 0, lengths, 1.0)
 
 
 def _distances(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ import numpy as np
 from keras import layers
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.inference import input_batches
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.batch_norm import measure
-from cnnzoo.transfer.embeddings import images_of
 
 CALIBRATED = 64  # images for the statistics of batch normalization
 
@@ -21,7 +21,7 @@ def build_random_baseline(
 ) -> keras.Model:
     """`copy_with_random_weights`, with statistics of some images of a source."""
     spread = np.linspace(0, len(source) - 1, min(len(source), CALIBRATED)).astype(int)
-    images = images_of(model, source.take(spread), preprocessing)
+    images = input_batches(model, source.take(spread), preprocessing)
     return copy_with_random_weights(model, np.concatenate(list(images)), seed)
 
 

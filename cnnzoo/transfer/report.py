@@ -15,7 +15,7 @@ from cnnzoo.train.cross_validation import Folds
 from cnnzoo.transfer import novelty
 from cnnzoo.transfer.assessment import Assessment, abbreviate
 from cnnzoo.transfer.results import PhaseResult, Result
-from cnnzoo.visualization.html import Section, html
+from cnnzoo.visualization.html import Section, render_page
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def report_html(
     from cnnzoo.visualization import figures
 
     lead = (
-        f"{evaluation.accuracy_told}; they were held out and chose the best epochs, so "
+        f"{evaluation.summary}; they were held out and chose the best epochs, so "
         "this is a little too good"
     )
     sections = [_folds(folds)] if folds else []
@@ -119,7 +119,7 @@ def report_html(
         sections.append(Section("The folder", header=("found",), rows=rows))
     names = ", ".join(validation.class_names[:6])
     more = ", ..." if len(validation.class_names) > 6 else ""
-    return html(f"{result.model.name} for {names}{more}", lead, sections)
+    return render_page(f"{result.model.name} for {names}{more}", lead, sections)
 
 
 def _evidence(assessment: Assessment) -> Section:
@@ -180,7 +180,7 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
 def _folds(folds: Folds) -> Section:
     return Section(
         "On images that no network had seen",
-        text=f"{folds.evaluation.accuracy_told}; each was judged by a network that "
+        text=f"{folds.evaluation.summary}; each was judged by a network that "
         "learnt from others",
         header=("fold", "accuracy"),
         rows=[(i, f"{100 * a:.1f} %") for i, a in enumerate(folds.accuracies, start=1)],

@@ -1,4 +1,4 @@
-"""Figures as bytes: the stages of a network, learning curves, confusion, pictures."""
+"""Figures as bytes: stages of a network, learning curves, confusion, galleries."""
 
 import io
 import math
@@ -16,15 +16,16 @@ from cnnzoo.inference import Evaluation
 
 BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
-SHOWN = 32  # images that were misread, at most
-SMALL = (96, 96)  # pixels of a file among them
+SHOWN = 32  # misclassified images, at most
+SMALL = (96, 96)  # pixels of an image file among them
 
 
-def stages(model: keras.Model, form: str = "png") -> bytes:
-    """The network as a row of boxes: a stage's height is its image, its width its depth.
+def stages(model: keras.Model, format: str = "png") -> bytes:
+    """Draws a network as a row of boxes, as high as a stage's maps and as wide as deep.
 
     Args:
-        form: "png" or "svg".
+        model: The network.
+        format: "png" or "svg".
     """
     ends = {"images": model.inputs[0], **graph.stages(model)}
     ends["output"] = model.outputs[0]
@@ -46,11 +47,11 @@ def stages(model: keras.Model, form: str = "png") -> bytes:
         left += width + GAP
     axes.set(xlim=(-0.35, left - GAP + 0.35), ylim=(-1.6, 1.15), title=_title(model))
     axes.axis("off")
-    return as_bytes(figure, form)
+    return as_bytes(figure, format)
 
 
 def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
-    """Loss and accuracy by epoch, training and validation, as a PNG."""
+    """Draws loss and accuracy per epoch, training and validation, as a PNG."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for place, quantity in enumerate(("loss", "accuracy"), start=1):
         axes = figure.add_subplot(1, 2, place)
@@ -69,7 +70,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
 
 
 def confusion(evaluation: Evaluation) -> bytes:
-    """The confusion matrix, rows true and columns predicted classes, as a PNG."""
+    """Draws the confusion matrix, rows true and columns predicted classes, as a PNG."""
     counts = evaluation.confusion
     names = [printable(row.name) for row in evaluation.classes]
     side = max(4.0, min(14.0, 0.55 * len(names) + 1.5))
@@ -81,32 +82,23 @@ def confusion(evaluation: Evaluation) -> bytes:
         for (row, column), count in np.ndenumerate(counts):
             if count:
                 color = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(
-                    column,
-                    row,
-                    str(count),
-                    ha="center",
-                    va="center",
-                    color=color,
-                    size=8,
-                )
-    axes.set_xticks(
-        range(len(names)), names, rotation=90 if max(map(len, names)) > 2 else 0
-    )
+                style = {"ha": "center", "va": "center", "color": color}
+                axes.text(column, row, str(count), style, size=8)
+    rotation = 90 if max(map(len, names)) > 2 else 0
+    axes.set_xticks(range(len(names)), names, rotation=rotation)
     axes.set_yticks(range(len(names)), names)
-    axes.set(
-        xlabel="predicted",
-        ylabel="true",
-        title=f"{evaluation.images:,} images, {100 * evaluation.accuracy:.2f} % right",
-    )
+    title = f"{evaluation.images:,} images, {100 * evaluation.accuracy:.2f} % correct"
+    axes.set(xlabel="predicted", ylabel="true", title=title)
     return as_bytes(figure)
 
 
 def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> bytes:
-    """Small pictures with a caption each, as a PNG.
+    """Draws small pictures with captions, as a PNG.
 
     Args:
         images: (n, h, w, 1 or 3), 0 to 255.
+        captions: One per picture.
+        columns: Number of pictures per row.
     """
     rows = math.ceil(len(images) / columns)
     figure = Figure(figsize=(1.25 * columns, 1.6 * rows), layout="constrained")
@@ -119,22 +111,21 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
 
 
 def misclassified(source: Source, evaluation: Evaluation) -> bytes:
-    """The images that were misread with the surest answers, as a PNG.
+    """Draws the most confident errors, as a PNG.
 
     Args:
-        source: the images that were judged, in their order.
+        source: The images that were evaluated, in their order.
+        evaluation: The evaluation.
     """
     rows = evaluation.most_confident_errors(SHOWN)
     if not len(rows):
         figure = Figure(figsize=(6, 1))
-        figure.text(0.5, 0.5, "none was misread", ha="center", va="center")
+        figure.text(0.5, 0.5, "no image is misclassified", ha="center", va="center")
         return as_bytes(figure)
     names = [printable(row.name) for row in evaluation.classes]
-    answers = evaluation.probabilities[rows].argmax(1)
-    captions = [
-        f"{names[label]} read as {names[answer]}"
-        for label, answer in zip(evaluation.labels[rows], answers, strict=True)
-    ]
+    predicted = evaluation.probabilities[rows].argmax(1)
+    pairs = zip(evaluation.labels[rows], predicted, strict=True)
+    captions = [f"{names[label]} read as {names[answer]}" for label, answer in pairs]
     height, width, channels = source.image_shape or (*SMALL, 3)
     return gallery(source.load(rows, (height, width), channels), captions)
 
@@ -177,7 +168,7 @@ def accuracy_by_cut(
 
 
 def printable(name: str) -> str:
-    """A class's name as pictures show it: no formula, and bytes in no encoding told."""
+    """A class's name for a figure: no formula, and undecodable bytes escaped."""
     return name.encode(errors="backslashreplace").decode().replace("$", r"\$")
 
 
@@ -188,8 +179,8 @@ def _title(model: keras.Model) -> str:
     return f"{model.name}: {total:,} parameters{cost}"
 
 
-def as_bytes(figure: Figure, form: str = "png") -> bytes:
-    """A figure as a file of that form."""
+def as_bytes(figure: Figure, format: str = "png") -> bytes:
+    """The content of a figure's file."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=110)
+    figure.savefig(buffer, format=format, dpi=110)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""A picture of a network's graph."""
+"""A picture of a network's graph; Graphviz is a program of its own, so it is a file."""
 
 from pathlib import Path
 from typing import Literal
@@ -20,25 +20,26 @@ def plot(
     names: bool = False,
     rankdir: Literal["TB", "LR"] = "TB",
 ) -> bool:
-    """Draws every layer with Graphviz, or the stages where Graphviz cannot.
+    """Draws every layer with Graphviz, or only the stages where Graphviz fails.
 
     Args:
-        path: the picture to write, .png or .svg.
-        shapes: shows the shapes between the layers.
-        names: shows the layers' names beside their classes.
+        model: The network.
+        path: Picture to write, .png or .svg.
+        shapes: Whether to show the shapes of tensors.
+        names: Whether to show the names of layers beside their classes.
         rankdir: "TB" draws from top to bottom, "LR" from left to right.
 
     Returns:
         True for every layer; False where only the stages could be drawn.
 
     Raises:
-        UsageError: the path has another ending.
-        SaveError: the picture cannot be written.
+        UsageError: The path has another ending.
+        SaveError: The picture cannot be written.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
         raise UsageError(
-            f"a plot is a .png or .svg file; got {path}, so choose one of these endings"
+            f"cannot plot to {path}: expected a .png or .svg file, so choose one of these"
         )
     dot = keras.utils.model_to_dot(
         model, show_shapes=shapes, show_layer_names=names, rankdir=rankdir

@@ -19,14 +19,14 @@ code { background: #edf2f7; padding: .1rem .3rem; border-radius: 3px; }
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it, each part if given.
+    """A heading and what is below it; each part is optional.
 
     Attributes:
-        title: the heading.
-        text: paragraphs, a line each.
-        header: the table's first row; empty for no table.
-        rows: the table's other rows.
-        pictures: PNG files as bytes, with a description each.
+        title: The heading.
+        text: Paragraphs, one per line.
+        header: First row of the table; empty for no table.
+        rows: Other rows of the table.
+        pictures: PNG files as bytes, each with a description.
     """
 
     title: str
@@ -36,8 +36,8 @@ class Section:
     pictures: Sequence[tuple[bytes, str]] = ()
 
 
-def html(title: str, lead: str, sections: Sequence[Section]) -> str:
-    """A complete page; all text is escaped."""
+def render_page(title: str, lead: str, sections: Sequence[Section]) -> str:
+    """Returns a complete page; all text is escaped."""
     body = "\n".join(_section(section) for section in sections)
     page = (
         "<!doctype html>\n"

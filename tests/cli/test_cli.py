@@ -324,7 +324,7 @@ def test_info_layers(capsys):
         (
             ["plot", "mlp", "--out", "x.jpg"],
             2,
-            "a plot is a .png or .svg file; got x.jpg",
+            "cannot plot to x.jpg: expected a .png or .svg file",
         ),
         (["list", "vgg99*"], 2, "no network is called 'vgg99*'"),
         (["list", "--family", "vgq"], 2, "unknown family 'vgq'; did you mean 'vgg'?"),
@@ -337,7 +337,7 @@ def test_info_layers(capsys):
         (["predict", "a.csv", "b.png", "--model", "x"], 2, "image files or one .csv"),
         (["predict", "a.csv", "--top", "2", "--model", "x"], 2, "leave out --json"),
         (["predict", "a.png", "--out", "o", "--model", "x"], 2, "leave out --out"),
-        (["predict", "a.png"], 2, "nobody is to answer; give --model DIR"),
+        (["predict", "a.png"], 2, "--model is missing: pass --model DIR"),
         (["predict", "a.png", "--ensemble", "--model", "x"], 2, "leave out --model"),
     ],
 )

@@ -50,9 +50,9 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     one = next(photos.rglob("*.png"))
     assert main(["predict", str(one), str(black), "--model", str(out), "--json"]) == 0
     answers = json.loads(capsys.readouterr().out)
-    assert answers[1]["none"] is True
+    assert answers[1]["novel"] is True
     assert main(["predict", str(black), "--model", str(out)]) == 0
-    assert "(none of these, it seems)" in capsys.readouterr().out
+    assert "(probably none of these)" in capsys.readouterr().out
     assert main([*asked, "--out", str(out), "--case", "4"]) == 2
     assert "holds another transfer" in capsys.readouterr().err
     assert main(["transfer", str(photos), "--model", "vgg16", "--out", str(out)]) == 2

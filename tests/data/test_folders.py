@@ -31,7 +31,7 @@ from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.sources import open_train_validation
 from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
-from cnnzoo.inference import judged, probabilities
+from cnnzoo.inference import evaluate_probabilities, probabilities
 from cnnzoo.train.cross_validation import split
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
@@ -291,7 +291,7 @@ def test_i13_names_that_a_terminal_cannot_show(photos: Path):
     assert rb"\udcff$_$" in done.stdout
     labels = np.array([0, 1])
     pixels = Images(np.zeros((2, 4, 4, 1), np.uint8), labels, ("a", name))
-    wrong = judged(np.eye(2)[::-1], pixels)
+    wrong = evaluate_probabilities(np.eye(2)[::-1], pixels)
     assert figures.confusion(wrong).startswith(b"\x89PNG")
     assert figures.misclassified(pixels, wrong).startswith(b"\x89PNG")
 
@@ -572,11 +572,11 @@ def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, cap
     paths = [str(path) for path in sorted(photos.rglob("*.png"))]
     assert main(["predict", *paths, "--model", out, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert sum(one["learned"] for one in told) == 6
+    assert sum(one["in_training"] for one in told) == 6
     copy = tmp_path / "another name.png"
-    copy.write_bytes(Path(next(o["path"] for o in told if o["learned"])).read_bytes())
+    copy.write_bytes(Path(next(o["path"] for o in told if o["in_training"])).read_bytes())
     assert main(["predict", str(copy), "--model", out]) == 0
-    assert capsys.readouterr().out.endswith(" (it learnt this picture)\n")
+    assert capsys.readouterr().out.endswith(" (a training image)\n")
 
 
 def test_predict_names_all_files_that_it_cannot_read(

@@ -151,7 +151,7 @@ def test_evaluation_tells_members_and_who_is_missed(members, answers, digits):
         assert one.accuracy == accuracy(answer, digits)
     expected = [accuracy(np.delete(answers, i, 0).mean(0), digits) for i in range(3)]
     assert told.without == tuple(expected)
-    assert Ensemble(members[:1]).evaluate(digits).without == ()
+    assert Ensemble(members[:1]).evaluate(digits).without == (None,)
 
 
 @pytest.mark.parametrize("combine", ["mean", "vote", (1, 2, 3), "weighted", "stack"])

@@ -15,11 +15,11 @@ from cnnzoo.cli import demo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.graph.keras_internals import graph_nodes
-from cnnzoo.inference import ClassReport, Evaluation, judged
+from cnnzoo.inference import ClassReport, Evaluation, evaluate_probabilities
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.visualization import figures
 from cnnzoo.visualization.graphviz import plot
-from cnnzoo.visualization.html import Section, html
+from cnnzoo.visualization.html import Section, render_page
 from cnnzoo.zoo import sketch
 
 
@@ -71,12 +71,12 @@ def test_errors_and_where_the_error_lies():
     answers[3] = 0.4, 0.6
     labels[3] = 0
     source = Images(np.zeros((10_000, 4, 4, 1), np.uint8), labels, ("even", "odd"))
-    result = judged(answers, source)
+    result = evaluate_probabilities(answers, source)
     assert result.errors == 15
     assert result.error_interval == pytest.approx((0.0909, 0.2473), abs=1e-4)
     assert result.most_confident_errors(99).tolist() == [*range(3), *range(4, 15), 3]
     assert size(figures.misclassified(source, result))[0] > 300
-    right = judged(np.eye(2)[labels], source)
+    right = evaluate_probabilities(np.eye(2)[labels], source)
     assert right.errors == 0
     assert size(figures.misclassified(source, right)) == (660, 110)
 
@@ -153,7 +153,7 @@ def test_report_is_one_file_and_escapes():
         Section("A & B", "text <i>", ("h", "k"), rows, [(picture, 'a "picture"')]),
         Section("empty"),
     ]
-    text = html("<title>", "lead", sections)
+    text = render_page("<title>", "lead", sections)
     page = Page(text)
     assert page.open == []
     assert (page.seen.count("tr"), page.seen.count("img")) == (3, 1)
@@ -170,8 +170,8 @@ def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
     assert isinstance(demo.RECIPE, Recipe)
     result = demo.run(tmp_path)
     text = capsys.readouterr().out
-    assert f"{100 * result.accuracy:.2f} % of 500 digits right" in text
-    assert re.search(r"misread \d of 500 together, \d\.\d\d %; alone small_vgg \d,", text)
+    assert f"accuracy {100 * result.accuracy:.2f} %, error" in text
+    assert re.search(r"y \d of 500 together, \d\.\d\d %; alone small_vgg \d,", text)
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
         *(
@@ -191,6 +191,6 @@ def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
     for name in names - {".lock"}:
         assert str(tmp_path / name) in text
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert f"reads {100 * result.accuracy:.2f} %" in page
+    assert f"accuracy {100 * result.accuracy:.2f} %" in page
     assert Page(page).seen.count("img") == 8
     assert page.count("<tr>") == 1 + len(cnnzoo.list_models())

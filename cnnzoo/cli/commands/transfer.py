@@ -56,7 +56,7 @@ def transfer(args: Namespace) -> None:
     saved = save_results(
         result, assessment, train, validation, args.out, folds=folds, seed=args.seed
     )
-    print(f"validation: {saved.evaluation.accuracy_told}")
+    print(f"validation: {saved.evaluation.summary}")
     for path in saved.paths:
         print(path)
 
@@ -128,7 +128,7 @@ def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
     found = cross_validate(
         trained, train, folds=args.folds, seed=args.seed, group_by=args.group_by
     )
-    print(f"{args.folds} folds: {found.evaluation.accuracy_told}, none seen before")
+    print(f"{args.folds} folds: {found.evaluation.summary}, none seen before")
     return found
 
 
