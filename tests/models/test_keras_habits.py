@@ -99,8 +99,8 @@ def facts(model: keras.Model) -> list[tuple]:
     [
         ({"input_shape": (64, 64)}, "three whole numbers above 0"),
         ({"input_shape": (64, 64, 3, 1)}, "three whole numbers above 0"),
-        ({"pooling": "median", "include_top": False}, "unknown pooling 'median'"),
-        ({"classes": 0}, "at least 1; got classes=0"),
+        ({"pooling": "median", "include_top": False}, 'expected "avg" or "max"'),
+        ({"classes": 0}, "classes=0: expected a whole number of at least 1"),
         (
             {"include_top": False, "classifier_activation": None},
             "without its top has no classifier to activate",
