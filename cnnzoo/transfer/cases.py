@@ -1,7 +1,7 @@
-"""What is to be done in each of the four cases, and in the simple forms.
+"""plan(): what to train in each of the four cases, and in the simple forms.
 
 The defaults lie in the ranges that the field uses: heads by Adam at 1e-3, bodies at that
-or down to ten times slower, as a try tells; see https://keras.io/guides/transfer_learning/
+or down to ten times lower, by a search; see https://keras.io/guides/transfer_learning/
 and, for a head that has converged before the body learns, Kumar et al. 2022,
 https://arxiv.org/abs/2202.10054.
 """
@@ -14,12 +14,12 @@ from typing import get_args
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.layer_names import FEATURES
-from cnnzoo.system.validation import is_count
+from cnnzoo.system.validation import COUNT, check_values, is_count
 from cnnzoo.transfer.assessment import NAMES, Assessment
 from cnnzoo.transfer.freezing import Norm
 from cnnzoo.transfer.plans import Init, Phase, Plan
 
-# Of whole networks, in a try: 1e-4 is the field's for networks of ImageNet's size.
+# To choose from for whole networks; 1e-4 is usual for networks of ImageNet's size.
 RATES = (1e-4, 3e-4, 1e-3)
 HEAD_EPOCHS = 100  # at most; the features are there, so one is soon over
 # What changes no label of photographs, digits or textures; a flip would.
@@ -37,75 +37,92 @@ def plan(
     augment: Augment | None = SHIFTS,
     views: int = 1,
 ) -> Plan:
-    """The plan of a case, or of a simple form, for `fit`; nothing is trained yet.
+    """Makes the plan of a case, or of a simple form, for `fit`; nothing is trained yet.
 
     Where an assessment has found classes of which one has more than three times the
-    images of another, each counts the same in the loss.
+    images of another, each has the same weight in the loss.
 
     Args:
-        case: 1 to 4, or an assessment, which also tells the cut.
-        freeze: in place of a case: "all" but the classifier, "none", the number of
+        case: Number of the case, 1 to 4, or an assessment, which also has the cut.
+        freeze: In place of a case: "all" but the classifier, "none", the number of
             layers with weights from the image on, or the name of a cut.
-        cut: where the new classifier stands; None for the assessment's, or the end of
-            the last stage.
-        refine: in cases 1 and 3, lets the last stage in front of the classifier learn
-            after that, if there is one and enough images, and keeps it if it is better;
-            or the name of the cut from which on. In the others, everything learns.
-        norm: of batch normalisation in what learns, in place of the case's.
-        init: "random" draws all weights anew; None for the case's, which is "random" in
+        cut: Name of the cut on which the new classifier stands; None for the
+            assessment's, or the end of the last stage.
+        refine: In cases 1 and 3, whether the last stage before the classifier is trained
+            after that, if there is one and enough images, and kept if it is better; or
+            the name of the cut from which on. In the others, everything is trained.
+        norm: Mode of batch normalization in what is trained, in place of the case's.
+        init: "random" for random weights; None for the case's, which is "random" in
             case 4 if an assessment shows that the weights do not help.
-        augment: of the phases in which the whole network learns, and of views.
-        views: how many versions of each image are computed once, where something is. Each
-            costs a pass over the images, and one makes the classifier fastest.
+        augment: Random changes of images, for views and where everything is trained.
+        views: Number of versions of each image to cache. Each costs a pass over the
+            images, and one makes the classifier fastest.
 
     Raises:
-        UsageError: there is no such case, or the arguments do not go together.
+        UsageError: There is no such case, or the arguments do not go together.
     """
-    if (case is None) == (freeze is None):
-        raise UsageError(
-            "a plan is for a case or for what is frozen; give one of the two: plan(1), "
-            'plan(assessment) or plan(freeze="all")'
-        )
-    if not is_count(views):
-        raise UsageError(
-            f"a plan cannot have views={views!r} of each image; give a whole number from "
-            "1 on"
-        )
-    if init is not None and init not in get_args(Init):
-        raise unknown("way to begin", init, get_args(Init))
+    _check_arguments(case, freeze, init, views)
     if freeze is not None:
         made = _simple(freeze, cut, norm, init or "pretrained", augment)
-        return _seen_in(made, views, augment)
-    found = case if isinstance(case, Assessment) else None
+    else:
+        made = _of_case(case, cut, refine, norm, init, augment)
+    if isinstance(case, Assessment) and case.uneven:
+        for phase in made.phases:
+            phase.class_weights, phase.mixup = "balanced", None  # which blends classes
+    if views > 1:
+        for phase in made.phases:
+            if phase.cached:
+                phase.views, phase.augment = views, augment
+    return made
+
+
+def _check_arguments(case: object, freeze: object, init: object, views: object) -> None:
+    """Raises UsageError for arguments out of range, or that do not go together."""
+    if (case is None) == (freeze is None):
+        raise UsageError(
+            "a plan is for a case or for what is frozen: pass one of the two, as in "
+            'plan(1), plan(assessment) or plan(freeze="all")'
+        )
+    check_values("plan", {"views": views}, {"views": COUNT})
+    if init is not None and init not in get_args(Init):
+        raise unknown("way to begin", init, get_args(Init))
     number = case.case if isinstance(case, Assessment) else case
-    if number is None or not is_count(number) or number not in NAMES:
-        raise UsageError(f"there are the cases 1 to 4; got {case!r}, so pass one of them")
-    if number == 3 and found is None and cut is None:
+    if freeze is None and not (is_count(number) and number in NAMES):
+        raise UsageError(
+            f"cannot plan case {case!r}: expected 1 to 4, so pass one of them"
+        )
+
+
+def _of_case(
+    case: int | Assessment | None,
+    cut: str | None,
+    refine: bool | str,
+    norm: Norm | None,
+    init: Init | None,
+    augment: Augment | None,
+) -> Plan:
+    found = case if isinstance(case, Assessment) else None
+    number = found.case if found else int(case or 0)  # pyright: ignore[reportArgumentType]
+    if number in (2, 4):
+        helps = found is None or found.weights_help
+        init = init or ("pretrained" if number == 2 or helps else "random")
+        return _whole(number, cut, norm, init, augment)
+    at = cut or (found.cut if found else None)
+    if number == 3 and at is None:
         raise UsageError(
             "case 3 puts the classifier on an earlier cut; pass cut=, or an assessment, "
             "which measures which"
         )
-    if number in (1, 3):
-        if init == "random":
-            raise UsageError(
-                f"case {number} freezes what is trained, and random weights are not; "
-                "leave init out, or choose another case"
-            )
-        at = cut or (found.cut if found else None)
-        start = _refined_from(refine, found, at)
-        made = _frozen(number, at, start, norm)
-    else:
-        helps = found is None or found.weights_help
-        init = init or ("pretrained" if number == 2 or helps else "random")
-        made = _whole(number, cut, norm, init, augment)
-    if found is not None and found.uneven:
-        for phase in made.phases:
-            phase.class_weights, phase.mixup = "balanced", None  # which blends classes
-    return _seen_in(made, views, augment)
+    if init == "random":
+        raise UsageError(
+            f"case {number} freezes trained weights, and random ones are not; leave init "
+            "out, or choose another case"
+        )
+    return _frozen(number, at, _refined_from(refine, found, at), norm)
 
 
 def head() -> Phase:
-    """The classifier alone, on codes that are computed once."""
+    """The classifier alone, on cached features."""
     return Phase(
         name="head",
         until=FEATURES,
@@ -118,7 +135,7 @@ def head() -> Phase:
 
 
 def _frozen(number: int, cut: str | None, start: str | None, norm: Norm | None) -> Plan:
-    """Cases 1 and 3: a small set, of which the classifier learns."""
+    """Cases 1 and 3: a small data set, for which the classifier is trained."""
     phases = [head()]
     phases[0].adapt_batch_norm = number == 3
     if start is not None:
@@ -143,7 +160,7 @@ def _whole(
     init: Init,
     augment: Augment | None,
 ) -> Plan:
-    """Cases 2 and 4: a large set, of which the whole network learns."""
+    """Cases 2 and 4: a large data set, for which the whole network is trained."""
     similar = number == 2
     body = Phase(
         name="whole",
@@ -185,27 +202,18 @@ def _simple(
     return Plan(cut=cut, init=init, phases=[head(), body])
 
 
-def _seen_in(made: Plan, views: int, augment: Augment | None) -> Plan:
-    """The plan with so many versions of each image where they are computed once."""
-    if views > 1:
-        for phase in made.phases:
-            if phase.cached:
-                phase.views, phase.augment = views, augment
-    return made
-
-
 def _refined_from(
     refine: bool | str, found: Assessment | None, cut: str | None
 ) -> str | None:
-    """The cut from which on the refinement learns; None for no refinement."""
+    """The cut from which on the refinement trains; None for no refinement."""
     if isinstance(refine, str):
         return refine
     if not refine or (found is not None and found.few_shots):
         return None
     if found is None:
         raise UsageError(
-            "refine=True lets the stage before the cut learn, and only an assessment "
-            "knows the stages; pass refine=NAME of the cut from which on"
+            "refine=True trains the stage before the cut, and only an assessment knows "
+            "the stages; pass refine=NAME of the cut from which on"
         )
     names: Sequence[str] = [row.cut.name for row in found.table]
     if cut not in names:

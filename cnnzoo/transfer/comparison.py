@@ -1,9 +1,9 @@
-"""race(): several plans on the same images, held against each other."""
+"""race(): several plans on the same images, compared."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,16 +22,16 @@ from cnnzoo.transfer.results import Result
 
 @dataclass(frozen=True)
 class Lap:
-    """What one plan came to.
+    """The result of one plan.
 
     Attributes:
-        name: of the plan.
-        accuracy: on the images that judge, 0 to 1.
-        interval: where it lies with 95 %, of all such images (Wilson).
-        p_value: that it differs from the best by chance alone: exact McNemar, corrected
-            for the number of pairs of plans; 1 for the best itself.
-        seconds: that it took.
-        result: the network, and what each phase did.
+        name: Name of the plan.
+        accuracy: Test accuracy, 0 to 1.
+        interval: 95 % confidence interval of the accuracy (Wilson).
+        p_value: p-value of the difference from the best: exact McNemar, corrected for
+            the number of pairs of plans; 1 for the best itself.
+        seconds: Duration of the phases.
+        result: Network, and result of each phase.
     """
 
     name: str
@@ -41,14 +41,18 @@ class Lap:
     seconds: float
     result: Result = field(repr=False, compare=False)
 
+    def to_dict(self) -> dict:
+        """The fields as JSON has them, without the result."""
+        return {name: value for name, value in vars(self).items() if name != "result"}
+
 
 @dataclass(frozen=True)
 class Race:
-    """What several plans came to on the same images.
+    """The results of several plans on the same images.
 
     Attributes:
-        laps: a row a plan, in the order of the plans.
-        images: how many judged.
+        laps: Result of each plan, in their order.
+        images: Number of test images.
     """
 
     laps: tuple[Lap, ...]
@@ -56,14 +60,12 @@ class Race:
 
     @property
     def best(self) -> Lap:
-        """The most accurate; of equals, the quickest."""
+        """The most accurate plan; the quickest of several."""
         return max(self.laps, key=lambda lap: (lap.accuracy, -lap.seconds))
 
     def to_dict(self) -> dict:
-        """As JSON has it."""
-        told = [field.name for field in fields(Lap) if field.name != "result"]
-        laps = [{name: getattr(lap, name) for name in told} for lap in self.laps]
-        return {"laps": laps, "images": self.images}
+        """The fields as JSON has them."""
+        return {"laps": [lap.to_dict() for lap in self.laps], "images": self.images}
 
     def __str__(self) -> str:
         lines = [f"{'plan':20} {'accuracy':>8} {'95 %':>16} {'p':>6} {'seconds':>8}"]
@@ -87,30 +89,30 @@ def race(
     seed: int = 0,
     verbose: int = 0,
 ) -> Race:
-    """Carries out plans on the same split, each from the same weights.
+    """Carries out plans on the same images, each from the same weights.
 
-    What is computed once serves all of them; the first that needs it pays.
+    Cached features serve all of them; the first plan that needs them pays.
 
     Args:
-        plans: by a name that a folder can have.
-        model: from `build` or `load`, with trained weights.
-        train: images to learn from.
-        validation: images that choose epochs.
-        test: images that judge, which choose nothing.
-        folder: where a race that is killed goes on; None for one that is lost then.
-        seed: of every random choice.
-        verbose: as in `keras.Model.fit`.
+        plans: Plans by name; each name is also that of a folder.
+        model: Network from `build` or `load`, with trained weights.
+        train: Training images.
+        validation: Images that choose epochs.
+        test: Images that judge, and choose nothing.
+        folder: Folder in which a killed race goes on; None for a temporary one.
+        seed: Random seed of every choice.
+        verbose: As in `keras.Model.fit`.
 
     Raises:
-        UsageError: there are fewer than two plans.
+        UsageError: There are fewer than two plans.
     """
     if len(plans) < 2:
         raise UsageError(
-            f"a race is between plans; got {len(plans)}, so give two or more"
+            f"cannot race {len(plans)} plan: expected at least two, so pass more"
         )
     with TemporaryDirectory() as temporary:
         place = Path(folder or temporary)
-        judged, results = [], []
+        evaluations, results = [], []
         for name, plan in plans.items():
             result = fit(
                 model,
@@ -122,28 +124,28 @@ def race(
                 seed=seed,
                 verbose=verbose,
             )
-            judged.append(evaluate(result.model, test))
+            evaluations.append(evaluate(result.model, test))
             results.append(result)
-    return Race(_laps(list(plans), judged, results), len(test))
+    return Race(compare_plans(list(plans), evaluations, results), len(test))
 
 
-def _laps(
-    names: Sequence[str], judged: Sequence[Evaluation], results: Sequence[Result]
+def compare_plans(
+    names: Sequence[str], evaluations: Sequence[Evaluation], results: Sequence[Result]
 ) -> tuple[Lap, ...]:
-    """What each plan came to, and whether the best could be so by chance."""
-    right = [one.probabilities.argmax(1) == one.labels for one in judged]
-    best = int(np.argmax([one.accuracy for one in judged]))
+    """Compares plans image by image with the most accurate one."""
+    right = [one.probabilities.argmax(1) == one.labels for one in evaluations]
+    best = int(np.argmax([one.accuracy for one in evaluations]))
     # Of all pairs, since the best was chosen on the same images.
-    pairs = list(combinations(range(len(judged)), 2))
+    pairs = list(combinations(range(len(evaluations)), 2))
     corrected = holm([mcnemar(right[i], right[j]) for i, j in pairs])
     p_values = {best: 1.0}
     for pair, p_value in zip(pairs, corrected, strict=True):
         if best in pair:
             p_values[sum(pair) - best] = p_value
     laps = []
-    for i, (name, one) in enumerate(zip(names, judged, strict=True)):
+    for i, (name, one) in enumerate(zip(names, evaluations, strict=True)):
         low, high = one.error_interval
         interval = (1 - high / 100, 1 - low / 100)
-        seconds = sum(done.seconds for done in results[i].phases)
+        seconds = sum(phase.seconds for phase in results[i].phases)
         laps.append(Lap(name, one.accuracy, interval, p_values[i], seconds, results[i]))
     return tuple(laps)

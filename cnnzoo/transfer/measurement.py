@@ -16,10 +16,10 @@ import numpy as np
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.pipeline import align_labels
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.errors import DatasetError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess, resolve
-from cnnzoo.system.validation import is_at_least_zero, is_count
+from cnnzoo.system.validation import AT_LEAST_ZERO, COUNT, check_values
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.assessment import (
     ALPHA,
@@ -37,6 +37,7 @@ from cnnzoo.transfer.random_baseline import build_random_baseline
 FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned
 FEW_SHOTS = 10  # images in the smallest class, below which nothing is fine-tuned
 PROBED = 2000  # images that the probes use: enough to show a gain of some points
+RULES = {"probed": COUNT, "batch_size": COUNT, "small": AT_LEAST_ZERO}
 
 
 def assess(
@@ -52,8 +53,8 @@ def assess(
 ) -> Assessment:
     """Measures which of the four cases a data set is for a network.
 
-    The cost is two forward passes, of the network and of a copy with random weights, and
-    one matrix decomposition per cut. The same seed gives the same assessment.
+    It takes a forward pass of the network and one of a copy with random weights. The same
+    seed gives the same assessment.
 
     Args:
         model: Functional classifier with trained weights.
@@ -67,13 +68,13 @@ def assess(
         batch_size: Number of images per batch.
 
     Raises:
-        DatasetError: There are no labels, fewer than two classes, or a class with one
-            image.
+        DatasetError: There are no labels, or fewer than two classes of two images.
         LabelError: The labels are no class numbers.
         UsageError: The pixels are not in 0 to 255, an argument is out of range, the model
             has no such cut, or its preprocessing is unknown.
     """
-    _check_arguments(probed=probed, batch_size=batch_size, small=small)
+    values = {"probed": probed, "batch_size": batch_size, "small": small}
+    check_values("assess", values, RULES)
     every = _class_numbers(source)
     rows = _sample_rows(every, probed, seed)
     images, labels = in_memory(model, source.take(rows)), every[rows]
@@ -160,21 +161,6 @@ def _benefit(
     )
     p_value = probes.mcnemar(ours.predictions == labels, random.predictions == labels)
     return ours.accuracy - random.accuracy, p_value
-
-
-def _check_arguments(*, small: int, **counts: int) -> None:
-    """Raises UsageError for numbers out of range."""
-    for name, value in counts.items():
-        if not is_count(value):
-            raise UsageError(
-                f"cannot assess with {name}={value!r}: expected a whole number of at "
-                "least 1, so pass one"
-            )
-    if not is_at_least_zero(small):
-        raise UsageError(
-            f"cannot assess with small={small!r}: expected a whole number of images, or "
-            "0 for no set to be small, so pass one"
-        )
 
 
 def _class_numbers(source: Source) -> np.ndarray:

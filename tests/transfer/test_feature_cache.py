@@ -169,13 +169,14 @@ def test_f03_files_go_by_their_content(tmp_path: Path):
         (lambda file, note: note.write_text("{"), "Expecting"),
         (lambda file, note: note.write_text("[]"), "list"),
         (lambda file, note: fewer(note), "rows for"),
+        (lambda file, note: older(note), "format 0 in place of 1"),
     ],
-    ids=["cut", "flipped", "zeros", "gone", "note cut", "note odd", "row count"],
+    ids=["cut", "flipped", "zeros", "gone", "note cut", "note odd", "row count", "older"],
 )
 def test_f04_damaged_files_are_made_again(damage, reason, tmp_path, monkeypatch):
     small_files(monkeypatch)
     expected = built(tmp_path).rows(np.arange(40))
-    file = sorted(tmp_path.glob("*/rows-*.h5"))[1]
+    file = sorted(tmp_path.glob("*/rows-*.npy"))[1]
     damage(file, file.with_suffix(".json"))
     cache = built(tmp_path)
     (rejected,) = cache.rejected
@@ -197,11 +198,15 @@ def fewer(note: Path) -> None:
     note.write_text(json.dumps({**told, "keys": told["keys"][1:]}))
 
 
+def older(note: Path) -> None:
+    note.write_text(note.read_text().replace('"format": 1', '"format": 0'))
+
+
 KILLED = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_feature_cache import built, extraction
-extraction.SHARD = 36 * 4 * 2
+from test_feature_cache import built, extractor
+extractor.SHARD = 36 * 4 * 2
 built({place!r}, batch_size=1)
 """
 
@@ -225,7 +230,7 @@ def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
         def write(*args):
             if len(writes) == count:
                 # half a file and no note, as a kill leaves it
-                (args[0] / f"rows-{'0' * 16}.h5").write_bytes(b"half")
+                (args[0] / f"rows-{'0' * 16}.npy").write_bytes(b"half")
                 raise KeyboardInterrupt
             writes.append(1)
             return real(*args)
@@ -241,7 +246,7 @@ def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
             built(tmp_path / "cut", batch_size=1)
         left -= 2 * count
         monkeypatch.setattr(shards, "write", real)
-        whole, rejected = shards.found(next((tmp_path / "cut").iterdir()))
+        whole, rejected = shards.find(next((tmp_path / "cut").iterdir()))
         assert sum(len(shard.keys) for shard in whole) == 40 - left
         assert not rejected
     cache = built(tmp_path / "cut", batch_size=1)
@@ -254,7 +259,7 @@ def test_f01_what_a_kill_left_long_ago_is_removed(tmp_path: Path, monkeypatch):
     """And what is young stays: its writer may be about to write the note."""
     place = built(tmp_path).folder
     whole = set(place.iterdir())
-    left = {place / f"rows-{'0' * 16}.h5", place / f"{files.TEMPORARY_PREFIX}1-2.h5"}
+    left = {place / f"rows-{'0' * 16}.npy", place / f"{files.TEMPORARY_PREFIX}1-2.npy"}
     for path in left:
         path.write_bytes(b"half")
         os.utime(path, (0, 0))  # as a copy of it would have
@@ -268,9 +273,7 @@ def test_f01_what_a_kill_left_long_ago_is_removed(tmp_path: Path, monkeypatch):
 def test_f01_kill_9(tmp_path: Path):
     """A process that is killed while it computes; the next uses what it left."""
     place = tmp_path / "cache"
-    code = KILLED.format(
-        tests=str(Path(__file__).parents[1] / "helpers"), place=str(place)
-    )
+    code = KILLED.format(tests=str(Path(__file__).parent), place=str(place))
     process = subprocess.Popen([sys.executable, "-c", code])
     try:
         limit = time.monotonic() + 120
@@ -339,7 +342,7 @@ def test_f07_no_locks_are_needed(tmp_path: Path):
     """Another process may hold them, or the file system have none."""
     fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
     expected = built(tmp_path).rows(np.arange(40))
-    held = [path.open("rb") for path in tmp_path.rglob("*.h5")]
+    held = [path.open("rb") for path in tmp_path.rglob("*.npy")]
     assert held
     for file in held:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -365,7 +368,7 @@ def largest(place: str, queue) -> None:
         batches.begin(epoch)
         total += sum(float(batches[i][0].sum()) for i in range(len(batches)))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    size = sum(path.stat().st_size for path in Path(place).rglob("*.h5"))
+    size = sum(path.stat().st_size for path in Path(place).rglob("*.npy"))
     queue.put((size, (after - before) * 1024, total))
 
 
@@ -386,7 +389,7 @@ def test_no_more_room_is_taken_than_allowed(tmp_path: Path):
     size = 40 * 36 * 4  # images, numbers of a row, bytes of a number
     with pytest.raises(cnnzoo.UsageError, match="features would add"):
         built(tmp_path, disk=size - 1)
-    assert not list(tmp_path.rglob("*.h5"))
+    assert not list(tmp_path.rglob("*.npy"))
     assert built(tmp_path, disk=size).computed == 40
     assert built(tmp_path, disk=0).computed == 0  # since nothing is added
 
@@ -394,7 +397,7 @@ def test_no_more_room_is_taken_than_allowed(tmp_path: Path):
 def test_what_cannot_be_cached_is_said(tmp_path: Path):
     with pytest.raises(cnnzoo.UsageError, match="cannot cache 2 views"):
         built(tmp_path, views=2)
-    with pytest.raises(cnnzoo.DatasetError, match="there are none; give some"):
+    with pytest.raises(cnnzoo.DatasetError, match="features of no images"):
         FeatureCache.build(network(), images(0), CUT, tmp_path)
     with pytest.raises(cnnzoo.UsageError, match=r"unknown cut .*'pool1'"):
         FeatureCache.build(network(), images(), "pool2", tmp_path)

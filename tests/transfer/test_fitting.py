@@ -342,7 +342,7 @@ def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
     assert frozen.interval[0] < frozen.accuracy < frozen.interval[1]
     assert len(str(result).splitlines()) == 3
     json.dumps(result.to_dict())
-    with pytest.raises(cnnzoo.UsageError, match="got 1"):
+    with pytest.raises(cnnzoo.UsageError, match="cannot race 1 plan"):
         transfer.race({"one": plan(1)}, source, TRAIN, HELD_OUT, test)
 
 

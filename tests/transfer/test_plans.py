@@ -45,14 +45,14 @@ def test_a_plan_can_be_changed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "give one of the two"),
-        ({"case": 1, "freeze": "all"}, "give one of the two"),
-        ({"case": 5}, "the cases 1 to 4; got 5"),
-        ({"case": True}, "the cases 1 to 4; got True"),
-        ({"case": 1, "views": 0}, "views=0 of each image"),
+        ({}, "pass one of the two"),
+        ({"case": 1, "freeze": "all"}, "pass one of the two"),
+        ({"case": 5}, "cannot plan case 5: expected 1 to 4"),
+        ({"case": True}, "cannot plan case True: expected"),
+        ({"case": 1, "views": 0}, "views=0: expected a whole number"),
         ({"case": 3}, "pass cut=, or an assessment"),
         ({"case": 1, "refine": True}, "pass refine=NAME"),
-        ({"case": 1, "init": "random"}, "random weights are not"),
+        ({"case": 1, "init": "random"}, "random ones are not"),
     ],
 )
 def test_plans_that_cannot_be(arguments: dict, message: str):

@@ -1,9 +1,8 @@
-"""What the front of a network makes of images, computed once and kept in a folder.
+"""Features of images at a cut, computed once and kept in a folder.
 
-A folder for each way to compute: the weights of the front, the cut, the preprocessing,
-the image size and the type of numbers are in its name. In it a row belongs to the
-content of an image, so that images which are added, renamed or altered cost only
-themselves.
+There is a folder per way to compute them: weights, cut, preprocessing, image size and
+type of numbers are in its name. In it a row belongs to the content of an image, so that
+images which are added, renamed or altered cost only themselves.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from cnnzoo.transfer.features import shards
 from cnnzoo.transfer.features.extractor import (
     Dtype,
     Extractor,
-    changes_of,
-    way_of,
+    augment_key,
+    folder_name,
 )
 
 Progress = Callable[[int, int], None]
@@ -38,12 +37,12 @@ class FeatureCache:
     """The output of a cut for every image of a set, and for random views of it.
 
     Attributes:
-        folder: of the files.
-        shape: of a row.
-        views: how many rows an image has: the image as it is, then random views.
-        computed: how many rows were computed when this was made.
-        reused: how many were there.
-        rejected: files that were damaged, with reasons; their rows were computed again.
+        folder: Folder of the files.
+        shape: Shape of a row.
+        views: Number of rows per image: the image as it is, then random views.
+        computed: Number of rows that were computed when this was made.
+        reused: Number of rows that were there already.
+        rejected: Damaged files with reasons; their rows were computed again.
     """
 
     def __init__(
@@ -59,14 +58,18 @@ class FeatureCache:
         """Use `build`.
 
         Args:
-            keys: of each image, a key a view.
+            folder: Folder of the files.
+            keys: Keys of each image, one per view.
+            whole: Files that hold them.
+            computed: Number of rows that were computed.
+            rejected: Damaged files with reasons.
+            memory: Bytes up to which all rows are held in memory.
         """
         self.folder = folder
         self.views = len(keys[0])
         self.computed = computed
         self.reused = len(keys) * self.views - computed
         self.rejected = tuple(rejected)
-        self._reader = shards.Reader()
         self._files = [shard.path for shard in whole]
         place = {
             key: (number, row)
@@ -78,14 +81,12 @@ class FeatureCache:
         self.shape = first.shape[1:]
         fits = first.nbytes * self._places[..., 0].size <= memory
         self._held = self._read(self._places.reshape(-1, 2)) if fits else None
-        if fits:
-            self._reader.close()
 
     def __len__(self) -> int:
         return len(self._places)
 
     def rows(self, images: np.ndarray, views: np.ndarray | int = 0) -> np.ndarray:
-        """(k, ...) float32: the rows of these images, (k,) numbers, each in its view."""
+        """(k, ...) float32 rows of images, (k,) numbers, each in its view."""
         if self._held is not None:
             return self._held[images * self.views + views].astype(np.float32)
         return self._read(self._places[images, views]).astype(np.float32)
@@ -95,7 +96,7 @@ class FeatureCache:
         result: np.ndarray | None = None
         for number in np.unique(places[:, 0]):
             mine = np.flatnonzero(places[:, 0] == number)
-            rows = self._reader.rows(self._files[number], places[mine, 1])
+            rows = shards.read(self._files[number], places[mine, 1])
             if result is None:
                 result = np.empty((len(places), *rows.shape[1:]), rows.dtype)
             result[mine] = rows
@@ -120,63 +121,63 @@ class FeatureCache:
         disk: int = ON_DISK,
         progress: Progress | None = None,
     ) -> FeatureCache:
-        """Computes what is not there yet; what a kill leaves of it is used the next time.
+        """Computes the rows that are not there yet, and goes on after a kill.
 
         Args:
-            model: of which the part up to `cut` is computed, at inference.
-            source: the images; labels are not asked.
-            cut: a name of `cuts(model)`.
-            folder: for this and other caches; made if missing.
-            preprocessing: what pixels go through in front of the model.
-            augment: how an image changes in the views after the first.
-            views: how many versions of each image; the first is the image itself.
-            seed: of the changes.
-            dtype: of the numbers in files; float16 takes half the room.
-            batch_size: images a step.
-            memory: bytes up to which all rows are held in memory.
-            disk: bytes that may be added to the folder.
-            progress: is told how many rows are there, and how many there are to be.
+            model: Model whose part up to `cut` is computed, at inference.
+            source: Images, with or without labels.
+            cut: Name of one of `cuts(model)`.
+            folder: Folder for this and other caches; made if missing.
+            preprocessing: Preprocessing of the pixels before the model.
+            augment: Random changes of an image in the views after the first.
+            views: Number of versions of each image; the first is the image itself.
+            seed: Random seed of the changes.
+            dtype: Type of the numbers in files; float16 takes half the room.
+            batch_size: Number of images per batch.
+            memory: Bytes up to which all rows are held in memory.
+            disk: Maximum number of bytes to add to the folder.
+            progress: Function that gets the number of rows that are there and in all.
 
         Raises:
-            UsageError: there is no such cut, views without changes, more bytes than
-                `disk` or than are free, or numbers that float16 cannot hold.
-            DatasetError: there are no images, or a file has changed since the scan.
-            ImageDecodeError: a file is no readable image.
-            SaveError: a file cannot be written; those that are there stay.
+            UsageError: There is no such cut, there are views without changes, too many
+                bytes, or numbers that float16 cannot hold.
+            DatasetError: There are no images, or a file has changed since the scan.
+            ImageDecodeError: A file is not a readable image.
+            SaveError: A file cannot be written; those that are there stay.
         """
         _check_views(augment, views)
         if len(source) == 0:
-            raise DatasetError("features are of images, and there are none; give some")
-        place = Path(folder) / way_of(model, cut, preprocessing, dtype)
-        files.make_folder(place)
-        whole, rejected = shards.found(place)
-        for line in rejected:
-            shards.remove(place, line.partition(":")[0])
-        shards.tidy(place)
-        sums = source.content_keys()
-        tag = changes_of(augment, seed) if views > 1 else ""
-        keys = [[one, *(f"{one}{tag}{view}" for view in range(1, views))] for one in sums]
-        known = {key for shard in whole for key in shard.keys}
-        todo = _missing(keys, known)
-        extractor = Extractor(
+            raise DatasetError("cannot compute features of no images; add some")
+        place = Path(folder) / folder_name(model, cut, preprocessing, dtype)
+        whole, rejected = _open(place)
+        tag = augment_key(augment, seed) if views > 1 else ""
+        keys = [
+            [key, *(f"{key}{tag}{view}" for view in range(1, views))]
+            for key in source.content_keys()
+        ]
+        todo = _missing(keys, {key for shard in whole for key in shard.keys})
+        computing = Extractor(
             model, source, cut, preprocessing, augment, seed, dtype, batch_size
         )
-        _check_room(place, len(todo) * extractor.row_bytes, disk)
-        total = len(keys) * views
-        done = total - len(todo)
-        for own, rows in extractor.rows(todo):
+        _check_room(place, len(todo) * computing.row_bytes, disk)
+        total, count = len(keys) * views, len(todo)
+        done = total - count
+        for own, rows in computing.rows(todo):
             whole.append(shards.write(place, own, rows))
             done += len(own)
             if progress is not None:
                 progress(done, total)
-        return cls(
-            place,
-            keys,
-            whole,
-            computed=len(todo),
-            rejected=rejected,
-            memory=memory,
-        )
+        return cls(place, keys, whole, computed=count, rejected=rejected, memory=memory)
+
+
+def _open(place: Path) -> tuple[list[shards.Shard], list[str]]:
+    """The whole files of a folder, made if missing, and why others were removed."""
+    files.make_folder(place)
+    whole, rejected = shards.find(place)
+    for line in rejected:
+        shards.remove(place, line.partition(":")[0])
+    shards.tidy(place)
+    return whole, rejected
 
 
 class CachedBatches(keras.utils.PyDataset):
@@ -196,13 +197,15 @@ class CachedBatches(keras.utils.PyDataset):
         seed: int = 0,
         weights: dict[int, float] | None = None,
     ):
-        """Args:
-        cache: of the rows.
-        labels: (n,) integers.
-        batch_size: rows a step.
-        shuffle: whether an epoch has an order of its own.
-        seed: of the orders.
-        weights: what each class counts in a loss that is judged; None for all alike.
+        """Orders the rows for the first epoch.
+
+        Args:
+            cache: Cache of the rows.
+            labels: (n,) class numbers.
+            batch_size: Number of rows per batch.
+            shuffle: Whether each epoch has an order of its own.
+            seed: Random seed of the orders.
+            weights: Weight of each class in a validation loss; None for equal ones.
         """
         super().__init__()
         self._cache, self._labels = cache, labels
@@ -224,7 +227,7 @@ class CachedBatches(keras.utils.PyDataset):
         return rows, self._labels[chosen], self._weights[chosen]
 
     def begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Orders the rows for an epoch, from 0; it is a callback's `on_epoch_begin`."""
+        """Orders the rows for an epoch, from 0; serves as `on_epoch_begin`."""
         count = len(self._cache)
         self._order, self._views = np.arange(count), np.zeros(count, int)
         if self._shuffle:
@@ -257,7 +260,7 @@ def _check_views(augment: Augment | None, views: int) -> None:
 
 
 def _check_room(place: Path, wanted: int, most: int) -> None:
-    """Raises UsageError where so many bytes are too many for a folder."""
+    """Raises UsageError for more bytes than a folder may or can take."""
     free = shutil.disk_usage(place).free
     if wanted > min(most, free):
         raise UsageError(

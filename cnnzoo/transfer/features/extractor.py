@@ -1,4 +1,4 @@
-"""How the rows of a feature cache are computed, and what they are known by."""
+"""How the rows of a feature cache are computed, and how they are identified."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from time import monotonic
 from typing import Literal
 
@@ -14,7 +15,6 @@ import numpy as np
 import PIL
 from keras import ops
 
-import cnnzoo
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.pipeline import closed, load_images
@@ -31,13 +31,13 @@ Dtype = Literal["float16", "float32"]
 SHARD = 1 << 26  # bytes of a file, about
 ROWS = 50_000  # of a file, at most
 SECONDS = 30.0  # after which what there is goes to a file; what a kill can cost
-# What a layer's settings have that changes nothing once it has its weights; Keras makes
-# up names and seeds anew in every process.
-NO_MATTER = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
+# Settings of a layer that change nothing once it has its weights; Keras makes up names
+# and seeds anew in every process.
+IRRELEVANT = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
 
 
 class Extractor:
-    """Computes rows of a cache: what a cut makes of images, or of views of them."""
+    """Computes rows of a cache: the features of images, or of views of them."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Extractor:
         """Yields keys and rows of a file each.
 
         Args:
-            todo: key, image and view of each row.
+            todo: Key, image and view of each row.
         """
         keys: list[str] = []
         rows: list[np.ndarray] = []
@@ -83,7 +83,7 @@ class Extractor:
         for start in range(0, len(todo), self._batch_size):
             batch = todo[start : start + self._batch_size]
             keys += [key for key, _, _ in batch]
-            rows.append(self._computed(batch))
+            rows.append(self._compute(batch))
             full = sum(row.nbytes for row in rows) >= SHARD or len(keys) >= ROWS
             if full or monotonic() - begun > SECONDS:
                 yield keys, np.concatenate(rows)
@@ -91,12 +91,12 @@ class Extractor:
         if keys:
             yield keys, np.concatenate(rows)
 
-    def _computed(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
+    def _compute(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
         images = self._pixels(batch)
         if any(view for _, _, view in batch):
             images = np.stack(
                 [
-                    self._changed(pixels, key, view)
+                    self._view(pixels, key, view)
                     for pixels, (key, _, view) in zip(images, batch, strict=True)
                 ]
             )
@@ -111,9 +111,8 @@ class Extractor:
             rows = output.astype(self._dtype)
         if not np.isfinite(rows).all():
             raise UsageError(
-                f"{self._cut!r} gives numbers up to {np.abs(output).max():.3g}, which "
-                f"{self._dtype} cannot hold; pass dtype='float32', or weights that are "
-                "finite"
+                f"features at {self._cut!r} are up to {np.abs(output).max():.3g}, which "
+                f"{self._dtype} cannot hold; pass dtype='float32', or finite weights"
             )
         return rows
 
@@ -124,7 +123,7 @@ class Extractor:
         self._source.check_unchanged(rows, [key for key, _, _ in batch])
         return images
 
-    def _changed(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
+    def _view(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
         """A view of an image, by what it shows and not by its place."""
         if not view or self._augment is None:
             return pixels.astype(np.float32)
@@ -132,19 +131,19 @@ class Extractor:
         return apply_augment(pixels[None], self._augment, self._seed, view, number)[0]
 
 
-def changes_of(augment: Augment | None, seed: int) -> str:
-    """A text for what happens to images in their views."""
-    told = json.dumps([augment and augment_to_dict(augment), seed])
-    return f"-{hashlib.sha256(told.encode()).hexdigest()[:16]}-"
+def augment_key(augment: Augment | None, seed: int) -> str:
+    """A text that identifies the changes of images in their views."""
+    settings = json.dumps([augment and augment_to_dict(augment), seed])
+    return f"-{hashlib.sha256(settings.encode()).hexdigest()[:16]}-"
 
 
-def way_of(
+def folder_name(
     model: keras.Model, cut: str, preprocessing: Preprocess | None, dtype: Dtype
 ) -> str:
-    """A name for a way to compute rows: equal ones give equal rows.
+    """A name for a way to compute rows: equal names give equal rows.
 
     Raises:
-        UsageError: there is no such cut.
+        UsageError: There is no such cut.
     """
     find_cut(model, cut)
     part = front(model, [cut])
@@ -154,7 +153,7 @@ def way_of(
         [
             type(node.operation).__name__,
             _settings(node.operation),
-            _given(node),
+            _constants(node),
             [place[id(tensor)] for tensor in node.input_tensors],
         ]
         for node in order
@@ -165,7 +164,7 @@ def way_of(
         dtype,
         keras.backend.backend(),
         PIL.__version__,
-        cnnzoo.__version__,
+        version("cnnzoo"),
     ]
     hashed = hashlib.sha256(json.dumps([graph, rule]).encode())
     for weight in part.weights:
@@ -173,8 +172,8 @@ def way_of(
     return f"{cut[:40]}-{hashed.hexdigest()[:24]}"
 
 
-def _given(node) -> list[str]:
-    """What an operation is given besides tensors, such as the 255 of `x / 255`."""
+def _constants(node) -> list[str]:
+    """Arguments of an operation besides tensors, such as the 255 of `x / 255`."""
     every = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     return [
         repr(np.asarray(one).tolist())
@@ -192,5 +191,5 @@ def _settings(operation: keras.Operation) -> list[str]:
     return [
         f"{name}={value!r}"
         for name, value in sorted(config.items())
-        if not name.endswith(NO_MATTER)
+        if not name.endswith(IRRELEVANT)
     ]

@@ -1,7 +1,7 @@
 """Rows of numbers in files that never change, each with a note of what it holds.
 
-    rows-3f9a....h5     (n, ...) numbers, HDF5
-    rows-3f9a....json   the keys of its rows, its length and its SHA-256
+    rows-3f9a....npy    (n, ...) numbers, as NumPy saves them
+    rows-3f9a....json   format, keys of the rows, length and SHA-256 of the file
 
 A file counts once its note is there, and the note is written last, so whatever kills a
 writer leaves what was whole. Writers take names of their own and nobody locks anything:
@@ -11,29 +11,21 @@ file is opened whose bytes are not those of its note.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import re
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from cnnzoo.system import files
 
-DATASET = "rows"
-CHUNK = 1 << 16  # bytes that are read at once, about
-MAX_NOTE = 1 << 24  # bytes; an honest one has some thousand
+FORMAT = 1
 FORGOTTEN = 3600.0  # seconds; no writer takes so long from a file to its note
-OPEN = 16  # files that are held open
-DAMAGED = (ValueError, TypeError, KeyError, RecursionError)
 NAME = re.compile(r"rows-[0-9a-f]{16}\.json")
 
 
@@ -49,38 +41,35 @@ def write(folder: Path, keys: Sequence[str], rows: np.ndarray) -> Shard:
     """Adds a file with these rows.
 
     Raises:
-        SaveError: it cannot be written; the others stay as they are.
+        SaveError: It cannot be written; the others stay as they are.
     """
-    # In memory first: HDF5 ends the process where a disk fills up under it.
     stream = io.BytesIO()
-    size = max(1, CHUNK // max(1, rows[:1].nbytes))
-    with h5py.File(stream, "w") as file:
-        chunks = (min(size, len(rows)), *rows.shape[1:])
-        file.create_dataset(DATASET, data=rows, chunks=chunks)
+    np.save(stream, rows, allow_pickle=False)
     content = stream.getvalue()
-    path = folder / f"rows-{secrets.token_hex(8)}.h5"
+    path = folder / f"rows-{secrets.token_hex(8)}.npy"
     files.write_bytes(path, content)
     note = {
+        "format": FORMAT,
         "keys": list(keys),
         "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": files.sha256(content),
     }
     files.write_json(path.with_suffix(".json"), note)
     return Shard(path, tuple(keys))
 
 
-def found(folder: Path) -> tuple[list[Shard], list[str]]:
-    """The files that are whole, and the names of those that are not, with reasons."""
+def find(folder: Path) -> tuple[list[Shard], list[str]]:
+    """The files that are whole, and the names of the others with reasons."""
     whole, rejected = [], []
     for note in sorted(folder.glob("rows-*.json")):
         if not NAME.fullmatch(note.name):
             continue
         try:
-            whole.append(_checked(note))
-        except (FileNotFoundError, *DAMAGED) as error:
-            rejected.append(f"{note.stem}: {str(error)[:200]}")
-        except OSError:  # which passes; the file may be good
-            continue
+            whole.append(_open(note))
+        except files.DAMAGE as error:
+            # Any other error of the system passes; the file may be good.
+            if isinstance(error, FileNotFoundError) or not isinstance(error, OSError):
+                rejected.append(f"{note.stem}: {str(error)[:200]}")
     return whole, rejected
 
 
@@ -90,60 +79,36 @@ def tidy(folder: Path) -> None:
     What is young stays, since its writer may live.
     """
     noted = {note.stem for note in folder.glob("rows-*.json")}
-    unnoted = [path for path in folder.glob("rows-*.h5") if path.stem not in noted]
+    unnoted = [path for path in folder.glob("rows-*.npy") if path.stem not in noted]
     for path in [*folder.glob(f"{files.TEMPORARY_PREFIX}*"), *unnoted]:
         with suppress(OSError):
-            told = path.stat()
+            facts = path.stat()
             # A copy may keep the time of the bytes, and not that of the file.
-            if time.time() - max(told.st_mtime, told.st_ctime) > FORGOTTEN:
+            if time.time() - max(facts.st_mtime, facts.st_ctime) > FORGOTTEN:
                 path.unlink()
 
 
 def remove(folder: Path, name: str) -> None:
     """Removes a file that is damaged: first what says that it counts."""
-    for ending in (".json", ".h5"):
+    for ending in (".json", ".npy"):
         (folder / f"{name}{ending}").unlink(missing_ok=True)
 
 
-class Reader:
-    """Reads rows, and holds some files open; one that is immutable needs no lock."""
-
-    def __init__(self) -> None:
-        self._open: OrderedDict[Path, h5py.File] = OrderedDict()
-
-    def rows(self, path: Path, places: np.ndarray) -> np.ndarray:
-        """The rows at `places`, in their order; each is read once."""
-        ordered, inverse = np.unique(places, return_inverse=True)
-        return self._file(path)[DATASET][ordered][inverse]  # pyright: ignore
-
-    def _file(self, path: Path) -> h5py.File:
-        if path in self._open:
-            self._open.move_to_end(path)
-        else:
-            self._open[path] = h5py.File(path, "r", locking=False)
-            if len(self._open) > OPEN:
-                self._open.popitem(last=False)[1].close()
-        return self._open[path]
-
-    def close(self) -> None:
-        while self._open:
-            self._open.popitem()[1].close()
+def read(path: Path, places: np.ndarray) -> np.ndarray:
+    """The rows at `places`, in their order; the others stay on the disk."""
+    return np.asarray(np.load(path, mmap_mode="r")[places])
 
 
-def _checked(note: Path) -> Shard:
+def _open(note: Path) -> Shard:
     """Raises ValueError and others for a file that is not as its note has it."""
-    if note.stat().st_size > MAX_NOTE:
-        raise ValueError("its note is larger than any")
-    told = json.loads(note.read_bytes())
-    path = note.with_suffix(".h5")
-    if path.stat().st_size != told["bytes"]:
-        raise ValueError(f"{path.stat().st_size} bytes in place of {told['bytes']}")
-    with open(path, "rb") as stream:
-        if hashlib.file_digest(stream, "sha256").hexdigest() != told["sha256"]:
-            raise ValueError("its SHA-256 is another")
-    keys = tuple(map(str, told["keys"]))
-    with h5py.File(path, "r", locking=False) as file:
-        rows = len(file[DATASET])  # pyright: ignore[reportArgumentType]
-    if rows != len(keys):
+    record = files.read_json(note)
+    if record["format"] != FORMAT:
+        raise ValueError(f"format {record['format']!s:.50} in place of {FORMAT}")
+    path, keys = note.with_suffix(".npy"), tuple(map(str, record["keys"]))
+    if (size := path.stat().st_size) != record["bytes"]:
+        raise ValueError(f"{size} bytes in place of {record['bytes']}")
+    if files.sha256(path) != record["sha256"]:
+        raise ValueError("its SHA-256 is another")
+    if (rows := len(np.load(path, mmap_mode="r"))) != len(keys):
         raise ValueError(f"{rows} rows for {len(keys)} keys")
     return Shard(path, keys)
