@@ -1,4 +1,4 @@
-"""Judges trainings that are over, and puts their weights into the package.
+"""Evaluates trainings that have ended, and puts their weights into the package.
 
     CNNZOO_DATA=folder python tools/make_weights.py runs/small_vgg-0 --package
     CNNZOO_DATA=folder python tools/make_weights.py --ensemble
@@ -6,8 +6,8 @@
 The first adds a training to `tools/trainings.json`, and with `--package` writes its
 weights and their card to `cnnzoo/weights/trained`; the second adds the package's
 ensemble. `make index` then makes `docs/mnist.md` of them. Only trainings that were
-planned here, seed and all, are judged by the test split: it chooses nothing. A training
-on files is judged from the folder in which its command ran.
+planned here, seed and all, are evaluated on the test split: it chooses nothing. A
+training on files is evaluated from the folder in which its command ran.
 """
 
 import argparse
@@ -31,16 +31,16 @@ from cnnzoo.models.index import model_info
 from cnnzoo.system import files
 from cnnzoo.train.checkpoint.store import CheckpointStore
 from cnnzoo.train.recipe import RECIPES, Recipe, mnist_recipe_name
-from cnnzoo.train.run import CHECKPOINTS, MODEL_FILE, Run
+from cnnzoo.train.run import CHECKPOINTS, HISTORY_FILE, MODEL_FILE, Run
 from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
-HELD_OUT = 5000  # training images that choose the best epoch
+VALIDATION_IMAGES = 5000  # which choose the best epoch
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set of trainings: what `cnnzoo train` is given, and what a card tells."""
+    """A data set of trainings, as `cnnzoo train` and the card of the weights name it."""
 
     path: str
     source: str
@@ -72,7 +72,7 @@ class Planned:
     def command(self) -> str:
         return (
             f"cnnzoo train {DATA[self.data].path} --model {self.network} "
-            f"--recipe {self.recipe} --seed {self.seed} --validation {HELD_OUT} "
+            f"--recipe {self.recipe} --seed {self.seed} --validation {VALIDATION_IMAGES} "
             f"--out runs/{self.network}-{self.recipe}-{self.seed}"
         )
 
@@ -89,8 +89,8 @@ PLAN = [
 
 
 def planned(card: dict) -> Planned:
-    """The plan of the training that this `run.json` tells of."""
-    # What a field that came later is by itself is what was done before it came.
+    """The plan of the training that this `run.json` describes."""
+    # A field that an earlier version did not have had its default.
     done = {**Recipe().to_dict(), **card["recipe"]}
     for plan in PLAN:
         recipe = replace(RECIPES[plan.recipe], seed=plan.seed).to_dict()
@@ -101,28 +101,28 @@ def planned(card: dict) -> Planned:
 
 
 def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
-    """Whether this training is told of already, in whatever folder it ran."""
-    return any(asdict(plan).items() <= told.items() for told in trainings)
+    """Whether this training is listed already, in whatever folder it ran."""
+    return any(asdict(plan).items() <= record.items() for record in trainings)
 
 
 def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) -> None:
-    """Exits where a training is not over, or is of other images or another network."""
+    """Exits where a training has not ended, or has other images or another network."""
     kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
     if [part.fingerprint() for part in parts] != kept:
         raise SystemExit("the images are others than those of the training")
     if card["network"]["parameters"] != model_info(plan.network).parameters:
         raise SystemExit("the network is another than the catalog's")
     if not Run(run).is_over:
-        raise SystemExit("this training is not over")
+        raise SystemExit("this training has not ended")
 
 
-def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
-    """The model of a training that is over, and what is told of it."""
-    data, parts = DATA[plan.data], divided(plan)
+def evaluate_training(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
+    """The model of a training that has ended, and the record of the training."""
+    data, parts = DATA[plan.data], open_parts(plan)
     check(run, card, plan, parts)
-    _, held_out = parts
-    history = json.loads((run / "history.json").read_text())
-    losses = np.array(history["val_loss"], np.float64)  # null becomes no number
+    _, validation = parts
+    history = json.loads((run / HISTORY_FILE).read_text())
+    losses = np.array(history["val_loss"], np.float64)  # null becomes NaN
     epochs = len(losses)
     model = cnnzoo.load(run / MODEL_FILE)
     saved = CheckpointStore(run / CHECKPOINTS).newest()
@@ -130,7 +130,7 @@ def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
         raise SystemExit("this training has no checkpoint")
     hours, cpu_hours = (saved.facts[kind] / 3600 for kind in ("seconds", "cpu_seconds"))
     threads = card["environment"]["threads"]
-    learned = card["data"]["train"]["images"]
+    train_images = card["data"]["train"]["images"]
     return (
         model,
         {
@@ -144,9 +144,13 @@ def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
             "best_epoch": int(np.nanargmin(losses)) + 1,
             "hours": round(hours, 2),
             "hours_of_all_threads": round(cpu_hours / threads, 2),
-            "images_per_second": round(epochs * learned / (3600 * cpu_hours / threads)),
-            "validation": figures(evaluate(model, held_out)),
-            "test": figures(evaluate(model, tested(plan.data))) if data.tested else None,
+            "images_per_second": round(
+                epochs * train_images / (3600 * cpu_hours / threads)
+            ),
+            "validation": metrics(evaluate(model, validation)),
+            "test": metrics(evaluate(model, open_test(plan.data)))
+            if data.tested
+            else None,
             "data_source": data.source,
             "data_licence": data.licence,
             "data_sha256": card["data"],
@@ -154,16 +158,16 @@ def judged(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
     )
 
 
-def divided(plan: Planned) -> tuple[Source, Source]:
-    """What was learnt from and what was held out, as `cnnzoo train` divides it."""
-    return open_train_validation(DATA[plan.data].path, HELD_OUT, plan.seed)
+def open_parts(plan: Planned) -> tuple[Source, Source]:
+    """Training and validation images, as `cnnzoo train` splits them."""
+    return open_train_validation(DATA[plan.data].path, VALIDATION_IMAGES, plan.seed)
 
 
-def tested(data: str) -> Source:
+def open_test(data: str) -> Source:
     return open_source(DATA[data].path, "test")
 
 
-def figures(result: Evaluation) -> dict:
+def metrics(result: Evaluation) -> dict:
     return {
         "images": result.images,
         "errors": result.errors,
@@ -172,7 +176,7 @@ def figures(result: Evaluation) -> dict:
     }
 
 
-def package(model: keras.Model, plan: Planned, told: dict) -> None:
+def package(model: keras.Model, plan: Planned, record: dict) -> None:
     """Writes the weights as float16, and their card."""
     path = bundled.FOLDER / f"{plan.network}-{plan.data}.safetensors"
     half = cnnzoo.build(plan.network, include_preprocessing=True)
@@ -181,11 +185,11 @@ def package(model: keras.Model, plan: Planned, told: dict) -> None:
     cnnzoo.save_weights(model, path, dtype="float16")
     cnnzoo.load_weights(half, path)
     data = DATA[plan.data]
-    asked = tested(plan.data) if data.tested else divided(plan)[1]
-    results = [evaluate(m, asked) for m in (model, half)]
+    source = open_test(plan.data) if data.tested else open_parts(plan)[1]
+    results = [evaluate(m, source) for m in (model, half)]
     one, other = (result.probabilities.argmax(1) for result in results)
     card = {
-        **told,
+        **record,
         "class_names": model.cnnzoo.class_names,
         "licence": "Apache-2.0",
         "dtype": "float16",
@@ -198,26 +202,26 @@ def package(model: keras.Model, plan: Planned, told: dict) -> None:
 
 
 def ensemble() -> dict:
-    """What is told of the package's three networks together."""
+    """The record of the package's three networks together."""
     whole = Ensemble.pretrained("mnist")
-    _, held_out = open_train_validation("mnist", HELD_OUT, 0)
+    _, validation = open_train_validation("mnist", VALIDATION_IMAGES, 0)
     for name in PRETRAINED["mnist"]:
         kept = bundled.metadata(name, "mnist")["data_sha256"]["validation"]["sha256"]
-        if held_out.fingerprint() != kept:
-            raise SystemExit(f"{name} held out other images than these")
-    told = {
+        if validation.fingerprint() != kept:
+            raise SystemExit(f"{name} had other validation images than these")
+    record = {
         "members": PRETRAINED["mnist"],
         "combine": whole.combine,
         "date": date.today().isoformat(),
         "command": "cnnzoo evaluate mnist --ensemble",
     }
-    for part, source in (("validation", held_out), ("test", tested("mnist"))):
+    for part, source in (("validation", validation), ("test", open_test("mnist"))):
         judgement = whole.evaluate(source)
-        told[part] = figures(judgement.whole)
-        told[f"{part}_members"] = [m.errors for m in judgement.members]
+        record[part] = metrics(judgement.whole)
+        record[f"{part}_members"] = [m.errors for m in judgement.members]
         without = [round(len(source) * (1 - (s or 0))) for s in judgement.without]
-        told[f"{part}_without"] = without
-    return told
+        record[f"{part}_without"] = without
+    return record
 
 
 def main() -> None:
@@ -234,10 +238,10 @@ def main() -> None:
             raise SystemExit("this training is listed already; a miss is not run again")
         if args.package and plan.seed != 0:
             raise SystemExit("the package takes the seed 0, whatever others came to")
-        model, told = judged(args.run, card, plan)
+        model, record = evaluate_training(args.run, card, plan)
         if args.package:
-            package(model, plan, told)
-        known["trainings"].append(told)
+            package(model, plan, record)
+        known["trainings"].append(record)
     if args.ensemble:
         known["ensembles"] = [ensemble()]
     files.write_json(LIST, known)

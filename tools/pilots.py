@@ -2,7 +2,7 @@
 
     CNNZOO_DATA=folder python tools/pilots.py stronger
 
-Half an hour on one core each. What they come to goes into `tools/trainings.json`.
+Half an hour on one core each. Their results go into `tools/trainings.json`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from make_weights import LIST, figures
+from make_weights import LIST, metrics
 
 import cnnzoo
 from cnnzoo.data.augment import Augment
@@ -27,17 +27,20 @@ RESNET = replace(RECIPES["mnist_small_resnet"], epochs=3)
 
 @dataclass(frozen=True)
 class Pilot:
-    """What is changed of the recipe "mnist", and of whom it is asked.
+    """A change of the recipe "mnist" for a network.
 
     Attributes:
-        learned: digits to learn from; 20,000 others judge.
-        options: of the network.
+        changes: The change in words.
+        network: Catalog name of the network.
+        recipe: The changed recipe.
+        train_images: Number of training images, besides 20,000 for validation.
+        options: Options of the network.
     """
 
     changes: str
     network: str
     recipe: Recipe
-    learned: int = 40_000
+    train_images: int = 40_000
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,7 +77,7 @@ PILOTS = {
     "resnet-128": resnet(1e-3, 128, 0.2),
     "resnet-fast": resnet(2e-3, 128, 0.2),
 }
-HELD_OUT = 20_000  # digits
+VALIDATION_IMAGES = 20_000  # digits
 
 
 def main() -> None:
@@ -82,23 +85,23 @@ def main() -> None:
     parser.add_argument("pilot", choices=PILOTS)
     name = parser.parse_args().pilot
     pilot = PILOTS[name]
-    rest, held_out = cnnzoo.load_mnist("train").split(HELD_OUT, 0)
-    learned = rest.take(np.arange(pilot.learned))
+    rest, validation = cnnzoo.load_mnist("train").split(VALIDATION_IMAGES, 0)
+    train_images = rest.take(np.arange(pilot.train_images))
     keras.utils.set_random_seed(0)
     model = cnnzoo.build(pilot.network, include_preprocessing=True, **pilot.options)
     run = Run(Path("runs") / f"pilot-{name}")
-    run.fit(model, learned, held_out, pilot.recipe, verbose=2)
-    told = {
+    run.fit(model, train_images, validation, pilot.recipe, verbose=2)
+    record = {
         "network": pilot.network,
         "changes": pilot.changes,
         "command": f"python tools/pilots.py {name}",
         "epochs": pilot.recipe.epochs,
-        "learned": len(learned),
-        "held_out": figures(cnnzoo.evaluate(model, held_out)),
+        "train_images": len(train_images),
+        "validation": metrics(cnnzoo.evaluate(model, validation)),
     }
     known = json.loads(LIST.read_text())
-    others = [one for one in known["pilots"] if one["command"] != told["command"]]
-    files.write_json(LIST, {**known, "pilots": [*others, told]})
+    others = [one for one in known["pilots"] if one["command"] != record["command"]]
+    files.write_json(LIST, {**known, "pilots": [*others, record]})
 
 
 if __name__ == "__main__":

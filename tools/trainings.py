@@ -21,7 +21,7 @@ CORE_HOURS = 6  # for the ensemble's three networks: 3 hours of 2 cores
 
 def page() -> str:
     """The whole page."""
-    known = json.loads(LIST.read_text(encoding="utf-8"))
+    records = json.loads(LIST.read_text(encoding="utf-8"))
     return f"""# Trained networks
 
 Written by `make index` from `tools/trainings.json`, to which `tools/make_weights.py` adds
@@ -31,9 +31,9 @@ were fixed in `tools/make_weights.py` before its own test errors were known, by 
 images alone, and a miss on the test split is not trained again. An interval is Wilson's,
 of 95 %.
 
-{chr(10).join(f"- {remark}" for remark in known["remarks"])}
+{chr(10).join(f"- {remark}" for remark in records["remarks"])}
 
-{_ensembles(known["ensembles"])}{_views(known.get("views"))}## Every training
+{_ensembles(records["ensembles"])}{_views(records.get("views"))}## Every training
 
 {
         table(
@@ -52,54 +52,60 @@ of 95 %.
                 "in the package",
             ),
             "lllrrrrrrrrl",
-            [_row(told) for told in known["trainings"]],
+            [_row(record) for record in records["trainings"]],
         )
     }
 
-{_goals(known["trainings"])}
+{_goals(records["trainings"])}
 
-{_machine(known["trainings"])}Validation is in the hours. The original is
+{_machine(records["trainings"])}Validation is in the hours. The original is
 <https://github.com/kkweon/mnist-competition>, whose README has its errors.
 
 ## What chose the recipe
 
-{_pilots(known["pilots"])}
+{_pilots(records["pilots"])}
 ## The commands
 
-{_commands(known["trainings"])}
+{_commands(records["trainings"])}
 ## What the package holds
 
 {_cards()}"""
 
 
 def _ensembles(ensembles: list[dict]) -> str:
-    return "".join(_ensemble(told) for told in ensembles)
+    return "".join(_ensemble(record) for record in ensembles)
 
 
-def _ensemble(told: dict) -> str:
+def _ensemble(record: dict) -> str:
     members = [
-        (f"`{name}`", *(told[f"{part}{which}"][i] for part, which in COLUMNS))
-        for i, name in enumerate(told["members"])
+        (f"`{name}`", *(record[f"{part}{which}"][i] for part, which in COLUMNS))
+        for i, name in enumerate(record["members"])
     ]
-    whole = ("all together", told["validation"]["errors"], "", told["test"]["errors"], "")
+    whole = (
+        "all together",
+        record["validation"]["errors"],
+        "",
+        record["test"]["errors"],
+        "",
+    )
     rows = table(
         (
             "member",
-            f"errors of {told['validation']['images']:,} held out",
+            f"errors of {record['validation']['images']:,} validation images",
             "of all without it",
-            f"errors of {told['test']['images']:,} in the test split",
+            f"errors of {record['test']['images']:,} in the test split",
             "of all without it",
         ),
         "lrrrr",
         [*members, whole],
     )
-    test = told["test"]
+    test = record["test"]
     reached = "reached" if test["error_percent"] <= GOAL else "missed"
     return f"""## Three networks together
 
-The {told["combine"]} of the three networks' probabilities misreads
+The {record["combine"]} of the three networks' probabilities misclassifies
 **{test["error_percent"]:.2f} %** of MNIST's test split, {_interval(test)}; the goal of
-{GOAL:.2f} % is {reached}. `{told["command"]}` shows it again, without network and
+{GOAL:.2f} % is {reached}. `{record["command"]}` shows it again, without network and
 training.
 
 {rows}
@@ -107,24 +113,24 @@ training.
 """
 
 
-def _views(told: dict | None) -> str:
-    """Whether it helps to show a digit several times."""
-    if told is None:
+def _views(record: dict | None) -> str:
+    """Whether it helps to predict a digit several times."""
+    if record is None:
         return ""
-    names = list(told["rows"][0]["errors"])
+    names = list(record["rows"][0]["errors"])
     rows = [
         (row["views"], row["count"], *(row["errors"][name] for name in names))
-        for row in told["rows"]
+        for row in record["rows"]
     ]
-    header = ("digits are shown", "times", *(f"`{name}`" for name in names[:-1]))
-    alone, *others = (row["errors"][names[-1]] for row in told["rows"])
+    header = ("views", "number", *(f"`{name}`" for name in names[:-1]))
+    alone, *others = (row["errors"][names[-1]] for row in record["rows"])
     verdict = (
-        "None of it is better than the digits alone, so they are shown once."
+        "None of it is better than the digits alone, so they are predicted once."
         if min(others) >= alone
-        else "The test split has not been asked so."
+        else "The test split has not been predicted so."
     )
-    return f"""Would it help to show each digit several times, and to take the mean? The
-errors of {told["images"]:,} held out, by `python tools/views.py`:
+    return f"""Would it help to predict each digit several times, and to take the mean?
+Errors of {record["images"]:,} validation images, by `python tools/views.py`:
 
 {table((*header, names[-1]), "lr" + "r" * len(names), rows)}
 
@@ -141,35 +147,35 @@ COLUMNS = (
 )
 
 
-def _row(told: dict) -> tuple:
-    original = ORIGINAL.get(told["network"])
+def _row(record: dict) -> tuple:
+    original = ORIGINAL.get(record["network"])
     return (
-        f"`{told['network']}`",
-        told["data"],
-        told["recipe"],
-        told["seed"],
-        told["epochs"],
-        told["best_epoch"],
-        f"{told['hours_of_all_threads']:.2f}",
-        told["images_per_second"],
-        _error(told["validation"]),
-        _error(told["test"]) if told["test"] else "not opened",
-        f"{original:.2f} %" if original and told["data"] == "mnist" else "",
-        "yes" if _is_packaged(told) else "",
+        f"`{record['network']}`",
+        record["data"],
+        record["recipe"],
+        record["seed"],
+        record["epochs"],
+        record["best_epoch"],
+        f"{record['hours_of_all_threads']:.2f}",
+        record["images_per_second"],
+        _error(record["validation"]),
+        _error(record["test"]) if record["test"] else "not opened",
+        f"{original:.2f} %" if original and record["data"] == "mnist" else "",
+        "yes" if _is_packaged(record) else "",
     )
 
 
-def _is_packaged(told: dict) -> bool:
-    network, data = told["network"], told["data"]
+def _is_packaged(record: dict) -> bool:
+    network, data = record["network"], record["data"]
     if data not in bundled.tags(network):
         return False
-    return bundled.metadata(network, data)["command"] == told["command"]
+    return bundled.metadata(network, data)["command"] == record["command"]
 
 
 def _goals(trainings: list[dict]) -> str:
-    """What the package's networks were to reach, and whether they did."""
-    own = {told["network"]: told for told in trainings if _is_packaged(told)}
-    told = [
+    """The goals of the package's networks, and whether they were reached."""
+    own = {record["network"]: record for record in trainings if _is_packaged(record)}
+    record = [
         f"- `{name}`, {part} error at most {goal:.2f} %: "
         f"{own[name][part]['error_percent']:.2f} %, "
         f"{'reached' if own[name][part]['error_percent'] <= goal else 'missed'}"
@@ -178,18 +184,18 @@ def _goals(trainings: list[dict]) -> str:
     ]
     hours = sum(own[name]["hours_of_all_threads"] for name in ORIGINAL if name in own)
     reached = "reached" if hours <= CORE_HOURS else "missed"
-    told.append(
+    record.append(
         f"- the three networks of the ensemble, at most {CORE_HOURS} hours of one core "
         f"(3 of two): {hours:.2f}, {reached}"
     )
-    return "\n".join(["The goals for what is in the package:", "", *told])
+    return "\n".join(["The goals for what is in the package:", "", *record])
 
 
 def _machine(trainings: list[dict]) -> str:
     if not trainings:
         return "No training is over yet. "
-    threads = sorted({told["environment"]["threads"] for told in trainings})
-    device = sorted({told["environment"]["device"].upper() for told in trainings})
+    threads = sorted({record["environment"]["threads"] for record in trainings})
+    device = sorted({record["environment"]["device"].upper() for record in trainings})
     counted = f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])}"
     machine = f"{counted} of a {' or '.join(device)}"
     return (
@@ -201,22 +207,22 @@ def _machine(trainings: list[dict]) -> str:
 def _pilots(pilots: list[dict]) -> str:
     rows = [
         (
-            f"`{told['network']}`",
-            told["changes"],
-            f"`{told['command']}`",
-            told["epochs"],
-            f"{told['learned']:,}",
-            _error(told["held_out"]),
+            f"`{record['network']}`",
+            record["changes"],
+            f"`{record['command']}`",
+            record["epochs"],
+            f"{record['train_images']:,}",
+            _error(record["validation"]),
         )
-        for told in pilots
+        for record in pilots
     ]
     header = (
         "network",
         "changes",
         "command",
         "epochs",
-        "learned from",
-        "error of what was held out",
+        "training images",
+        "validation error",
     )
     return (
         "Pilots on the training images alone, the rest of the recipe as `mnist`, or as "
@@ -226,7 +232,7 @@ def _pilots(pilots: list[dict]) -> str:
 
 
 def _commands(trainings: list[dict]) -> str:
-    lines = "\n".join(told["command"] for told in trainings)
+    lines = "\n".join(record["command"] for record in trainings)
     return (
         "MNIST's training images are read from `mnist.npz` in the folder `CNNZOO_DATA`, "
         "or fetched with `--download`; `cifar10/train` holds CIFAR-10's training images, "
@@ -268,10 +274,10 @@ def _cells(card: dict) -> tuple:
     )
 
 
-def _error(figures: dict) -> str:
-    return f"{figures['error_percent']:.2f} % ({_interval(figures)})"
+def _error(metrics: dict) -> str:
+    return f"{metrics['error_percent']:.2f} % ({_interval(metrics)})"
 
 
-def _interval(figures: dict) -> str:
-    low, high = figures["interval"]
-    return f"{figures['errors']} of {figures['images']:,}, {low:.2f} to {high:.2f} %"
+def _interval(metrics: dict) -> str:
+    low, high = metrics["interval"]
+    return f"{metrics['errors']} of {metrics['images']:,}, {low:.2f} to {high:.2f} %"

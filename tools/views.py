@@ -1,16 +1,16 @@
-"""What it is worth to show digits several times, by held-out digits alone.
+"""The gain of predicting digits several times, by validation images alone.
 
     CNNZOO_DATA=folder python tools/views.py
 
-The package's three networks see each of the 5,000 digits held out as it is, moved, and
-turned, and their probabilities are averaged. What this comes to goes into
+The package's three networks predict each of the 5,000 validation digits as it is, moved,
+and turned, and the probabilities are averaged. The results go into
 `tools/trainings.json`. The test split is not opened.
 """
 
 import json
 
 import numpy as np
-from make_weights import HELD_OUT, LIST
+from make_weights import LIST, VALIDATION_IMAGES
 from scipy.ndimage import rotate
 
 import cnnzoo
@@ -23,8 +23,8 @@ MOVED = ((-1, 0), (1, 0), (0, -1), (0, 1))  # pixels down and to the right
 TURNED = (-8, 8)  # degrees
 
 
-def seen(digits: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """The views of (n, 28, 28, 1) digits, by what is done to them."""
+def make_views(digits: np.ndarray) -> dict[str, list[np.ndarray]]:
+    """Views of (n, 28, 28, 1) digits, by the change."""
     pixels = digits.astype("float32")
     moved = [np.roll(pixels, by, (1, 2)) for by in MOVED]  # the border is empty
     turned = [
@@ -38,29 +38,34 @@ def seen(digits: np.ndarray) -> dict[str, list[np.ndarray]]:
 
 
 def main() -> None:
-    _, held_out = cnnzoo.load_mnist("train").split(HELD_OUT, 0)
-    labels = np.asarray(held_out.labels)
+    _, validation = cnnzoo.load_mnist("train").split(VALIDATION_IMAGES, 0)
+    labels = np.asarray(validation.labels)
     models = dict(
         zip(PRETRAINED["mnist"], Ensemble.pretrained("mnist").models, strict=True)
     )
-    said = {
+    predictions = {
         way: {
             name: np.mean([probabilities(model, view) for view in views], 0)
             for name, model in models.items()
         }
-        for way, views in seen(held_out.images).items()
+        for way, views in make_views(validation.images).items()
     }
-    counts = {way: len(views) for way, views in seen(held_out.images[:1]).items()}
-    way_alone, moved, turned = said
+    counts = {way: len(views) for way, views in make_views(validation.images[:1]).items()}
+    way_alone, moved, turned = predictions
     rows = []
-    for ways in ((way_alone,), (way_alone, moved), (way_alone, turned), tuple(said)):
+    for ways in (
+        (way_alone,),
+        (way_alone, moved),
+        (way_alone, turned),
+        tuple(predictions),
+    ):
         total = sum(counts[way] for way in ways)
         mean = {
-            name: sum(counts[way] * said[way][name] for way in ways) / total
+            name: sum(counts[way] * predictions[way][name] for way in ways) / total
             for name in models
         }
-        answers = {**mean, "together": np.mean(list(mean.values()), 0)}
-        errors = {n: int((a.argmax(1) != labels).sum()) for n, a in answers.items()}
+        together = {**mean, "together": np.mean(list(mean.values()), 0)}
+        errors = {n: int((a.argmax(1) != labels).sum()) for n, a in together.items()}
         rows.append({"views": ", ".join(ways), "count": total, "errors": errors})
     known = json.loads(LIST.read_text())
     files.write_json(LIST, {**known, "views": {"images": len(labels), "rows": rows}})

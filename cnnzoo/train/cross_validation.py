@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import keras
@@ -104,19 +103,15 @@ def kfold(
     result = cross_validate(train_fold, source, folds=folds, seed=seed, group_by=group_by)
     record = {"format": FORMAT, **result.to_dict()}
     files.write_json(Path(folder) / FOLDS_FILE, record)
-    files.write_bytes(Path(folder) / PREDICTIONS_FILE, _predictions(result.evaluation))
+    evaluation = result.evaluation
+    with files.replacing(Path(folder) / PREDICTIONS_FILE) as temporary:
+        np.savez_compressed(
+            temporary,
+            probabilities=evaluation.probabilities,
+            labels=evaluation.labels,
+            class_names=np.array([report.name for report in evaluation.classes]),
+        )
     return result
-
-
-def _predictions(evaluation: Evaluation) -> bytes:
-    buffer = BytesIO()
-    np.savez_compressed(
-        buffer,
-        probabilities=evaluation.probabilities,
-        labels=evaluation.labels,
-        class_names=np.array([report.name for report in evaluation.classes]),
-    )
-    return buffer.getvalue()
 
 
 def cross_validate(

@@ -123,9 +123,8 @@ class Run:
             model.cnnzoo = replace(metadata_of(model), class_names=names)
             best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
             history = HistoryFile(self.folder / HISTORY_FILE)
-            slow = patience(recipe, best.monitor)
-            everyone = [best, *slow, TerminateOnNaN(), history, *callbacks]
-            loop = _make_loop(model, recipe, *batches, everyone, verbose)
+            ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
+            loop = _make_loop(model, recipe, *batches, [*ours, *callbacks], verbose)
             autosave = self._autosave(loop, signals)
             with (
                 mixed_precision.running(model, metadata.environment["precision"]),

@@ -70,8 +70,8 @@ class Stop(keras.callbacks.Callback):
                 raise self.how("the power went")
 
 
-class Judged(Stop):
-    """The same while an epoch is judged."""
+class StopAfterValidation(Stop):
+    """The same at the end of an epoch, after its validation."""
 
     on_train_batch_end = keras.callbacks.Callback.on_train_batch_end
 

@@ -22,8 +22,8 @@ from filelock import FileLock
 from PIL import Image
 from short_runs import (
     RECIPE,
-    Judged,
     Stop,
+    StopAfterValidation,
     assert_equal,
     halves,
     last,
@@ -84,7 +84,7 @@ def test_no_batch_is_learnt_twice(tmp_path: Path):
     assert int(last(tmp_path)["optimizer/00000"]) == steps
 
 
-@pytest.mark.parametrize("kind", [Stop, Judged])
+@pytest.mark.parametrize("kind", [Stop, StopAfterValidation])
 @pytest.mark.parametrize(
     ("number", "error", "code"),
     [
@@ -127,7 +127,9 @@ def test_enough_within_an_epoch_and_killed_while_it_was_judged(tmp_path: Path):
 
     _, expected = train(tmp_path / "alone", callbacks=[Enough()])
     with pytest.raises(RuntimeError, match="the power went"):
-        train(tmp_path / "cut", callbacks=[Enough(), Judged(1, RuntimeError)])
+        train(
+            tmp_path / "cut", callbacks=[Enough(), StopAfterValidation(1, RuntimeError)]
+        )
     _, history = train(tmp_path / "cut", callbacks=[Enough()])
     assert history == expected
     assert_equal(last(tmp_path / "cut"), last(tmp_path / "alone"))
@@ -152,7 +154,7 @@ def test_best_and_patience_are_remembered(tmp_path: Path):
     recipe = replace(RECIPE, epochs=8, patience=4, learning_rate=0.05)
     train(tmp_path / "alone", recipe)
     with pytest.raises(RuntimeError, match="the power went"):
-        train(tmp_path / "cut", recipe, callbacks=[Judged(4, RuntimeError)])
+        train(tmp_path / "cut", recipe, callbacks=[StopAfterValidation(4, RuntimeError)])
     train(tmp_path / "cut", recipe)
     one, other = (
         CheckpointStore(tmp_path / n / "checkpoints").newest() for n in ("alone", "cut")
