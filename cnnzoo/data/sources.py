@@ -16,7 +16,7 @@ from cnnzoo.data.splits import group_key
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 
-TOLD = 5  # copies that an error names
+LISTED = 5  # copies that an error names
 
 
 def open_source(
@@ -61,12 +61,12 @@ def open_train_validation(
     download: bool = False,
     **reading: Any,
 ) -> tuple[Source, Source]:
-    """Opens what `data` names, in a part to learn from and a part to hold out.
+    """Opens what `data` names, as training and validation images.
 
     A folder with `train` and `val` in it has its parts; everything else is split.
 
     Args:
-        fraction: the share of what is held out, or, an int, its number of images.
+        fraction: the share of the validation images, or, an int, its number of images.
         seed: of the split.
         group_by: a regular expression; see `Source.groups`.
         allow_copies: whether an image may be in both of the parts that a folder has.
@@ -74,25 +74,25 @@ def open_train_validation(
         **reading: what `scan` takes, for a folder of images.
 
     Raises:
-        DatasetError: there is nothing of that name, it cannot be read, or images that
-            are learnt are held out, too.
+        DatasetError: there is nothing of that name, it cannot be read, or training images
+            are validation images, too.
         UsageError: an argument is out of its range, or does not go with the data.
     """
     path = Path(data)
     reading.setdefault("checksums", True)
-    given = layout.predefined_splits(path) if path.is_dir() else {}
-    if "validation" in given:
-        learned, held_out = _given(given["train"], given["validation"], reading)
+    splits = layout.predefined_splits(path) if path.is_dir() else {}
+    if "validation" in splits:
+        train, validation = _scan_both(splits["train"], splits["validation"], reading)
         if not allow_copies:
-            check_copies(learned, held_out)
+            check_copies(train, validation)
         if group_by is not None:
-            _check_groups(learned, held_out, group_by)
-        return learned, held_out
+            _check_groups(train, validation, group_by)
+        return train, validation
     source = open_source(data, "train", download=download, **reading)
     return source.split(fraction, seed, group_by)
 
 
-def _given(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder]:
+def _scan_both(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder]:
     if reading.get("labels") is not None:
         raise UsageError(
             f"{train} and {validation} have their classes as folders; a table of labels "
@@ -101,34 +101,34 @@ def _given(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder
     return scan(train, **reading), scan(validation, complete=False, **reading)
 
 
-def _check_groups(learned: Folder, held_out: Folder, group_by: str) -> None:
+def _check_groups(train: Folder, validation: Folder, group_by: str) -> None:
     one, other = (
-        {group_key(group_by, name) for name in part.names} for part in (learned, held_out)
+        {group_key(group_by, name) for name in part.names} for part in (train, validation)
     )
     if both := sorted(one & other):
         raise DatasetError(
-            f"{len(both)} groups are in {learned.root} and in {held_out.root}, such as "
+            f"{len(both)} groups are in {train.root} and in {validation.root}, such as "
             f"{both[0]!r}; move each into one of the two"
         )
 
 
-def check_copies(learned: Folder, held_out: Folder) -> None:
-    """Raises DatasetError where images that are learnt are held out, too.
+def check_copies(train: Folder, validation: Folder) -> None:
+    """Raises DatasetError where training images are validation images, too.
 
     Both folders were scanned with their checksums.
     """
-    if learned.checksums is None or held_out.checksums is None:
+    if train.checksums is None or validation.checksums is None:
         return
-    known = dict(zip(learned.checksums, learned.names, strict=True))
+    known = dict(zip(train.checksums, train.names, strict=True))
     pairs = [
         (name, known[checksum])
-        for name, checksum in zip(held_out.names, held_out.checksums, strict=True)
+        for name, checksum in zip(validation.names, validation.checksums, strict=True)
         if checksum in known
     ]
     if pairs:
-        told = "; ".join(f"{one!r} is {other!r}" for one, other in pairs[:TOLD])
+        listed = "; ".join(f"{one!r} is {other!r}" for one, other in pairs[:LISTED])
         raise DatasetError(
-            f"{len(pairs)} images of {held_out.root} are copies of images in "
-            f"{learned.root}, which makes its figures too good: {told[:600]}; remove "
+            f"{len(pairs)} images of {validation.root} are copies of images in "
+            f"{train.root}, which makes its metrics too good: {listed[:600]}; remove "
             "them, or go on with allow_copies (--allow-copies)"
         )

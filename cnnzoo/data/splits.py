@@ -1,4 +1,4 @@
-"""Which rows of a data set are learnt and which are held out."""
+"""Which rows of a data set are for training and which for validation."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def split_rows(
         )
     except ValueError as error:
         raise _too_few(labels, fraction, len(first)) from error
-    held_out = np.isin(group, chosen)
-    parts = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    is_validation = np.isin(group, chosen)
+    parts = np.flatnonzero(~is_validation), np.flatnonzero(is_validation)
     if any(len(np.unique(labels[part])) < len(np.unique(labels)) for part in parts):
         raise _too_few(labels, fraction, len(first))
     return parts

@@ -85,7 +85,7 @@ def _error(accuracy: float | None) -> str:
 def predict(args: Namespace) -> None:
     start(args.threads)
     from cnnzoo.data.folders.inspection import readable
-    from cnnzoo.data.folders.training_files import seen
+    from cnnzoo.data.folders.training_files import in_training_set
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import class_names, make_predictions, probabilities
 
@@ -103,9 +103,8 @@ def predict(args: Namespace) -> None:
         return
     predictions = make_predictions(paths, ask(paths), names, args.top or TOP)
     folders = [p if p.is_dir() else p.parent for p in map(Path, args.model or ())]
-    rows = zip(
-        predictions, seen(folders, paths), _novel(model, folders, paths), strict=True
-    )
+    known = in_training_set(folders, paths)
+    rows = zip(predictions, known, _novel(model, folders, paths), strict=True)
     if args.json:
         print_json(
             [{**asdict(one), "in_training": old, "novel": new} for one, old, new in rows]

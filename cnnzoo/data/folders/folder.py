@@ -22,7 +22,7 @@ from cnnzoo.data.folders.inspection import (
     unreadable,
 )
 from cnnzoo.data.folders.scan_report import ScanReport, copies, of_headers
-from cnnzoo.data.folders.walk import Found, walk
+from cnnzoo.data.folders.walk import FolderFiles, find_images
 
 Depth = Literal["names", "headers", "pixels"]
 
@@ -84,29 +84,29 @@ def scan(
         ImageDecodeError: files that are named like images cannot be read.
     """
     root = Path(folder)
-    found = _walked(root, follow_links)
+    found = _find_files(root, follow_links)
     if labels is not None:
-        found = found.labelled(labels)
+        found = found.labelled_by(labels)
     listed = [name for images in found.classes.values() for name in images]
-    looks: dict[str, FileInspection] = {}
+    inspections: dict[str, FileInspection] = {}
     bad = list(found.skipped)
     if depth != "names" or checksums:
         paths = [str(root / name) for name in listed]
-        seen = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
-        for name, look in zip(listed, seen, strict=True):
-            if isinstance(look, FileInspection):
-                looks[name] = look
+        results = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
+        for name, result in zip(listed, results, strict=True):
+            if isinstance(result, FileInspection):
+                inspections[name] = result
             else:
-                bad.append((name, look))
+                bad.append((name, result))
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
-    return _folder(root, found, looks, bad, complete=complete, checksums=checksums)
+    return _folder(root, found, inspections, bad, complete=complete, checksums=checksums)
 
 
 def _folder(
     root: Path,
-    found: Found,
-    looks: Mapping[str, FileInspection],
+    found: FolderFiles,
+    inspections: Mapping[str, FileInspection],
     bad: Sequence[tuple[str, str]],
     *,
     complete: bool,
@@ -121,8 +121,8 @@ def _folder(
     counts = {name: len(images) for name, images in usable.items()}
     layout.check(root, counts, len(found.loose), complete=complete)
     names = tuple(name for images in usable.values() for name in images)
-    headers = tuple(looks[name].header for name in names) if looks else None
-    sums = tuple(looks[name].checksum for name in names) if checksums else None
+    headers = tuple(inspections[name].header for name in names) if inspections else None
+    sums = tuple(inspections[name].checksum for name in names) if checksums else None
     report = ScanReport(
         skipped=tuple(bad),
         linked=tuple(found.linked),
@@ -130,7 +130,10 @@ def _folder(
         hidden=found.hidden,
         copies=copies(names, sums) if sums else None,
         warned=tuple(
-            (n, told) for n in names if n in looks for told in looks[n].warnings
+            (name, warning)
+            for name in names
+            if name in inspections
+            for warning in inspections[name].warnings
         ),
         warnings=(
             *layout.warnings(counts, len(found.loose)),
@@ -158,12 +161,12 @@ def _in_two_classes(
     return [f"{len(mixed)} pictures are in more than one class, such as {told}"]
 
 
-def _walked(root: Path, follow_links: bool) -> Found:
+def _find_files(root: Path, follow_links: bool) -> FolderFiles:
     if not root.is_dir():
         seen = "a file" if root.exists() else "nothing"
         raise layout.unusable(root, "a folder", seen, "check the path")
     try:
-        return walk(root, follow_links=follow_links)
+        return find_images(root, follow_links=follow_links)
     except OSError as error:
         raise layout.unusable(
             root, "readable folders", str(error), "allow access"

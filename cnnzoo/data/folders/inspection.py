@@ -27,7 +27,7 @@ from cnnzoo.system.runtime import cores
 OnBad = Literal["raise", "skip"]
 BLOCK = 4096  # files handed to the pool at a time, so that a million stay small
 SUM_BYTES = 16  # of a checksum: two of a million files have the same once in 1e26 times
-TOLD = 10  # bad files that an error names
+LISTED = 10  # bad files that an error names
 TAIL = 1 << 12  # bytes at the end of a file, where its end mark stands as a rule
 # What stands at the end of a file and nowhere else in it.
 END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
@@ -75,7 +75,7 @@ def inspect_files(
         pixels: decodes each as a whole, which finds damage anywhere.
         checksums: reads each as a whole, to know copies of it.
     """
-    here = local()  # of a thread: `told`, the warnings of the file it looks at
+    here = local()  # of a thread: `warnings`, those of the file it looks at
     look = partial(_look, here, pixels=pixels, checksums=checksums)
     rest = iter(paths)
     with ThreadPoolExecutor(cores()) as pool:
@@ -103,27 +103,28 @@ def readable(
 
 def unreadable(where: str | Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
     """The error that names files, with reasons, that cannot be read."""
-    told = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:TOLD])
-    more = f" and {len(bad) - TOLD} more" if len(bad) > TOLD else ""
+    listed = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:LISTED])
+    more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
     return ImageDecodeError(
-        f"{where} has {len(bad)} files that cannot be read as images: {told[:700]}{more}"
-        "; repair or remove them, or leave them out with on_bad='skip' (--on-bad skip)"
+        f"{where} has {len(bad)} files that cannot be read as images: "
+        f"{listed[:700]}{more}; repair or remove them, or leave them out with "
+        "on_bad='skip' (--on-bad skip)"
     )
 
 
 @contextmanager
 def _warnings_noted(here: local) -> Iterator[None]:
-    """Each warning goes to `here.told` of the thread that it comes from, if it has that.
+    """Each warning goes to `here.warnings` of its thread, if the thread has that.
 
     Python keeps one list of filters for all threads, so it is set once around all.
     """
 
     def note(message: Warning | str, *details: object) -> None:
-        told = getattr(here, "told", None)
-        if told is None:
+        noted = getattr(here, "warnings", None)
+        if noted is None:
             show(message, *details)
         else:
-            told.append(str(message))
+            noted.append(str(message))
 
     with warnings.catch_warnings():
         show: Callable[..., None] = warnings.showwarning
@@ -135,11 +136,11 @@ def _warnings_noted(here: local) -> Iterator[None]:
 def _look(
     here: local, path: str, *, pixels: bool, checksums: bool
 ) -> FileInspection | str:
-    here.told = []
+    here.warnings = []
     try:
         header = inspect(path, pixels=pixels)
         summed = checksum(path) if checksums else b""
-        return FileInspection(header, summed, tuple(dict.fromkeys(here.told)))
+        return FileInspection(header, summed, tuple(dict.fromkeys(here.warnings)))
     except ImageDecodeError as error:
         return error.found
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which pictures a network learnt from, to say so when it is asked about one of them."""
+"""Which images a network was trained on, so that predictions of them can say so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "training_files.txt"  # in the folder of a training: a checksum a line
 
 
 def write(folder: Path, source: Source) -> None:
-    """Keeps the checksums of the images that are learnt, where there are any.
+    """Keeps the checksums of the training images, where there are any.
 
     Raises:
         SaveError: it cannot be written.
@@ -23,14 +23,16 @@ def write(folder: Path, source: Source) -> None:
         write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
 
 
-def seen(folders: Iterable[Path], paths: Sequence[str | Path]) -> list[bool | None]:
-    """Whether each file has the content of an image that was learnt.
+def in_training_set(
+    folders: Iterable[Path], paths: Sequence[str | Path]
+) -> list[bool | None]:
+    """Whether each file has the content of a training image.
 
     Args:
-        folders: of the trainings.
+        folders: Folders of the trainings.
 
     Returns:
-        None for every file where one of them kept nothing, so that nobody knows.
+        None for every file where one of them kept no checksums.
     """
     lists = [folder / FILE for folder in folders]
     if not lists or not all(path.is_file() for path in lists):

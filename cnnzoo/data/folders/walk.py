@@ -20,7 +20,7 @@ JUNK = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
 
 @dataclass
-class Found:
+class FolderFiles:
     """The files of a folder, by name below it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found:
     linked: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
-    def labelled(self, path: str | Path) -> Found:
+    def labelled_by(self, path: str | Path) -> FolderFiles:
         """The same images, in the classes that a CSV file gives them.
 
         Raises:
@@ -49,7 +49,7 @@ class Found:
         return replace(self, classes=classes_of(path, [*self.loose, *inside]), loose=[])
 
 
-def walk(root: Path, *, follow_links: bool = False) -> Found:
+def find_images(root: Path, *, follow_links: bool = False) -> FolderFiles:
     """Lists the images of every class folder, those in its subfolders too.
 
     Each file is listed once: a link to a file or folder that is listed is left out.
@@ -76,7 +76,7 @@ def walk(root: Path, *, follow_links: bool = False) -> Found:
 
 class _Walker:
     def __init__(self, root: Path, follow_links: bool):
-        self.found = Found()
+        self.found = FolderFiles()
         self._root = os.path.realpath(root)
         self._follow = follow_links
         self._reached: set[str] = set()  # real paths that links have led to
