@@ -56,7 +56,9 @@ def run(tmp_path_factory) -> Path:
     Image.fromarray(digits.images[0].squeeze()).save(folder / "digit.png")
     result = cli(*TRAIN, cwd=folder)
     assert result.returncode == 0, result.stderr
-    assert "lenet_gap at 28x28x1: 240 images to learn from, 60 held out" in result.stdout
+    assert (
+        "lenet_gap at 28x28x1: 240 training images, 60 validation images" in result.stdout
+    )
     assert "Epoch 8/8" in result.stdout
     return folder
 
@@ -133,12 +135,12 @@ def test_training_again_goes_on(run, capsys, monkeypatch):
     before = (run / "out" / "model.keras").read_bytes()
     assert main([*TRAIN]) == 0
     told = capsys.readouterr().out
-    assert "precision: float32, as at its start\nout holds this training al" in told
-    assert "it was finished already, and nothing was trained" in told
+    assert "precision: float32, as at its start\nout has this training al" in told
+    assert "the training was finished already; nothing was trained" in told
     assert (run / "out" / "model.keras").read_bytes() == before
     assert main([*TRAIN, "--lr", "0.004"]) == 2
     told = capsys.readouterr().err
-    assert "recipe.learning_rate was 0.003 and is 0.004; give what it was" in told
+    assert "recipe.learning_rate was 0.003 and is 0.004; pass what it was" in told
 
 
 @pytest.mark.parametrize(
@@ -186,13 +188,13 @@ def test_kfold(run, capsys, monkeypatch):
     text = capsys.readouterr().out
     assert Path("folds/predictions.npz").is_file()
     assert re.search(r"fold +accuracy\n1 +\d\d\.\d\d %\n2 +", text)
-    assert "300 images, each judged by a network that did not learn it" in text
+    assert "300 images, each evaluated by a network that was not trained on it" in text
     assert main([*asked, "--out", "folds", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == json.loads((run / "folds" / "folds.json").read_text())
+    assert {"format": 1, **told} == json.loads((run / "folds" / "folds.json").read_text())
     assert len(told["accuracies"]) == 2
     assert main([*asked, "--out", "other", "--preprocessing", "featurewise"]) == 2
-    assert "would be measured on the images that judge" in capsys.readouterr().err
+    assert "would be measured on the test images" in capsys.readouterr().err
 
 
 def test_train_by_a_recipe(run, capsys, monkeypatch):

@@ -542,7 +542,7 @@ def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path
     assert main([*asked, "--on-bad", "skip"]) == 0
     captured = capsys.readouterr()
     assert "left out: 'bees/odd.png': " in captured.err
-    assert "6 images to learn from, 6 held out" in captured.out
+    assert "6 training images, 6 validation images" in captured.out
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -557,7 +557,7 @@ def test_given_parts_are_used(number: int, tmp_path: Path, capsys):
     out = str(tmp_path / "run")
     asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
     assert main(["train", str(root), *asked]) == 0
-    assert "10 images to learn from, 2 held out" in capsys.readouterr().out
+    assert "10 training images, 2 validation images" in capsys.readouterr().out
     assert main(["evaluate", str(root), "--model", out]) == 0
     assert "of 2 images" in capsys.readouterr().out
 
@@ -659,7 +659,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     asked = ["--model", "lenet_gap", "--size", "32", "--channels", "3", "--epochs", "1"]
     out = ["--out", str(tmp_path / "run")]
     assert main(["train", str(tmp_path / "photos"), *asked, *out]) == 0
-    assert "220 images to learn from, 25 held out" in capsys.readouterr().out
+    assert "220 training images, 25 validation images" in capsys.readouterr().out
 
 
 # Arrays ---------------------------------------------------------------------------------

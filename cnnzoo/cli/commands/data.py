@@ -1,4 +1,4 @@
-"""How the verbs that learn and judge read a folder of images."""
+"""How verbs read DATA: it is opened in one place, and what is left out is printed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
 
 
-def parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:
-    """The images to learn from and those held out; tells what was left out.
+def open_parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:
+    """Opens training and validation images, and prints what is left out.
 
     Args:
-        again: as `reading` takes it.
+        args: Options of the command.
+        again: As in `reading`.
     """
     from cnnzoo.data.sources import open_train_validation
 
-    learned, held_out = open_train_validation(
+    train, validation = open_train_validation(
         args.data,
         args.validation,
         args.seed,
@@ -30,15 +31,16 @@ def parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:
         download=args.download,
         **reading(args, again=again),
     )
-    tell_left_out(learned, held_out)
-    return learned, held_out
+    tell_left_out(train, validation)
+    return train, validation
 
 
 def reading(args: Namespace, *, again: bool = False) -> dict:
-    """What `scan` is told: every file is read before anything else happens.
+    """Arguments of `scan`: every file is read before anything else happens.
 
     Args:
-        again: for a training that goes on, whose files were read when it began.
+        args: Options of the command.
+        again: Whether a training is resumed, whose files were read when it began.
     """
     if Path(args.data).is_dir() and not again:
         print(f"reading every file of {args.data} once", file=sys.stderr)

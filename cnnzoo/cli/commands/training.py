@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnzoo.cli.commands.data import parts, reading
+from cnnzoo.cli.commands.data import open_parts, reading
 from cnnzoo.cli.output import print_json, print_table, start, tell_left_out, verbosity
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.models.index import ModelInfo, model_info
@@ -31,33 +31,28 @@ def train(args: Namespace) -> None:
     recipe, loggers = _recipe(args), _loggers(args)
     out = Path(args.out)
     before = run_metadata.read(out)
-    learned, held_out = parts(args, again=before is not None)
+    data, validation = open_parts(args, again=before is not None)
     keras.utils.set_random_seed(args.seed)
-    shape, model = _network(args, network, learned)
+    shape, model = _network(args, network, data)
     print(
-        f"{args.model} at {'x'.join(map(str, shape))}: {len(learned):,} images to learn "
-        f"from, {len(held_out):,} held out, {len(learned.class_names)} classes"
+        f"{args.model} at {'x'.join(map(str, shape))}: {len(data):,} training images, "
+        f"{len(validation):,} validation images, {len(data.class_names)} classes"
     )
     if before:
         print(f"precision: {before.environment['precision']}, as at its start")
-        print(f"{out} holds this training already; it goes on where it was")
+        print(f"{out} has this training already; it is resumed")
     else:
         print(f"precision: {resolve(recipe.precision)}")
     history = Run(out).fit(
-        model,
-        learned,
-        held_out,
-        recipe,
-        callbacks=loggers,
-        verbose=verbosity(),
+        model, data, validation, recipe, callbacks=loggers, verbose=verbosity()
     )
     if history.was_over:
-        print("it was finished already, and nothing was trained")
-    _tell(history, out)
+        print("the training was finished already; nothing was trained")
+    _report(history, out)
 
 
-def _tell(history: Mapping[str, list[float]], out: Path) -> None:
-    """Draws the curves, and tells of the best epoch and of what was written."""
+def _report(history: Mapping[str, list[float]], out: Path) -> None:
+    """Draws the curves, and prints the best epoch and the files."""
     import numpy as np
 
     from cnnzoo.system import files
@@ -81,7 +76,7 @@ def kfold(args: Namespace) -> None:
     source = _source(args)
     if args.preprocessing == "featurewise":
         raise UsageError(
-            "featurewise preprocessing would be measured on the images that judge, too; "
+            "featurewise preprocessing would be measured on the test images, too; "
             "choose another mode for kfold"
         )
     found = kfold(
@@ -101,8 +96,8 @@ def kfold(args: Namespace) -> None:
     print_table(("fold", "accuracy"), rows)
     print(
         f"accuracy {100 * found.mean:.2f} %, deviation of the folds "
-        f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each judged "
-        "by a network that did not learn it"
+        f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each "
+        "evaluated by a network that was not trained on it"
     )
     for name in (FOLDS_FILE, PREDICTIONS_FILE):
         print(Path(args.out) / name)
@@ -132,18 +127,18 @@ def _source(args: Namespace):
     return source
 
 
-def _network(args: Namespace, network: ModelInfo, learned):
+def _network(args: Namespace, network: ModelInfo, train):
     """The size of its images, and the network."""
     from cnnzoo.graph.data_format import to_keras_format
     from cnnzoo.zoo import build
 
-    shape = _image_shape(learned, network, args)
+    shape = _image_shape(train, network, args)
     return shape, build(
         args.model,
         input_shape=to_keras_format(shape),
-        classes=len(learned.class_names),
+        classes=len(train.class_names),
         include_preprocessing=True,
-        preprocessing=_preprocessing(args.preprocessing, learned),
+        preprocessing=_preprocessing(args.preprocessing, train),
     )
 
 
@@ -201,19 +196,19 @@ def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int,
     return (args.size or height, args.size or width, args.channels or channels)
 
 
-def _preprocessing(mode: str | None, learned):
+def _preprocessing(mode: str | None, train):
     """The mode; `featurewise` is measured on the images to learn from."""
     if mode != "featurewise":
         return mode
     from cnnzoo.data.preprocess import featurewise
 
-    if learned.image_shape is None:
+    if train.image_shape is None:
         raise UsageError(
             "featurewise preprocessing is measured on images in memory, and a folder is "
             "not; choose another mode, or give a .csv or .npz"
         )
-    height, width, channels = learned.image_shape
-    return featurewise(learned.load(slice(None), (height, width), channels))
+    height, width, channels = train.image_shape
+    return featurewise(train.load(slice(None), (height, width), channels))
 
 
 def demo(args: Namespace) -> None:

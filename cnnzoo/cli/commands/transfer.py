@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.cli.commands.data import parts
+from cnnzoo.cli.commands.data import open_parts
 from cnnzoo.cli.output import start, verbosity
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import model_info
@@ -28,7 +28,7 @@ def transfer(args: Namespace) -> None:
     from cnnzoo.transfer import fit, save_results
 
     model = _trained(args)
-    train, validation = parts(args)
+    train, validation = open_parts(args)
     print(
         f"{len(train):,} training images, {len(validation):,} validation images, "
         f"{len(train.class_names)} classes"
