@@ -1,5 +1,6 @@
 """Ensembles: several networks whose probabilities are combined."""
 
-from cnnzoo.ensemble.ensemble import Ensemble, EnsembleEvaluation
+from cnnzoo.ensemble.ensemble import Ensemble
+from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 
 __all__ = ["Ensemble", "EnsembleEvaluation"]

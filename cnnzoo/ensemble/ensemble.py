@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -20,9 +19,9 @@ from cnnzoo.ensemble.combine import (
     normalize_weights,
     vote,
 )
+from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.inference import (
-    Evaluation,
     Files,
     class_names,
     evaluate_probabilities,
@@ -32,38 +31,6 @@ from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
 """Members of the package's ensembles, by the tag of their weights."""
-
-
-@dataclass(frozen=True)
-class EnsembleEvaluation:
-    """Results of an ensemble and its members on labelled images.
-
-    Attributes:
-        whole: Evaluation of the ensemble.
-        members: Evaluation of each member alone.
-        without: Accuracy of the ensemble without each member, from 0 to 1; None where
-            all others have the weight 0, and for a single member or "stack".
-        names: Names of the members.
-    """
-
-    whole: Evaluation
-    members: tuple[Evaluation, ...]
-    without: tuple[float | None, ...]
-    names: tuple[str, ...]
-
-    def to_dict(self) -> dict:
-        """The metrics, for JSON."""
-        rows = zip(self.names, self.members, self.without, strict=True)
-        members = [
-            {
-                "name": name,
-                "errors": member.errors,
-                "accuracy": member.accuracy,
-                "accuracy_without": without,
-            }
-            for name, member, without in rows
-        ]
-        return {**self.whole.to_dict(), "members": members}
 
 
 class Ensemble:
