@@ -151,23 +151,24 @@ class FeatureCache:
         place = Path(folder) / folder_name(model, cut, preprocessing, dtype)
         whole, rejected = _open(place)
         tag = augment_key(augment, seed) if views > 1 else ""
-        keys = [
-            [key, *(f"{key}{tag}{view}" for view in range(1, views))]
-            for key in source.content_keys()
-        ]
+        keys = [_row_keys(key, tag, views) for key in source.content_keys()]
         todo = _missing(keys, {key for shard in whole for key in shard.keys})
         computing = Extractor(
             model, source, cut, preprocessing, augment, seed, dtype, batch_size
         )
         _check_room(place, len(todo) * computing.row_bytes, disk)
-        total, count = len(keys) * views, len(todo)
-        done = total - count
+        done, count = len(keys) * views - len(todo), len(todo)
         for own, rows in computing.rows(todo):
             whole.append(shards.write(place, own, rows))
             done += len(own)
             if progress is not None:
-                progress(done, total)
+                progress(done, len(keys) * views)
         return cls(place, keys, whole, computed=count, rejected=rejected, memory=memory)
+
+
+def _row_keys(key: str, tag: str, views: int) -> list[str]:
+    """The keys of an image's rows: of the image itself, then of its views."""
+    return [key, *(f"{key}{tag}{view}" for view in range(1, views))]
 
 
 def _open(place: Path) -> tuple[list[shards.Shard], list[str]]:
