@@ -55,21 +55,19 @@ class Batches(keras.utils.PyDataset):
         """Sets up the batches; no file is read yet.
 
         Args:
-            source: the images; those in memory have `size` and `channels` already.
-            size: height and width, in pixels.
-            channels: 1 or 3 for a folder.
-            batch_size: images a batch, at least 1.
-            shuffle: a new order each epoch; otherwise the source's order.
-            seed: of the orders and of what `augment` draws, at least 0.
-            augment: what happens to the pixels at random; None for nothing.
-            preprocessing: what the pixels go through after that; None leaves them.
-            mixup: the alpha of `transforms.mixup`, for labels that can be blended; None
-                for no mixup.
-            adapt: takes the images and labels of a batch and returns what a model
-                takes.
+            source: Images; those in memory have `size` and `channels` already.
+            size: Height and width, in pixels.
+            channels: Number of channels, 1 or 3 for files.
+            batch_size: Number of images per batch.
+            shuffle: Whether each epoch has a new order, instead of the source's.
+            seed: Random seed of the orders and of `augment`, at least 0.
+            augment: Random changes of the pixels.
+            preprocessing: Preprocessing of the pixels after that.
+            mixup: Alpha of `transforms.mixup`, for labels that can be blended.
+            adapt: Function from images and labels to what a model takes.
 
         Raises:
-            UsageError: an argument is out of its range.
+            UsageError: An argument is out of its range.
         """
         super().__init__()
         if source.image_shape is None:
