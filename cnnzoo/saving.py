@@ -14,7 +14,8 @@ from zipfile import ZipFile
 import keras
 
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
-from cnnzoo.graph.data_format import to_channels_last, to_keras_format
+from cnnzoo.graph.data_format import to_channels_last
+from cnnzoo.layers.axes import to_keras_format
 from cnnzoo.metadata import metadata_of
 from cnnzoo.models import catalog
 from cnnzoo.spec import Preprocess

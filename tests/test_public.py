@@ -154,7 +154,7 @@ def test_the_readmes_transfer_works_when_pasted(tmp_path, capsys, monkeypatch):
     assert len([line for line in code.splitlines() if line]) <= 12
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "small (large is 20,000" in printed
-    share = re.search(r"^head: ([0-9.]+) % of what is held out", printed, re.M)
+    assert "small (a large data set has at least 20,000 images" in printed
+    share = re.search(r"^head: ([0-9.]+) % validation accuracy", printed, re.M)
     assert share is not None
     assert float(share[1]) > 70

@@ -18,8 +18,17 @@ from cnnzoo.data.transforms import apply_augment
 from cnnzoo.data.transforms import mixup as apply_mixup
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
+from cnnzoo.system.validation import (
+    ABOVE_ZERO,
+    AT_LEAST_ZERO,
+    COUNT,
+    check_values,
+    optional,
+)
 
 MEMORY = 1 << 28  # bytes of decoded images that are kept, so that memory stays constant
+
+RULES = {"batch_size": COUNT, "seed": AT_LEAST_ZERO, "mixup": optional(ABOVE_ZERO)}
 
 
 class Batches(keras.utils.PyDataset):
@@ -77,17 +86,8 @@ class Batches(keras.utils.PyDataset):
                 f"cannot make batches of {(*size, channels)} images: expected images in "
                 f"memory of this shape, found {source.image_shape}, so resize them first"
             )
-        if batch_size < 1 or seed < 0:
-            raise UsageError(
-                f"cannot make batches of {batch_size} images with seed {seed}: "
-                "expected at least 1 image and a seed of at least 0, so pass such "
-                "numbers"
-            )
-        if mixup is not None and not mixup > 0:
-            raise UsageError(
-                f"cannot mix batches by mixup={mixup}: expected a number above 0, so "
-                "pass one, or None"
-            )
+        given = {"batch_size": batch_size, "seed": seed, "mixup": mixup}
+        check_values("make batches", given, RULES)
         self.source = source
         self.size = size
         self.channels = channels

@@ -194,8 +194,8 @@ class Ensemble:
         folder = Path(folder)
         models, combine, weights = storage.read(folder)
         ensemble = cls(models, combine)
-        ensemble.weights = weights
-        ensemble._check_weights(folder / storage.ENSEMBLE_FILE)
+        path = folder / storage.ENSEMBLE_FILE
+        ensemble.weights = _valid_weights(ensemble, weights, path)
         return ensemble
 
     def _predict_members(self, source: Source | np.ndarray | Files) -> np.ndarray:
@@ -246,26 +246,31 @@ class Ensemble:
                 "member that predicts NaN"
             )
 
-    def _check_weights(self, path: Path) -> None:
-        members, classes = len(self.models), len(self.class_names)
-        expected = {
-            "weighted": (members,),
-            "stack": (members * classes + 1, classes),
-        }.get(self.combine)
-        if self.weights is None:
-            return
-        if self.weights.shape != expected:
-            raise WeightFileError(
-                f"{path} has weights of shape {self.weights.shape}; expected {expected}, "
-                "so it was altered: get it again"
-            )
-        if self.combine == "weighted":
-            try:
-                self.weights = normalize_weights(self.weights.tolist(), members)
-            except UsageError as error:
-                raise WeightFileError(
-                    f"{path} was altered, so get it again: {error}"
-                ) from error
+
+def _valid_weights(
+    ensemble: Ensemble, weights: np.ndarray | None, path: Path
+) -> np.ndarray | None:
+    """The weights that a file has for an ensemble; those of members add up to 1.
+
+    Raises:
+        WeightFileError: They have another shape, or cannot be weights.
+    """
+    members, classes = len(ensemble.models), len(ensemble.class_names)
+    shapes = {"weighted": (members,), "stack": (members * classes + 1, classes)}
+    expected = shapes.get(ensemble.combine)
+    if weights is None:
+        return None
+    if weights.shape != expected:
+        raise WeightFileError(
+            f"{path} has weights of shape {weights.shape}; expected {expected}, so it "
+            "was altered: get it again"
+        )
+    if ensemble.combine == "stack":
+        return weights
+    try:
+        return normalize_weights(weights.tolist(), members)
+    except UsageError as error:
+        raise WeightFileError(f"{path} was altered, so get it again: {error}") from error
 
 
 def _common_names(models: tuple[keras.Model, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Channels first or last: in Keras's setting, in a model, in shapes and arrays."""
+"""Channels first or last: what a model was built with, and its shapes and arrays."""
 
 import keras
 import numpy as np
@@ -9,21 +9,6 @@ from cnnzoo.graph.layer_kinds import CONVOLUTIONS, POOLS, WHOLE_IMAGE
 # The layers that know where the channels are. ZeroPadding2D is not to be trusted: the
 # shortcuts of the ResNets for CIFAR-10 pad channels with it, in the other format.
 ORIENTED = (*CONVOLUTIONS, *POOLS, *WHOLE_IMAGE)
-
-
-def channel_axis() -> int:
-    """The axis of channels in Keras's setting: 1 or -1."""
-    return 1 if keras.config.image_data_format() == "channels_first" else -1
-
-
-def spatial_axes() -> tuple[int, int]:
-    """The axes of height and width in Keras's setting."""
-    return (2, 3) if channel_axis() == 1 else (1, 2)
-
-
-def to_keras_format(shape: tuple) -> tuple:
-    """A shape (h, w, c) in Keras's setting: (c, h, w) where channels come first."""
-    return (shape[-1], *shape[:-1]) if channel_axis() == 1 else tuple(shape)
 
 
 def channels_first(model: keras.Model) -> bool:

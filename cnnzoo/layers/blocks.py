@@ -14,7 +14,7 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import channel_axis, spatial_axes
+from cnnzoo.layers.axes import channel_axis, spatial_axes
 from cnnzoo.layers.initializers import Initializer, fresh
 from cnnzoo.layers.lrn import LocalResponseNormalization
 from cnnzoo.layers.pooling import Padding, max_pool, pad

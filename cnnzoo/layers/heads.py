@@ -11,7 +11,7 @@ from keras import KerasTensor, layers
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import spatial_axes
+from cnnzoo.layers.axes import spatial_axes
 from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.pooling import avg_pool
 

@@ -17,7 +17,7 @@ from typing import Literal
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import unknown
-from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.axes import channel_axis
 from cnnzoo.layers.blocks import Conv
 from cnnzoo.layers.pooling import identity, max_pool
 from cnnzoo.models import resnet

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from keras import KerasTensor, layers
 
-from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.axes import channel_axis
 from cnnzoo.layers.blocks import Block, Conv, Steps, add, branch, concat, halve
 from cnnzoo.layers.pooling import avg_pool
 from cnnzoo.models import inception_v3 as v3

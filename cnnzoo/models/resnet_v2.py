@@ -18,7 +18,7 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.axes import channel_axis
 from cnnzoo.layers.blocks import Block, Conv, add
 from cnnzoo.layers.pooling import identity, max_pool, symmetric_max_pool
 from cnnzoo.models import resnet

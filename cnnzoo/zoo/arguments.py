@@ -6,7 +6,7 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import channel_axis
+from cnnzoo.layers.axes import channel_axis
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import Spec
 from cnnzoo.system.validation import (

@@ -10,8 +10,8 @@ from cnnzoo import layer_names
 from cnnzoo.data import preprocess
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.fast import accelerate
-from cnnzoo.graph.data_format import channel_axis, to_keras_format
 from cnnzoo.graph.keras_internals import init_empty_weights
+from cnnzoo.layers.axes import channel_axis, to_keras_format
 from cnnzoo.layers.blocks import Conv, activation_block
 from cnnzoo.metadata import ModelMetadata
 from cnnzoo.models import catalog, index

@@ -8,8 +8,8 @@ from keras import KerasTensor
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import channel_axis, to_keras_format
 from cnnzoo.graph.keras_internals import init_empty_weights
+from cnnzoo.layers.axes import channel_axis, to_keras_format
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Spec
 from cnnzoo.zoo import arguments

@@ -23,9 +23,9 @@ from training import fit
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
-from cnnzoo.graph.data_format import channel_axis
 from cnnzoo.inference import probabilities
 from cnnzoo.layers import LocalResponseNormalization
+from cnnzoo.layers.axes import channel_axis
 from cnnzoo.layers.blocks import conv_relu, local_response_norm
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import AuxHead

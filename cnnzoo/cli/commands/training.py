@@ -129,7 +129,7 @@ def _source(args: Namespace):
 
 def _network(args: Namespace, network: ModelInfo, train):
     """The size of its images, and the network."""
-    from cnnzoo.graph.data_format import to_keras_format
+    from cnnzoo.layers.axes import to_keras_format
     from cnnzoo.zoo import build
 
     shape = _image_shape(train, network, args)

@@ -80,7 +80,7 @@ def _trained(args: Namespace) -> keras.Model:
     Raises:
         UsageError: The weights are not named.
     """
-    from cnnzoo.graph.data_format import to_keras_format
+    from cnnzoo.layers.axes import to_keras_format
     from cnnzoo.saving import load
     from cnnzoo.zoo import build
 
