@@ -1,6 +1,6 @@
-"""Pictures seen through an affine map: where each pixel comes from, and what is there.
+"""Affine maps of images: the source position of each pixel, and its interpolation.
 
-Everything is NumPy in float32, so the pictures are the same to the bit on every backend.
+Everything is computed by NumPy in float32, so the results are bit-equal on all backends.
 Positions are (row, column) in pixels; the centre of the first pixel is (0, 0).
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 FillMode = Literal["nearest", "constant", "reflect", "wrap"]
 FILL_MODES: tuple[str, ...] = get_args(FillMode)
 
-# Pixels of one channel that are resampled at once: their temporaries stay in a core's
+# Pixels of one channel that are resampled at once. Temporary arrays stay in a core's
 # cache, which was twice as fast as the whole batch at once for 16 images of 224x224x3.
 _BLOCK = 16384
 
@@ -25,20 +25,20 @@ def affine_maps(
     zoom: np.ndarray,
     flips: np.ndarray,
 ) -> np.ndarray:
-    """The map of each image, from a pixel of the result to its place in the image.
+    """The map of each image, from a pixel of the result to its position in the image.
 
-    Around the centre of the image, a position is flipped, zoomed, sheared, shifted and
-    rotated, in this order.
+    A position is flipped, zoomed, sheared, shifted and rotated, in this order, around the
+    centre of the image.
 
     Args:
-        rotation: (b,) degrees.
-        shift: (b, 2) pixels, along the height and along the width.
-        shear: (b,) degrees that the columns lean by; the rows stay.
-        zoom: (b, 2) factors of the positions, of height and width: above 1 shrinks.
-        flips: (b, 2) booleans, upside down and left to right.
+        rotation: Angles in degrees, (b,).
+        shift: Shifts along the height and along the width in pixels, (b, 2).
+        shear: Angles of the columns in degrees, (b,); rows are unchanged.
+        zoom: Factors of height and width, (b, 2); values above 1 shrink the content.
+        flips: Whether to flip upside down and left to right, (b, 2).
 
     Returns:
-        (b, 2, 3) float64: a linear part, and a shift in pixels in the last column.
+        Maps (b, 2, 3), float64: a linear part, and a shift in pixels in the last column.
     """
     turn, lean = np.deg2rad(rotation), np.deg2rad(rotation + shear)
     cos, sin = np.cos(turn), np.sin(turn)
@@ -57,17 +57,17 @@ def displacements(noise: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
     """Random fields for elastic distortion: noise, smoothed and then scaled.
 
     Simard, Steinkraus and Platt, Best Practices for Convolutional Neural Networks
-    Applied to Visual Document Analysis, 2003. The fields die out towards the border, as
-    if the noise were 0 outside.
+    Applied to Visual Document Analysis, 2003. The fields decay towards the border, as if
+    the noise were 0 outside.
 
     Args:
-        noise: (..., h, w) float32, -1 to 1.
-        alpha: factor of the smoothed noise, in pixels. Uniform noise comes out with a
-            deviation of about 0.16 * alpha / sigma pixels.
-        sigma: deviation of the Gaussian that smooths, in pixels.
+        noise: Random numbers of -1 to 1, (..., h, w), float32.
+        alpha: Factor of the smoothed noise, in pixels. Uniform noise results in a
+            standard deviation of about 0.16 * alpha / sigma pixels.
+        sigma: Standard deviation of the smoothing Gaussian, in pixels.
 
     Returns:
-        (..., h, w) float32, pixels.
+        Displacements in pixels, (..., h, w), float32.
     """
     height, width = noise.shape[-2:]
     smooth = _gaussian(height, sigma) @ noise @ _gaussian(width, sigma)
@@ -81,20 +81,20 @@ def resample(
     fill_mode: FillMode,
     cval: float,
 ) -> np.ndarray:
-    """Looks every pixel up at its place, with bilinear interpolation.
+    """Resamples images at mapped positions, with bilinear interpolation.
 
     Args:
-        images: (b, h, w, c), integers or floats.
-        maps: (b, 2, 3), as from `affine_maps`.
-        displacement: (b, 2, h, w) float32, pixels added to the mapped rows and columns;
+        images: Images, (b, h, w, c), integers or floats.
+        maps: Maps from `affine_maps`, (b, 2, 3).
+        displacement: Pixels added to the mapped rows and columns, (b, 2, h, w), float32;
             None for none.
-        fill_mode: what lies outside the image, as in `scipy.ndimage`: `nearest` the
-            nearest pixel, `constant` the value `cval`, `reflect` the mirrored image,
-            `wrap` the repeated one, whose first line lies upon its last.
-        cval: the value outside for `constant`.
+        fill_mode: Values outside the image, as in `scipy.ndimage`: `nearest` for the
+            nearest pixel, `constant` for `cval`, `reflect` for the mirrored image, `wrap`
+            for the repeated image, whose first line coincides with its last.
+        cval: Value outside the image for `constant`.
 
     Returns:
-        (b, h, w, c) float32.
+        Images (b, h, w, c), float32.
     """
     result = np.empty(images.shape, np.float32)
     count, height, width = images.shape[:3]
@@ -102,7 +102,7 @@ def resample(
     step = max(1, _BLOCK // (height * width))
     for start in range(0, count, step):
         block = slice(start, start + step)
-        # (2, b, h, w): the rows and the columns that the pixels come from
+        # (2, b, h, w): the source rows and columns of the pixels
         places = from_row[:, block, :, None] + from_column[:, block, None, :]
         if displacement is not None:
             places += np.moveaxis(displacement[block], 1, 0)
@@ -114,7 +114,7 @@ def resample(
 
 
 def _gaussian(side: int, sigma: float) -> np.ndarray:
-    """(side, side) float32: a matrix that smooths a line, with zeros around it."""
+    """Matrix (side, side), float32, that smooths a line, with zeros around it."""
     reach = int(4 * sigma + 0.5)  # beyond it a Gaussian is below 0.0004 of its peak
     distances = np.abs(np.arange(side)[:, None] - np.arange(side))
     weights = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
@@ -124,27 +124,27 @@ def _gaussian(side: int, sigma: float) -> np.ndarray:
 
 
 def _lines(maps: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a pixel's row and what its column adds to its place.
+    """Contributions of a pixel's row and of its column to its mapped position.
 
     Returns:
-        (2, b, h) and (2, b, w) float32; their sums are the mapped rows and columns.
+        Arrays (2, b, h) and (2, b, w), float32, whose sums are the mapped positions.
     """
     centre = np.array([height - 1, width - 1]) / 2
     rows = np.arange(height) - centre[0]
     columns = np.arange(width) - centre[1]
     offset = np.moveaxis(maps[:, :, 2] + centre, 1, 0)
     linear = np.moveaxis(maps[:, :, :2], 0, 1)
-    # Summed in float64 first, so that the float32 places err by one rounding each.
+    # Summed in float64, so that each float32 position has one rounding error only.
     from_row = linear[:, :, 0, None] * rows + offset[:, :, None]
     from_column = linear[:, :, 1, None] * columns
     return from_row.astype(np.float32), from_column.astype(np.float32)
 
 
 def _fold(places: np.ndarray, fill_mode: FillMode) -> np.ndarray | None:
-    """Moves (2, b, h, w) places into the image, in place.
+    """Moves positions (2, b, h, w) into the image, in place.
 
     Returns:
-        For `constant`, (b, h, w) booleans: whether a place was outside. Else None.
+        For `constant`, whether a position was outside, (b, h, w); otherwise None.
     """
     outside = None
     if fill_mode == "constant":
@@ -166,17 +166,17 @@ def _fold(places: np.ndarray, fill_mode: FillMode) -> np.ndarray | None:
 
 
 def _interpolate(images: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """Fills (b, h, w, c) `out` from places inside the image; spoils `places`."""
+    """Fills `out`, (b, h, w, c), from positions in the image; overwrites `places`."""
     count, height, width, channels = images.shape
     whole = np.floor(places)
     places -= whole
     down, right = places
-    row, column = whole.astype(np.int32)  # NumPy is slow from floats to 64 bits
+    row, column = whole.astype(np.int32)  # NumPy converts floats to 64 bits slowly
     row *= width + 1
     row += column
     index = row + np.arange(count)[:, None, None] * ((height + 1) * (width + 1))
-    # One more row and column than the image: a place on the last has a neighbour, too,
-    # of weight 0, and a whole place gives its pixel exactly.
+    # One more row and column than the image, so that a position on the last one has a
+    # neighbour of weight 0, and an integer position gives its pixel exactly.
     plane = np.empty((count, height + 1, width + 1), np.float32)
     flat = plane.reshape(-1)
     # Channel by channel, since NumPy is slow on a last axis of 3.
@@ -192,7 +192,7 @@ def _interpolate(images: np.ndarray, places: np.ndarray, out: np.ndarray) -> Non
 
 
 def _between(flat: np.ndarray, index: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Values at `index` of a line of pixels, and `share` of the way to the next ones."""
+    """Values of `flat` between `index` and the next pixel, at `share` of the distance."""
     # "clip" only because it is faster than "raise": every index is inside.
     value = flat.take(index, mode="clip")
     following = flat[1:].take(index, mode="clip")

@@ -1,4 +1,4 @@
-"""What every source of labelled images can do, and images in memory."""
+"""Protocol of the sources of labelled images, and images in memory."""
 
 from __future__ import annotations
 
@@ -15,23 +15,22 @@ from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, LabelError, UsageError, unknown
 
 Rows = np.ndarray | slice  # (k,) integers, or a slice
-KEY_BYTES = 16  # of a SHA-256: two of a million images share them once in 1e26 times
+KEY_BYTES = 16  # of a SHA-256; two of a million images collide with probability 1e-26
 
 
 class Source(Protocol):
-    """Images and their labels, wherever they are.
+    """Images and their labels, in memory or in files.
 
-    Whoever trains, evaluates or predicts asks a source through these members alone, so
-    that another kind of source needs no change there. A kind that subclasses this
-    protocol writes `__len__`, `take`, `load`, `fingerprint`, `content_keys` and
-    `relabel`, and inherits the others.
+    Training, evaluation and prediction use only these members, so that a new kind of
+    source needs no change there. A subclass of this protocol implements `__len__`,
+    `take`, `load`, `fingerprint`, `content_keys` and `relabel`, and inherits the others.
 
     Attributes:
-        labels: (n,) integers, each an index into `class_names`; None if unlabelled. The
-            training also gives (n, classes) shares.
+        labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
+            Training also uses probabilities, (n, classes).
         class_names: Names of the classes, in the order of the labels.
-        checksums: 16 bytes of each image file's content; None where there are no files,
-            or none was read as a whole.
+        checksums: First 16 bytes of each file's SHA-256; None if there are no files, or
+            none was read as a whole.
     """
 
     labels: np.ndarray | None
@@ -42,11 +41,11 @@ class Source(Protocol):
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
-        """(h, w, c) of images in memory; None where `load` decides it."""
+        """Shape (h, w, c) of images in memory; None if `load` determines it."""
         return None
 
     def take(self, rows: np.ndarray) -> Self:
-        """Returns the images at `rows`, (k,) integers, of the same classes."""
+        """Returns the images at `rows`, (k,) integers, with the same classes."""
         ...
 
     def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
@@ -57,13 +56,13 @@ class Source(Protocol):
         """Returns pixels of 0 to 255, (k, h, w, channels), resized where necessary.
 
         Raises:
-            ImageDecodeError: a file cannot be decoded.
-            UsageError: `size` or `channels` is impossible.
+            ImageDecodeError: A file cannot be decoded.
+            UsageError: The size or the number of channels is invalid.
         """
         ...
 
     def names_of(self, rows: np.ndarray) -> list[str]:
-        """Returns what messages call the images at `rows`."""
+        """Returns the names of the images at `rows`, for messages."""
         return [f"image {row}" for row in rows]
 
     def fingerprint(self) -> str:
@@ -71,32 +70,32 @@ class Source(Protocol):
         ...
 
     def content_keys(self) -> list[str]:
-        """Returns a text per image, equal for equal content.
+        """Returns a string per image, which is equal for equal content.
 
         Raises:
-            ImageDecodeError: a file cannot be read.
+            ImageDecodeError: A file cannot be read.
         """
         ...
 
     def check(self) -> None:
-        """Raises UsageError for images in memory that are no pixels of 0 to 255."""
+        """Raises UsageError if images in memory are not pixels of 0 to 255."""
 
     def check_unchanged(self, rows: np.ndarray, keys: Sequence[str]) -> None:
-        """Raises DatasetError where an image's content key no longer begins its key."""
+        """Raises DatasetError if a key does not start with the image's content key."""
 
     def report_lines(self) -> list[str]:
-        """Returns what a scan left out or found suspicious, line by line."""
+        """Returns the notes of a scan, such as files left out, one per line."""
         return []
 
     def groups(self, group_by: str | None = None) -> np.ndarray | None:
-        """Returns (n,) numbers of the groups that a split keeps whole; None for none.
+        """Returns group numbers, (n,), of images to be kept together; None for none.
 
         Args:
-            group_by: Regular expression; images for which it finds the same text in
-                their names are one group, such as r"patient\\d+".
+            group_by: Regular expression, such as r"patient\\d+"; images in whose names
+                it matches the same text are one group.
 
         Raises:
-            UsageError: the images have no names, or it is no regular expression.
+            UsageError: The images have no names, or the regular expression is invalid.
         """
         if group_by is not None:
             raise UsageError(
@@ -108,22 +107,22 @@ class Source(Protocol):
     def split(
         self, fraction: float | int, seed: int, group_by: str | None = None
     ) -> tuple[Self, Self]:
-        """Splits off a part with the same share of every class.
+        """Splits the images into two parts, stratified by class.
 
         Args:
-            fraction: Share of the second part, above 0 and below 1, or, an int, its
-                number of images.
-            seed: Random seed; the same one gives the same parts.
-            group_by: As in `groups`. Copies of a file stay in one part, too, where a
-                scan read checksums.
+            fraction: Share of the second part, above 0 and below 1, or its number of
+                images if it is an int.
+            seed: Random seed of the split.
+            group_by: As in `groups`. Copies of a file also stay in one part if a scan
+                read checksums.
 
         Returns:
             The training part and the validation part, each in the original order.
 
         Raises:
-            DatasetError: there are no labels, or too few images for every class to
+            DatasetError: There are no labels, or too few images for every class to
                 be in both parts.
-            UsageError: an argument is out of its range.
+            UsageError: An argument is out of its range.
         """
         groups = self.groups(group_by)
         if self.labels is None:
@@ -139,13 +138,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Images(Source):
-    """Images of one size in memory, with their labels where these are known.
+    """Images of one size in memory, with their labels if known.
 
     Attributes:
-        images: (n, h, w, c), uint8, or another type with pixels of 0 to 255.
-        labels: (n,) integers, each an index into `class_names`; None if unlabelled.
-        class_names: one name for each class, in the order of the labels.
-        ids: the row names of an unlabelled table; None where it had none.
+        images: Pixels of 0 to 255, (n, h, w, c), uint8 or another type.
+        labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
+        class_names: Names of the classes, in the order of the labels.
+        ids: Row names of an unlabelled table; None if it has none.
     """
 
     images: np.ndarray
@@ -198,8 +197,8 @@ class Images(Source):
         """Returns the images of these classes, numbered in this order.
 
         Raises:
-            DatasetError: there are no labels.
-            UsageError: there is no such class.
+            DatasetError: There are no labels.
+            UsageError: There is no such class.
         """
         if self.labels is None:
             raise DatasetError(
@@ -223,7 +222,7 @@ def labels_hash(source: Source) -> Any:
 
 
 def check_pixels(images: np.ndarray) -> None:
-    """Raises UsageError for what is no array of images with pixels of 0 to 255."""
+    """Raises UsageError if `images` is not an array of pixels of 0 to 255."""
     expected = "an array (n, h, w, c) of pixels of 0 to 255"
     dtype = getattr(images, "dtype", None)
     if not isinstance(images, np.ndarray) or images.ndim != 4:
@@ -245,7 +244,7 @@ def check_pixels(images: np.ndarray) -> None:
 
 
 def check_labels(labels: np.ndarray, images: int) -> None:
-    """Raises LabelError for what is no list of so many classes' numbers."""
+    """Raises LabelError if `labels` are not class numbers, one per image."""
     expected = f"{images} numbers of classes"
     labels = np.asarray(labels)
     if labels.shape != (images,):

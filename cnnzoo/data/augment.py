@@ -1,4 +1,4 @@
-"""More training images from the ones there are: what may change, and by how much."""
+"""Augmentation of training images: the random changes and their ranges."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ from cnnzoo.system.validation import (
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How images may change at random while a network trains.
+    """Random changes of images during training.
 
-    The names, units and defaults are those of Keras's ImageDataGenerator; every image
-    draws its own numbers, uniformly. Pixels of 0 to 255 become float32 pixels that are
-    not rounded; brightness, which goes through 8 bits there, differs by 1 or 2. In Keras
-    3 the generator's height shifts go along the width, the others along the height, and
-    the centre of an oblong image is misplaced; here they are right. Rescaling and
-    normalisation belong to the model's preprocessing: see `preprocessing=` of
-    `cnnzoo.build`.
+    The names, units and defaults are those of Keras's ImageDataGenerator; the parameters
+    of every image are drawn independently and uniformly. Pixels of 0 to 255 become
+    float32 without rounding; brightness, which Keras computes in 8 bits, differs by 1 or
+    2. Keras 3's generator applies height shifts along the width and width shifts along
+    the height, and misplaces the centre of images that are not square; this is corrected
+    here. Rescaling and normalisation are part of the model's preprocessing: see
+    `preprocessing=` of `cnnzoo.build`.
 
     Attributes:
-        rotation_range: degrees, to both sides.
-        width_shift_range: a float below 1 is a share of the width, another float is
-            pixels, to both sides; a whole number n means -(n - 1) to n - 1 whole pixels;
-            a sequence is what to choose from, with either sign, shares of the width
-            where all are below 1 in size.
-        height_shift_range: the same along the height.
-        shear_range: degrees, below 90, to both sides.
-        zoom_range: z means 1 - z to 1 + z; a pair is the range itself. Above 1 shrinks
-            what is seen; height and width draw their own.
-        brightness_range: a pair of factors of the pixels, cut to 0 to 255; None leaves
-            them.
-        channel_shift_range: what is added to all pixels of an image, to both sides, cut
-            to the range of that image.
-        horizontal_flip: whether half of the images are flipped left to right.
-        vertical_flip: whether half of the images are flipped upside down.
-        elastic: (alpha, sigma) in pixels, a factor and a smoothness of random
-            distortion, such as (34, 4) for MNIST; see `affine.displacements`.
-        fill_mode: what enters where an image moved away: `nearest`, `constant`,
-            `reflect` or `wrap`; see `affine.resampled`.
-        cval: the pixel that enters with `constant`.
+        rotation_range: Maximum angle in degrees, in both directions.
+        width_shift_range: Maximum shift in both directions, a float below 1 as a share of
+            the width, other floats in pixels; an int n for -(n - 1) to n - 1 whole
+            pixels; a sequence of values to choose from, with either sign, as shares of
+            the width if all are below 1 in size.
+        height_shift_range: The same along the height.
+        shear_range: Maximum angle in degrees, below 90, in both directions.
+        zoom_range: Range of factors: z for 1 - z to 1 + z, or a pair. Values above 1
+            shrink the content; height and width have factors of their own.
+        brightness_range: Range of factors of the pixels, which are clipped to 0 to 255;
+            None for no change.
+        channel_shift_range: Maximum value added to all pixels of an image, in both
+            directions; pixels are clipped to the range of that image.
+        horizontal_flip: Whether half of the images are flipped left to right.
+        vertical_flip: Whether half of the images are flipped upside down.
+        elastic: Factor and smoothness of random distortion, (alpha, sigma) in pixels,
+            such as (34, 4) for MNIST; see `affine.displacements`.
+        fill_mode: Values of pixels from outside the image: `nearest`, `constant`,
+            `reflect` or `wrap`; see `affine.resample`.
+        cval: Value of pixels from outside the image with `constant`.
 
     Raises:
-        UsageError: a value is of the wrong kind or out of its range.
+        UsageError: A value is of the wrong type or out of its range.
     """
 
     rotation_range: float = 0
@@ -91,7 +91,7 @@ class Augment:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels may come from elsewhere in the image."""
+        """Whether pixels may move within the image."""
         turned = self.rotation_range or self.shear_range or self.zoom != (1, 1)
         shifted = np.any(self.width_shift_range) or np.any(self.height_shift_range)
         flipped = self.horizontal_flip or self.vertical_flip
@@ -99,7 +99,7 @@ class Augment:
 
     @property
     def random(self) -> bool:
-        """Whether anything is left to chance."""
+        """Whether images may change at all."""
         colour = self.channel_shift_range or self.brightness_range is not None
         return bool(self.moves or colour)
 
@@ -108,7 +108,7 @@ def add_shifted_copies(images: Images, pixels: int) -> Images:
     """Returns the images, and four copies of each: moved up, left, right and down.
 
     Args:
-        pixels: Distance, at least 1; what leaves the image is lost, and zeros enter.
+        pixels: Distance in pixels, at least 1; gaps are filled with zeros.
 
     Returns:
         Five times as many images; the originals come first.
@@ -126,7 +126,7 @@ def add_shifted_copies(images: Images, pixels: int) -> Images:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy's numbers as Python's, and sequences as tuples, which nobody can change."""
+    """NumPy numbers as Python numbers, and sequences as tuples."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple | range):
@@ -135,7 +135,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_sequence(value: Any, count: int | None = None) -> bool:
-    """Whether it is a sequence of so many finite numbers; None for one or more."""
+    """Whether `value` is a sequence of `count` finite numbers; None for at least one."""
     whole = isinstance(value, tuple) and all(map(is_number, value))
     return whole and (len(value) == count if count else len(value) > 0)
 

@@ -26,25 +26,24 @@ from cnnzoo.system.validation import (
     optional,
 )
 
-MEMORY = 1 << 28  # bytes of decoded images that are kept, so that memory stays constant
+MEMORY = 1 << 28  # maximum bytes of decoded images that are kept in memory
 
 RULES = {"batch_size": COUNT, "seed": AT_LEAST_ZERO, "mixup": optional(ABOVE_ZERO)}
 
 
 class Batches(keras.utils.PyDataset):
-    """Makes images ready batch by batch, for `fit`, `evaluate` and `predict`.
+    """Prepares images in batches for `fit`, `evaluate` and `predict`.
 
-    A batch is (b, h, w, c) images, uint8, augmented or preprocessed, and (b,) labels if
-    there are any, or what `adapt` makes of these; the last one may be smaller. It depends
-    on `seed`, `epoch` and its number alone, so a training may go on at any batch. For
-    that, `fit` has to be told `shuffle=False`; without it Keras also shuffles the order
-    of the batches.
+    A batch has images (b, h, w, c), as uint8, augmented or preprocessed, and labels (b,)
+    if there are any, or the results of `adapt`; the last one may be smaller. It depends
+    on `seed`, `epoch` and its number alone, so training can continue at any batch. This
+    requires `fit(shuffle=False)`, since Keras otherwise shuffles the batches too.
 
     Attributes:
-        epoch: the number of the pass to come or under way, from 0. It grows by one when
-            Keras ends a pass; set it to resume.
-        fault: the error of the last batch that could not be made, such as that of a
-            file that is no image, since TensorFlow turns it into one of its own.
+        epoch: Number of the current or next pass, from 0. It increases when Keras ends a
+            pass; set it to resume.
+        fault: Error of the last batch that failed, such as an ImageDecodeError, since
+            TensorFlow replaces it by an error of its own.
     """
 
     def __init__(
@@ -71,9 +70,9 @@ class Batches(keras.utils.PyDataset):
             shuffle: Whether each epoch has a new order, instead of the source's.
             seed: Random seed of the orders and of `augment`, at least 0.
             augment: Random changes of the pixels.
-            preprocessing: Preprocessing of the pixels after that.
+            preprocessing: Preprocessing of the pixels after `augment`.
             mixup: Alpha of `transforms.mixup`, for labels that can be blended.
-            adapt: Function from images and labels to what a model takes.
+            adapt: Function from images and labels to the inputs of a model.
 
         Raises:
             UsageError: An argument is out of its range.
@@ -105,7 +104,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def epoch(self) -> int:
-        """The number of the pass to come or under way, from 0."""
+        """Number of the current or next pass, from 0."""
         return self._epoch
 
     @epoch.setter
@@ -122,7 +121,7 @@ class Batches(keras.utils.PyDataset):
         """Makes batch `index` of the epoch.
 
         Raises:
-            ImageDecodeError: a file cannot be decoded.
+            ImageDecodeError: A file cannot be decoded.
         """
         rows = self._rows(index)
         labels = self.source.labels
@@ -145,7 +144,7 @@ class Batches(keras.utils.PyDataset):
         return (images,) if labels is None else (images, labels)
 
     def named(self, index: int) -> list[str]:
-        """What the images of batch `index` of the epoch are called."""
+        """Names of the images in batch `index` of the epoch."""
         return self.source.names_of(self._rows(index))
 
     def _rows(self, index: int) -> np.ndarray:
@@ -153,11 +152,11 @@ class Batches(keras.utils.PyDataset):
         return self._order[start : start + self.batch_size]
 
     def on_epoch_begin(self) -> None:
-        """Notes that a pass is under way; Keras calls it."""
+        """Records that a pass has begun; called by Keras."""
         self._under_way = True
 
     def on_epoch_end(self) -> None:
-        """Goes on to the next epoch; Keras calls it."""
+        """Advances to the next epoch; called by Keras."""
         # Keras also calls it before the first pass, and twice around validation.
         if self._under_way:
             self.epoch += 1
@@ -166,10 +165,10 @@ class Batches(keras.utils.PyDataset):
 
 @contextmanager
 def own_errors(*inputs: object) -> Iterator[None]:
-    """Lets the error of a batch through as it was, whatever the backend made of it.
+    """Raises the original error of a batch instead of the backend's error.
 
     Args:
-        inputs: what `fit` or `predict` is given; those that are `Batches` count.
+        inputs: Arguments of `fit` or `predict`, of which only `Batches` are used.
     """
     fed = [batches for batches in inputs if isinstance(batches, Batches)]
     for batches in fed:
@@ -184,10 +183,10 @@ def own_errors(*inputs: object) -> Iterator[None]:
 
 
 class _Reader:
-    """Loads images of a source; the first that fit into memory are kept.
+    """Loads images of a source, and keeps the first ones that fit into memory.
 
-    Of a few hundred photographs these are all, so that each is decoded once. Images that
-    are in memory already are not kept twice.
+    A few hundred photographs fit entirely, so that each is decoded once. Images that are
+    already in memory are not kept twice.
     """
 
     def __init__(self, source: Source, size: tuple[int, int], channels: int, memory: int):
@@ -195,7 +194,7 @@ class _Reader:
         shape = (*size, channels)
         fits = min(len(source), memory // int(np.prod(shape)))
         count = fits if source.image_shape is None else 0
-        self._kept = np.empty((count, *shape), np.uint8)  # costs nothing until used
+        self._kept = np.empty((count, *shape), np.uint8)  # uses no memory until written
         self._is_kept = np.zeros(count, bool)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
@@ -211,5 +210,5 @@ class _Reader:
             images[~known] = self._load(rows[~known])
         new = small & ~known
         self._kept[rows[new]] = images[new]
-        self._is_kept[rows[new]] = True  # last, for a thread that asks meanwhile
+        self._is_kept[rows[new]] = True  # last, since other threads may read it
         return images

@@ -1,11 +1,11 @@
-"""One image file to one array, by the same rule for training and for prediction.
+"""Decoding of image files, in the same way for training and for prediction.
 
-The rule: the content tells the format, not the name; the first frame of an animation;
-the EXIF orientation is applied; 16-bit grey is scaled to 8 bits, and 16-bit colours keep
-their upper 8; what is transparent is laid on white; then grey by ITU-R 601 luma, or RGB;
-then a bilinear resize that averages where it shrinks (antialias) to exactly the size
-wanted, without cropping. A JPEG of more than twice the size wanted is first decoded at a
-half, a quarter or an eighth, which its format does at little cost.
+The format is detected by content, not by name. Of an animation, the first frame is read.
+The EXIF orientation is applied. 16-bit grey is scaled to 8 bits, and 16-bit colours keep
+their upper 8 bits. Transparent images are composited on white, converted to grey (ITU-R
+601 luma) or RGB, and resized to exactly the target size, bilinearly with antialiasing and
+without cropping. A JPEG of more than twice the target size is first decoded at a half, a
+quarter or an eighth, which its format supports at little cost.
 """
 
 import os
@@ -19,36 +19,36 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
 
 MAX_PIXELS = 89_478_485
-"""The largest image decoded, in pixels: where Pillow begins to warn of bombs."""
+"""Maximum size of an image in pixels: Pillow's limit for decompression bombs."""
 
-PILLOW_MODES = {1: "L", 3: "RGB"}  # by channels
-DRAFT = 2  # times the larger side wanted, that a JPEG is decoded at, at least
+PILLOW_MODES = {1: "L", 3: "RGB"}  # by number of channels
+DRAFT = 2  # minimum size of a decoded JPEG, as a multiple of the larger target side
 
-# Named, because Pillow also knows formats that start other programs (EPS).
+# Listed, since Pillow also has formats that start other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 
 def decode(path: str | Path, size: tuple[int, int] | None, channels: int) -> np.ndarray:
-    """Decodes an image file; the top of this file states the rule.
+    """Decodes an image file, as the module's docstring describes.
 
     Args:
-        path: a PNG, JPEG, BMP, GIF, WebP, TIFF or PPM file.
-        size: height and width of the result, in pixels; None keeps the image's own.
-        channels: 1 for grey, 3 for RGB.
+        path: Path of a PNG, JPEG, BMP, GIF, WebP, TIFF or PPM file.
+        size: Height and width of the result, in pixels; None for those of the image.
+        channels: Number of channels, 1 for grey or 3 for RGB.
 
     Returns:
-        (h, w, channels), uint8.
+        Pixels (h, w, channels), uint8.
 
     Raises:
-        ImageDecodeError: the file is missing, no regular file, no image, damaged, or
-            has more than `MAX_PIXELS` pixels.
-        UsageError: `size` or `channels` is impossible.
+        ImageDecodeError: The file is missing, not a regular file, not an image, damaged,
+            or has more than `MAX_PIXELS` pixels.
+        UsageError: The size or the number of channels is invalid.
     """
     check_target(size, channels)
     with opened(path) as image:
         if size is not None and image.format == "JPEG":
             side = DRAFT * max(size)  # the orientation may exchange the sides
-            # It holds brightness and colours apart, of which grey needs the first.
+            # JPEG stores brightness and colours apart, and grey needs only brightness.
             image.draft("L" if channels == 1 else None, (side, side))
         ImageOps.exif_transpose(image, in_place=True)
         return _array(_eight_bits(image), size, channels)
@@ -56,41 +56,41 @@ def decode(path: str | Path, size: tuple[int, int] | None, channels: int) -> np.
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
-    """A file's header, and its pixels once they are asked for.
+    """Opens an image file, whose pixels are decoded when they are used.
 
     Raises:
-        ImageDecodeError: as `decode`, also for what is asked of the image.
+        ImageDecodeError: As in `decode`; also for errors inside the context.
     """
     # Only a regular file is opened: a pipe would block for ever.
     if not os.path.isfile(path):
         raise _fault(path, "no regular file")
     try:
-        # Given a stream, because Pillow maps an uncompressed TIFF that it knows by its
-        # name into memory, and then scrambles it where its orientation is 5 to 8.
+        # A stream is passed, since Pillow maps an uncompressed TIFF that is opened by
+        # name into memory, and then scrambles it if its orientation is 5 to 8.
         with open(path, "rb") as stream, Image.open(stream, formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels in its header")
             yield image
     except UnidentifiedImageError as error:
         raise _fault(path, "content in none of these formats") from error
-    # Pillow's readers fail on damaged bytes with many types, SyntaxError among them.
+    # Pillow raises exceptions of many types for damaged bytes, such as SyntaxError.
     except Exception as error:
         raise _fault(path, str(error)[:300] or type(error).__name__) from error
 
 
 def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Returns (n, h, w, c) images in another size, and as grey or RGB.
+    """Returns images (n, h, w, c) in another size, in grey or RGB.
 
     Args:
         images: Pixels of 0 to 255.
         size: Height and width, in pixels.
-        channels: 1 and 3 channels become each other.
+        channels: Number of channels, 1 for grey or 3 for RGB.
 
     Returns:
         A uint8 copy, resized as files are.
 
     Raises:
-        DatasetError: the channels are neither equal nor 1 and 3.
+        DatasetError: The images or the result have neither 1 nor 3 channels.
     """
     found = images.shape[-1]
     if not {found, channels} <= PILLOW_MODES.keys():
@@ -100,7 +100,7 @@ def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> n
         )
     resized = np.empty((len(images), *size, channels), np.uint8)
     for i, pixels in enumerate(images):
-        if pixels.dtype != np.uint8:  # of which Pillow knows no RGB
+        if pixels.dtype != np.uint8:  # Pillow has RGB in no other type
             pixels = np.rint(pixels).astype(np.uint8)
         image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
         image = image.convert(PILLOW_MODES[channels])
@@ -110,10 +110,10 @@ def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> n
 
 
 def check_target(size: tuple[int, int] | None, channels: int) -> None:
-    """Checks what images are to become.
+    """Checks the target size and number of channels of images.
 
     Raises:
-        UsageError: a side below 1, or channels other than 1 and 3.
+        UsageError: A side is below 1, or the number of channels is neither 1 nor 3.
     """
     if channels not in (1, 3):
         raise UsageError(
@@ -128,7 +128,7 @@ def check_target(size: tuple[int, int] | None, channels: int) -> None:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Returns an opaque image of 8 bits a channel or fewer."""
+    """Returns an opaque image of at most 8 bits per channel."""
     if image.mode.startswith("I"):  # I;16 in its byte orders, or I from a 16-bit PGM
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
@@ -136,7 +136,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return Image.fromarray(np.rint(values / np.float32(257)).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
-    if image.mode == "LAB":  # which becomes RGB, and not grey
+    if image.mode == "LAB":  # Pillow converts it to RGB, but not to grey
         return image.convert("RGB")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")

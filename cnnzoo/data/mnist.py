@@ -1,10 +1,10 @@
 """MNIST: from the package, from Keras's `.npz`, or from a folder of IDX files.
 
-The package holds the whole test split and 6,000 of the 60,000 training digits, so the
+The package contains the whole test split and 6,000 of the 60,000 training digits, so that
 first steps need no download (`tools/make_digits.py` makes both files).
 
 An IDX file is big-endian: two zero bytes, a dtype code, the number of dimensions, each
-dimension as four bytes, and the values. It may be packed with gzip.
+dimension as four bytes, and the values. It may be compressed with gzip.
 """
 
 import gzip
@@ -28,11 +28,11 @@ Split = Literal["train", "test"]
 CLASS_NAMES = tuple("0123456789")
 
 MAX_BYTES = 2**30
-"""The largest file read, in bytes of values: 1 GiB."""
+"""Maximum size of the values in a file, in bytes: 1 GiB."""
 
 _UINT8 = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
-_GZIP_MAX_RATIO = 1032  # of deflate: it cannot pack more bytes into one
+_GZIP_MAX_RATIO = 1032  # maximum compression ratio of deflate
 _DIGITS = Path(__file__).parent / "digits"
 _IDX_STEMS = {"train": "train", "test": "t10k"}
 
@@ -40,25 +40,25 @@ _IDX_STEMS = {"train": "train", "test": "t10k"}
 def load_mnist(
     split: Split, path: str | Path | None = None, download: bool = False
 ) -> Images:
-    """Loads the training or the test split of MNIST, or of a set in its formats.
+    """Loads the training or the test split of MNIST, or of a data set in its formats.
 
-    Without a `path`, "test" is the whole test split, from the package. "train" is
-    `CNNZOO_DATA/mnist.npz` where that file exists, else with `download` all 60,000
-    digits by way of Keras, else the 6,000 in the package.
+    Without a `path`, "test" is the whole test split from the package. "train" is
+    `CNNZOO_DATA/mnist.npz` if that file exists, otherwise all 60,000 digits from Keras
+    with `download`, otherwise the 6,000 in the package.
 
     Args:
-        split: "train" or "test".
-        path: an `.npz` file with the arrays x_train, y_train, x_test and y_test, or a
-            folder with IDX files, packed or not (MNIST, Fashion-MNIST).
-        download: allows Keras to fetch the training digits.
+        split: Split to load, "train" or "test".
+        path: Path of an `.npz` file with the arrays x_train, y_train, x_test and y_test,
+            or of a folder with IDX files, compressed or not (MNIST, Fashion-MNIST).
+        download: Whether Keras may download the training digits.
 
     Returns:
-        Images of (n, 28, 28, 1) and labels of 0 to 9, in the order of the file.
+        Images (n, 28, 28, 1) and labels of 0 to 9, in the order of the file.
 
     Raises:
-        DatasetError: a file is missing, damaged, or not in one of these formats, or
+        DatasetError: A file is missing, damaged, or not in one of these formats, or
             the download failed.
-        UsageError: `split` is neither "train" nor "test".
+        UsageError: The split is neither "train" nor "test".
     """
     if split not in _IDX_STEMS:
         raise UsageError(
@@ -78,12 +78,12 @@ def load_mnist(
 
 
 def load_embedded(split: Split) -> Images:
-    """Loads the digits in the package: 6,000 to train on, or the whole test split."""
+    """Loads the digits in the package: 6,000 training digits, or the whole test split."""
     return _read_npz(_DIGITS / f"{split}.npz", "images", "labels")
 
 
 def is_mnist_folder(path: str | Path) -> bool:
-    """Tells whether `path` is a folder with at least one of the four IDX files."""
+    """Whether `path` is a folder with at least one of the four IDX files."""
     return any(
         _find(Path(path), stem, kind) is not None
         for stem in _IDX_STEMS.values()
@@ -138,7 +138,7 @@ def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
             f"found a file without one of them ({str(error)[:200]}), so pass a file in "
             "the layout of Keras's mnist.npz"
         ) from error
-    # The zip, deflate, LZMA and npy readers each fail in their own way.
+    # The zip, deflate, LZMA and npy readers raise different exceptions.
     except Exception as error:
         raise DatasetError(
             f"cannot read {path}: expected a sound .npz file, found "
@@ -148,7 +148,7 @@ def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
 
 
 def _download() -> Images:
-    # Keras raises a bare Exception where the network fails.
+    # Keras raises a bare Exception if the network fails.
     try:
         (images, labels), _ = keras.datasets.mnist.load_data()
     except Exception as error:
@@ -161,7 +161,7 @@ def _download() -> Images:
 
 
 def _checked(where: str | Path, images: np.ndarray, labels: np.ndarray) -> Images:
-    """Makes `Images` of arrays (n, h, w) and (n,) that fit each other."""
+    """Makes `Images` of arrays (n, h, w) and (n,), which are checked."""
     if images.dtype != np.uint8 or images.ndim != 3 or 0 in images.shape:
         raise _misfit(where, "uint8 images (n, h, w)", f"{images.dtype} {images.shape}")
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
@@ -185,20 +185,20 @@ def _misfit(where: str | Path, expected: str, found: str) -> DatasetError:
 
 
 def read_idx(path: str | Path, rank: int) -> np.ndarray:
-    """Reads a file of unsigned bytes, plain or packed with gzip.
+    """Reads an IDX file of unsigned bytes, plain or compressed with gzip.
 
-    The header is checked against the size of the file before memory is taken for the
-    values, and not more than the header declares is unpacked.
+    The header is checked against the size of the file before memory is allocated, and no
+    more is decompressed than the header declares.
 
     Args:
-        path: the file; packed or not is told by its content, not by its name.
-        rank: the number of dimensions that it must have.
+        path: Path of the file; compression is detected by content, not by name.
+        rank: Required number of dimensions.
 
     Returns:
         A uint8 array of `rank` dimensions.
 
     Raises:
-        DatasetError: the file is missing, no IDX file of bytes, or damaged.
+        DatasetError: The file is missing, not an IDX file of bytes, or damaged.
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -249,7 +249,7 @@ def _read_values(
     if len(values) != declared:
         found = "more" if len(values) > declared else f"{len(values)}"
         raise _fault(path, f"{declared} bytes of values, for {shape}", found)
-    # A copy, because an array over the bytes themselves could not be written to.
+    # A copy, since an array on the bytes themselves would be read-only.
     return np.frombuffer(values, np.uint8).reshape(shape).copy()
 
 

@@ -1,4 +1,4 @@
-"""From a source of images to what a model takes: labels, sizes, batches."""
+"""Preparation of a source of images for a model: labels, sizes and batches."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,9 +20,9 @@ def load_images(source: Source, shape: tuple[int | None, ...]) -> Images:
         shape: Height, width and channels; None keeps those of images in memory.
 
     Raises:
-        ImageDecodeError: a file cannot be decoded.
-        DatasetError: the channels of images in memory are neither equal nor 1 and 3.
-        UsageError: a size is open, or the images are no pixels of 0 to 255.
+        ImageDecodeError: A file cannot be decoded.
+        DatasetError: Images in memory cannot be converted to these channels.
+        UsageError: A size is not known, or the images are not pixels of 0 to 255.
     """
     own = source.image_shape or (None, None, None)
     pairs = zip(shape, own, strict=True)
@@ -35,7 +35,7 @@ def closed(shape: Sequence[int | None]) -> tuple[int, int, int]:
     """The size at which files are read for a model.
 
     Raises:
-        UsageError: the model's image size is open.
+        UsageError: The image size of the model is not fixed.
     """
     height, width, channels = shape
     if height is None or width is None or channels is None:
@@ -50,7 +50,7 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
     """The same images with labels in another order of class names.
 
     Raises:
-        DatasetError: there are no labels, or classes beyond these names.
+        DatasetError: There are no labels, or classes that are not among the names.
     """
     if source.labels is None or len(source) == 0:
         raise DatasetError(
@@ -88,26 +88,25 @@ def make_model_inputs(
     shuffle: bool = False,
     seed: int = 0,
 ):
-    """What `fit` and `predict` take: (images, labels), or (batches, None).
+    """Inputs of `fit` and `predict`: (images, labels), or (batches, None).
 
-    Batches come from a folder, and from images in memory that are to be augmented or
-    shuffled.
+    Batches are made of files, and of images in memory that are augmented or shuffled.
 
     Args:
-        shape: the model's height, width and channels, in this order.
-        augment: what happens to the images, before `preprocessing`; None for nothing.
-        preprocessing: what pixels go through before the model; None for one that takes
-            them as they are.
-        mixup: as `Batches` takes it.
-        channels_first: whether the model takes (b, c, h, w). Sources have the channels
+        shape: Height, width and channels of the model's input, in this order.
+        augment: Random changes of the images, before `preprocessing`; None for none.
+        preprocessing: Preprocessing of the pixels before the model; None if the model
+            takes them as they are.
+        mixup: As in `Batches`.
+        channels_first: Whether the model takes (b, c, h, w); sources have the channels
             last.
-        outputs: how many classifiers the model has; each gets the same labels.
-        shuffle: whether batches come in a new order each epoch.
-        seed: of these orders and of `augment`.
+        outputs: Number of classifiers of the model, which all get the same labels.
+        shuffle: Whether batches are in a new order in each epoch.
+        seed: Random seed of these orders and of `augment`.
 
     Raises:
-        UsageError: files are to be read for a model of open size.
-        DatasetError: images in memory have other channels than the model takes.
+        UsageError: Files are read, and the image size of the model is not fixed.
+        DatasetError: Images in memory cannot be converted to the model's channels.
     """
     adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
     if source.image_shape is not None:

@@ -1,9 +1,8 @@
-"""Preprocessing: pixels of 0 to 255 become what a network was trained on.
+"""Preprocessing of pixels of 0 to 255 into the values that a network was trained on.
 
-One description, `Preprocess`, is carried out twice with the same numbers: on arrays by
-`preprocess_input`, and inside a model by `draw`. Where an image has not 3 channels but
-the description has 3 values, their average is used for every channel, and channels are
-not reordered.
+The same `Preprocess` is applied to arrays by `preprocess_input` and inside a model by
+`draw`. If it has 3 values and an image does not have 3 channels, their average is used
+for every channel, and channels are not reordered.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ _CHUNK = 256
 
 
 def featurewise(images: np.ndarray) -> Preprocess:
-    """Measures the mean and the deviation of each channel over a set.
+    """Computes the mean and standard deviation of each channel over a set of images.
 
     Args:
-        images: (n, h, w, c) integers or floats, with at least one pixel.
+        images: Integers or floats, (n, h, w, c), with at least one pixel.
 
     Returns:
-        A description that brings each channel of this set to mean 0 and deviation 1; a
-        channel of one value only keeps its scale.
+        A preprocessing that gives each channel of this set mean 0 and standard deviation
+        1; a constant channel keeps its scale.
 
     Raises:
-        UsageError: `images` has another rank or dtype, is empty, or is not finite.
+        UsageError: The images have another rank or dtype, are empty, or are not finite.
     """
     images = _pixels(images, ranks=(4,))
     starts = range(0, len(images), _CHUNK)
@@ -56,14 +55,14 @@ def preprocess_input(x: np.ndarray, mode: str | Preprocess) -> np.ndarray:
     """Preprocesses one image or a batch of images.
 
     Args:
-        x: (h, w, c) or (b, h, w, c), integers or floats of 0 to 255.
-        mode: a name of `cnnzoo.spec.MODES`, or a `Preprocess`.
+        x: Integers or floats of 0 to 255, (h, w, c) or (b, h, w, c).
+        mode: Name in `cnnzoo.spec.MODES`, or a `Preprocess`.
 
     Returns:
         A new float32 array of the same shape.
 
     Raises:
-        UsageError: the mode is unknown or does not fit the channels, or `x` has another
+        UsageError: The mode is unknown or does not fit the channels, or `x` has another
             rank or dtype, is empty, or is not finite.
     """
     x = _pixels(x, ranks=(3, 4))
@@ -80,22 +79,22 @@ def preprocess_input(x: np.ndarray, mode: str | Preprocess) -> np.ndarray:
 
 
 def draw(x: KerasTensor, mode: str | Preprocess, axis: int) -> KerasTensor:
-    """Draws the same computation into a model, with stock Keras layers only.
+    """Adds the same computation to a model, with stock Keras layers only.
 
-    The layers compute in float32 under every dtype policy. Nothing is drawn for what
-    changes nothing.
+    The layers compute in float32 under every dtype policy. Steps that change nothing are
+    left out.
 
     Args:
-        x: images (b, h, w, c) or (b, c, h, w); h and w may be unknown.
-        mode: a name of `cnnzoo.spec.MODES`, or a `Preprocess`.
-        axis: the axis of the channels, 1, 3 or -1.
+        x: Images, (b, h, w, c) or (b, c, h, w); h and w may be None.
+        mode: Name in `cnnzoo.spec.MODES`, or a `Preprocess`.
+        axis: Axis of the channels, 1, 3 or -1.
 
     Returns:
         A tensor of the same shape.
 
     Raises:
-        UsageError: the mode is unknown or does not fit the channels, or the number of
-            channels is not known.
+        UsageError: The mode is unknown or does not fit the channels, or the number of
+            channels is None.
     """
     channels = x.shape[axis]
     if channels is None:
@@ -121,7 +120,7 @@ def draw(x: KerasTensor, mode: str | Preprocess, axis: int) -> KerasTensor:
 
 
 def _standardize(x: KerasTensor, how: Preprocess, axis: int) -> KerasTensor:
-    """Draws `(x * scale - mean) / std`, in one layer where one value serves all."""
+    """Adds `(x * scale - mean) / std`, in one layer if all channels have equal values."""
     scale, offset = how.scale, 0.0
     alike = len(how.mean) == 1 and len(how.std) == 1
     if alike:
@@ -143,9 +142,9 @@ def _standardize(x: KerasTensor, how: Preprocess, axis: int) -> KerasTensor:
 
 
 def _flip(x: KerasTensor, axis: int) -> KerasTensor:
-    """Reverses `axis` by an operation named `preprocess_flip`.
+    """Reverses `axis` with an operation named `preprocess_flip`.
 
-    `ops.flip` takes no name; a throw-away Function is the public way to its operation.
+    `ops.flip` takes no name; a temporary Function is the public access to its operation.
     """
     flipped = cast(KerasTensor, ops.flip(x, axis=axis))
     keras.Function(x, flipped).operations[-1].name = layer_names.preprocess("flip")
@@ -153,7 +152,7 @@ def _flip(x: KerasTensor, axis: int) -> KerasTensor:
 
 
 def _fit(how: Preprocess, channels: int) -> Preprocess:
-    """Returns `how` for so many channels; see the top of this file for the rule."""
+    """Returns `how` for a number of channels, as the module's docstring describes."""
     for name, values in (("mean", how.mean), ("std", how.std)):
         if len(values) not in (1, 3, channels):
             raise UsageError(

@@ -1,6 +1,6 @@
-"""DATA, as the command line takes it: what a name or path holds, whole or in two parts.
+"""Data sets by name or path, as the command line takes them, whole or split in two.
 
-`mnist`, a folder of class folders, a folder of MNIST's four files, a `.npz`, a `.csv`.
+`mnist`, a folder of class folders, a folder of MNIST's four files, an `.npz` or a `.csv`.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from cnnzoo.data.splits import group_key
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 
-LISTED = 5  # copies that an error names
+LISTED = 5  # copies named in an error message
 
 
 def open_source(
     data: str, split: Split = "train", *, download: bool = False, **reading: Any
 ) -> Source:
-    """Opens what `data` names; of MNIST's forms, the given split.
+    """Opens a data set; of MNIST and its formats, the given split.
 
-    Of a folder that is split into `train`, `val` and `test` already, it is that part;
-    "test" takes `val` where there is no `test`.
+    Of a folder with the subfolders `train`, `val` and `test`, it opens one of these;
+    "test" is `val` if there is no `test`.
 
     Args:
-        download: allows Keras to fetch MNIST's training digits.
-        **reading: what `scan` takes, for a folder of images.
+        download: Whether Keras may download MNIST's training digits.
+        **reading: Arguments of `scan`, for a folder of images.
 
     Raises:
-        DatasetError: there is nothing of that name, or nothing that can be read.
+        DatasetError: The data set does not exist or cannot be read.
     """
     if data == "mnist":
         return load_mnist(split, download=download)
@@ -61,22 +61,22 @@ def open_train_validation(
     download: bool = False,
     **reading: Any,
 ) -> tuple[Source, Source]:
-    """Opens what `data` names, as training and validation images.
+    """Opens a data set as training and validation images.
 
-    A folder with `train` and `val` in it has its parts; everything else is split.
+    The subfolders `train` and `val` are used if they exist; all other data are split.
 
     Args:
-        fraction: the share of the validation images, or, an int, its number of images.
-        seed: of the split.
-        group_by: a regular expression; see `Source.groups`.
-        allow_copies: whether an image may be in both of the parts that a folder has.
-        download: allows Keras to fetch MNIST's training digits.
-        **reading: what `scan` takes, for a folder of images.
+        fraction: Share of the validation images, or their number if it is an int.
+        seed: Random seed of the split.
+        group_by: Regular expression; see `Source.groups`.
+        allow_copies: Whether an image may be in both `train` and `val`.
+        download: Whether Keras may download MNIST's training digits.
+        **reading: Arguments of `scan`, for a folder of images.
 
     Raises:
-        DatasetError: there is nothing of that name, it cannot be read, or training images
-            are validation images, too.
-        UsageError: an argument is out of its range, or does not go with the data.
+        DatasetError: The data set does not exist or cannot be read, or training images
+            are also validation images.
+        UsageError: An argument is out of its range, or does not fit the data.
     """
     path = Path(data)
     reading.setdefault("checksums", True)
@@ -113,9 +113,9 @@ def _check_groups(train: Folder, validation: Folder, group_by: str) -> None:
 
 
 def check_copies(train: Folder, validation: Folder) -> None:
-    """Raises DatasetError where training images are validation images, too.
+    """Raises DatasetError if training images are also validation images.
 
-    Both folders were scanned with their checksums.
+    Nothing is checked if a folder was scanned without checksums.
     """
     if train.checksums is None or validation.checksums is None:
         return

@@ -1,4 +1,4 @@
-"""Which rows of a data set are for training and which for validation."""
+"""Split of the rows of a data set into training and validation."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def split_rows(
     seed: int,
     groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Chooses the rows of a training and a validation part, class by class.
+    """Splits rows into a training and a validation part, stratified by class.
 
     Args:
-        labels: (n,) integers.
-        class_names: the name of each label, for messages.
-        fraction: the share of the validation part, above 0 and below 1, or, an int, its
-            number of images; where rows are grouped, about so many of them.
-        seed: of the random choice, 0 to 2**32 - 1.
-        groups: (n,) integers; rows of one number stay in one part. None for no groups.
+        labels: Integers, (n,).
+        class_names: Name of each label, for messages.
+        fraction: Share of the validation part, above 0 and below 1, or its number of
+            images if it is an int, which is approximate if rows are grouped.
+        seed: Random seed of the split, 0 to 2**32 - 1.
+        groups: Group numbers, (n,); rows of a group stay in one part. None for no groups.
 
     Returns:
-        Two ascending arrays of row numbers that together hold each row once.
+        Two ascending arrays of row numbers that together contain each row once.
 
     Raises:
-        DatasetError: a class cannot be in both parts.
-        UsageError: `fraction` or `seed` is out of its range.
+        DatasetError: A class cannot be in both parts.
+        UsageError: The fraction or the seed is out of its range.
     """
     _check(labels, class_names, fraction, seed)
     first, group = first_rows(groups, len(labels))
@@ -60,9 +60,9 @@ def split_rows(
 
 
 def first_rows(groups: np.ndarray | None, rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first row of each group, which tells where it goes, and each row's group.
+    """The first row of each group, which represents it, and the group of each row.
 
-    Without groups each row is one.
+    Without groups, each row is a group of its own.
     """
     if groups is None:
         return np.arange(rows), np.arange(rows)
@@ -71,22 +71,22 @@ def first_rows(groups: np.ndarray | None, rows: int) -> tuple[np.ndarray, np.nda
 
 
 def some_rows(count: int, most: int, seed: int) -> np.ndarray:
-    """At most `most` of so many rows, chosen at random, in ascending order."""
+    """At most `most` of `count` rows, chosen at random, in ascending order."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 
 def groups_of(
     names: Sequence[str], copies: Sequence[bytes] | None, group_by: str | None
 ) -> np.ndarray | None:
-    """Numbers the groups of images that must not be torn apart; None for no groups.
+    """Numbers of the groups of images that a split keeps together; None for no groups.
 
     Args:
-        copies: a checksum an image; those of equal ones belong together.
-        group_by: a regular expression; images for which it finds the same text in their
-            names belong together.
+        copies: Checksum of each image; images with equal checksums are one group.
+        group_by: Regular expression; images in whose names it matches the same text are
+            one group.
 
     Raises:
-        UsageError: it is no regular expression, or finds nothing in a name.
+        UsageError: The regular expression is invalid, or does not match a name.
     """
     if group_by is None:
         return None if copies is None else np.unique(copies, return_inverse=True)[1]
@@ -97,7 +97,7 @@ def groups_of(
 
 
 def group_key(group_by: str, name: str) -> str:
-    """The text of a name that tells its group; see `groups_of`."""
+    """The text of a name that identifies its group; see `groups_of`."""
     try:
         found = re.search(group_by, name)
     except re.error as error:
@@ -115,7 +115,7 @@ def group_key(group_by: str, name: str) -> str:
 
 
 def _joined(keys: Sequence[Sequence[object]]) -> np.ndarray:
-    """Numbers of groups; rows that share any key are in one."""
+    """Numbers of groups; rows that share any key are in one group."""
     numbers: dict[object, int] = {}
     pairs = [
         (row, len(keys) + numbers.setdefault(key, len(numbers)))

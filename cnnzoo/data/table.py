@@ -1,7 +1,7 @@
-"""CSV files of pixels, one image a line, and CSV files of predicted labels.
+"""CSV files of pixels, one image per line, and CSV files of predicted labels.
 
-Three forms are read: without a header, the label first; with a header that names a
-label column; and with a header but no label column, which is an unlabelled set.
+Three forms are read: without a header and with the label first; with a header that names
+a label column; and with a header but no label column, for unlabelled images.
 """
 
 import csv
@@ -28,7 +28,7 @@ _ENCODING = "utf-8-sig"  # UTF-8, with or without a byte order mark
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the columns of a file are, by position from 0.
+    """Columns of a file, by position from 0.
 
     `skipped` is the number of lines before the first row; `shape` is (h, w, c).
     """
@@ -41,24 +41,24 @@ class _Layout:
 
 
 def read_csv(path: str | Path, *, complete: bool = True) -> Images:
-    """Reads images and, where the file has them, labels.
+    """Reads images and, if the file has them, labels.
 
-    A header is a first line that names a label or id column, or that holds no integer.
+    A header is a first line that names a label or id column, or contains no integer.
     Label columns are label, class and target, id columns are id, imageid and image_id,
-    in any case. All other columns are pixels in order: h*w of a square grey image, or
-    h*w*3 of a square RGB image, whose three channels stand side by side.
+    in upper or lower case. All other columns are pixels in order: h*w of a square grey
+    image, or h*w*3 of a square RGB image with the channels of a pixel side by side.
 
     Args:
-        path: a UTF-8 file with commas; a byte order mark, CRLF and quotes may be there.
+        path: Path of a UTF-8 file with commas; it may have a BOM, CRLF and quotes.
 
     Returns:
-        Images (n, h, w, 1) or (n, h, w, 3); `class_names` "0" to the largest label, or
-        none for an unlabelled set, whose `ids` then hold the id column if there is one.
+        Images (n, h, w, 1) or (n, h, w, 3). `class_names` are "0" to the largest label;
+        unlabelled images have none, and the id column, if there is one, as `ids`.
 
     Raises:
-        DatasetError: the file is missing or empty, its columns make no square image, a
-            value is no integer of 0 to 255, or a label between 0 and the largest has no
-            row; the message names the line, counted from 1.
+        DatasetError: The file is missing or empty, its columns are not a square image, a
+            value is not an integer of 0 to 255, or a label between 0 and the largest has
+            no row; the message names the line, counted from 1.
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -91,17 +91,17 @@ def write_submission(
     """Writes predicted labels as a CSV file of two columns, atomically.
 
     Args:
-        path: the file to write; it is replaced if it is there.
-        labels: n class numbers or names.
-        ids: n row names; None numbers the rows from 1.
-        columns: the header.
+        path: Path of the file, which is replaced if it exists.
+        labels: Class numbers or names.
+        ids: Name of each row; None for numbers from 1.
+        columns: Header of the two columns.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: `ids` and `labels` differ in length.
-        SaveError: the file cannot be written.
+        UsageError: The ids and the labels differ in length.
+        SaveError: The file cannot be written.
     """
     names = range(1, len(labels) + 1) if ids is None else ids
     if len(names) != len(labels):
@@ -118,7 +118,7 @@ def write_submission(
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields line number, from 1, and fields of every line that is not blank."""
+    """Yields the line number, from 1, and the fields of every line that is not blank."""
     with path.open(encoding=_ENCODING, newline="") as stream:
         reader = csv.reader(stream)
         for row in reader:
@@ -127,7 +127,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_layout(path: Path) -> _Layout:
-    """Tells from the first line what each column is."""
+    """Determines the columns from the first line."""
     rows = _rows(path)
     line, first = next(rows, (0, []))
     names = [field.strip().lower() for field in first]
@@ -163,7 +163,7 @@ def _position(
 
 
 def _shape(path: Path, line: int, pixels: int) -> tuple[int, int, int]:
-    """Returns h, w and c of a square image of so many values."""
+    """Returns h, w and c of a square image with this number of values."""
     for channels in (1, 3):
         side = math.isqrt(pixels // channels)
         if side and side * side * channels == pixels:
@@ -216,7 +216,7 @@ def _dtype(layout: _Layout) -> np.dtype:
 
 
 def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
-    """Finds the first field that is not as it must be."""
+    """Returns the error for the first invalid field."""
     for line, row in _rows(path):
         if line <= layout.skipped:
             continue

@@ -1,7 +1,7 @@
-"""Random changes carried out on a batch, from (seed, epoch, batch) alone.
+"""Random transformations of a batch, which depend on (seed, epoch, batch) alone.
 
-Random numbers are kept apart from what is done with them: `sample_params` gives the
-numbers of every image, `apply` uses them, and `apply_augment` is both.
+`sample_params` draws the random parameters of every image, `apply` transforms the images
+by them, and `apply_augment` does both.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ _AUGMENT_STREAM, _MIXUP_STREAM = 1, 2  # of random numbers
 
 @dataclass(frozen=True, eq=False)
 class TransformParams:
-    """What happens to each image of a batch.
+    """Parameters of the transformation of each image of a batch.
 
     Attributes:
-        rotation: (b,) degrees.
-        shift: (b, 2) pixels, along the height and along the width.
-        shear: (b,) degrees.
-        zoom: (b, 2) factors of height and width; above 1 shrinks.
-        flips: (b, 2) booleans, upside down and left to right.
-        channel_shift: (b,) what is added to the pixels; None for no change.
-        brightness: (b,) what they are then multiplied by; None for no change.
-        displacement: (b, 2, h, w) float32, pixels, by which each pixel comes from a
-            lower row and a column more to the right; None for none.
+        rotation: Angles in degrees, (b,).
+        shift: Shifts along the height and along the width in pixels, (b, 2).
+        shear: Angles in degrees, (b,).
+        zoom: Factors of height and width, (b, 2); values above 1 shrink the content.
+        flips: Whether to flip upside down and left to right, (b, 2).
+        channel_shift: Values added to the pixels, (b,); None for no change.
+        brightness: Factors of the pixels after that, (b,); None for no change.
+        displacement: Distance of each pixel's source downwards and to the right in
+            pixels, (b, 2, h, w), float32; None for none.
     """
 
     rotation: np.ndarray
@@ -46,18 +46,18 @@ class TransformParams:
 def apply_augment(
     images: np.ndarray, augment: Augment, seed: int, epoch: int, batch: int
 ) -> np.ndarray:
-    """Returns a batch as a network is to be trained on it.
+    """Applies random transformations to a batch for training.
 
     Args:
-        images: (b, h, w, c), pixels of 0 to 255, integers or floats.
-        augment: what may happen to them.
-        seed: of all epochs, at least 0.
-        epoch: from 0.
-        batch: its number in the epoch, from 0.
+        images: Pixels of 0 to 255, (b, h, w, c), integers or floats.
+        augment: Ranges of the transformations.
+        seed: Random seed of all epochs, at least 0.
+        epoch: Number of the epoch, from 0.
+        batch: Number of the batch in the epoch, from 0.
 
     Returns:
-        (b, h, w, c) float32, the same for the same arguments; `images` itself, of
-        whatever dtype, where `augment` asks for nothing.
+        Pixels (b, h, w, c), float32, equal for equal arguments; `images` itself, of any
+        dtype, if `augment` changes nothing.
 
     """
     if not augment.random:
@@ -69,21 +69,20 @@ def apply_augment(
 def sample_params(
     augment: Augment, shape: Sequence[int], seed: int, epoch: int, batch: int
 ) -> TransformParams:
-    """Draws the numbers of a batch.
+    """Draws the random parameters of a batch.
 
-    Ten numbers of 0 to 1 are drawn for the first image, then for the next, and so on,
-    whatever is asked for, so that one option does not change what another draws. They
-    stand for rotation, height shift, width shift, shear, height zoom, width zoom,
-    vertical flip, horizontal flip, channel shift and brightness. Elastic noise follows,
-    image by image, first along the height.
+    Ten numbers of 0 to 1 are drawn for each image in turn, whatever `augment` is, so that
+    no option changes the random numbers of another. They are for rotation, height shift,
+    width shift, shear, height zoom, width zoom, vertical flip, horizontal flip, channel
+    shift and brightness. Elastic noise follows, image by image, first along the height.
 
     Args:
-        shape: (b, h, w, c).
-        seed, epoch, batch: as in `apply_augment`.
+        shape: Shape of the images, (b, h, w, c).
+        seed, epoch, batch: As in `apply_augment`.
     """
     count, height, width = shape[:3]
-    # Without the last number, NumPy would draw for batch 0 what the order of the images
-    # is drawn from: it takes [seed, epoch] and [seed, epoch, 0] for the same.
+    # Without the last number, batch 0 would have the random numbers of the order of the
+    # images, since NumPy treats [seed, epoch] and [seed, epoch, 0] as equal seeds.
     rng = np.random.default_rng([seed, epoch, batch, _AUGMENT_STREAM])
     uniform = rng.random((count, 10))
     signed = 2 * uniform - 1
@@ -114,14 +113,14 @@ def sample_params(
 
 
 def apply(images: np.ndarray, augment: Augment, params: TransformParams) -> np.ndarray:
-    """Moves and recolours images by given params.
+    """Transforms images by given parameters.
 
-    All that moves pixels is one interpolation. Then come the channel shift and the
-    brightness.
+    All geometric transformations are one interpolation. The channel shift and the
+    brightness follow.
 
     Args:
-        images: (b, h, w, c), integers or floats.
-        augment: tells what fills the gaps, and whether anything moves.
+        images: Images, (b, h, w, c), integers or floats.
+        augment: Augmentation with the fill mode of gaps, and whether pixels move.
 
     Returns:
         A new (b, h, w, c) float32 array.
@@ -151,16 +150,16 @@ def mixup(
     epoch: int,
     batch: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Blends a batch with itself in another order, as Zhang et al. 2018 do (https://arxiv.org/abs/1710.09412).
+    """Applies mixup to a batch (Zhang et al. 2018, https://arxiv.org/abs/1710.09412).
 
-    One share for the whole batch is drawn from Beta(alpha, alpha), and one partner for
-    each image; both follow from the last three arguments.
+    Each image is blended with another of the batch, by one factor for the whole batch
+    from Beta(alpha, alpha). Partners and factor depend on the last three arguments alone.
 
     Args:
-        images: (b, h, w, c), integers or floats.
-        labels: (b, classes) shares of 0 to 1, or (b,) probabilities of one class.
-        alpha: above 0; a small one leaves most batches nearly as they are.
-        seed, epoch, batch: as in `apply_augment`.
+        images: Images, (b, h, w, c), integers or floats.
+        labels: Probabilities, (b, classes), or of one class, (b,).
+        alpha: Parameter above 0; small values leave most batches nearly unchanged.
+        seed, epoch, batch: As in `apply_augment`.
 
     Returns:
         Two float32 arrays of the same shapes.
@@ -177,7 +176,7 @@ def mixup(
 
 
 def _shift(wanted: float | Sequence[float], side: int, signed: np.ndarray) -> np.ndarray:
-    """(b,) pixels from (b,) numbers of -1 to 1; see `Augment.width_shift_range`."""
+    """Pixels, (b,), from numbers of -1 to 1, (b,); see `Augment.width_shift_range`."""
     if isinstance(wanted, int | tuple):
         steps = np.asarray(wanted if isinstance(wanted, tuple) else range(wanted))
         if len(steps) == 0:

@@ -1,4 +1,4 @@
-"""Folders of class folders: which images there are, and what is wrong with the others.
+"""Folders of class folders: their images, and the files that cannot be used.
 
 photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
 """
@@ -29,14 +29,14 @@ Depth = Literal["names", "headers", "pixels"]
 
 @dataclass(frozen=True, eq=False)
 class Folder(ImageFiles):
-    """The images of a folder of class folders; nothing of them is in memory.
+    """The images of a folder of class folders, which are not kept in memory.
 
-    `names` go class by class, in text order, and so do `class_names`, those of the class
-    folders ("10" before "2").
+    `class_names` are the names of the class folders, sorted as text ("10" before "2");
+    `names` are sorted likewise, class by class.
 
     Attributes:
-        report: What the scan found besides the images.
-        headers: Format and size of each image; None where only names were read.
+        report: Findings of the scan besides the images.
+        headers: Format and size of each image; None if only names were read.
     """
 
     report: ScanReport = field(default_factory=ScanReport)
@@ -60,28 +60,28 @@ def scan(
     follow_links: bool = False,
     labels: str | Path | None = None,
 ) -> Folder:
-    """Finds the images in a folder of class folders, and what is wrong there.
+    """Scans a folder of class folders for images and for problems.
 
-    Each folder in it is a class; its images lie in it or deeper. Names with a leading dot
-    and what systems leave behind are passed over.
+    Each subfolder is a class, with images at any depth. Names with a leading dot, and
+    files that operating systems leave behind, are skipped.
 
     Args:
-        complete: asks for two classes and an image in each, as training needs; False
-            for a test set, in which some may be missing.
+        complete: Whether to require two classes and an image in each, as training does;
+            False for a test set, in which some may be missing.
         depth: "names" opens no file; "headers" reads the first and the last bytes of
-            each, which finds what is no image, too large or cut off; "pixels" decodes
-            each as a whole, which finds all.
-        checksums: reads each file as a whole, so that copies are known.
-        on_bad: whether files that cannot be read are an error, or left out and told in
-            the findings.
-        follow_links: follows links that lead out of the folder, too.
-        labels: a CSV file with the class of each image, wherever in the folder it lies.
+            each, which finds files that are not images, too large or truncated; "pixels"
+            decodes each as a whole, which finds all damage.
+        checksums: Whether to read each file as a whole, to detect copies.
+        on_bad: "raise" for an error if files cannot be read; "skip" to leave them out
+            and list them in the report.
+        follow_links: Whether to follow links that lead out of the folder.
+        labels: Path of a CSV file with the class of each image, anywhere in the folder.
 
     Raises:
-        DatasetError: the folder is missing or unreadable, or its layout is not that of
+        DatasetError: The folder is missing or unreadable, or its layout is not that of
             class folders.
-        LabelError: the CSV file does not go with the images.
-        ImageDecodeError: files that are named like images cannot be read.
+        LabelError: The CSV file does not match the images.
+        ImageDecodeError: Files that are named like images cannot be read.
     """
     root = Path(folder)
     found = _find_files(root, follow_links)
@@ -112,7 +112,7 @@ def _folder(
     complete: bool,
     checksums: bool,
 ) -> Folder:
-    """The images that are left without the bad ones, and what there is to tell."""
+    """The usable images, with the report of the scan."""
     left_out = {name for name, _ in bad}
     usable = {
         name: [image for image in images if image not in left_out]
@@ -151,7 +151,7 @@ def _in_two_classes(
     sums: Sequence[bytes] | None,
     classes: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    """A warning where copies of a picture have different classes."""
+    """A warning if copies of an image have different classes."""
     of = {image: name for name, images in classes.items() for image in images}
     groups = copies(names, sums) if sums else ()
     mixed = [group for group in groups if len({of[image] for image in group}) > 1]

@@ -1,4 +1,4 @@
-"""Image files as a source of images; nothing of them stays in memory."""
+"""Image files as a source of images, which are not kept in memory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from cnnzoo.system.runtime import cores
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles(Source):
-    """Image files, decoded by all cores when they are asked for.
+    """Image files, decoded on all cores when they are loaded.
 
     Attributes:
-        names: Paths of the images below `root`, with "/" between the parts.
-        root: Folder of the names.
+        names: Paths of the images relative to `root`, with "/" as the separator.
+        root: Folder that the names are relative to.
         labels: (n,) integers, each an index into `class_names`; None if unlabelled.
         class_names: Names of the classes, in the order of the labels.
-        checksums: 16 bytes of each file's content; None where no file was read.
+        checksums: First 16 bytes of each file's SHA-256; None if no file was read.
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class ImageFiles(Source):
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The images, made new each time: a million of them are many megabytes."""
+        """Paths of the images, not cached since a million take many megabytes."""
         return tuple(self.root / name for name in self.names)
 
     def take(self, rows: np.ndarray) -> Self:
@@ -81,7 +81,7 @@ class ImageFiles(Source):
     def fingerprint(self) -> str:
         """Returns a hash of class names, labels and files.
 
-        A file is its name and, where the scan read checksums, its content; else its size.
+        A file is represented by its name and its checksum, or its size without checksums.
         """
         hashed = labels_hash(self)
         if self.checksums is None:
@@ -115,4 +115,4 @@ class ImageFiles(Source):
 
 
 def _size(path: Path) -> int | str:
-    return path.stat().st_size if path.exists() else "gone"  # reading it will tell
+    return path.stat().st_size if path.exists() else "gone"  # reading it raises an error

@@ -1,6 +1,6 @@
-"""A look at many image files at once: headers, pixels where asked for, checksums.
+"""Inspection of many image files at once: headers, and optionally pixels and checksums.
 
-What Pillow warns of is noted with the file, and not shown: it does not name the file.
+Warnings of Pillow are stored with the file and not shown, since they do not name it.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from cnnzoo.errors import ImageDecodeError
 from cnnzoo.system.runtime import cores
 
 OnBad = Literal["raise", "skip"]
-BLOCK = 4096  # files handed to the pool at a time, so that a million stay small
-SUM_BYTES = 16  # of a checksum: two of a million files have the same once in 1e26 times
-LISTED = 10  # bad files that an error names
-TAIL = 1 << 12  # bytes at the end of a file, where its end mark stands as a rule
-# What stands at the end of a file and nowhere else in it.
+BLOCK = 4096  # files per call of the pool, so that memory use is small for a million
+SUM_BYTES = 16  # of a checksum; two of a million files collide with probability 1e-26
+LISTED = 10  # bad files named in an error message
+TAIL = 1 << 12  # bytes at the end of a file that usually contain its end marker
+# Markers that occur only at the end of a file.
 END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
 
 @dataclass(frozen=True)
 class Header:
-    """What an image file is.
+    """Format and size of an image file.
 
     Attributes:
-        format: Pillow's name, such as "JPEG"; the content tells it.
-        width: pixels, as they are stored.
-        height: likewise.
-        animated: whether there are more frames than the first, which is the one read.
+        format: Pillow's name of the format of the content, such as "JPEG".
+        width: Width in pixels, as stored.
+        height: Height in pixels, as stored.
+        animated: Whether there are several frames, of which the first is read.
     """
 
     format: str
@@ -52,13 +52,12 @@ class Header:
 
 @dataclass(frozen=True)
 class FileInspection:
-    """What a look at a file that can be read found.
+    """Result of the inspection of a readable file.
 
     Attributes:
-        header: what it is.
-        checksum: the first 16 bytes of the SHA-256 of its content; empty where it was
-            not asked for.
-        warnings: what Pillow warned of.
+        header: Format and size of the file.
+        checksum: First 16 bytes of the SHA-256 of its content; empty if not requested.
+        warnings: Warnings of Pillow.
     """
 
     header: Header
@@ -69,13 +68,13 @@ class FileInspection:
 def inspect_files(
     paths: Sequence[str], *, pixels: bool = False, checksums: bool = False
 ) -> Iterator[FileInspection | str]:
-    """Looks at files, in their order; for one that cannot be read, says why.
+    """Inspects files in order; yields the reason for each that cannot be read.
 
     Args:
-        pixels: decodes each as a whole, which finds damage anywhere.
-        checksums: reads each as a whole, to know copies of it.
+        pixels: Whether to decode each file as a whole, which finds damage anywhere.
+        checksums: Whether to read each file as a whole, to detect copies.
     """
-    here = local()  # of a thread: `warnings`, those of the file it looks at
+    here = local()  # per thread: `warnings` of the file that it inspects
     look = partial(_look, here, pixels=pixels, checksums=checksums)
     rest = iter(paths)
     with ThreadPoolExecutor(cores()) as pool:
@@ -88,10 +87,10 @@ def inspect_files(
 def readable(
     paths: Sequence[str], on_bad: OnBad = "raise"
 ) -> tuple[list[str], list[tuple[str, str]]]:
-    """Divides files in those that can be read as images and the others, with reasons.
+    """Divides files into readable images and unreadable files, with reasons.
 
     Raises:
-        ImageDecodeError: one cannot be read, or, where they may be left out, none can.
+        ImageDecodeError: A file cannot be read, or with `on_bad="skip"` none can.
     """
     looks = list(zip(paths, inspect_files(paths, pixels=True), strict=True))
     good = [path for path, look in looks if isinstance(look, FileInspection)]
@@ -102,7 +101,7 @@ def readable(
 
 
 def unreadable(where: str | Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
-    """The error that names files, with reasons, that cannot be read."""
+    """The error that names unreadable files, with reasons."""
     listed = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:LISTED])
     more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
     return ImageDecodeError(
@@ -114,9 +113,9 @@ def unreadable(where: str | Path, bad: Sequence[tuple[str, str]]) -> ImageDecode
 
 @contextmanager
 def _warnings_noted(here: local) -> Iterator[None]:
-    """Each warning goes to `here.warnings` of its thread, if the thread has that.
+    """Appends each warning to `here.warnings` of its thread, if the thread has this list.
 
-    Python keeps one list of filters for all threads, so it is set once around all.
+    Python has one list of filters for all threads, so it is set once around them.
     """
 
     def note(message: Warning | str, *details: object) -> None:
@@ -154,16 +153,16 @@ def checksum(path: str | Path) -> bytes:
 
 
 def inspect(path: str | Path, *, pixels: bool = False) -> Header:
-    """Looks at an image file as far as it takes to know whether it can be read.
+    """Reads as much of an image file as it takes to know whether it is readable.
 
-    A file whose end looks cut off is decoded as a whole: other programs add bytes of
-    their own behind the end.
+    A file that appears truncated is decoded as a whole, since some programs append bytes
+    of their own.
 
     Args:
-        pixels: decodes every file as a whole, which finds damage in between, too.
+        pixels: Whether to decode every file as a whole, which finds damage anywhere.
 
     Raises:
-        ImageDecodeError: it is missing, no image, too large, or cut off.
+        ImageDecodeError: The file is missing, not an image, too large, or truncated.
     """
     with opened(path) as image:
         header = Header(
@@ -181,12 +180,12 @@ def inspect(path: str | Path, *, pixels: bool = False) -> Header:
 def _animated(image: Image.Image) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
-    except Exception:  # what follows the first frame is damaged, and nobody reads it
+    except Exception:  # a later frame is damaged, and only the first is read
         return True
 
 
 def _looks_whole(path: str | Path, format: str) -> bool:
-    """Whether the end is there; False also for a format that does not tell."""
+    """Whether the file appears complete; False if its format does not show that."""
     with open(path, "rb") as stream:
         start = stream.read(8)
         size = stream.seek(0, os.SEEK_END)

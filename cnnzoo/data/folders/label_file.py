@@ -1,7 +1,7 @@
-"""A CSV file that names the class of each image of a folder.
+"""CSV files with the class of each image of a folder.
 
-Two columns, the file and its class, with or without a header; a file's ending may be left
-out. UTF-8, with or without a byte order mark; quotes and CRLF may be there.
+The two columns are file and class, with or without a header; a file's extension may be
+omitted. The encoding is UTF-8; a byte order mark, quotes and CRLF are allowed.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from pathlib import Path
 
 from cnnzoo.errors import LabelError
 
-NAMED = 10  # files that an error names
+NAMED = 10  # files named in an error message
 NO_LABELS = ("", "nan", "none", "null")  # in lower case
 
 
 def classes_of(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
-    """The images of each class, classes in text order and images as in `names`.
+    """The images of each class, with classes sorted as text and images as in `names`.
 
     Args:
-        path: the CSV file.
-        names: the images of the folder, below it.
+        path: Path of the CSV file.
+        names: Paths of the images, relative to their folder.
 
     Raises:
-        LabelError: the file cannot be read, a line has no class, or files and images do
-            not go together one to one.
+        LabelError: The file cannot be read, a line has no class, or files and images do
+            not match one to one.
     """
     bare = [os.path.splitext(name)[0] for name in names]
     counts = Counter(bare)
@@ -61,7 +61,7 @@ def classes_of(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yields line number, from 1, file and class."""
+    """Yields the line number, from 1, and the file and class of each line."""
     if not path.is_file():
         raise _fault(path, "a CSV file", "no regular file")
     try:

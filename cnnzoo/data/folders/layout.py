@@ -1,4 +1,4 @@
-"""How a folder of class folders has to look, and what is suspicious in one."""
+"""Layout of a folder of class folders: its requirements, and warnings about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cnnzoo.errors import DatasetError
 
-# What folders of given parts are called.
+# Names of the folders of predefined splits, in lower case.
 PARTS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation"),
@@ -18,7 +18,7 @@ PARTS = {
 
 
 def predefined_splits(root: Path) -> dict[str, Path]:
-    """The folders of a root that is split into parts already; empty where it is not.
+    """The folders of the splits in a folder; empty if it is not split.
 
     Returns:
         "train" and at least one of "validation" and "test", each with its folder.
@@ -30,12 +30,12 @@ def predefined_splits(root: Path) -> dict[str, Path]:
 
 
 def check(root: Path, images: Mapping[str, int], loose: int, *, complete: bool) -> None:
-    """Raises DatasetError where the layout is not that of class folders.
+    """Raises DatasetError if the layout is not that of class folders.
 
     Args:
-        images: how many usable ones each class has.
-        loose: how many lie beside the class folders.
-        complete: asks for two classes and an image in each.
+        images: Number of usable images per class.
+        loose: Number of images beside the class folders.
+        complete: Whether to require two classes and an image in each.
     """
     if len(images) < (2 if complete else 1):
         seen = f"{len(images)} class folders and {loose} images beside them"
@@ -56,7 +56,7 @@ def check(root: Path, images: Mapping[str, int], loose: int, *, complete: bool) 
 
 
 def warnings(images: Mapping[str, int], loose: int) -> tuple[str, ...]:
-    """What is suspicious in the names of classes and their numbers of images."""
+    """Warnings about the names of classes and their numbers of images."""
     forms = Counter(map(_form, images))
     alike = [name for name in images if forms[_form(name)] > 1]
     told = []
@@ -82,5 +82,5 @@ def unusable(path: Path, expected: str, found: str, advice: str) -> DatasetError
 
 
 def _form(name: str) -> str:
-    """Names that differ by case or by how accents are written become one."""
+    """Form in which names that differ only in case or encoding of accents are equal."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""What a scan of a folder has to tell besides its images."""
+"""Report of a scan of a folder: all findings besides the images."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import asdict, dataclass, field
 
 from cnnzoo.data.folders.inspection import Header
 
-LISTED = 10  # items of a title
+LISTED = 10  # maximum number of items per title
 
 
 @dataclass(frozen=True)
 class ScanReport:
-    """What is in a folder besides images that are used, and how these are.
+    """Unused files of a folder, and facts about its images.
 
     Attributes:
-        skipped: files that are named like images and were left out, with the reason.
-        linked: links to what is in the folder already; each file counts once.
-        ignored: how many files were left out, by their ending in lower case.
-        hidden: how many names with a leading dot, or of a system's own, were passed over.
-        formats: how many images there are of each format.
-        sizes: smallest and largest height and width, pixels; None without headers.
-        rare: images of a format that at most one in a hundred has, such as a picture
-            that stands for a missing one.
-        misnamed: images whose ending is that of another format; they are read.
-        animated: images with more than one frame; the first is read.
-        copies: groups of images of equal content; None without checksums.
-        warned: images that are read, with what the decoder warned of.
-        warnings: what looks like a mistake.
+        skipped: Files that are named like images but left out, each with the reason.
+        linked: Links to files or folders that are already listed.
+        ignored: Number of files that are not images, per extension in lower case.
+        hidden: Number of skipped names, with a leading dot or of the operating system.
+        formats: Number of images per format.
+        sizes: Smallest and largest (height, width), in pixels; None without headers.
+        rare: Images of a format that at most one in a hundred has, such as a placeholder
+            for a missing image.
+        misnamed: Images with the extension of another format; they are read.
+        animated: Images with several frames, of which the first is read.
+        copies: Groups of images with equal content; None without checksums.
+        warned: Images that are read, each with a warning of the decoder.
+        warnings: Probable mistakes in the data.
     """
 
     skipped: tuple[tuple[str, str], ...] = ()
@@ -45,11 +45,11 @@ class ScanReport:
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict:
-        """As JSON has it."""
+        """The report as JSON can hold it."""
         return asdict(self)
 
     def facts(self) -> dict[str, str]:
-        """Returns what the images are, by name."""
+        """Returns facts about the images, by name."""
         facts = {"formats": _counted(self.formats)}
         if self.sizes:
             (low, narrow), (high, wide) = self.sizes
@@ -60,7 +60,7 @@ class ScanReport:
         return facts
 
     def notes(self) -> dict[str, Sequence[str]]:
-        """Returns what is not used and what looks wrong: titles with their items."""
+        """Returns unused files and probable mistakes, as items by title."""
         notes = {
             "endings that are not read": [_counted(self.ignored)] if self.ignored else (),
             "left out": [f"{name!r}: {reason}" for name, reason in self.skipped],
@@ -79,7 +79,7 @@ class ScanReport:
         return {title: items for title, items in notes.items() if items}
 
     def lines(self) -> list[str]:
-        """Returns the notes, one item per line, at most ten of a title."""
+        """Returns the notes, one item per line and at most ten per title."""
         return [
             f"{title}: {item}"
             for title, items in self.notes().items()
@@ -90,8 +90,8 @@ class ScanReport:
         ]
 
 
-RARE = 0.01  # the share of all images that a rare format has, at most
-NAMED = {  # what formats are called by the endings of files
+RARE = 0.01  # maximum share of all images that a rare format has
+NAMED = {  # extensions of formats, if others than the format in lower case
     "JPEG": (".jpg", ".jpeg", ".jfif"),
     "TIFF": (".tif", ".tiff"),
     "MPO": (".jpg", ".jpeg"),
@@ -99,7 +99,7 @@ NAMED = {  # what formats are called by the endings of files
 
 
 def of_headers(names: Sequence[str], headers: Sequence[Header]) -> dict:
-    """What the headers of files have to tell; of none, nothing."""
+    """Fields of the report that come from headers; empty without headers."""
     if not headers:
         return {}
     heights = [header.height for header in headers]

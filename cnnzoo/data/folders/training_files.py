@@ -1,4 +1,4 @@
-"""Which images a network was trained on, so that predictions of them can say so."""
+"""Checksums of training images, by which predictions mark images used in training."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders.inspection import checksum
 from cnnzoo.system.files import write_text
 
-FILE = "training_files.txt"  # in the folder of a training: a checksum a line
+FILE = "training_files.txt"  # in the folder of a run: one checksum per line
 
 
 def write(folder: Path, source: Source) -> None:
-    """Keeps the checksums of the training images, where there are any.
+    """Writes the checksums of the training images, if there are any.
 
     Raises:
-        SaveError: it cannot be written.
+        SaveError: The file cannot be written.
     """
     if source.checksums is not None:
         lines = sorted({checksum.hex() for checksum in source.checksums})
@@ -29,10 +29,10 @@ def in_training_set(
     """Whether each file has the content of a training image.
 
     Args:
-        folders: Folders of the trainings.
+        folders: Folders of the runs.
 
     Returns:
-        None for every file where one of them kept no checksums.
+        A value per file; all are None if one of the folders has no checksums.
     """
     lists = [folder / FILE for folder in folders]
     if not lists or not all(path.is_file() for path in lists):

@@ -1,4 +1,4 @@
-"""Which files a folder of class folders has; none is opened."""
+"""Files of a folder of class folders, listed without opening them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from cnnzoo.data.folders.label_file import classes_of
 ENDINGS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 )
-"""The endings by which an image is known, in lower case."""
+"""Extensions of image files, in lower case."""
 
-# What systems leave in folders; names with a leading dot are passed over, too.
+# Names that operating systems leave in folders; those with a leading dot are skipped too.
 JUNK = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 
 
 @dataclass
 class FolderFiles:
-    """The files of a folder, by name below it.
+    """Files of a folder, by paths relative to it.
 
     Attributes:
-        classes: the images of each class folder, all in text order.
-        loose: images beside the class folders.
-        ignored: how many files are no images by their ending in lower case.
-        hidden: how many names were passed over.
-        linked: links to what is in the folder already.
-        skipped: what cannot be an image although it is named like one, with the reason.
+        classes: Images of each class folder, all sorted as text.
+        loose: Images beside the class folders.
+        ignored: Number of files that are not images, per extension in lower case.
+        hidden: Number of skipped names.
+        linked: Links to files or folders that are already listed.
+        skipped: Files that are named like images but cannot be any, each with the reason.
     """
 
     classes: dict[str, list[str]] = field(default_factory=dict)
@@ -40,27 +40,27 @@ class FolderFiles:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     def labelled_by(self, path: str | Path) -> FolderFiles:
-        """The same images, in the classes that a CSV file gives them.
+        """The same images, in the classes of a CSV file.
 
         Raises:
-            LabelError: the file does not go with the images.
+            LabelError: The file does not match the images.
         """
         inside = [name for images in self.classes.values() for name in images]
         return replace(self, classes=classes_of(path, [*self.loose, *inside]), loose=[])
 
 
 def find_images(root: Path, *, follow_links: bool = False) -> FolderFiles:
-    """Lists the images of every class folder, those in its subfolders too.
+    """Lists the images of every class folder and its subfolders.
 
     Each file is listed once: a link to a file or folder that is listed is left out.
 
     Args:
-        follow_links: follows links out of `root`, too, each target once; else they are
-            told as skipped.
+        follow_links: Whether to follow links out of `root`, each target once; otherwise
+            they are listed as skipped.
 
     Raises:
-        OSError: a folder cannot be read.
-        RecursionError: folders lie in folders a thousand deep.
+        OSError: A folder cannot be read.
+        RecursionError: Folders are nested about a thousand deep.
     """
     walker = _Walker(root, follow_links)
     for entry in walker.visible(os.fspath(root)):
@@ -79,10 +79,10 @@ class _Walker:
         self.found = FolderFiles()
         self._root = os.path.realpath(root)
         self._follow = follow_links
-        self._reached: set[str] = set()  # real paths that links have led to
+        self._reached: set[str] = set()  # real paths of followed links
 
     def visible(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        """What is in a folder, in text order, without hidden names."""
+        """Entries of a folder, sorted as text, without hidden names."""
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
         for entry in ordered:
@@ -92,10 +92,10 @@ class _Walker:
                 yield entry
 
     def images(self, folder: str, name: str, *, linked: bool = False) -> list[str]:
-        """The names below the root of all images in a folder.
+        """All images in a folder, by paths relative to the root.
 
         Args:
-            linked: whether a link led to the folder, so that another can lead there, too.
+            linked: Whether a link led to the folder, so that another link can, too.
         """
         images = []
         for entry in self.visible(folder):
@@ -111,10 +111,10 @@ class _Walker:
     def kind(
         self, entry: os.DirEntry[str], name: str, *, linked: bool = False
     ) -> str | None:
-        """ "folder", "image", or None for what is neither, which is noted."""
+        """ "folder", "image", or None for other entries, which are recorded."""
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
-        except OSError as error:  # links in a circle, or into a folder that is closed
+        except OSError as error:  # circular links, or no access to the target
             self.found.skipped.append((name, error.strerror or str(error)))
             return None
         ending = os.path.splitext(entry.name)[1].lower()
@@ -131,7 +131,7 @@ class _Walker:
         return "folder" if is_folder else "image"
 
     def _is_first(self, link: os.DirEntry[str], name: str) -> bool:
-        """Whether what a link leads to is to be listed here; notes it where it is not."""
+        """Whether the target of a link is listed here; records the link if not."""
         target = os.path.realpath(link.path)
         inside = os.path.commonpath((self._root, target)) == self._root
         if target in self._reached or (inside and self._is_listed(target)):
@@ -145,7 +145,7 @@ class _Walker:
         return True
 
     def _is_listed(self, target: str) -> bool:
-        """Whether the walk comes to a place in the root without links."""
+        """Whether the walk reaches a path in the root without links."""
         parts = os.path.relpath(target, self._root).split(os.sep)
         if any(map(_is_hidden, parts)) and parts != ["."]:
             return False
