@@ -1,8 +1,8 @@
-"""save() and load(): an ordinary `.keras` file that also tells what its classes are.
+"""save() and load(): ordinary `.keras` files that also contain the class names.
 
-The file is Keras's own, plus a member `cnnzoo.json` that Keras ignores: the network's
-name and options, the class names, the preprocessing. `load` rebuilds the network from
-the catalog and takes only numbers from the file.
+Beside Keras's own members, a file has a member `cnnzoo.json` that Keras ignores: the name
+and options of the network, the class names and the preprocessing. `load` rebuilds the
+network from the catalog and takes only weights from the file.
 """
 
 import json
@@ -27,14 +27,14 @@ from cnnzoo.zoo.options import GRAPH_OPTIONS
 
 
 def save(model: keras.Model, path: str | Path) -> Path:
-    """Writes a model that `build` made to a `.keras` file, atomically.
+    """Saves a model from `build` to a `.keras` file, atomically.
 
     `keras.saving.load_model` reads it too; networks with local response normalisation
     need `import cnnzoo.layers` for that.
 
     Raises:
         UsageError: The path does not end in `.keras`, or the model is not cnnzoo's.
-        SaveError: The file cannot be written; what stood there before is untouched.
+        SaveError: The file cannot be written; an existing file is unchanged.
     """
     path = Path(path)
     if path.suffix != ".keras":
@@ -51,13 +51,13 @@ def save(model: keras.Model, path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> keras.Model:
-    """The model that `save` wrote, rebuilt from the catalog, not compiled.
+    """Loads a model that `save` wrote; it is rebuilt from the catalog and not compiled.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         WeightFileError: The file is damaged, does not come from `save`, or was made
             from a spec that is not in the catalog.
-        UnsafeFileError: The file asks for something that no honest file asks for.
+        UnsafeFileError: The file contains something that `save` never writes.
     """
     with keras_archive.open_archive(path) as archive:
         metadata = keras_archive.read_metadata(archive)
@@ -69,10 +69,10 @@ def load(path: str | Path) -> keras.Model:
 
 
 def _file_metadata(model: keras.Model) -> dict:
-    """What the file tells; of a network that it cannot describe, without its name."""
+    """Content of `cnnzoo.json`; without name and options if JSON cannot hold them."""
     metadata = metadata_of(model)
     name, options = metadata.catalog_name, dict[str, Any](metadata.options)
-    # A file has height, width and channels, so that it fits both data formats.
+    # Stored as height, width and channels, so that it fits both data formats.
     options["input_shape"] = to_channels_last(model, options["input_shape"])
     try:
         json.dumps(options)
@@ -110,7 +110,7 @@ def _rebuild(metadata: dict, size: int, path: str | Path) -> keras.Model:
 
 
 def _described(metadata: dict, path: str | Path) -> tuple[str, dict]:
-    """The catalog name and the graph's options in a file, and nothing else."""
+    """The catalog name and the graph options in a file; others are refused."""
     name, options = metadata.get("name"), metadata.get("options")
     if name is None:
         raise WeightFileError(
@@ -136,5 +136,5 @@ def _described(metadata: dict, path: str | Path) -> tuple[str, dict]:
 
 
 def _tuples(options: dict) -> dict:
-    """JSON has no tuples; ours are all short and flat."""
+    """Options with lists as tuples, which JSON does not have."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}

@@ -1,4 +1,4 @@
-"""Training: runs that survive a kill, recipes, folds."""
+"""Training: runs that can be continued, recipes and cross-validation."""
 
 from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.cross_validation import Folds, kfold

@@ -1,4 +1,4 @@
-"""Callbacks of a run: the best epoch, the history, and the end of a training in time."""
+"""Callbacks of a run: the best epoch, the history, and early stopping."""
 
 from math import inf, isfinite
 from pathlib import Path
@@ -43,7 +43,7 @@ class BestCheckpoint(keras.callbacks.Callback):
 
 
 def has_finite_weights(model: keras.Model) -> bool:
-    """Whether all weights are finite; behind a ReLU, a loss can be so without them."""
+    """Whether all weights are finite; after a ReLU, the loss can be finite if not."""
     return all(
         bool(ops.all(ops.isfinite(weight.value)))
         for weight in model.weights
@@ -52,11 +52,11 @@ def has_finite_weights(model: keras.Model) -> bool:
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """The metrics of all epochs so far, also as JSON in a file.
+    """Metrics of all epochs so far, also as JSON in a file.
 
     Attributes:
         path: Path of the file, written atomically after each epoch; None for no file.
-        metrics: Value of each epoch, by the names of the metrics.
+        metrics: Value per epoch, by the name of the metric.
     """
 
     def __init__(self, path: Path | None):
@@ -65,7 +65,7 @@ class HistoryFile(keras.callbacks.Callback):
         self.metrics: dict[str, list[float]] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self._write()  # a folder that cannot be written is found before the first epoch
+        self._write()  # fails before the first epoch if the folder cannot be written
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         for name, value in losses.by_plain_names(logs or {}).items():
@@ -89,7 +89,7 @@ class HistoryFile(keras.callbacks.Callback):
 
 
 def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:
-    """Callbacks that slow down, and end, a training that no longer gets better."""
+    """Callbacks that reduce the learning rate and stop when the loss stops improving."""
     if recipe.patience is None:
         return []
     stopping = EarlyStopping(monitor, patience=recipe.patience, mode="min")

@@ -1,4 +1,4 @@
-"""A model made ready to train: compiled, its labels checked, its batches set up."""
+"""Preparation of a model for training: compilation, labels and batches."""
 
 import keras
 import numpy as np
@@ -15,8 +15,8 @@ from cnnzoo.train import losses
 from cnnzoo.train.finetuning import layerwise_lr_decay
 from cnnzoo.train.recipe import Recipe, check_recipe
 
-WARM_UP = 0.05  # share of all steps, in which the rate of a cosine rises
-# Variables of few numbers each, which do not overfit.
+WARM_UP = 0.05  # share of all steps in which the rate of a cosine schedule increases
+# Small variables, which do not overfit.
 NOT_DECAYED = ["bias", "gamma", "beta", "alpha"]
 
 
@@ -40,11 +40,11 @@ def compile_model(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss
     """Compiles the model with stock Keras objects; returns its loss.
 
     Every classifier gets the loss, with the weight of its AuxHead; the first also gets
-    an accuracy.
+    an accuracy metric.
 
     Args:
         model: Model to compile.
-        recipe: How to train.
+        recipe: Training recipe.
         images: Number of images per epoch.
 
     Raises:
@@ -90,7 +90,7 @@ def make_inputs(
 
     Raises:
         DatasetError: The labels do not fit the classifier.
-        UsageError: Files are to be read for a model of open size.
+        UsageError: Files are read, and the image size of the model is not fixed.
     """
     names = metadata_of(model).class_names or tuple(train.class_names)
 
@@ -113,7 +113,7 @@ def make_inputs(
 
 
 def class_weights(recipe: Recipe, train: Source) -> dict[int, float] | None:
-    """Weight of each class in the loss, as `fit` takes it; None for equal ones."""
+    """Weight of each class in the loss, as `fit` takes it; None for equal weights."""
     if recipe.class_weights is None:
         return None
     labels = np.asarray(train.labels)
@@ -126,7 +126,7 @@ def class_weights(recipe: Recipe, train: Source) -> dict[int, float] | None:
 def monitored(model: keras.Model) -> str:
     """Keras's name of the loss by which the best epoch is chosen.
 
-    That is the main classifier's: auxiliary ones only help the training.
+    It is the loss of the main classifier, since auxiliary ones only help the training.
     """
     return (
         "val_loss" if len(model.outputs) == 1 else f"val_{PREDICTIONS}_{losses.MEAN_LOSS}"
@@ -138,7 +138,7 @@ def check_classes(model: keras.Model, train: Source) -> None:
 
     Raises:
         UsageError: The model has no classifier.
-        DatasetError: It has another number of classes than the data.
+        DatasetError: The model has another number of classes than the data.
     """
     options = metadata_of(model).options
     if not options["include_top"]:
@@ -154,7 +154,7 @@ def check_classes(model: keras.Model, train: Source) -> None:
 
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
-    """The optimizer with the learning rate of so many steps per epoch."""
+    """The optimizer, with its schedule for this number of steps per epoch."""
     optimizer = keras.optimizers.get(recipe.optimizer)
     rate = recipe.learning_rate
     rate = float(optimizer.learning_rate) if rate is None else rate
@@ -169,7 +169,7 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.Optimizer:
     options: dict = {}
     if recipe.momentum is not None:
         options = {"momentum": recipe.momentum, "nesterov": True}
-    if recipe.weight_decay is not None:  # else AdamW has one by default
+    if recipe.weight_decay is not None:  # otherwise AdamW keeps its default
         options["weight_decay"] = recipe.weight_decay
     optimizer = type(optimizer)(rate, **options)
     optimizer.exclude_from_weight_decay(var_names=NOT_DECAYED)

@@ -1,4 +1,4 @@
-"""Cross-validation: the same training several times, each time without one fold."""
+"""Cross-validation: repeated training, each time without one fold."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,8 +18,8 @@ from cnnzoo.system import files
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.replicates import NewModel, train_once
 
-# Share of a fold's training images by which its best epoch is chosen: the first in which
-# every class has one.
+# Shares of a fold's training images by which its best epoch is chosen; the first is used
+# that has an image of every class.
 VALIDATION_SHARES = (0.1, 0.2, 0.35, 0.5)
 FOLDS_FILE = "folds.json"
 FORMAT = 1  # of folds.json
@@ -72,9 +72,9 @@ def kfold(
 ) -> Folds:
     """Cross-validation: each image is evaluated by a network that was not trained on it.
 
-    A fold is evaluated and serves nothing else: the best epoch is chosen by a tenth of
-    the other images, or more where that lacks a class. Every fold is a `Run`, so a
-    cross-validation that was killed continues.
+    A fold is used for evaluation only: the best epoch is chosen by a tenth of the other
+    images, or more if that lacks a class. Every fold is a `Run`, so a cross-validation
+    that was interrupted continues.
 
     Args:
         new_model: Function that builds the network; Keras's seed is set before, to
@@ -82,16 +82,16 @@ def kfold(
         source: Labelled images.
         folder: Folder of the runs, `fold-1` and so on, of `folds.json`, and of
             `predictions.npz` (`probabilities`, `labels` and `class_names`).
-        recipe: How to train; None for the defaults.
-        folds: Number of folds, at least 2 and at most that of images per class.
+        recipe: Training recipe; None for the defaults.
+        folds: Number of folds, at least 2 and at most the number of images per class.
         seed: Random seed of the folds.
         group_by: Regular expression that groups files; see `Source.groups`.
         verbose: As in `keras.Model.fit`.
 
     Raises:
         UsageError: There are fewer than 2 folds, or groups of images without names.
-        DatasetError: A class has fewer images than there are folds, or a fold would
-            leave fewer than two of it.
+        DatasetError: A class has fewer images than there are folds, or fewer than two
+            outside a fold.
     """
 
     def train_fold(number: int, data: tuple[Source, Source]) -> keras.Model:
@@ -122,7 +122,7 @@ def cross_validate(
     seed: int = 0,
     group_by: str | None = None,
 ) -> Folds:
-    """`kfold` of networks that are trained in any way.
+    """Cross-validation as in `kfold`, with any function that trains a network.
 
     Args:
         train_fold: Function that trains the network of a fold, given the number of the
@@ -168,8 +168,8 @@ def _split_validation(
 def split(source: Source, folds: int, seed: int, group_by: str | None = None):
     """Yields training and test rows of each fold.
 
-    Each class has the same share in every fold; copies of a file, and files of a group,
-    are in one fold.
+    Folds are stratified by class; copies of a file, and files of a group, are in the same
+    fold.
 
     Raises:
         UsageError: There are fewer than 2 folds.

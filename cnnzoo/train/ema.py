@@ -1,7 +1,7 @@
-"""Exponential moving averages (EMA) of a model's weights, which err less than the last.
+"""Exponential moving averages (EMA) of a model's weights, which generalise better.
 
-Keras's optimizers keep such averages too; `fit` puts them in place of the weights when
-it ends, and a training that goes on epoch by epoch would go on from there.
+Keras's optimizers keep such averages too, but `fit` replaces the weights by them when it
+ends, so that a training with one `fit` per epoch would continue from the averages.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class EMA:
         """Args:
         model: Model whose weights are averaged.
         momentum: Share of the average that a step keeps, from 0 to below 1; it is
-            lower in the first steps, so that the start is soon forgotten.
+            lower in the first steps, to reduce the influence of the initial weights.
         """
         self._weights = model.trainable_variables
         self._momentum = momentum
@@ -32,17 +32,17 @@ class EMA:
         ]
 
     def update(self, step: int) -> None:
-        """Takes up the weights after a step, counted from 1."""
+        """Updates the averages after a step, counted from 1."""
         momentum = min(self._momentum, step / (step + 9))
         for average, weight in zip(self.variables, self._weights, strict=True):
             average.assign(average + (1 - momentum) * (weight - average))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the model's weights are the averages."""
+        """Context in which the model's weights are the averages."""
         weights = [ops.copy(weight.value) for weight in self._weights]
         for average, weight in zip(self.variables, self._weights, strict=True):
-            weight.assign(ops.copy(average.value))  # JAX gives arrays away in a step
+            weight.assign(ops.copy(average.value))  # JAX donates arrays in a step
         try:
             yield
         finally:

@@ -13,10 +13,10 @@ from cnnzoo.graph.keras_internals import graph_nodes, producer, scale_updates
 
 
 def layerwise_lr_decay(model: keras.Model, decay: float) -> None:
-    """Gives the model's optimizer a learning rate per stage; call it after `compile`.
+    """Sets a learning rate per stage in the model's optimizer; call it after `compile`.
 
-    The classifier and the last stage learn at the optimizer's rate, and each stage
-    before at `decay` times the rate of the next. The optimizer stays a stock one.
+    The classifier and the last stage have the optimizer's rate, and each earlier stage
+    has `decay` times the rate of the next. The optimizer remains a stock Keras object.
     """
     scale_updates(model.optimizer, _scales(model, decay))
 
@@ -40,9 +40,9 @@ def _scales(model: keras.Model, decay: float) -> list[float]:
 
 @contextmanager
 def l2_sp(model: keras.Model, decay: float | None) -> Iterator[None]:
-    """Inside, trainable weights are pulled back to where they are now (L2-SP).
+    """Context with an L2 penalty on the change of weights from their values now (L2-SP).
 
-    The classifiers are not, since they start nowhere: Li et al. 2018,
+    Classifiers are excluded, since they are not pretrained: Li et al. 2018,
     https://arxiv.org/abs/1802.01483, section 3.
     """
     if decay is None:

@@ -1,4 +1,4 @@
-"""Keras's `fit`, epoch by epoch, from any batch on."""
+"""Training loop of one `fit` per epoch, which can start at any batch."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,7 +13,7 @@ from cnnzoo.train.checkpoint.state import generator_states, set_generator_states
 from cnnzoo.train.ema import EMA
 
 Metrics = dict[str, float]
-NAMES_SHOWN = 10  # images of a batch that a message names
+NAMES_SHOWN = 10  # images of a batch named in a message
 
 
 class Loop:
@@ -22,7 +22,7 @@ class Loop:
     Attributes:
         model: Compiled model.
         callbacks: Callbacks of the whole training, called as `fit` would call them.
-        ema: Moving averages of the weights, which are evaluated; None for the weights.
+        ema: Moving averages to evaluate instead of the weights; None for the weights.
         steps: Number of batches per epoch.
     """
 
@@ -37,11 +37,11 @@ class Loop:
     ):
         """Args:
         model: Compiled model.
-        train: Training batches, in an order of their own in each epoch.
+        train: Training batches, with a new order in each epoch.
         validation: (images, labels), or (batches, None).
         callbacks: Callbacks of the whole training.
         ema: Moving averages of the weights.
-        class_weights: Weight of each class in the loss; None for equal ones.
+        class_weights: Weight of each class in the loss; None for equal weights.
         """
         self.model = model
         self.callbacks = callbacks
@@ -52,12 +52,12 @@ class Loop:
         self.steps = len(train)
 
     def build_metrics(self) -> None:
-        """Makes Keras create its metrics, which it otherwise does when it needs them."""
+        """Makes Keras create its metrics, which it otherwise does at their first use."""
         images, labels = self._train[0]
         self.model.test_on_batch(images, labels)
 
     def describe_failure(self, progress: TrainingProgress) -> str:
-        """Where the loss became NaN or infinite: in the step after `progress`."""
+        """Message that the loss became NaN or infinite in the step after `progress`."""
         self._train.epoch = progress.epoch
         names = self._train.named(min(progress.batch, self.steps - 1))
         more = len(names) - NAMES_SHOWN
@@ -74,7 +74,7 @@ class Loop:
 
         Args:
             epochs: Number of epochs in all.
-            autosave: Knows where to start, and is told of the progress.
+            autosave: Autosave with the progress to start from, which it updates.
 
         Returns:
             Whether the loss stayed finite; if not, the autosave's progress is older
@@ -134,7 +134,7 @@ class Loop:
             self.callbacks.on_epoch_end(epoch, {**metrics, **validation})
 
     def _evaluate(self, images, labels, watch: keras.callbacks.Callback) -> Metrics:
-        """Keras's metrics; where a signal ends it, random generators are restored."""
+        """Evaluates the model; random generators are restored if a signal ends it."""
         states = generator_states()  # PyTorch draws a number for the order of batches
         try:
             return self.model.evaluate(
@@ -154,8 +154,8 @@ class RemainingBatches(keras.utils.PyDataset):
     """The batches of an epoch from a given one on."""
 
     def __init__(self, batches: Batches, first: int):
-        # With two workers Keras reads ahead in a thread of its own and leaves out
-        # tf.data's tuner, for whose end `fit` can wait as long as the epoch took.
+        # With two workers, Keras reads ahead in a separate thread and does not use
+        # tf.data's tuner, whose end can delay `fit` by as long as the epoch took.
         super().__init__(workers=2, max_queue_size=4)
         self._batches = batches
         self._first = first
@@ -168,7 +168,7 @@ class RemainingBatches(keras.utils.PyDataset):
 
 
 class BatchCallback(keras.callbacks.Callback):
-    """Passes on to the callbacks of the whole training what `fit` does with batches."""
+    """Forwards the batch events of `fit` to the callbacks of the whole training."""
 
     def __init__(
         self,
@@ -178,8 +178,8 @@ class BatchCallback(keras.callbacks.Callback):
     ):
         """Args:
         outer: Callbacks of the whole training.
-        first: Number of batches done before, whose metrics the model holds.
-        after_batch: Function that takes the number of batches done.
+        first: Number of earlier batches, which the model's metrics include.
+        after_batch: Function of the number of completed batches.
         """
         super().__init__()
         self._outer = outer
@@ -193,9 +193,9 @@ class BatchCallback(keras.callbacks.Callback):
         self._metrics = [ops.copy(v.value) for v in model.metrics_variables]
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Undoes, within an epoch, what `fit` did at its start.
+        """Reverts, within an epoch, what `fit` changed at its start.
 
-        It has reset the metrics, and on PyTorch drawn a number for the order of batches.
+        It resets the metrics, and on PyTorch draws a number for the order of batches.
         """
         if batch == 0 and self._first:
             variables = self.model.metrics_variables
@@ -206,5 +206,5 @@ class BatchCallback(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._outer.on_train_batch_end(self._first + batch, logs)
-        if not self.model.stop_training:  # which it is where the loss is NaN
+        if not self.model.stop_training:  # which is set if the loss is NaN
             self._after_batch(self._first + batch + 1)

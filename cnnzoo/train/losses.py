@@ -1,4 +1,4 @@
-"""The loss that fits a classifier, and the labels that fit a loss."""
+"""Losses of classifiers, and labels in the form that a loss takes."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from cnnzoo.metadata import metadata_of
 def choose(
     model: keras.Model, name: str | None, *, blended: bool = False
 ) -> keras.Loss | str:
-    """The loss of a name, or the cross-entropy that fits the classifier.
+    """The loss of this name, or the cross-entropy that fits the classifier.
 
     Args:
         model: Classifier.
@@ -45,7 +45,7 @@ def choose(
         loss = keras.losses.get(name)
         rows = keras.utils.to_categorical([0, 0], 2)
         loss(np.zeros(2) if _is_sparse(name) else rows, rows)
-    except Exception as error:  # each loss refuses in its own way
+    except Exception as error:  # losses raise different exceptions
         raise UsageError(
             f"Keras has no loss {name!r} for classes; expected a name such as "
             "sparse_categorical_crossentropy, categorical_crossentropy or "
@@ -80,15 +80,15 @@ def targets(source: Source, loss: keras.Loss | str, units: int) -> Source:
 
 
 def by_plain_names(logs: dict) -> dict:
-    """Keras's metrics; with several classifiers, the main one's as if it were alone."""
+    """Keras's metrics, those of the main classifier without the prefix of its name."""
     if f"{PREDICTIONS}_{MEAN_LOSS}" not in logs:
         return logs
     plain = {}
     for name, value in logs.items():
         if name in ("loss", "val_loss"):
             plain[name.replace("loss", "total_loss")] = value
-        # Keras's own loss of an output is left out: it weighs every batch alike, and the
-        # last may have one image.
+        # Keras's own loss of an output is left out, since it weights all batches equally,
+        # and the last may have one image.
         elif not name.endswith(f"{PREDICTIONS}_loss"):
             plain[name.replace(f"{PREDICTIONS}_", "").replace(MEAN_LOSS, "loss")] = value
     return plain

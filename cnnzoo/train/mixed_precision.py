@@ -1,4 +1,4 @@
-"""bfloat16 where a machine computes fast in it: chosen by a rule, undone afterwards."""
+"""Mixed precision: training in bfloat16 on machines that compute faster in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +13,10 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 def resolve(precision: str) -> str:
-    """The precision that "auto" means on this machine; the others mean themselves.
+    """The precision for this machine if it is "auto"; others are returned unchanged.
 
     Raises:
-        UsageError: There is no such precision.
+        UsageError: The precision is unknown.
     """
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
@@ -29,8 +29,8 @@ def resolve(precision: str) -> str:
 def gains_by_bfloat16(device: str, cpu: Processor) -> bool:
     """Whether networks train faster in bfloat16 than in float32.
 
-    GPUs and matrix units (AMX) are several times as fast in it. AVX512_BF16 alone pays
-    on AMD's processors; on Intel's, networks lose again in all but their convolutions.
+    GPUs and matrix units (AMX) are several times as fast in it. AVX512_BF16 alone is
+    faster on AMD's processors; on Intel's, all layers but convolutions lose the gain.
     """
     if device != "cpu" or "amx_bf16" in cpu.flags:
         return True
@@ -39,10 +39,10 @@ def gains_by_bfloat16(device: str, cpu: Processor) -> bool:
 
 @contextmanager
 def running(model: keras.Model, precision: str) -> Iterator[None]:
-    """Inside, the layers compute in `precision`; afterwards the model is as before.
+    """Context in which the layers compute in `precision`; then the model is restored.
 
     In bfloat16, variables stay float32, and so does the arithmetic of the preprocessing,
-    the head and the loss. Nothing that was traced inside stays.
+    the head and the loss. Functions that are traced in the context are discarded.
 
     Args:
         model: Compiled model.
@@ -59,7 +59,7 @@ def running(model: keras.Model, precision: str) -> Iterator[None]:
 
 @contextmanager
 def as_saved(model: keras.Model) -> Iterator[None]:
-    """Inside, the layers' policies are float32, as in files; what was traced stays."""
+    """Context in which the layers' policies are float32, as in files; traces are kept."""
     with _policies(model, dict.fromkeys(_trunk(model), "float32")):
         yield
 
@@ -77,7 +77,7 @@ def _policies(model: keras.Model, policies: dict) -> Iterator[None]:
 
 
 def _trunk(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that may compute in bfloat16; a model in float64 keeps that."""
+    """The layers that may compute in bfloat16; those in float64 stay as they are."""
     return [
         layer
         for layer in model.layers
@@ -90,7 +90,7 @@ def _trunk(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _forget_traces(model: keras.Model) -> None:
-    """Keras traces a step once and would go on with the precision of that time."""
+    """Discards traced steps, which Keras would use again with their old precision."""
     for make in (
         model.make_train_function,
         model.make_test_function,

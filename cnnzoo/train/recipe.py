@@ -1,4 +1,4 @@
-"""Recipes: how to train, as data, and the rules for their values."""
+"""Training recipes, and the rules for their values."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
@@ -18,7 +18,7 @@ from cnnzoo.system.validation import (
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """Hyperparameters of a training.
 
     Attributes:
         epochs: Maximum number of passes over the training images.
@@ -26,16 +26,16 @@ class Recipe:
         optimizer: Keras's name of the optimizer.
         learning_rate: Learning rate; None for the optimizer's default.
         momentum: Nesterov momentum of "sgd"; None for none.
-        schedule: "plateau" halves the learning rate when the validation loss has not
-            improved for a third of `patience`; "cosine" lets it rise in the first
-            twentieth of all steps, then fall to 0 along half a cosine.
+        schedule: Schedule of the learning rate: "plateau" halves it when the validation
+            loss has not improved for a third of `patience`; "cosine" increases it over
+            the first twentieth of all steps, then decreases it to 0 along half a cosine.
         layer_decay: Factor of the learning rate per stage, from the classifier towards
-            the image; None for one rate.
-        weight_decay: Weight decay of the optimizer, in parts of the learning rate; None
+            the image; None for a single rate.
+        weight_decay: Weight decay of the optimizer, relative to the learning rate; None
             for its default.
         start_decay: L2 penalty on the distance of the weights from their start (L2-SP),
             as `keras.regularizers.L2` takes it; None for none.
-        class_weights: "balanced" gives all classes the same weight in the loss.
+        class_weights: "balanced" for equal weights of all classes in the loss, or None.
         mixup: Alpha of mixup, which blends images and their classes; None for none. See
             `cnnzoo.data.transforms.mixup`.
         averaging: Momentum of an exponential moving average (EMA) of the weights, such
@@ -48,8 +48,8 @@ class Recipe:
             weights with `keras.utils.set_random_seed`.
         augment: Random changes of the training images; validation images stay as
             they are.
-        precision: "float32", "bfloat16", or "auto" for bfloat16 where this machine
-            computes fast in it. Files hold float32.
+        precision: "float32", "bfloat16", or "auto" for bfloat16 if this machine computes
+            faster in it. Files contain float32.
     """
 
     epochs: int = 10
@@ -71,13 +71,13 @@ class Recipe:
     precision: str = "auto"
 
     def to_dict(self) -> dict:
-        """The recipe as JSON can hold it; only what an augmentation changes."""
+        """The recipe as JSON can hold it; of `augment`, without default values."""
         augment = self.augment and augment_to_dict(self.augment)
         return {**asdict(replace(self, augment=None)), "augment": augment}
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raises UsageError for values out of range, or that do not go together."""
+    """Raises UsageError if values are out of range or do not fit each other."""
     check_values("train", vars(recipe), RULES)
     if recipe.momentum is not None and recipe.optimizer.lower() != "sgd":
         raise UsageError(
@@ -119,8 +119,8 @@ RULES: dict[str, Rule] = {
 }
 
 
-# Large batches, a rate that falls to 0, and EMA. The augmentation is that of the best of
-# three pilots, by validation images: docs/mnist.md.
+# Large batches, a learning rate that decreases to 0, and EMA. The augmentation was the
+# best of three in pilot trainings, on validation images: docs/mnist.md.
 MNIST = Recipe(
     epochs=18,
     batch_size=128,
@@ -137,8 +137,8 @@ MNIST = Recipe(
     ),
 )
 # He et al. 2015, section 4.2, with a smoother schedule and the weight decay of
-# https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. There it passes through the
-# momentum and counts ten times; Keras applies it beside the momentum.
+# https://github.com/chenyaofo/pytorch-cifar-models, 5e-4. There it is multiplied by ten
+# through the momentum; Keras applies it separately.
 CIFAR10 = Recipe(
     epochs=100,
     batch_size=128,
@@ -156,7 +156,7 @@ CIFAR10 = Recipe(
     ),
 )
 RECIPES = {
-    # https://github.com/kkweon/mnist-competition, which gives no epochs.
+    # https://github.com/kkweon/mnist-competition, without a number of epochs.
     "mnist_kkweon": Recipe(
         epochs=100,
         batch_size=32,
@@ -170,8 +170,8 @@ RECIPES = {
         ),
     ),
     "mnist": MNIST,
-    # SmallResNet learns more slowly, and gains nothing by bfloat16 where others do; its
-    # pilots are in docs/mnist.md, too.
+    # SmallResNet learns more slowly, and unlike others gains nothing from bfloat16; its
+    # pilot trainings are also in docs/mnist.md.
     "mnist_small_resnet": replace(
         MNIST,
         learning_rate=1e-3,
@@ -192,14 +192,14 @@ RECIPES = {
         epochs=80,
         mixup=0.5,
         averaging=0.999,
-        precision="bfloat16",  # 1.8 times faster on a CPU with such units
+        precision="bfloat16",  # 1.8 times faster on a CPU with bfloat16 units
     ),
 }
 """Recipes by the name that the command line takes."""
 
 
 def mnist_recipe_name(network: str) -> str:
-    """The name of the recipe that trained the package's MNIST weights of a network."""
+    """The name of the recipe of a network's bundled MNIST weights."""
     return "mnist_small_resnet" if network == "small_resnet" else "mnist"
 
 
@@ -214,5 +214,5 @@ def augment_to_dict(augment: Augment) -> dict:
 
 
 def name_of(value: object) -> str:
-    """A function's name, since its address is another in the next process."""
+    """The name of a function, since its address differs between processes."""
     return getattr(value, "__qualname__", None) or str(value)

@@ -1,4 +1,4 @@
-"""The same training several times, for an ensemble: from seeds, or on bootstraps."""
+"""Repeated training for an ensemble: from several seeds, or on bootstrap samples."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,14 +28,14 @@ def repeat(
     seeds: Sequence[int] = (0, 1, 2),
     verbose: int = 0,
 ) -> list[keras.Model]:
-    """Trains from several seeds, each time as a `Run` in `seed-N`.
+    """Trains a network from several seeds, each as a `Run` in `seed-N`.
 
     Args:
         new_model: Function that builds the network; Keras's seed is set before.
         train: Training images.
         validation: Images by which the best epoch is chosen.
         folder: Folder of the runs.
-        recipe: How to train; None for the defaults.
+        recipe: Training recipe; None for the defaults.
         seeds: Random seeds of the weights, the order of images and their augmentation.
         verbose: As in `keras.Model.fit`.
     """
@@ -63,9 +63,9 @@ def bag(
     seed: int = 0,
     verbose: int = 0,
 ) -> list[keras.Model]:
-    """Trains members of an ensemble on bootstraps, each as a `Run` in `bag-N`.
+    """Trains members of an ensemble on bootstrap samples, each as a `Run` in `bag-N`.
 
-    A bootstrap is as many images, drawn with replacement: L. Breiman, Bagging
+    A bootstrap sample has as many images, drawn with replacement: L. Breiman, Bagging
     Predictors, Machine Learning 24, 1996.
 
     Args:
@@ -74,9 +74,9 @@ def bag(
         train: Training images.
         validation: Images by which the best epoch is chosen.
         folder: Folder of the runs.
-        recipe: How to train; None for the defaults.
+        recipe: Training recipe; None for the defaults.
         members: Number of members.
-        seed: Random seed of the bootstraps.
+        seed: Random seed of the bootstrap samples.
         verbose: As in `keras.Model.fit`.
     """
     models = []
@@ -96,11 +96,11 @@ def bag(
 
 
 def members(folder: str | Path) -> list[keras.Model]:
-    """The networks that `kfold`, `repeat` or `bag` trained in a folder, in their order.
+    """Loads the networks that `kfold`, `repeat` or `bag` trained in a folder, in order.
 
     Raises:
-        UsageError: There are none, or those of several calls, or a training has not
-            ended.
+        UsageError: The folder has no networks, or those of several calls, or a training
+            has not ended.
         WeightFileError: A file is damaged.
     """
     runs = sorted(

@@ -1,4 +1,4 @@
-"""A training in a folder: killed at any moment, it continues where it was."""
+"""Training in a folder, which can be interrupted at any time and continued."""
 
 import os
 from collections.abc import Sequence
@@ -54,13 +54,13 @@ class History(dict[str, list[float]]):
 
 
 class Run:
-    """A folder that holds a training.
+    """A training in a folder.
 
-    It has `run.json` (network, recipe, data, precision, versions), `model.keras` (the
-    best epoch so far), `history.json`, `log.txt`, `checkpoints/`, and, of a folder of
-    files with checksums, `training_files.txt`. A checkpoint holds the whole state, so
-    that a training that was killed ends, on the same machine, as one that was not, bit
-    by bit.
+    The folder contains `run.json` (network, recipe, data, precision, versions),
+    `model.keras` (the best epoch so far), `history.json`, `log.txt`, `checkpoints/`, and
+    `training_files.txt` for image files with checksums. A checkpoint has the whole state,
+    so that an interrupted training has the same result, bit by bit, as an uninterrupted
+    one on the same machine.
 
     Attributes:
         folder: Path of the folder.
@@ -69,8 +69,8 @@ class Run:
 
     def __init__(self, folder: str | Path, *, save_seconds: float = 60.0):
         """Args:
-        folder: Path of the folder, made if missing.
-        save_seconds: Seconds between two checkpoints, which a kill can cost.
+        folder: Path of the folder, created if missing.
+        save_seconds: Seconds between two checkpoints, and of work that can be lost.
         """
         self.folder = Path(folder)
         self.save_seconds = save_seconds
@@ -85,7 +85,7 @@ class Run:
         callbacks: Sequence[keras.callbacks.Callback] = (),
         verbose: int = 0,
     ) -> History:
-        """Trains, or continues, and leaves the model with the weights of its best epoch.
+        """Starts or continues training, and gives the model the best epoch's weights.
 
         A first Ctrl-C, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
 
@@ -93,23 +93,23 @@ class Run:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
             train: Training images.
             validation: Images by which the best epoch is chosen.
-            recipe: How to train; None for the defaults.
+            recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
 
         Returns:
             The metrics of every epoch: loss, accuracy, val_loss, val_accuracy, ... With
-            auxiliary classifiers, these are the main one's; `aux1_loss` and so on are the
-            others', and `total_loss` is the weighted sum that training minimises.
+            auxiliary classifiers, these are of the main one; `aux1_loss` and so on are of
+            the others, and `total_loss` is the weighted sum that training minimises.
 
         Raises:
             UsageError: The recipe has values that are out of range or do not fit.
             DatasetError: The labels do not fit the classifier.
             ImageDecodeError: A file of a folder is not a readable image.
-            TrainingError: The validation loss was finite in no epoch; where it was in
-                one, and the loss became NaN later, a RuntimeWarning tells where.
-            ResumeMismatchError: The folder holds another training.
-            CheckpointError: Another process trains there, or all checkpoints are bad.
+            TrainingError: The validation loss was finite in no epoch. If the loss became
+                NaN after a finite one, a RuntimeWarning is issued instead.
+            ResumeMismatchError: The folder contains another training.
+            CheckpointError: Another process uses it, or all checkpoints are damaged.
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
@@ -137,7 +137,7 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether the folder holds a training that has ended or failed.
+        """Whether the folder contains a training that has ended or failed.
 
         Raises:
             CheckpointError: Its files cannot be read.
@@ -161,7 +161,7 @@ class Run:
             return None in files.read_json(path).get("loss", ())
 
     def _check_or_create(self, asked: RunMetadata) -> RunMetadata:
-        """The metadata of the folder, which tell how the training started.
+        """The metadata of the folder, from the first start of the training.
 
         Raises:
             CheckpointError: There are checkpoints without metadata.
@@ -199,7 +199,7 @@ class Run:
         """Trains from the newest checkpoint to the end, or until a signal arrives.
 
         Returns:
-            Whether the training had ended before, and where the loss became NaN.
+            Whether the training had ended before, and a message if the loss became NaN.
         """
         loop.build_metrics()
         loop.callbacks.on_train_begin()
@@ -225,7 +225,7 @@ class Run:
     def _load_best(
         self, model: keras.Model, best: BestCheckpoint, epochs: int, failure: str | None
     ) -> None:
-        """Gives the model the weights of the best epoch."""
+        """Loads the weights of the best epoch into the model."""
         if not isfinite(best.best):
             since = f", since {failure}" if failure else ""
             raise TrainingError(

@@ -1,4 +1,4 @@
-"""`run.json`: which training a folder holds, so that no other continues in it."""
+"""Metadata of a run in `run.json`, so that no other training continues in its folder."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ FORMAT = 2
 PACKAGES = ("cnnzoo", "keras", "numpy")  # and the backend's
 PARTS = {"train", "validation"}  # of the data
 REQUIRED = {"precision", "backend"}  # of the environment
-# What may differ between two starts, and can then change last bits of the result.
+# Settings that may differ between two starts, which can change last bits of the result.
 SETTINGS = ("device", "threads", "deterministic", "versions")
 
 
 @dataclass(frozen=True)
 class RunMetadata:
-    """What a training is, and where it started.
+    """Settings of a training, and the environment of its first start.
 
     Attributes:
         network: Name, options, preprocessing and number of parameters.
         recipe: Recipe as it was passed.
-        data: Number of images and hash, of training and validation.
+        data: Number of images and hash, for training and for validation.
         environment: Precision, backend, device, threads and versions of the first start.
     """
 
@@ -49,7 +49,7 @@ class RunMetadata:
 
     @classmethod
     def from_dict(cls, record: Mapping) -> RunMetadata:
-        """Raises LookupError or TypeError where parts are missing or of another kind."""
+        """Raises LookupError or TypeError if parts are missing or of another type."""
         metadata = cls(**{k: v for k, v in record.items() if k != "format"})
         if not all(isinstance(part, dict) for part in vars(metadata).values()):
             raise TypeError("parts of another kind")
@@ -68,7 +68,7 @@ def collect(
     """The metadata of a training that starts now."""
     backend = keras.backend.backend()
     versions = {package: version(package) for package in PACKAGES}
-    # Asked of the module, since TensorFlow has several packages.
+    # Taken from the module, since TensorFlow has several packages.
     versions[backend] = import_module(backend).__version__
     metadata = RunMetadata(
         network=network_facts(model),
@@ -81,12 +81,12 @@ def collect(
             "versions": versions,
         },
     )
-    # With lists instead of tuples, as it is when it is read.
+    # With lists instead of tuples, as when read from a file.
     return RunMetadata.from_dict(json.loads(files.as_json(metadata.to_dict())))
 
 
 def network_facts(model: keras.Model) -> dict:
-    """What tells one network from another, but for its weights."""
+    """Facts that identify a network, without its weights."""
     metadata = metadata_of(model)
     return {
         "name": metadata.catalog_name or model.name,
@@ -100,15 +100,15 @@ def check_or_create(folder: Path, asked: RunMetadata) -> RunMetadata:
     """The metadata of a folder, which are written if it has none.
 
     Raises:
-        ResumeMismatchError: The folder holds another training.
-        CheckpointError: Its metadata cannot be read.
-        SaveError: They cannot be written.
+        ResumeMismatchError: The folder contains another training.
+        CheckpointError: The metadata cannot be read.
+        SaveError: The metadata cannot be written.
     """
     first = read(folder)
     if first is None:
         files.write_json(folder / RUN_FILE, asked.to_dict())
         return asked
-    # A field that an earlier version did not have had its default.
+    # Fields that an earlier version did not have get their defaults.
     completed = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
     if found := differences(_identity(completed, asked), _identity(asked, asked)):
         raise ResumeMismatchError(
@@ -119,10 +119,10 @@ def check_or_create(folder: Path, asked: RunMetadata) -> RunMetadata:
 
 
 def read(folder: Path) -> RunMetadata | None:
-    """The metadata of the training in a folder; None if it holds none.
+    """The metadata of the training in a folder; None if there is none.
 
     Raises:
-        CheckpointError: They cannot be read, or another version wrote them.
+        CheckpointError: The metadata cannot be read, or are of another version.
     """
     path = folder / RUN_FILE
     if not path.exists():
@@ -147,7 +147,7 @@ def environment_changes(first: RunMetadata, now: RunMetadata) -> str:
 
 
 def differences(before: object, now: object, place: str = "") -> list[str]:
-    """What differs between two JSON values, each with its place in them."""
+    """Differences between two JSON values, each with its path."""
     if before == now:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
@@ -165,9 +165,9 @@ def differences(before: object, now: object, place: str = "") -> list[str]:
 
 
 def _identity(metadata: RunMetadata, asked: RunMetadata) -> dict:
-    """What tells one training from another.
+    """Facts that identify a training.
 
-    The number of epochs does not where the schedule that is asked for is a plateau.
+    The number of epochs is left out if the new schedule is "plateau".
     """
     recipe = dict(metadata.recipe)
     if asked.recipe["schedule"] == "plateau":

@@ -1,4 +1,4 @@
-"""When a run writes a checkpoint, and how a signal ends it."""
+"""Periodic checkpoints of a run, and its end by a signal."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -9,17 +9,17 @@ from cnnzoo.train.checkpoint.store import CheckpointStore
 
 
 class TrainingInterrupt(BaseException):
-    """A signal ends the training; no `except Exception` of a callback stops it."""
+    """A signal ends the training; `except Exception` in callbacks does not catch it."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far a training has come.
+    """Progress of a training.
 
     Attributes:
         epoch: Number of the current epoch, from 0.
-        batch: Number of its batches that are done.
-        metrics: Metrics of the epoch once all batches are done; validation follows.
+        batch: Number of completed batches of the epoch.
+        metrics: Training metrics of the epoch if only its validation is left, or None.
         stopped: Whether a callback has stopped the training.
     """
 
@@ -29,7 +29,7 @@ class TrainingProgress:
     stopped: bool = False
 
     def is_over(self, epochs: int) -> bool:
-        """Whether nothing is left of a training of so many epochs."""
+        """Whether a training with this number of epochs is complete."""
         return self.epoch >= epochs or (self.stopped and self.metrics is None)
 
     def __str__(self) -> str:
@@ -37,10 +37,10 @@ class TrainingProgress:
 
 
 class Autosave:
-    """Saves a training from time to time, and when a signal asks for its end.
+    """Saves a training periodically, and stops it when a signal arrives.
 
     Attributes:
-        progress: How far the training has come.
+        progress: Progress of the training.
         rejected: Checkpoints that were damaged, each with the reason.
     """
 
@@ -79,15 +79,15 @@ class Autosave:
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time of all threads, which other programs do not make longer."""
+        """CPU time of all threads, which does not depend on other programs."""
         return self._earlier[1] + time.process_time() - self._start[1]
 
     def restore(self) -> None:
-        """Puts the training back to the newest checkpoint, if there is one.
+        """Restores the newest checkpoint, if there is one.
 
         Raises:
             CheckpointError: All checkpoints are damaged.
-            ResumeMismatchError: They are another training's.
+            ResumeMismatchError: The checkpoints are of another training.
         """
         saved = self._session.load(self._store)
         if saved is None:
@@ -97,7 +97,7 @@ class Autosave:
         self.rejected = saved.rejected
 
     def update(self, progress: TrainingProgress) -> None:
-        """Notes the progress, and saves where a checkpoint is due.
+        """Records the progress, and saves a checkpoint if one is due.
 
         Raises:
             TrainingInterrupt: A signal has arrived.
@@ -108,7 +108,7 @@ class Autosave:
         self.check_signals()
 
     def check_signals(self) -> None:
-        """Raises TrainingInterrupt where a signal has arrived."""
+        """Raises TrainingInterrupt if a signal has arrived."""
         if self._signals.received is not None:
             raise TrainingInterrupt
 

@@ -18,25 +18,25 @@ from cnnzoo.train.checkpoint.store import CheckpointStore
 
 
 class _FitResources(ExitStack):
-    """What a `fit` holds while it runs, and its thread."""
+    """Resources that a `fit` holds while it runs, and its thread."""
 
     thread = threading.main_thread()
 
 
-# Running fits by their folders: a callback is not told of an error inside `fit`.
+# Running fits by folder, since Keras does not notify callbacks of an error in `fit`.
 _RUNNING: WeakValueDictionary[Path, _FitResources] = WeakValueDictionary()
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Lets `fit` go on after a kill, from the last epoch that ended.
+    """Lets `fit` continue after an interruption, from the last completed epoch.
 
-    Pass it as the last of the callbacks, and call the same `fit` again: it begins with
-    the next epoch. Weights, optimizer, seeds of Dropout and the state of the callbacks
-    are restored. The order of arrays is Keras's own and is not, so the result is as good
-    as that of an uninterrupted training, not the same; for that there is `Run`.
+    Pass it as the last callback, and call the same `fit` again, which starts with the
+    next epoch. Weights, optimizer, seeds of Dropout and the state of the callbacks are
+    restored. Keras's order of shuffled arrays is not, so the result is as good as that of
+    an uninterrupted training but not identical; use `Run` for that.
 
     Attributes:
-        epoch: Number of epochs that had ended at the newest checkpoint.
+        epoch: Number of completed epochs at the newest checkpoint.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Checkpoint(keras.callbacks.Callback):
         save_seconds: float = 0.0,
     ):
         """Args:
-        folder: Folder of this training alone, made if missing.
+        folder: Folder of this training alone, created if missing.
         callbacks: Other callbacks of this `fit` whose state is saved: EarlyStopping,
             ReduceLROnPlateau, ModelCheckpoint, or one with `get_state()` and
             `set_state(state)`.
         save_seconds: Minimum number of seconds between two checkpoints.
 
         Raises:
-            UsageError: A callback has no state that could be saved.
+            UsageError: The state of a callback cannot be saved.
 
         Raises (from `fit`):
-            CheckpointError: Another process trains there, or all checkpoints are bad.
-            ResumeMismatchError: The folder holds another model's training.
+            CheckpointError: Another process uses the folder, or no checkpoint is sound.
+            ResumeMismatchError: The folder contains the training of another model.
             SaveError: The folder cannot be written.
         """
         super().__init__()
@@ -96,7 +96,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if not isfinite((logs or {}).get("loss", 0.0)):
-            return  # the last good checkpoint stays
+            return  # the last good checkpoint is kept
         is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         if monotonic() - self._saved_at < self._save_seconds and not is_last:
             return
@@ -113,9 +113,9 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def _take_over(folder: Path, new: _FitResources) -> None:
-    """Closes what an earlier `fit` of this process has left open.
+    """Releases the resources of an earlier `fit` of this process.
 
-    A `fit` that may still run, in another thread, keeps what it holds.
+    A `fit` that may still run in another thread keeps its resources.
     """
     place, here = folder.resolve(), threading.current_thread()
     before = _RUNNING.get(place)

@@ -1,4 +1,4 @@
-"""The state of a training: all that it takes to go on as if nothing had happened."""
+"""Complete state of a training, from which it can be continued."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ STATE_ATTRIBUTES = {
     ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
     ModelCheckpoint: ("best",),
 }
-"""State of Keras's callbacks, by the names of their attributes."""
+"""Attributes of Keras's callbacks that are their state."""
 
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A callback whose state a checkpoint holds."""
+    """A callback whose state can be saved in a checkpoint."""
 
     def get_state(self) -> dict:
         """The state as JSON can hold it."""
@@ -38,8 +38,8 @@ class TrainState:
     """The state of a training at one moment.
 
     Attributes:
-        arrays: Weights of the model and seeds of its Dropout, of the optimizer, the
-            metrics and the EMA, and the states of the backend's random generators.
+        arrays: Variables of the model (with seeds of Dropout), the optimizer, the metrics
+            and the EMA, and the states of the backend's random generators.
         callbacks: Class name and state of each callback that has one.
     """
 
@@ -65,7 +65,7 @@ class TrainingSession:
         callbacks: Callbacks in their order.
         ema: Moving averages of the weights.
         within_epoch: Whether checkpoints are also written in the middle of an epoch,
-            so that they need the metrics that have been counted so far.
+            and so include the metrics so far.
     """
 
     model: keras.Model
@@ -74,20 +74,20 @@ class TrainingSession:
     within_epoch: bool = True
 
     def capture(self) -> TrainState:
-        """The state of now."""
+        """Returns the current state."""
         arrays = {n: ops.convert_to_numpy(v) for n, v in self._variables().items()}
         arrays |= generator_states() | self._best_weights()
         return TrainState(arrays, [(k, _get_state(c)) for k, c in self._stateful()])
 
     def restore(self, state: TrainState, where: object) -> None:
-        """Puts everything back to a state.
+        """Restores a state.
 
         Args:
-            state: State that `capture` returned.
-            where: Place of the state, for messages.
+            state: State from `capture`.
+            where: Location of the state, for messages.
 
         Raises:
-            ResumeMismatchError: It is the state of another training; nothing changes.
+            ResumeMismatchError: The state is of another training; nothing is changed.
         """
         variables, stateful = self._variables(), self._stateful()
         here = {**variables, **generator_states()}
@@ -116,24 +116,24 @@ class TrainingSession:
         Args:
             store: Store of this training.
             step: Number of the checkpoint.
-            facts: Further values that JSON can hold.
+            facts: Further values, which JSON can hold.
 
         Returns:
             Whether the checkpoint was written.
         """
         state = self.capture()
-        if state.is_finite:  # a step can spoil them before any loss shows it
+        if state.is_finite:  # weights can become NaN before the loss does
             store.write(step, state.arrays, {**facts, "callbacks": state.callbacks})
         return state.is_finite
 
     def load(self, store: CheckpointStore) -> StoredCheckpoint | None:
-        """Puts everything back to the newest checkpoint; None if there is none.
+        """Restores the newest checkpoint and returns it; None if there is none.
 
         Raises:
             CheckpointError: All checkpoints are damaged.
-            ResumeMismatchError: They are another training's.
+            ResumeMismatchError: The checkpoints are of another training.
         """
-        files.sweep(store.folder)  # what killed writers left there
+        files.sweep(store.folder)  # temporary files of killed processes
         saved = store.newest()
         if saved is not None:
             state = TrainState(saved.arrays, saved.facts["callbacks"])
@@ -141,7 +141,7 @@ class TrainingSession:
         return saved
 
     def _variables(self) -> dict[str, keras.Variable]:
-        """All variables, by numbers: Keras's paths count the layers made before."""
+        """All variables by number, since Keras's paths depend on layers made before."""
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
         parts = {
@@ -184,7 +184,7 @@ def is_stateful(callback: Callback) -> bool:
 def generator_states() -> dict[str, np.ndarray]:
     """The states of PyTorch's random generators, which Keras's Dropout uses there.
 
-    On other backends there are none: a layer's seed is one of the model's variables.
+    Other backends have none: the seed of a layer is one of the model's variables.
     """
     if keras.backend.backend() != "torch":
         return {}
@@ -195,7 +195,7 @@ def generator_states() -> dict[str, np.ndarray]:
 
 
 def set_generator_states(arrays: Mapping[str, np.ndarray]) -> None:
-    """Puts PyTorch's random generators back to what `generator_states` returned."""
+    """Restores PyTorch's random generators to states from `generator_states`."""
     if keras.backend.backend() != "torch":
         return
     import torch
@@ -238,7 +238,7 @@ def _attributes(callback: Callback) -> tuple[str, ...]:
 
 
 def _plain(value: object) -> object:
-    """NumPy's numbers, and tensors, as Python's."""
+    """NumPy numbers and tensors as Python numbers."""
     if value is None or isinstance(value, bool | int | float):
         return value
     return np.asarray(value).item()

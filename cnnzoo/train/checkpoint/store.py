@@ -1,12 +1,12 @@
-"""Checkpoints on disk: each is a folder that appears whole; the newest good one counts.
+"""Checkpoints on disk: folders that are written atomically; the newest is used.
 
     step-00001234/
         arrays.safetensors   arrays
         state.json           all other values
         manifest.json        format, and size and SHA-256 of the two
 
-Whatever kills a writer leaves the checkpoints that were there. A checkpoint is read only
-if its files are those of its manifest.
+Existing checkpoints are unaffected if a writer is killed. A checkpoint is read only if
+its files match its manifest.
 """
 
 import json
@@ -24,7 +24,7 @@ from cnnzoo.system import files
 
 ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
 FORMAT = 2  # of a checkpoint
-MAX_MANIFEST = 1 << 16  # bytes; an honest one has some hundred
+MAX_MANIFEST = 1 << 16  # bytes; a manifest has a few hundred
 KEPT = 2  # checkpoints, so that a good one is left when the newest is damaged
 
 Arrays = Mapping[str, np.ndarray]
@@ -32,7 +32,7 @@ Arrays = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """A checkpoint as it was read.
+    """A checkpoint that was read.
 
     Attributes:
         step: Number of the checkpoint.
@@ -56,16 +56,16 @@ class CheckpointStore:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        self._damaged: set[Path] = set()  # as far as is known
+        self._damaged: set[Path] = set()  # those that `newest` has found
 
     def write(self, step: int, arrays: Arrays, facts: Mapping) -> None:
         """Adds a checkpoint, and removes those that are older than the last two.
 
-        What `newest` found damaged is removed as soon as two others are there. A step
-        that has a checkpoint already keeps it: it is the same training.
+        Checkpoints that `newest` found damaged are removed once there are two others. An
+        existing checkpoint of the step is kept, since it is of the same training.
 
         Raises:
-            SaveError: It cannot be written; the others are untouched.
+            SaveError: The checkpoint cannot be written; the others are unchanged.
         """
         path = self.folder / _name(step)
         if path.exists():
@@ -79,7 +79,7 @@ class CheckpointStore:
         contiguous = {name: np.asarray(a, order="C") for name, a in arrays.items()}
         members = {
             ARRAYS: safetensors.numpy.save(contiguous),
-            STATE: json.dumps(facts, indent=1).encode(),  # with Infinity, as Python has
+            STATE: json.dumps(facts, indent=1).encode(),  # may contain Infinity
         }
         facts_of_files = {name: _file_facts(c) for name, c in members.items()}
         manifest = {"format": FORMAT, "files": facts_of_files}
@@ -91,7 +91,7 @@ class CheckpointStore:
             self._damaged.discard(old)
 
     def newest(self) -> StoredCheckpoint | None:
-        """The newest checkpoint that is whole; None if there is none at all.
+        """The newest checkpoint that is not damaged; None if there are no checkpoints.
 
         Raises:
             CheckpointError: All checkpoints are damaged, or another version wrote them.
@@ -125,7 +125,7 @@ def _name(step: int) -> str:
 
 
 class _DamageError(Exception):
-    """Why a checkpoint cannot be read, as it follows the name of the checkpoint."""
+    """Reason why a checkpoint cannot be read, worded to follow its name."""
 
 
 def _read(path: Path) -> tuple[Arrays, dict]:
