@@ -1,10 +1,10 @@
-"""Atomic writes, the only place where our own code writes a file, and careful reads.
+"""Atomic writes, the only place where our own code writes a file, and safe reads.
 
-A reader of the final name sees the old bytes or the new ones, never a part, whatever
-kills the writer: the bytes go to a temporary file in the same folder, are flushed to
-the disk, and take the final name in one rename. A folder of files appears and disappears
-in the same way. A record that is read may be damaged: its size is checked first, and
-whatever is wrong with it becomes one error of ours.
+A file has either its old or its new content, never a part, even if the writer is killed:
+the content is written to a temporary file in the same folder, flushed to the disk, and
+renamed in one step. Folders of files are created and removed in the same way. A record
+that is read may be damaged: its size is checked first, and any failure is raised as one
+error of cnnzoo.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ MAX_JSON = 1 << 24  # bytes
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; moves it over `path` if the block succeeds.
+    """Yields a temporary path, which replaces `path` if the block succeeds.
 
-    The temporary name keeps the ending of `path`, for writers that choose their format
-    by it. If the block fails, the temporary file goes and `path` is as before.
+    The temporary name keeps the extension of `path`, for writers that choose their format
+    by it. If the block fails, the temporary file is removed and `path` is unchanged.
 
     Raises:
         SaveError: The folder or the file cannot be written; the cause is chained.
@@ -52,14 +52,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_folder(path: str | Path, members: Mapping[str, bytes]) -> Path:
-    """Makes the folder `path` with these files in it, all or nothing; returns the path.
+    """Creates the folder `path` with these files, all or nothing; returns the path.
 
     Args:
-        path: Path where nothing stands yet.
+        path: Path that does not exist yet.
         members: Content of each file, by its name.
 
     Raises:
-        SaveError: The folder cannot be written, or something stands there already.
+        SaveError: The folder cannot be written, or the path exists already.
     """
     path = Path(path)
     temporary = _beside(path)
@@ -78,25 +78,25 @@ def write_folder(path: str | Path, members: Mapping[str, bytes]) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Makes the folder, and those above it, where they are missing.
+    """Creates the folder, and its parents, if they are missing.
 
     Raises:
-        SaveError: The folder cannot be made.
+        SaveError: The folder cannot be created.
     """
     with refusing_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder; a process that is killed half way leaves nothing of that name."""
+    """Removes a folder; if the process is killed, no part is left under its name."""
     temporary = _beside(path)
-    with suppress(OSError):  # what is left is swept another time
+    with suppress(OSError):  # `sweep` removes the rest later
         path.rename(temporary)
         shutil.rmtree(temporary)
 
 
 def sweep(folder: Path) -> None:
-    """Removes what killed writers left in a folder that nobody else writes to."""
+    """Removes temporary files of killed writers; no other process may write there."""
     for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
@@ -106,7 +106,7 @@ def sweep(folder: Path) -> None:
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Writes `content` to `path` atomically, making its folder; returns the path."""
+    """Writes `content` to `path` atomically, creating its folder; returns the path."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
     return Path(path)
@@ -118,7 +118,7 @@ def write_text(path: str | Path, content: str) -> Path:
 
 
 def add_line(path: Path, line: str) -> None:
-    """Adds a line to a small text file, atomically, whatever bytes it has."""
+    """Adds a line to a small text file, atomically; other lines may be of any bytes."""
     before = path.read_bytes() if path.exists() else b""
     write_bytes(path, before + f"{line}\n".encode())
 
@@ -129,20 +129,20 @@ def write_json(path: str | Path, content: object) -> Path:
 
 
 def as_json(content: object) -> str:
-    """Indented JSON, with NumPy's numbers as Python's; raises ValueError for NaN."""
+    """Indented JSON, with NumPy numbers as Python numbers; raises ValueError for NaN."""
     return json.dumps(content, indent=2, allow_nan=False, default=_plain)
 
 
 @contextmanager
 def refusing_damage(error: CnnzooError) -> Iterator[None]:
-    """Raises an error of ours where the block, which reads a record, fails.
+    """Raises an error of cnnzoo if the block, which reads a record, fails.
 
-    Damaged bytes make libraries raise exceptions of many kinds, so any of them counts,
-    and the block should do nothing but read. Errors of ours pass as they are.
+    Libraries raise exceptions of many types for damaged bytes, so any of them is caught,
+    and the block should only read. Errors of cnnzoo are raised unchanged.
 
     Args:
         error: Error that says which file is damaged and what to do about it; the cause
-            is added to its sentence.
+            is added to its message.
     """
     try:
         yield
@@ -156,7 +156,7 @@ def refusing_damage(error: CnnzooError) -> Iterator[None]:
 def check_format(
     path: str | Path, content: Mapping[str, Any], expected: int, kind: type[CnnzooError]
 ) -> None:
-    """Raises an error of that kind for a record of an older or newer format."""
+    """Raises an error of type `kind` for a record of an older or newer format."""
     found = content.get("format")
     if found != expected:
         raise kind(
@@ -169,16 +169,16 @@ def read_json(path: str | Path, limit: int = MAX_JSON) -> dict[str, Any]:
     """Reads a JSON object; use it inside `refusing_damage`.
 
     Raises:
-        OSError: There is no such file, or it is not an ordinary one.
+        OSError: The file does not exist, or is not a regular file.
         ValueError: The file is larger than `limit` bytes, or is not JSON.
-        TypeError: It is JSON, but not an object.
-        RecursionError: Its lists lie too deep in each other.
+        TypeError: The file is JSON, but not an object.
+        RecursionError: The lists in the file are nested too deeply.
     """
     return parse_json(read_bytes(path, limit))
 
 
 def parse_json(content: bytes) -> dict[str, Any]:
-    """The JSON object that some bytes hold; it fails as `read_json` does."""
+    """Parses a JSON object; raises the errors of `read_json`."""
     parsed = json.loads(content)
     if not isinstance(parsed, dict):
         raise TypeError(f"expected a JSON object, found a {type(parsed).__name__}")
@@ -186,11 +186,11 @@ def parse_json(content: bytes) -> dict[str, Any]:
 
 
 def read_bytes(path: str | Path, limit: int) -> bytes:
-    """Reads an ordinary file.
+    """Reads a regular file.
 
     Raises:
-        OSError: There is no such file, or it is a folder, a pipe or a device.
-        ValueError: It is larger than `limit` bytes.
+        OSError: The file does not exist, or is a folder, a pipe or a device.
+        ValueError: The file is larger than `limit` bytes.
     """
     path = Path(path)
     facts = path.stat()
@@ -210,14 +210,14 @@ def sha256(content: bytes | Path) -> str:
 
 
 def _plain(value: Any) -> object:
-    """NumPy's number as Python's; verbs that list networks start without NumPy."""
+    """A NumPy number as a Python number, without an import of NumPy, to start fast."""
     if not hasattr(value, "item"):
         raise TypeError(f"JSON has no {type(value).__name__}")
     return value.item()
 
 
 def _beside(path: Path, ending: str = "") -> Path:
-    """A name in the same folder that no other writer takes."""
+    """A temporary path in the same folder that no other writer uses."""
     return path.with_name(
         f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}{ending}"
     )
@@ -225,7 +225,7 @@ def _beside(path: Path, ending: str = "") -> Path:
 
 @contextmanager
 def refusing_os_errors(path: Path) -> Iterator[None]:
-    """Raises SaveError where the block, which writes `path`, fails."""
+    """Raises SaveError if the block, which writes `path`, fails."""
     try:
         yield
     except OSError as error:
@@ -236,17 +236,17 @@ def refusing_os_errors(path: Path) -> Iterator[None]:
 
 
 def _flush_entry(path: Path) -> None:
-    """Waits until the disk holds a new name, where the file system can do that.
+    """Waits until a new name is on the disk, if the file system supports this.
 
-    Where it cannot, the file is there all the same; after a power cut, the old one may
-    be back, whole.
+    If not, the file exists all the same, but after a power failure the old one may be
+    back, complete.
     """
     with suppress(OSError):
         _flush(path.parent)
 
 
 def _flush(path: Path) -> None:
-    """Waits until the disk holds what was written to the file or folder `path`."""
+    """Waits until the content of the file or folder `path` is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

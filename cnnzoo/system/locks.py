@@ -1,4 +1,4 @@
-"""A lock per folder: one process writes there at a time, and others learn which one."""
+"""Locks of folders: one process writes at a time, and others report which one it is."""
 
 import os
 import socket
@@ -17,9 +17,9 @@ LOCK_FILE, OWNER_FILE = ".lock", ".owner.json"
 
 @contextmanager
 def folder_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
-    """Makes the folder, and keeps other processes from writing to it in the block.
+    """Creates the folder, and locks it against other processes within the context.
 
-    The system opens the lock of a process that dies; the temporary files that it left
+    The system releases the lock of a process that dies; the temporary files that it left
     are removed.
 
     Args:
@@ -56,5 +56,5 @@ def _describe(owner: Path) -> str:
     try:
         facts = files.read_json(owner)
         return f"process {facts['pid']} on {facts['host']} since {facts['since']}"
-    except Exception:  # it has only just come
+    except Exception:  # it has not written the file yet
         return "another process"

@@ -1,4 +1,4 @@
-"""Settings of a process: threads, and what decides about the last bits of a training."""
+"""Settings of a process: threads, and settings that affect the bits of a training."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cnnzoo.errors import UsageError
 def cores() -> int:
     """Number of CPU cores that this process may use.
 
-    They are the machine's, or fewer where an affinity or a container limits them.
+    It is that of the machine, or lower if an affinity or a container limits it.
     """
     import joblib
 
@@ -19,14 +19,14 @@ def cores() -> int:
 
 
 def configure(threads: int | None = None) -> None:
-    """Makes this process fast: sets the number of threads of a computation.
+    """Makes this process fast by setting the number of threads per computation.
 
     Importing cnnzoo never does this; the command line does.
 
     Args:
         threads: Number of threads per computation, at least 1, on TensorFlow and
             PyTorch; JAX has no such setting once it runs. None for the number of
-            cores, of which a container can have fewer than backends see.
+            cores, which in a container can be lower than backends detect.
 
     Raises:
         UsageError: `threads` is below 1, or TensorFlow has already computed something
@@ -34,7 +34,7 @@ def configure(threads: int | None = None) -> None:
     """
     if threads is None:
         threads = cores()
-        if threads == _cores_by_affinity():  # backends see these themselves
+        if threads == _cores_by_affinity():  # backends detect these themselves
             return
     if threads < 1:
         raise UsageError(
@@ -67,10 +67,10 @@ class Processor:
 
 @cache
 def processor(facts: Path = Path("/proc/cpuinfo")) -> Processor:
-    """The CPU as Linux describes it; nothing is known of it on other systems.
+    """Facts about the CPU from Linux; empty on other systems.
 
     Args:
-        facts: File of lines such as `flags : avx avx2`, for each core.
+        facts: File with lines such as `flags : avx avx2`, for each core.
     """
     try:
         lines = facts.read_text(encoding="ascii", errors="replace").splitlines()
@@ -82,12 +82,12 @@ def processor(facts: Path = Path("/proc/cpuinfo")) -> Processor:
 
 
 def device_facts() -> dict[str, object]:
-    """The settings that decide about the last bits of a training.
+    """The settings that affect the last bits of a training.
 
     Returns:
-        `device`; `threads` per computation, None where JAX chooses; `deterministic`,
-        whether the same training ends in the same bits, as it does on a CPU, None where
-        the backend does not tell.
+        `device`; `threads` per computation, None on JAX, which chooses it itself;
+        `deterministic`, whether equal trainings have bit-equal results, as on a CPU, None
+        if the backend does not provide this.
     """
     import keras
 

@@ -1,4 +1,4 @@
-"""Signals that ask a training to end, which it does where nothing is lost."""
+"""Signals that end a training, at a point where nothing is lost."""
 
 import signal
 import threading
@@ -14,23 +14,23 @@ END_SIGNALS = [
 
 
 class Signals:
-    """The signal that has arrived, if any; `catch_signals` notes it here."""
+    """The signal that has arrived, if any, as recorded by `catch_signals`."""
 
     def __init__(self) -> None:
         self.received: int | None = None
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """Keeps the first signal; a second Ctrl-C ends at once."""
+        """Records a signal; Ctrl-C after another signal ends the process at once."""
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = number
 
     def obey(self) -> None:
-        """Ends the process as the signal that arrived would have done.
+        """Ends the process as the signal that arrived would have.
 
         Raises:
             KeyboardInterrupt: The signal was Ctrl-C.
-            SystemExit: It was another one; the exit code is 128 and its number.
+            SystemExit: The signal was another one; the exit code is 128 plus its number.
         """
         if self.received == signal.SIGINT:
             raise KeyboardInterrupt
@@ -40,9 +40,9 @@ class Signals:
 
 @contextmanager
 def catch_signals() -> Iterator[Signals]:
-    """Notes the signals that arrive in the block, in the main thread only.
+    """Records signals that arrive in the context, in the main thread only.
 
-    Ignored signals stay ignored: `nohup` and a shell's `&` ask for that.
+    Ignored signals stay ignored, as `nohup` and a shell's `&` require.
     """
     signals = Signals()
     if threading.current_thread() is not threading.main_thread():

@@ -1,4 +1,4 @@
-"""Checks of arguments: what a number may be, and the rules that a table sets."""
+"""Checks of arguments: predicates for numbers, and tables of rules."""
 
 from collections.abc import Callable, Mapping
 from math import isfinite
@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnzoo.errors import UsageError
 
-Rule = tuple[Callable[[Any], bool], str]  # a predicate, and what it expects in words
+Rule = tuple[Callable[[Any], bool], str]  # a predicate, and its description
 
 
 def check_values(
@@ -16,12 +16,12 @@ def check_values(
     """Checks values by name, before any of them is used.
 
     Args:
-        action: What cannot be done with a wrong value, such as "train".
+        action: Action that the message names, such as "train".
         values: Values by name, of which some may have no rule.
         rules: Rule of each name that is checked.
 
     Raises:
-        UsageError: A value does not meet its rule; the message is about the first.
+        UsageError: A value does not meet its rule; the message names the first.
     """
     for name, (fits, expected) in rules.items():
         if not fits(values[name]):
@@ -32,20 +32,20 @@ def check_values(
 
 
 def optional(rule: Rule) -> Rule:
-    """The rule, which None meets too."""
+    """A rule that also allows None."""
     fits, expected = rule
     return lambda value: value is None or fits(value), f"{expected}, or None"
 
 
 def is_number(value: Any, kind: type = Real) -> bool:
-    """Whether it is a finite number, of Python or NumPy; True and False are not."""
+    """Whether `value` is a finite number of Python or NumPy, and not a boolean."""
     if not isinstance(value, kind) or isinstance(value, bool):
         return False
     return isinstance(value, Integral) or isfinite(value)
 
 
 def is_count(value: Any) -> bool:
-    """Whether it is a whole number of at least 1."""
+    """Whether `value` is a whole number of at least 1."""
     return is_number(value, Integral) and value >= 1
 
 
@@ -58,7 +58,7 @@ def is_at_least_zero(value: Any) -> bool:
 
 
 def is_fraction(value: Any) -> bool:
-    """Whether it is a number from 0 to below 1."""
+    """Whether `value` is a number from 0 to below 1."""
     return is_number(value) and 0 <= value < 1
 
 

@@ -43,7 +43,7 @@ class BestCheckpoint(keras.callbacks.Callback):
 
 
 def has_finite_weights(model: keras.Model) -> bool:
-    """Whether all weights are finite; after a ReLU, the loss can be finite if not."""
+    """Whether all weights are finite; a finite loss after a ReLU does not show that."""
     return all(
         bool(ops.all(ops.isfinite(weight.value)))
         for weight in model.weights

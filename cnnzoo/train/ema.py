@@ -1,4 +1,4 @@
-"""Exponential moving averages (EMA) of a model's weights, which generalise better.
+"""Exponential moving averages (EMA) of weights, with lower errors than the last weights.
 
 Keras's optimizers keep such averages too, but `fit` replaces the weights by them when it
 ends, so that a training with one `fit` per epoch would continue from the averages.

@@ -29,14 +29,14 @@ HDF5_ENDING = ".weights.h5"
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What `load_weights` did with every tensor.
+    """Report of `load_weights` on every tensor.
 
     Attributes:
         model: Name of the model.
-        source: File or model that the numbers came from.
+        source: File or model that the weights came from.
         loaded: Name of each tensor of the model, and its name in the source, such as
             ("stage1_conv1/kernel", "block1_conv1/kernel").
-        cast: Tensors whose numbers changed their type, and the type they had.
+        cast: Tensors that were converted to another type, and their type before.
         skipped: Tensors of heads that the source has and the model was built without.
     """
 
@@ -57,24 +57,24 @@ class LoadReport:
 
 
 def load_weights(model: keras.Model, source: Weights) -> LoadReport:
-    """Puts weights into a model: every tensor of it, or none.
+    """Loads weights into a model: all of its tensors, or none.
 
-    Layers are matched by name, and by the rules of `sources.keras_applications` where
-    the names are keras.applications'. Kinds of layers, shapes and types are checked
-    too, and nothing may be left over but heads that the model was built without.
+    Layers are matched by name, and by the rules of `sources.keras_applications` if the
+    names are from keras.applications. Kinds of layers, shapes and types are checked too,
+    and only heads that the model was built without may be left over.
 
     Args:
         model: Model that `build` made.
         source: Model of the same network, cnnzoo's or keras.applications'; the path of
             a `.keras`, `.weights.h5` or older `.h5` file that one of these saved, or of
-            a `.safetensors` file of cnnzoo's; a tag of weights that the package holds,
-            such as "mnist"; or "imagenet", which lets keras.applications fetch its file.
+            a `.safetensors` file of cnnzoo's; a tag of weights in the package, such as
+            "mnist"; or "imagenet", for which keras.applications downloads its file.
 
     Raises:
-        UsageError: The source cannot be one for this network.
-        FileNotFoundError: There is no such file.
+        UsageError: The source is not valid for this network.
+        FileNotFoundError: The file does not exist.
         WeightFileError: The source is damaged or does not fit; the model is unchanged.
-        DownloadError: keras.applications could not fetch its file.
+        DownloadError: keras.applications cannot download its file.
     """
     if isinstance(source, keras.Model):
         return load_source(model, of_model(source))
@@ -97,7 +97,7 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
 
 
 def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
-    """Puts the tensors of a source into a model, as `load_weights` does."""
+    """Loads the tensors of a source into a model, as `load_weights` does."""
     _check_network(model, source)
     pairs, skipped = match_tensors(model, source)
     values = [_read(pair, source.name) for pair in pairs]
@@ -117,7 +117,7 @@ def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
 
 
 def largest_size(model: keras.Model) -> int:
-    """Number of bytes that the weights of a model may take in an honest file."""
+    """Maximum size of the weights of a model in a valid file, in bytes."""
     return OPTIMIZER * model.count_params() + HEADERS
 
 
@@ -127,16 +127,16 @@ def save_weights(
     *,
     dtype: Dtype = "float32",
 ) -> Path:
-    """Writes a model's weights to a file, atomically.
+    """Saves the weights of a model to a file, atomically.
 
     Args:
-        path: Path that ends in `.weights.h5`, which Keras reads too, into a model of the
+        path: Path that ends in `.weights.h5`, which Keras also loads into a model of the
             same graph, or in `.safetensors`, which has a checksum per tensor.
-        dtype: Type of the numbers in a `.safetensors` file.
+        dtype: Type of the values in a `.safetensors` file.
 
     Raises:
-        UsageError: The path ends otherwise, or the type does not go with it.
-        SaveError: The file cannot be written; what stood there before is untouched.
+        UsageError: The path has another extension, or the type does not fit it.
+        SaveError: The file cannot be written; an existing file is unchanged.
     """
     path = Path(path)
     if dtype not in get_args(Dtype):
@@ -159,10 +159,10 @@ def save_weights(
 
 
 def _hdf5_bytes(model: keras.Model) -> bytes:
-    """What `model.save_weights` writes, made in memory.
+    """The file that `model.save_weights` writes, made in memory.
 
-    HDF5 that cannot write a whole file ends the process when it closes the next one.
-    For an archive Keras makes it in memory, and the archive's errors are Python's.
+    If HDF5 cannot write a whole file, it ends the process when it closes the next one.
+    For an archive, Keras makes the file in memory, and errors are Python exceptions.
     """
     with TemporaryDirectory() as folder:
         archive = Path(folder) / "model.keras"
@@ -172,7 +172,7 @@ def _hdf5_bytes(model: keras.Model) -> bytes:
 
 
 def check_source(network: str, weights: object) -> None:
-    """Raises UsageError for what `build(weights=)` cannot take, without opening it."""
+    """Raises UsageError if `build(weights=)` cannot take `weights`; opens no file."""
     if weights == keras_applications.IMAGENET:
         keras_applications.name_map(network)
         return
@@ -187,14 +187,14 @@ def check_source(network: str, weights: object) -> None:
 
 
 def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
-    """Gives a classifier without class names those of its weights."""
+    """Gives a classifier without class names those of the weights."""
     metadata = metadata_of(model)
     if metadata.class_names is None and metadata.options["include_top"]:
         model.cnnzoo = replace(metadata, class_names=tuple(names))
 
 
 def _check_network(model: keras.Model, source: WeightSource) -> None:
-    """Two networks may have layers of the same names and shapes, and not be the same."""
+    """Checks networks by name, since different ones may have equal names and shapes."""
     expected, found = catalog_name_of(model), source.network
     if None not in (expected, found) and expected != found:
         raise WeightFileError(
@@ -205,9 +205,9 @@ def _check_network(model: keras.Model, source: WeightSource) -> None:
 
 
 def _read(pair: Pair, source: str) -> np.ndarray:
-    """The tensor's numbers as the model wants them."""
+    """The values of a tensor, in the type of the model's variable."""
     dtype = pair.variable.dtype
-    with np.errstate(over="ignore"):  # what is too large becomes infinite
+    with np.errstate(over="ignore"):  # values that are too large become infinite
         values = pair.tensor.read()
         values = values.astype("float32" if dtype == "bfloat16" else dtype, copy=False)
     bad = values.size - np.count_nonzero(np.isfinite(values))

@@ -1,4 +1,4 @@
-"""Which tensor of a source goes into which weight of a model."""
+"""Matching of the tensors of a source with the weights of a model."""
 
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -23,7 +23,7 @@ Names = Mapping[str, str]  # of our layers: their names in the source
 
 
 class Pair(NamedTuple):
-    """A weight of the model, its name and layer, and the tensor that goes into it."""
+    """A weight of the model, with its name and layer, and the tensor to load into it."""
 
     name: str
     layer: keras.Layer
@@ -37,7 +37,7 @@ def match_tensors(
     """Every weight of the model with its tensor, and the tensors that are skipped.
 
     Raises:
-        WeightFileError: The source does not fit.
+        WeightFileError: The source does not fit the model.
     """
     own, tensors = variables(model), source.tensors
     layers = {key.layer for key in own}
@@ -63,7 +63,7 @@ def match_tensors(
 
 
 def _names(model: keras.Model, layers: Collection[str], source: WeightSource) -> Names:
-    """Our own names, or keras.applications' where the source has none of ours."""
+    """Our own names, or those of keras.applications if the source has none of ours."""
     theirs = {key.layer for key in source.tensors}
     name_map = keras_applications.name_map_of(model)
     if name_map is None or theirs & (set(layers) - {PREDICTIONS}):
@@ -72,7 +72,7 @@ def _names(model: keras.Model, layers: Collection[str], source: WeightSource) ->
 
 
 def _misfit(pair: Pair) -> str | None:
-    """What is wrong with a pair, in a few words."""
+    """Why a pair does not match, in a few words; None if it does."""
     name, layer, variable, tensor = pair
     if tensor.kind not in (None, kind(layer)):
         return f"{tensor.name} is of a {tensor.kind}, not of a {kind(layer)}"
@@ -88,7 +88,7 @@ def _misfit(pair: Pair) -> str | None:
 def _others(
     tensors: Tensors, own: Mapping[Key, object], names: Names
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Tensors without a weight in the model: of heads that it lacks, and the rest."""
+    """Tensors without a weight in the model: of heads that it lacks, and all others."""
     layers = {key.layer for key in own}
     ours = {theirs: name for name, theirs in names.items()}
     skipped, left = [], []
@@ -103,7 +103,7 @@ def _others(
 
 
 def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
-    """What to do about a source that does not fit."""
+    """Advice for a source that does not fit the model."""
     theirs = {key.layer for key in tensors}
     missing = {key.layer for key in own if names.get(key.layer) not in theirs}
     key = Key(PREDICTIONS, "0")

@@ -1,4 +1,4 @@
-"""What a source of weights offers: tensors by layer and place, not yet read."""
+"""Sources of weights: tensors by layer and place, which are read on demand."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -30,14 +30,14 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Tensor:
-    """An array that can be read.
+    """An array that is read on demand.
 
     Attributes:
-        name: Layer and weight, as the source calls them.
-        kind: Kind of the layer, as in `KINDS`; None where the source does not tell.
-        weight: Name that Keras gives the weight, such as "kernel"; None likewise.
+        name: Names of layer and weight in the source.
+        kind: Kind of the layer, as in `KINDS`; None if unknown.
+        weight: Name that Keras gives the weight, such as "kernel"; None if unknown.
         shape: Shape of the array.
-        dtype: Type of its numbers, such as "float32".
+        dtype: Type of its values, such as "float32".
         read: Function that reads the array.
     """
 
@@ -57,7 +57,7 @@ class WeightSource:
     """Tensors that a model can take.
 
     Attributes:
-        name: What messages call the source, such as the path of a file.
+        name: Name of the source in messages, such as the path of a file.
         tensors: Tensors by layer and place.
         network: Catalog name of the network that they belong to; None if unknown.
     """
@@ -77,7 +77,7 @@ def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable
 
 
 def digest(weights: Iterable[keras.Variable]) -> str:
-    """SHA-256 of all numbers of some weights, in hexadecimal digits."""
+    """SHA-256 of the values of weights, in hexadecimal digits."""
     hashed = hashlib.sha256()
     for weight in weights:
         hashed.update(ops.convert_to_numpy(weight.value).tobytes())

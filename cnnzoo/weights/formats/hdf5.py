@@ -1,8 +1,8 @@
 """HDF5 weight files: Keras 3's `.weights.h5` and the older `.h5`.
 
-Both are walked without reading an array. Links and arrays that lead out of the file are
-refused, as is whatever declares more numbers than it holds. Attributes are read only
-where they are text: HDF5 itself crashes on some whose type was damaged.
+Tensors are listed without reading an array. Links and arrays that lead out of the file
+are refused, as are arrays that declare more values than they store. Attributes are read
+only if they are text, since HDF5 itself crashes on some whose type is damaged.
 """
 
 import re
@@ -24,26 +24,26 @@ from cnnzoo.weights.tensors import Key, Tensor, Tensors
 
 HEAP = b"GCOL\1\0\0\0"
 LARGEST_TEXT = 16 << 20  # bytes of one attribute; a thousand names take some ten thousand
-SHOWN = 80  # letters of a file's names, in messages
+SHOWN = 80  # letters of a file's names that messages show
 CHUNK = 1 << 20  # bytes that a chunk may take beyond its array
 WEIGHT = re.compile(  # at the end of the names in older files
     r"(?:.*?[/_])?(depthwise_kernel|pointwise_kernel|kernel|bias|gamma|beta|moving_mean"
     r"|moving_variance|alpha)(?:_\d+)?(?::\d+)?"
 )
-STATE = {"vars", "seed_generator"}  # what a layer has in a file: weights, and dropout's
+STATE = {"vars", "seed_generator"}  # groups of a layer: weights, or a seed of Dropout
 
 
 @contextmanager
 def open_tensors(content: Path | bytes, where: str) -> Iterator[Tensors]:
-    """Opens the tensors of a file, which stays open to be read.
+    """Opens the tensors of a file, which stays open for reading.
 
     Args:
         content: Path of the file, or its bytes.
-        where: What messages call the file.
+        where: Name of the file in messages.
 
     Raises:
         WeightFileError: The file is damaged, or not a weight file of Keras.
-        UnsafeFileError: It refers to data outside itself.
+        UnsafeFileError: The file refers to data outside itself.
     """
     if isinstance(content, bytes):
         check_heaps(content, where)
@@ -71,13 +71,13 @@ def _tensors(file: h5py.File, where: str) -> Tensors:
 
 
 def check_heaps(content: bytes | mmap, where: str) -> None:
-    """Refuses heaps of texts that would keep HDF5 walking for ever.
+    """Refuses heaps of texts in which HDF5 would loop for ever.
 
-    A heap is its mark, a size, and objects: index, length, padded to eight bytes; what
-    is free has index 0, and a length that counts its header (HDF5 file format, III.E).
+    A heap has a signature, a size, and objects with index and length, padded to 8 bytes;
+    free space has index 0, and a length that includes its header (HDF5 format, III.E).
 
     Raises:
-        WeightFileError: an object has no end, or ends behind its heap.
+        WeightFileError: An object has no end, or ends after its heap.
     """
     start = content.find(HEAP)
     while start >= 0:
@@ -114,7 +114,7 @@ def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Tensors:
 
 
 def _new_layers(layers: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
-    """Keras 3's layout: `layers/conv2d_4/vars/0`, with the layer's name beside."""
+    """Keras 3's layout: `layers/conv2d_4/vars/0`, with the layer's name as attribute."""
     for group in layers:
         layer = _group(layers, group, where)
         inside = [part for part in layer if part not in STATE]
@@ -152,7 +152,7 @@ def _old_layers(root: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
 
 
 def _names(group: h5py.Group, name: str, where: str) -> list[str]:
-    """A list of names, which large models have in pieces: name0, name1, ..."""
+    """A list of names, which is split for large models: name0, name1, ..."""
     if name in group.attrs:
         return _text(group, name, where)
     names, i = [], 0
@@ -216,7 +216,7 @@ def _tensor(
 
 
 def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:
-    """Numbers that were never written read as zeros, in any amount."""
+    """Refuses arrays that are not fully stored, which HDF5 would fill with zeros."""
     if data.chunks is None:
         whole = data.id.get_storage_size() == data.nbytes
     else:

@@ -1,4 +1,4 @@
-"""`.keras` archives: Keras's own members, and `cnnzoo.json` with what `save` adds."""
+"""`.keras` archives: Keras's own members, and `cnnzoo.json`, which `save` adds."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,17 +14,17 @@ FORMAT = 1  # of cnnzoo.json
 WEIGHTS_MEMBER = "model.weights.h5"
 METADATA_MEMBER = "cnnzoo.json"
 MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
-MAX_RATIO = 10  # of compression; trained numbers shrink by a tenth or so
+MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
 
 
 @contextmanager
 def open_archive(path: str | Path) -> Iterator[ZipFile]:
-    """Opens a `.keras` file after a look at its table of contents.
+    """Opens a `.keras` file after a check of its table of contents.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError: The file does not exist.
         WeightFileError: The file is not a readable archive.
-        UnsafeFileError: Two of its members have one name.
+        UnsafeFileError: Two of its members have the same name.
     """
     check_file(path)
     with _refusing_damage(path):
@@ -41,14 +41,14 @@ def open_archive(path: str | Path) -> Iterator[ZipFile]:
 
 @contextmanager
 def open_source(archive: ZipFile, limit: int) -> Iterator[WeightSource]:
-    """Opens the weights of an archive, which stay open to be read.
+    """Opens the weights of an archive, which stay open for reading.
 
     Args:
-        limit: Number of bytes that the weights may take.
+        limit: Maximum size of the weights, in bytes.
 
     Raises:
         WeightFileError: The archive has no weights, or is damaged.
-        UnsafeFileError: Its weights are far too large, or refer to another file.
+        UnsafeFileError: The weights are far too large, or refer to another file.
     """
     path, network = str(archive.filename), None
     if METADATA_MEMBER in archive.namelist():
@@ -59,10 +59,10 @@ def open_source(archive: ZipFile, limit: int) -> Iterator[WeightSource]:
 
 
 def read_metadata(archive: ZipFile) -> dict:
-    """Reads what `cnnzoo.save` added to the archive.
+    """Reads the metadata that `cnnzoo.save` added to the archive.
 
     Raises:
-        WeightFileError: There is nothing, or it is damaged or of another format.
+        WeightFileError: The metadata are missing, damaged or of another format.
     """
     path = archive.filename
     if METADATA_MEMBER not in archive.namelist():
@@ -94,7 +94,7 @@ def member_size(archive: ZipFile, name: str) -> int:
 
 
 def check_file(path: str | Path) -> None:
-    """Raises FileNotFoundError or WeightFileError for what is not an ordinary file."""
+    """Raises FileNotFoundError or WeightFileError if `path` is not a regular file."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no file {path}; check the name and the folder")

@@ -1,6 +1,6 @@
-"""A weight file is opened here, once: its first bytes tell its format.
+"""Opening of weight files, whose format is detected from their first bytes.
 
-Nothing in a file chooses code, classes or paths: only numbers are taken from it, by the
+Nothing in a file selects code, classes or paths: only weights are taken from it, by the
 names of layers. Headers are checked before data is read.
 """
 
@@ -18,17 +18,17 @@ HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK"  # first bytes
 
 @contextmanager
 def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource]:
-    """Opens a weight file, which stays open to be read.
+    """Opens a weight file, which stays open for reading.
 
     Args:
-        path: Path that ends as weight files do; the format may be another one.
-        limit: Number of bytes that an archive may unpack to.
+        path: Path with an extension of weight files; the format may be another one.
+        limit: Maximum size of an unpacked archive, in bytes.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        UsageError: The path ends otherwise.
+        FileNotFoundError: The file does not exist.
+        UsageError: The path has another extension.
         WeightFileError: The file is damaged, or not a weight file.
-        UnsafeFileError: It asks for something that no honest file asks for.
+        UnsafeFileError: The file contains something that weight files never contain.
     """
     path = Path(path)
     if path.suffix not in ENDINGS:

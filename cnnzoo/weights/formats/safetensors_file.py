@@ -1,7 +1,7 @@
 """`.safetensors` files: tensors by name, each with a checksum.
 
-A tensor is called "layer/place/weight", such as "stage1_conv1/0/kernel". Other programs
-read the files too; `network` and `sha256` stand in their metadata.
+A tensor is named "layer/place/weight", such as "stage1_conv1/0/kernel". Other programs
+read the files too; `network` and `sha256` are in their metadata.
 """
 
 import json
@@ -27,10 +27,10 @@ def to_bytes(source: WeightSource, dtype: str) -> bytes:
     """The content of a file with the tensors of a source.
 
     Args:
-        dtype: "float16" or "float32".
+        dtype: Type of the values, "float16" or "float32".
 
     Raises:
-        UsageError: A number is too large for the type.
+        UsageError: A value is too large for the type.
     """
     arrays = {}
     for (layer, place), tensor in source.tensors.items():
@@ -48,10 +48,10 @@ def to_bytes(source: WeightSource, dtype: str) -> bytes:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[WeightSource]:
-    """Opens a file, which stays open to be read; a tensor must have its checksum.
+    """Opens a file, which stays open for reading; tensors must match their checksums.
 
     Raises:
-        WeightFileError: The file is damaged, or its tensors are named otherwise.
+        WeightFileError: The file is damaged, or its tensors have other names.
     """
     with _refusing_damage(path):
         file = safe_open(path, "numpy")

@@ -1,4 +1,4 @@
-"""keras.applications: its names for our layers, and its weights for ImageNet."""
+"""keras.applications: its names for our layers, and its ImageNet weights."""
 
 import os
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ RESNET_V2 = (
     *STAGES,
     PREDICTIONS,
 )
-XCEPTION = (  # their blocks count on: 2, then 3, then 4 to 12, then 13 and 14
+XCEPTION = (  # their blocks are numbered across stages: 2, 3, 4 to 12, 13, 14
     (r"stem_(conv\d(?:_bn)?)", r"block1_\1"),
     *(
         (rf"stage{stage}_block{i}_(sepconv\d(?:_bn)?)", rf"block{block}_\1")
@@ -62,7 +62,7 @@ INCEPTION_RESNET = (
 
 
 def _fork(block: str, *counts: int) -> tuple[str, ...]:
-    """Names of the convolutions of a block's branches, whose numbers are `counts`."""
+    """Names of the convolutions of a block's branches, with `counts` per branch."""
     return tuple(
         f"{block}_branch{branch}_conv{i}"
         for branch, count in enumerate(counts, start=1)
@@ -128,13 +128,13 @@ def tags(network: str) -> tuple[str, ...]:
 
 
 def name_map_of(model: keras.Model) -> NameMap | None:
-    """The map of the network that the model was built as; None if there is none."""
+    """The name map of the network of a model; None if there is none."""
     metadata = getattr(model, "cnnzoo", None)
     return NAME_MAPS.get(metadata.spec.name) if metadata else None
 
 
 def name_map(network: str) -> NameMap:
-    """The map of a network.
+    """The name map of a network.
 
     Raises:
         UsageError: keras.applications does not have the network.
@@ -148,11 +148,11 @@ def name_map(network: str) -> NameMap:
 
 
 def pretrained(model: keras.Model) -> keras.Model:
-    """keras.applications' model with ImageNet's weights; Keras fetches its file.
+    """The model of keras.applications with ImageNet weights, which Keras downloads.
 
     Raises:
-        UsageError: The weights do not fit the model; nothing was fetched.
-        DownloadError: The file could not be fetched.
+        UsageError: The weights do not fit the model; nothing is downloaded.
+        DownloadError: The file cannot be downloaded.
     """
     metadata = metadata_of(model)
     name, options = metadata.spec.name, metadata.options
@@ -163,7 +163,7 @@ def pretrained(model: keras.Model) -> keras.Model:
     builder = getattr(keras.applications, names.builder)
     try:
         return builder(weights=IMAGENET, include_top=options["include_top"])
-    except Exception as error:  # Keras raises it bare
+    except Exception as error:  # Keras raises a bare Exception
         raise DownloadError(
             f"Keras could not fetch {name}'s weights {IMAGENET!r} "
             f"({str(error)[:400]}); try again with a connection, put the file of that "
@@ -172,13 +172,13 @@ def pretrained(model: keras.Model) -> keras.Model:
 
 
 def _keras_cache() -> Path:
-    """Folder where Keras keeps the files that it has fetched, and looks first."""
+    """Folder where Keras caches the files that it downloads."""
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(home) / "models"
 
 
 def _misfit(model: keras.Model, names: NameMap) -> str | None:
-    """What the weights are for, where that is known not to be the model."""
+    """What the weights are for, if that is known not to be the model; else None."""
     metadata = metadata_of(model)
     options: Mapping = metadata.options
     height, width, channels = to_channels_last(model, options["input_shape"])

@@ -1,4 +1,4 @@
-"""Names of another library for our layers: by rules, and by numbers that Keras gives."""
+"""Layer names of another library: by rules, and by numbers that Keras assigns."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import PREDICTIONS, head
 
-NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # ending here: kind there
+NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # our ending: their kind
 
 
 @dataclass(frozen=True)
@@ -15,9 +15,9 @@ class NameMap:
     """Names that keras.applications gives to the layers of one network.
 
     Attributes:
-        builder: Name of the network there.
-        rules: Patterns for our names, each with the name there; the first match counts.
-        numbered: Our convolutions, each with its `_bn`, whose name there is a number,
+        builder: Name of the network's builder there.
+        rules: Patterns of our names, each with their name; the first match is used.
+        numbered: Our convolutions, each with its `_bn`, whose names there are numbered,
             such as "conv2d_17", in the order of these numbers.
     """
 
@@ -36,7 +36,7 @@ class NameMap:
         Args:
             layers: Names of our layers.
             theirs: Names of the source's layers.
-            source: What messages call the source.
+            source: Name of the source in messages.
 
         Raises:
             WeightFileError: The source has another number of numbered layers.
