@@ -2,10 +2,10 @@
 
 The format is detected by content, not by name. Of an animation, the first frame is read.
 The EXIF orientation is applied. 16-bit grey is scaled to 8 bits, and 16-bit colours keep
-their upper 8 bits. Transparent images are composited on white, converted to grey (ITU-R
-601 luma) or RGB, and resized to exactly the target size, bilinearly with antialiasing and
-without cropping. A JPEG of more than twice the target size is first decoded at a half, a
-quarter or an eighth, which its format supports at little cost.
+their upper 8 bits. Transparent pixels are blended with white. All images are converted to
+grey (ITU-R 601 luma) or RGB, and resized to exactly the target size, bilinearly with
+antialiasing, without cropping. A JPEG of more than twice the target size is first decoded
+at a half, a quarter or an eighth, which its format supports at little cost.
 """
 
 import os

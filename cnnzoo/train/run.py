@@ -70,7 +70,7 @@ class Run:
     def __init__(self, folder: str | Path, *, save_seconds: float = 60.0):
         """Args:
         folder: Path of the folder, created if missing.
-        save_seconds: Seconds between two checkpoints, and of work that can be lost.
+        save_seconds: Seconds between two checkpoints, the most an interruption costs.
         """
         self.folder = Path(folder)
         self.save_seconds = save_seconds

@@ -26,7 +26,7 @@ class ImageFiles(Source):
     Attributes:
         names: Paths of the images relative to `root`, with "/" as the separator.
         root: Folder that the names are relative to.
-        labels: (n,) integers, each an index into `class_names`; None if unlabelled.
+        labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
         class_names: Names of the classes, in the order of the labels.
         checksums: First 16 bytes of each file's SHA-256; None if no file was read.
     """
