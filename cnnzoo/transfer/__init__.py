@@ -1,4 +1,4 @@
-"""Transfer learning: where to cut a network, what to freeze, and what that is worth."""
+"""Transfer learning: where to cut a network, what to freeze, and how well that works."""
 
 from cnnzoo.transfer.assessment import Assessment, Evidence
 from cnnzoo.transfer.cases import plan

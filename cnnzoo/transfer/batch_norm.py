@@ -1,8 +1,8 @@
-"""Batch normalisation's statistics, measured on the images at hand.
+"""Statistics of batch normalization, measured on the images of a new data set.
 
-A network's own are those of the images that it was trained on. Where others differ from
-them in light or contrast, the means and variances of theirs serve better (AdaBN, Li et
-al. 2016, https://arxiv.org/abs/1603.04779), and cost a forward pass.
+A network has the statistics of the images that it was trained on. If other images differ
+in light or contrast, their own means and variances work better (AdaBN, Li et al. 2016,
+https://arxiv.org/abs/1603.04779); measuring them takes one forward pass.
 """
 
 from __future__ import annotations
@@ -23,19 +23,21 @@ from cnnzoo.transfer.cut_points import front
 from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
-ASKED = 500  # images, on which the statistics are measured, and the probe judges
-BATCH = 64  # images, whose own statistics are averaged
+ASKED = 500  # images for measuring the statistics, and for the probe
+BATCH = 64  # images per batch; the statistics of the batches are averaged
 
 
 def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
-    """Measures the statistics up to a cut anew, and keeps them if they serve better.
+    """Measures the statistics up to a cut again, and keeps them if they work better.
 
-    The judge is the leave-one-out ridge probe at the cut; labels have no other part in
-    it. On a network without batch normalisation nothing happens.
+    They are compared by the leave-one-out ridge probe at the cut, which alone uses the
+    labels. A network without batch normalization does not change.
 
     Args:
-        source: labelled images.
-        seed: of which images are asked.
+        network: Network to adapt, in place.
+        source: Labelled images.
+        cut: Name of the cut.
+        seed: Random seed of the choice of images.
 
     Returns:
         Whether the network has the new statistics.
@@ -58,7 +60,7 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
-    freeze(network, cut, norm="train")  # which turns dropout off
+    freeze(network, cut, norm="train")  # also turns dropout off
     measure(embedding_model, input_batches(network, asked, mode, BATCH))
     if accuracy() > before:
         return True
@@ -68,9 +70,10 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
 
 
 def measure(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Sets the statistics of every batch normalisation to the means over the batches.
+    """Sets the statistics of every batch normalization to the means over the batches.
 
     Args:
+        model: Model to change, in place.
         batches: (b, ...) images as the model takes them.
     """
     every = norms(model)
@@ -88,7 +91,7 @@ def measure(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
 
 
 def norms(model: keras.Model) -> list[BatchNormalization]:
-    """The batch normalisations of a model, and of the models in it."""
+    """The batch normalization layers of a model, and of the models in it."""
     return [
         layer
         for layer in flatten_layers([model])

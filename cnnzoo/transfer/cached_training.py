@@ -28,8 +28,8 @@ from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
 from cnnzoo.transfer.probes import ridge_init
 
 BEST_FILE = "best.safetensors"
-SAVE_SECONDS = 60.0  # between two checkpoints; what a kill can cost
-RIDGE_IMAGES = 4000  # for the ridge regression; more are for the steps to come
+SAVE_SECONDS = 60.0  # between two checkpoints; the most that a kill can lose
+RIDGE_IMAGES = 4000  # maximum for the ridge regression
 ROWS = 256  # per batch of the classifier's inputs
 
 
@@ -152,14 +152,14 @@ class CachedTraining:
             for part, count in ((train, views), (validation, 1))
         )
         self._tail = tail(network, cut)
-        self._tail.cnnzoo = network.cnnzoo  # its classifier is the network's
+        self._tail.cnnzoo = network.cnnzoo  # the tail ends in the network's classifier
 
     def run(self, *, from_ridge: bool) -> CachedResult:
-        """Trains, or goes on, and leaves the network with the weights of the best epoch.
+        """Trains or resumes, and leaves the network with the weights of the best epoch.
 
         Args:
-            from_ridge: Whether the classifier starts from a ridge regression, which the
-                epochs then have to beat.
+            from_ridge: Whether the classifier starts from a ridge regression, whose
+                weights are kept if no epoch is better.
 
         Raises:
             TrainingError: No validation loss was finite.
@@ -170,7 +170,7 @@ class CachedTraining:
         train = CachedBatches(
             self.train, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
         )
-        # The best epoch is chosen by the loss in which classes count as they do here.
+        # The loss that chooses the best epoch has the same class weights as the training.
         validation = CachedBatches(
             self.validation,
             self._validation_labels,
@@ -206,7 +206,7 @@ class CachedTraining:
                 validation_data=validation,
                 epochs=self._recipe.epochs,
                 shuffle=False,
-                verbose=0,  # an epoch on features is soon over
+                verbose=0,  # an epoch on features is short
                 class_weight=self._class_weights,
                 callbacks=[*remembered, TerminateOnNaN(), ordering, checkpoint],
             )

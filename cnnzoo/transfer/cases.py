@@ -1,9 +1,9 @@
 """plan(): what to train in each of the four cases, and in the simple forms.
 
-The defaults lie in the ranges that the field uses: heads by Adam at 1e-3, bodies at that
-or down to ten times lower, by a search; see https://keras.io/guides/transfer_learning/
-and, for a head that has converged before the body learns, Kumar et al. 2022,
-https://arxiv.org/abs/2202.10054.
+The defaults lie in the usual ranges: classifiers are trained by Adam at 1e-3, whole
+networks at a rate from 1e-4 to 1e-3 that a search chooses; see
+https://keras.io/guides/transfer_learning/ and, for training the classifier before the
+other layers, Kumar et al. 2022, https://arxiv.org/abs/2202.10054.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from cnnzoo.transfer.assessment import NAMES, Assessment
 from cnnzoo.transfer.freezing import Norm
 from cnnzoo.transfer.plans import Init, Phase, Plan
 
-# To choose from for whole networks; 1e-4 is usual for networks of ImageNet's size.
+# Choices for whole networks; 1e-4 is usual for networks of ImageNet's size.
 RATES = (1e-4, 3e-4, 1e-3)
-HEAD_EPOCHS = 100  # at most; the features are there, so one is soon over
-# What changes no label of photographs, digits or textures; a flip would.
+HEAD_EPOCHS = 100  # maximum; an epoch on cached features is short
+# Changes that keep the label of photographs, digits and textures, unlike a flip.
 SHIFTS = Augment(width_shift_range=0.1, height_shift_range=0.1)
 
 
@@ -39,24 +39,25 @@ def plan(
 ) -> Plan:
     """Makes the plan of a case, or of a simple form, for `fit`; nothing is trained yet.
 
-    Where an assessment has found classes of which one has more than three times the
-    images of another, each has the same weight in the loss.
+    If the largest class of an assessment has more than three times the images of the
+    smallest, all classes get the same weight in the loss.
 
     Args:
         case: Number of the case, 1 to 4, or an assessment, which also has the cut.
-        freeze: In place of a case: "all" but the classifier, "none", the number of
-            layers with weights from the image on, or the name of a cut.
+        freeze: In place of a case: "all" but the classifier, "none", a number n for the
+            first n layers with weights, or the name of a cut.
         cut: Name of the cut on which the new classifier stands; None for the
             assessment's, or the end of the last stage.
         refine: In cases 1 and 3, whether the last stage before the classifier is trained
-            after that, if there is one and enough images, and kept if it is better; or
-            the name of the cut from which on. In the others, everything is trained.
-        norm: Mode of batch normalization in what is trained, in place of the case's.
+            too, after the classifier, if there are enough images, and kept if it is
+            better; or the name of the cut after which to train. Cases 2 and 4 train
+            everything.
+        norm: Mode of batch normalization in the trained part, in place of the case's.
         init: "random" for random weights; None for the case's, which is "random" in
             case 4 if an assessment shows that the weights do not help.
-        augment: Random changes of images, for views and where everything is trained.
-        views: Number of versions of each image to cache. Each costs a pass over the
-            images, and one makes the classifier fastest.
+        augment: Random changes of images, for views and for training everything.
+        views: Number of versions of each image to cache; each costs a forward pass over
+            the images.
 
     Raises:
         UsageError: There is no such case, or the arguments do not go together.
@@ -205,7 +206,7 @@ def _simple(
 def _refined_from(
     refine: bool | str, found: Assessment | None, cut: str | None
 ) -> str | None:
-    """The cut from which on the refinement trains; None for no refinement."""
+    """The cut after which the refinement trains; None for no refinement."""
     if isinstance(refine, str):
         return refine
     if not refine or (found is not None and found.few_shots):

@@ -91,15 +91,15 @@ def race(
 ) -> Race:
     """Carries out plans on the same images, each from the same weights.
 
-    Cached features serve all of them; the first plan that needs them pays.
+    Cached features are shared; their time counts for the first plan that needs them.
 
     Args:
         plans: Plans by name; each name is also that of a folder.
         model: Network from `build` or `load`, with trained weights.
         train: Training images.
-        validation: Images that choose epochs.
-        test: Images that judge, and choose nothing.
-        folder: Folder in which a killed race goes on; None for a temporary one.
+        validation: Validation images, which choose the best epoch.
+        test: Test images, on which the plans are compared.
+        folder: Folder in which a killed race is resumed; None for a temporary one.
         seed: Random seed of every choice.
         verbose: As in `keras.Model.fit`.
 
@@ -135,7 +135,7 @@ def compare_plans(
     """Compares plans image by image with the most accurate one."""
     right = [one.probabilities.argmax(1) == one.labels for one in evaluations]
     best = int(np.argmax([one.accuracy for one in evaluations]))
-    # Of all pairs, since the best was chosen on the same images.
+    # Corrected for all pairs, since the best was chosen on the same images.
     pairs = list(combinations(range(len(evaluations)), 2))
     corrected = holm([mcnemar(right[i], right[j]) for i, j in pairs])
     p_values = {best: 1.0}

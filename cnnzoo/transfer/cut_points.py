@@ -1,4 +1,4 @@
-"""Where a network can be cut into a front that stays and a tail that learns."""
+"""The places where a network can be cut into a frozen front and a trained tail."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.layer_kinds import POOLS, WHOLE_IMAGE
 from cnnzoo.layer_names import PREDICTIONS, is_head
 
-GRID = 2  # a map is pooled to 2 x 2 means before a probe sees it
+GRID = 2  # maps are pooled to 2 x 2 means for a probe
 BYTES = 2  # of a number in float16
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)
-# The same as operations, which a model that is written with `keras.ops` has.
+# The same as operations, for models that are written with `keras.ops`.
 OPERATIONS = (
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "HardSilu"),
     *("MaxPool", "AveragePool"),
 )
-NO_CODES = ("softmax", "sigmoid", "linear")  # what classifiers end with, and nothing
+NO_CODES = ("softmax", "sigmoid", "linear")  # the ends of classifiers, and no activation
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Cut:
     """A place between two operations that all paths go through.
 
     Attributes:
-        name: the operation in front of it.
-        shape: of its output for one image: (h, w, c) in the model's layout, or (d,).
-        pooled: how many numbers a probe sees of an image.
-        macs: multiply-adds of everything in front of it, for one image; None where the
-            image size is open.
-        bytes: of its output for one image, as float16, of which a `FeatureCache` in
-            float32 takes twice as much; None likewise.
+        name: Name of the operation before it.
+        shape: Shape of the output for one image: (h, w, c) in the model's layout or (d,).
+        pooled: Length of the pooled embedding of an image.
+        macs: Multiply-adds of everything before it, for one image; None if the image
+            size is open.
+        bytes: Size of the output for one image in float16, of which a `FeatureCache` in
+            float32 takes twice as much; None if the image size is open.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Cut:
 def cuts(model: keras.Model) -> list[Cut]:
     """The places where a network can be cut, shallow to deep.
 
-    They are the articulation points of the graph that lie behind an activation or a
-    pool, for any functional model of one input and one output. A classifier's answer is
-    none: CS231n calls what stands before it a CNN code.
+    They are the articulation points of the graph after an activation or a pooling layer,
+    for any functional model of one input and one output. The output of the classifier is
+    not among them.
 
     Raises:
-        UsageError: the model has several inputs or outputs, or no such place.
+        UsageError: The model has several inputs or outputs, or no such place.
     """
     through = set(graph.cut_points(model))
     calls = Counter(node.operation.name for node in graph_nodes(model))
-    codes: set[int] = set()  # the outputs that are
+    codes: set[int] = set()  # ids of the outputs after an activation or a pooling layer
     found, macs = [], 0
     for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         macs = None if macs is None or row.macs is None else macs + row.macs
@@ -69,7 +69,7 @@ def cuts(model: keras.Model) -> list[Cut]:
         if not _are_codes(node, codes):
             continue
         codes.add(id(output))
-        once = calls[row.name] == 1  # a layer at several places names none of them
+        once = calls[row.name] == 1  # the name of a shared layer is ambiguous
         if once and row.name in through and output is not model.outputs[0]:
             shape = tuple(output.shape[1:])
             found.append(Cut(row.name, shape, _pooled(model, shape), macs, _bytes(shape)))
@@ -82,10 +82,10 @@ def cuts(model: keras.Model) -> list[Cut]:
 
 
 def stage_cuts(model: keras.Model) -> list[Cut]:
-    """The ends of the stages; of a network without such names, the last map of a size.
+    """The ends of the stages; without stage names, the last map of each size.
 
-    What dense layers of a head see is not among them: it has been made for the classes
-    that the network knows. A network without maps has all its cuts.
+    The outputs of dense layers in a head are not among them, since they are specific to
+    the classes of the network. For a network without maps, all its cuts.
     """
     every = cuts(model)
     trunk = [cut for cut in every if not is_head(cut.name)] or every
@@ -107,7 +107,7 @@ def find_cut(model: keras.Model, name: str) -> Cut:
     """The cut of that name.
 
     Raises:
-        UsageError: there is none; the message has the nearest.
+        UsageError: There is no such cut; the message names the nearest.
     """
     return find_cuts(model, [name])[0]
 
@@ -116,7 +116,7 @@ def find_cuts(model: keras.Model, names: Collection[str]) -> list[Cut]:
     """The cuts of these names, shallow to deep.
 
     Raises:
-        UsageError: there is none of a name; the message has the nearest.
+        UsageError: There is no cut of one of the names; the message names the nearest.
     """
     every = {cut.name: cut for cut in cuts(model)}
     for name in names:
@@ -126,7 +126,7 @@ def find_cuts(model: keras.Model, names: Collection[str]) -> list[Cut]:
 
 
 def frozen_cut(model: keras.Model, until: str) -> str:
-    """The deepest cut in front of which all weights are frozen, and no others.
+    """The deepest cut before which exactly the frozen weights are.
 
     Args:
         model: Functional model.
@@ -154,10 +154,10 @@ def front(model: keras.Model, names: list[str]) -> keras.Model:
 
 
 def tail(model: keras.Model, name: str) -> keras.Model:
-    """The model behind a cut, on the same weights: the cut's output to the model's.
+    """The model after a cut, on the same weights: the cut's output to the model's.
 
     Raises:
-        UsageError: all paths do not go through the cut.
+        UsageError: There is no such cut.
     """
     find_cut(model, name)
     output = next(n.outputs[0] for n in graph_nodes(model) if n.operation.name == name)
@@ -165,15 +165,15 @@ def tail(model: keras.Model, name: str) -> keras.Model:
 
 
 def embedding_model(model: keras.Model) -> keras.Model:
-    """The model up to what its classifier sees, on the same weights."""
+    """The model up to the inputs of its classifier, on the same weights."""
     node = next(n for n in graph_nodes(model) if n.operation.name == PREDICTIONS)
     return keras.Model(model.inputs[0], node.input_tensors[0])
 
 
 def _are_codes(node, codes: Set[int]) -> bool:
-    """Whether a node's output lies behind an activation or a pool."""
+    """Whether a node's output is that of an activation or a pooling layer."""
     op = node.operation
-    if isinstance(op, layers.Concatenate):  # of an Inception module's branches
+    if isinstance(op, layers.Concatenate):  # the branches of an Inception module
         return all(id(tensor) in codes for tensor in node.input_tensors)
     if isinstance(op, (*ACTIVATIONS, *POOLS, *WHOLE_IMAGE)):
         kind = getattr(op, "activation", None)
@@ -185,7 +185,7 @@ def _are_codes(node, codes: Set[int]) -> bool:
 
 
 def _pooled(model: keras.Model, shape: tuple[int | None, ...]) -> int:
-    """The numbers that `codes.pooled` makes of such an output."""
+    """The length of the vector that `embeddings.pooled` makes of such an output."""
     if len(shape) == 1:
         return int(shape[0] or 0)
     height, width, channels = to_channels_last(model, shape)

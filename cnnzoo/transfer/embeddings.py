@@ -1,4 +1,4 @@
-"""What the cuts of a network see of images, pooled to vectors: one forward pass."""
+"""Embeddings: the outputs of a network's cuts, pooled to vectors in one forward pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
 
 BATCH = 32
-PIXELS = 16  # the side that raw images are shrunk to for a probe of pixels alone
+PIXELS = 16  # side to which raw images are shrunk for a probe of the pixels alone
 
 
 def embed(
@@ -26,10 +26,14 @@ def embed(
     preprocessing: Preprocess | None,
     batch_size: int = BATCH,
 ) -> dict[str, np.ndarray]:
-    """(n, d) float32 for each cut, in the order of the source.
+    """The (n, d) float32 embeddings at each cut, in the order of the source.
 
     Args:
-        preprocessing: what pixels go through in front of the model; None for nothing.
+        model: Functional model.
+        names: Names of the cuts.
+        source: Images, with or without labels.
+        preprocessing: Preprocessing of the pixels before the model; None for none.
+        batch_size: Number of images per batch.
     """
     embedding_model = front(model, list(names))
     rows = [
@@ -41,14 +45,14 @@ def embed(
 
 
 def in_memory(model: keras.Model, source: Source) -> Images:
-    """Images at the model's size, read once for all that is asked of them."""
+    """The images at the model's size, read into memory once."""
     return load_images(source, to_channels_last(model, model.input_shape[1:]))
 
 
 def pooled(output: np.ndarray) -> np.ndarray:
-    """(b, h, w, c) maps as the means of their quarters, (b, 4 c); vectors as they are.
+    """The means of the quarters of (b, h, w, c) maps, (b, 4 c); vectors are unchanged.
 
-    It is what the head of `cnnzoo.build(..., cut=)` sees.
+    The head of `cnnzoo.build(..., cut=)` has the same inputs.
     """
     output = np.asarray(output, np.float32)
     if output.ndim == 2:
@@ -63,7 +67,7 @@ def pooled(output: np.ndarray) -> np.ndarray:
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
-    """(n, h, w, c) images as means over a grid of 16 x 16, (n, 256 c): no network."""
+    """The means of (n, h, w, c) images over a grid of 16 x 16, (n, 256 c)."""
     rows, columns = (
         np.array_split(np.arange(side), min(PIXELS, side)) for side in images.shape[1:3]
     )

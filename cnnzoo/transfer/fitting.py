@@ -1,4 +1,4 @@
-"""fit(): carries out a plan, phase by phase, and goes on where a kill has ended it."""
+"""fit(): carries out a plan, phase by phase, and resumes after a kill."""
 
 from __future__ import annotations
 
@@ -55,18 +55,19 @@ def fit(
     Args:
         model: Network from `build` or `load`, with trained weights.
         train: Labelled training images.
-        validation: Labelled images that choose epochs, and whether a phase is kept.
+        validation: Labelled validation images, which choose the best epoch and whether a
+            phase is kept.
         plan: Plan, assessment or number of a case; "auto" measures the case first.
-        folder: Folder in which a killed training goes on; None for a temporary one.
-        features: Folder of cached features; None for a place in `folder`.
-        seed: Random seed of every choice; Keras's own is set to it, too.
+        folder: Folder in which a killed training is resumed; None for a temporary one.
+        features: Folder of cached features; None for a subfolder of `folder`.
+        seed: Random seed of every choice; also set as Keras's own.
         verbose: As in `keras.Model.fit`, for phases on images.
-        progress: Function that gets the number of feature rows that are there and in all.
+        progress: Function of the number of finished feature rows and of all rows.
         disk: Maximum size of the features that a phase may add, in bytes.
 
     Raises:
-        UsageError: The plan asks for what does not go together.
-        DatasetError: The images have no labels, or classes that differ.
+        UsageError: Settings of the plan do not go together.
+        DatasetError: The images have no labels, or their classes differ.
         ResumeMismatchError: The folder holds another training.
         CheckpointError: The folder holds damaged files, or those of another version.
         TrainingError: No validation loss was finite, or frozen weights have changed.
@@ -91,7 +92,7 @@ def fit(
         )
         phases = tuple(_run_all(runner, todo, place))
     unfreeze(network)
-    # Plain SGD remembers nothing, so that a file holds the weights and no more.
+    # Plain SGD has no state, so the saved file contains only the weights.
     loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
     network.compile(keras.optimizers.SGD(1e-3), loss, metrics=metrics)
     return Result(network, todo, assessment, phases)
@@ -113,7 +114,7 @@ def _class_names(train: Source) -> tuple[str, ...]:
 
 
 def _run_all(runner: PhaseRunner, plan: Plan, place: Path) -> Iterator[PhaseResult]:
-    """Yields the result of each phase; a finished one is only read."""
+    """Yields the result of each phase; reads that of a finished one."""
     before: float | None = None
     for number, phase in enumerate(plan.phases, start=1):
         own = place / f"{number}-{phase.name}"
@@ -143,7 +144,7 @@ def _open(folder: str | Path | None) -> Iterator[Path]:
 def _identity(
     model: keras.Model, plan: Plan, train: Source, validation: Source, seed: int
 ) -> dict:
-    """What distinguishes one transfer from another."""
+    """The settings that distinguish one transfer from another."""
     record = {
         "network": network_facts(model),
         "weights": digest(model.weights),
@@ -152,15 +153,17 @@ def _identity(
         "validation": validation.fingerprint(),
         "seed": seed,
     }
-    return json.loads(files.as_json(record))  # with lists, as it is read
+    return json.loads(
+        files.as_json(record)
+    )  # with lists in place of tuples, as when read
 
 
 def _check_or_create(folder: Path, identity: dict) -> None:
-    """Notes which transfer a folder holds, or compares the note with this transfer.
+    """Writes the identity of a transfer, or compares it with the one in the folder.
 
     Raises:
         ResumeMismatchError: The folder holds another transfer.
-        CheckpointError: Its note is damaged or of another format.
+        CheckpointError: The file is damaged or has another format.
     """
     path = folder / TRANSFER_FILE
     if not path.exists():

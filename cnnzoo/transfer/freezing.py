@@ -1,9 +1,9 @@
-"""What stays as it is while the rest of a network learns, and the proof that it stayed.
+"""Freezing a part of a network during training, and checking that it did not change.
 
-On Keras 3.0 to 3.15 `base(x, training=False)` keeps neither batch normalisation nor
-dropout from learning inside `fit`, and a layer's `trainable = True` resets those inside
-it. So flags are set layer by layer, batch normalisation last, and nothing is believed:
-`check_frozen` compares bytes.
+On Keras 3.0 to 3.15, `base(x, training=False)` turns off neither batch normalization nor
+dropout inside `fit`, and setting `trainable = True` on a layer resets the layers in it.
+So flags are set layer by layer, batch normalization last, and `check_frozen` compares the
+weights byte by byte.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from cnnzoo.fast import accelerate
 from cnnzoo.graph.keras_internals import flatten_layers, graph_nodes
 
 Norm = Literal["frozen", "affine", "train"]
-# What is random in training, or moves what it does not learn. Layers that make random
-# versions of images are no part of this: who has them in a model wants them there.
+# Layers that are random in training, or that change non-trainable weights. Augmentation
+# layers are left as they are, since a model that contains them needs them in training.
 AT_INFERENCE = (
     layers.Dropout,
     layers.SpatialDropout2D,
@@ -38,15 +38,15 @@ AT_INFERENCE = (
 
 @dataclass(frozen=True)
 class FreezeReport:
-    """What was frozen, and its weights as they were.
+    """The frozen part of a network, with hashes of its weights.
 
     Attributes:
-        until: the last frozen layer; None where none is.
-        norm: what batch normalisation does there.
-        frozen: the layers of which no weight learns.
-        trainable: how many numbers learn.
-        total: how many numbers there are.
-        hashes: SHA-256 of every weight that must not change, by its place and path.
+        until: Name of the last frozen layer; None if no layer is frozen.
+        norm: Mode of batch normalization in the frozen part.
+        frozen: Names of the layers without trainable weights.
+        trainable: Number of trainable parameters.
+        total: Number of parameters.
+        hashes: SHA-256 of every weight that must not change, by its position and path.
     """
 
     until: str | None
@@ -73,28 +73,28 @@ def freeze(
     norm: Norm | None = None,
     behind: Norm = "train",
 ) -> FreezeReport:
-    """Freezes a layer and all that it depends on; what is behind it learns.
+    """Freezes a layer and all layers that it depends on; the layers after it are trained.
 
-    A model that was compiled is compiled again, with a new optimiser of the settings
-    that Keras writes down, which leave out `exclude_from_weight_decay`; a layer's own
-    earlier flags are forgotten.
+    A compiled model is compiled again, with a new optimizer of the settings that Keras
+    serializes, which do not include `exclude_from_weight_decay`. Earlier `trainable`
+    flags of layers are overwritten.
 
     Args:
-        until: the last layer to freeze; None freezes none.
-        norm: of batch normalisation in the frozen part, or everywhere where `until` is
-            None: "frozen" keeps its statistics, scales and offsets; "affine" lets
-            scales and offsets learn and keeps the statistics; "train" lets all learn.
-            None for "frozen" in a frozen part, and "train" where there is none.
-            Dropout, noise and spectral normalisation are there as at inference.
-        behind: of batch normalisation behind the frozen part.
+        until: Name of the last layer to freeze; None to freeze none.
+        norm: Mode of batch normalization in the frozen part, or everywhere if `until` is
+            None: "frozen" keeps statistics, scales and offsets; "affine" trains scales
+            and offsets and keeps the statistics; "train" updates all of them. None for
+            "frozen" in a frozen part, and "train" if there is none. Dropout, noise and
+            spectral normalization run there as at inference.
+        behind: Mode of batch normalization after the frozen part.
 
     Returns:
-        What `check_frozen` compares with.
+        Report to pass to `check_frozen`.
 
     Raises:
-        UsageError: there is no such layer or mode, the layer is called at several
-            places, or what the model was compiled with cannot be made anew; nothing has
-            changed then.
+        UsageError: There is no such layer or mode, the layer is called at several
+            places, or Keras cannot restore what the model was compiled with. The model
+            is unchanged then.
     """
     norm = norm or ("frozen" if until is not None else "train")
     for mode in (norm, behind):
@@ -106,7 +106,7 @@ def freeze(
     arguments = _compiled(model)
     _unfreeze(model)
     for layer in held:
-        layer.trainable = False  # and what is in it
+        layer.trainable = False  # also of the layers in it
     parts = flatten_layers(held)
     for layer in parts:
         if isinstance(layer, AT_INFERENCE):
@@ -122,7 +122,7 @@ def freeze(
 
 
 def unfreeze(model: keras.Model) -> None:
-    """Lets every layer learn again, as it was built; compiles anew what was compiled."""
+    """Makes every layer trainable, as it was built; compiles a compiled model again."""
     arguments = _compiled(model)
     _unfreeze(model)
     if arguments is not None:
@@ -130,10 +130,10 @@ def unfreeze(model: keras.Model) -> None:
 
 
 def check_frozen(before: FreezeReport, model: keras.Model) -> None:
-    """Compares every frozen weight with what it was, byte by byte.
+    """Checks byte by byte that no frozen weight has changed.
 
     Raises:
-        TrainingError: one has changed.
+        TrainingError: A frozen weight has changed.
     """
     now = _hashes(model.weights)
     changed = [name for name, digest in before.hashes.items() if now.get(name) != digest]
@@ -145,12 +145,12 @@ def check_frozen(before: FreezeReport, model: keras.Model) -> None:
 
 
 def _unfreeze(model: keras.Model) -> None:
-    model.trainable = True  # or nothing in it learns, whatever its own flag
+    model.trainable = True  # otherwise no layer in it is trained, whatever its own flag
     for layer in flatten_layers(model.layers):
         layer.trainable = True
         if _is_ours(vars(layer).get("call")):
             del layer.call
-    if "compile" in vars(model):  # it was accelerated, and ours took the place of that
+    if "compile" in vars(model):  # it was accelerated before its `call` was replaced
         accelerate(model)
 
 
@@ -183,10 +183,10 @@ def _is_ours(call: object) -> bool:
 
 
 def _compiled(model: keras.Model) -> dict | None:
-    """What to compile the model with again; None where it was not compiled.
+    """Arguments to compile the model with again; None if it was not compiled.
 
     Raises:
-        UsageError: Keras cannot make that anew.
+        UsageError: Keras cannot restore them.
     """
     if not model.compiled:
         return None
@@ -203,7 +203,7 @@ def _compiled(model: keras.Model) -> dict | None:
 def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
     learning = {id(weight) for weight in model.trainable_weights}
     parts = flatten_layers(model.layers)
-    # Behind what is frozen a layer may move what it does not learn, such as statistics.
+    # After the frozen part, layers may change non-trainable weights, such as statistics.
     moving = {
         id(weight)
         for layer in parts
@@ -229,7 +229,7 @@ def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
 def _hashes(
     weights: Sequence[keras.Variable], without: Set[int] = frozenset()
 ) -> dict[str, str]:
-    """Of every weight by its place and path; two layers may bear one name."""
+    """SHA-256 of every weight by position and path, since layers may share a name."""
     return {
         f"{i}: {weight.path}": hashlib.sha256(
             ops.convert_to_numpy(weight.value).tobytes()

@@ -2,8 +2,8 @@
 
 CS231n's rule (https://cs231n.github.io/transfer-learning) gives no numbers. Here a data
 set is small below 20,000 images, as in BiT's hyper-rule (Kolesnikov et al. 2019,
-https://arxiv.org/abs/1912.11370), and different where an earlier cut of the network
-serves a linear probe significantly better than its last one.
+https://arxiv.org/abs/1912.11370), and different if a linear probe is significantly more
+accurate at an earlier cut of the network than at the last one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from cnnzoo.transfer.random_baseline import build_random_baseline
 
 FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned
 FEW_SHOTS = 10  # images in the smallest class, below which nothing is fine-tuned
-PROBED = 2000  # images that the probes use: enough to show a gain of some points
+PROBED = 2000  # images for the probes: enough to detect a gain of a few points
 RULES = {"probed": COUNT, "batch_size": COUNT, "small": AT_LEAST_ZERO}
 
 
@@ -112,7 +112,7 @@ def _decide(
     similar = not (gain >= MIN_GAIN and best.p_value < ALPHA)
     few_shots = smallest < FEW_SHOTS or images < FEW_IMAGES
     small = few_shots or images < large_from or np.median(counts) < FEW_PER_CLASS
-    # The deepest cut within a standard error of the best: a choice needs no proof.
+    # The deepest cut within one standard error of the best; no test of significance.
     near = [row for row in table if row.accuracy >= best.accuracy - best.error]
     return Assessment(
         case=(1 if similar else 3) + (0 if small else 1),
@@ -170,7 +170,7 @@ def _class_numbers(source: Source) -> np.ndarray:
             "cannot assess images without labels: expected a class for each image; give "
             "class folders or a label column"
         )
-    labels = align_labels(source, source.class_names).labels  # which checks both
+    labels = align_labels(source, source.class_names).labels  # checks both
     present, labels, counts = np.unique(
         np.asarray(labels), return_inverse=True, return_counts=True
     )

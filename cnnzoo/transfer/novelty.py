@@ -1,8 +1,8 @@
 """Novelty: whether an image shows none of the classes.
 
-The distance is that of the classifier's inputs to the nearest ones of the training
-images, as in Sun et al. 2022, https://arxiv.org/abs/2204.06507; the threshold is measured
-on the validation images.
+An image is novel if its embedding is far from the nearest embeddings of the training
+images (Sun et al. 2022, https://arxiv.org/abs/2204.06507). The threshold is measured on
+the validation images.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from cnnzoo.transfer.cut_points import embedding_model
 from cnnzoo.weights.tensors import digest
 
 FILE = "novelty.safetensors"
-FORMAT = "1"  # of the file
+FORMAT = "1"  # format number of the file
 MOST = 2000  # training images to keep
 NEIGHBOURS = 5
-PASSED = 0.95  # of the validation images, which are not novel
+PASSED = 0.95  # share of the validation images that are not novel
 MAX_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
 class Novelty:
-    """The training images of a network, as its classifier sees them.
+    """Embeddings of training images, and the distance beyond which an image is novel.
 
     Attributes:
-        embeddings: (n, d) of length 1.
+        embeddings: (n, d) rows of length 1: inputs of the classifier.
         threshold: Distance beyond which an image is novel, 0 to 2.
         classifier: SHA-256 of the classifier's weights, which identifies the network.
     """
@@ -47,7 +47,7 @@ class Novelty:
     classifier: str
 
     def distances(self, model: keras.Model, source: Source | Files) -> np.ndarray:
-        """(n,) distance of each image to the nearest training images, 0 to 2."""
+        """The (n,) mean distances to the nearest training images, 0 to 2."""
         return _distances(self.embeddings, _embed(model, source))
 
     def save(self, folder: Path) -> Path:
@@ -65,13 +65,13 @@ class Novelty:
 def measure(
     model: keras.Model, train: Source, validation: Source, seed: int = 0
 ) -> Novelty:
-    """Measures how near the validation images are to the training images.
+    """Measures the distances of the validation images to the training images.
 
     Args:
         model: Trained classifier.
-        train: Its training images.
-        validation: Its validation images.
-        seed: Random seed of the choice of images where there are many.
+        train: Training images.
+        validation: Validation images.
+        seed: Random seed of the choice of images if there are many.
     """
     embeddings, others = (
         _embed(model, part.take(some_rows(len(part), MOST, seed)))
@@ -82,7 +82,7 @@ def measure(
 
 
 def load(folder: Path, model: keras.Model) -> Novelty | None:
-    """What `save` wrote for this network; None where there is nothing.
+    """Loads what `save` wrote for this network; None if there is no such file.
 
     Raises:
         WeightFileError: The file is damaged or has another format.
@@ -115,7 +115,7 @@ def _classifier(model: keras.Model) -> str:
 
 
 def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
-    """(n, d) of length 1: what the classifier sees."""
+    """The inputs of the classifier, scaled to length 1, (n, d)."""
     preprocessing = metadata_of(model).outside
     batches = predict_batches(embedding_model(model), source, preprocessing)
     codes = np.concatenate([output for (output,) in batches])
@@ -124,7 +124,7 @@ def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
 
 
 def _distances(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n,) mean distance of the others to the nearest embeddings."""
+    """The mean distances of the others to their nearest embeddings, (n,)."""
     nearest = min(NEIGHBOURS, len(embeddings))
     similar = np.sort(others @ embeddings.T, 1)[:, -nearest:]
     return np.sqrt(np.maximum(0.0, 2 - 2 * similar)).mean(1)

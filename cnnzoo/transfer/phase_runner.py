@@ -30,16 +30,16 @@ from cnnzoo.transfer.results import PhaseResult
 
 @dataclass
 class PhaseRunner:
-    """What the phases of a plan share.
+    """Carries out the phases of a plan; the attributes are common to all phases.
 
     Attributes:
         network: Network to train, from `reset_classifier`.
         train: Training images, with labels as the network numbers them.
-        validation: Images that choose the epoch, and whether a phase is kept.
+        validation: Validation images, which choose the epoch and whether to keep a phase.
         features: Folder of cached features.
         seed: Random seed of every choice.
         verbose: As in `keras.Model.fit`, for phases on images.
-        progress: Function that gets the number of feature rows that are there and in all.
+        progress: Function of the number of finished feature rows and of all rows.
         disk: Maximum size of the features that a phase may add, in bytes.
     """
 
@@ -53,7 +53,7 @@ class PhaseRunner:
     disk: int = ON_DISK
 
     def run(self, phase: Phase, folder: Path, before: float | None) -> PhaseResult:
-        """Carries out a phase, or goes on where a kill has ended it.
+        """Carries out a phase, or resumes it after a kill.
 
         Args:
             phase: Phase of a checked plan.
@@ -61,8 +61,8 @@ class PhaseRunner:
             before: Validation accuracy; None before the first phase.
 
         Raises:
-            TrainingError: Frozen weights have changed, or the first phase never had a
-                finite loss; a later phase is undone then.
+            TrainingError: Frozen weights have changed, or the loss of the first phase was
+                never finite; a later phase is undone then.
         """
         begun = time.monotonic()
         start = [] if before is None else self.network.get_weights()
@@ -161,12 +161,12 @@ class PhaseRunner:
 
 @contextmanager
 def _failing(before: float | None) -> Iterator[list[str]]:
-    """Yields what will have the reason where the training in the block fails.
+    """Yields a list that gets the reason if the training in the block fails.
 
-    A phase after the first that never has a finite loss is no better than none.
+    A phase after the first whose loss is never finite is undone.
 
     Raises:
-        TrainingError: The first phase, before which there is no accuracy, fails.
+        TrainingError: The first phase fails, before which there is no accuracy.
     """
     failures: list[str] = []
     try:
@@ -181,7 +181,7 @@ def check(network: keras.Model, plan: Plan) -> None:
     """Checks all phases before anything is trained.
 
     Raises:
-        UsageError: There is no phase, or one asks for what does not go together.
+        UsageError: There is no phase, or settings of a phase do not go together.
     """
     if not plan.phases:
         raise UsageError("a plan without phases trains nothing; add at least one")
@@ -208,7 +208,7 @@ def layer_of(network: keras.Model, until: str | int | None) -> str | None:
         until: As in `Phase`.
 
     Raises:
-        UsageError: There are not so many layers, or they end within a branch.
+        UsageError: There are fewer layers, or the last one is within a branch.
     """
     if not isinstance(until, int):
         return until

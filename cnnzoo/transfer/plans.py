@@ -16,7 +16,7 @@ from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.freezing import Norm
 
 Init = Literal["pretrained", "random"]
-NAME = re.compile(r"\w[\w. -]*")  # of a phase, and so of its folder
+NAME = re.compile(r"\w[\w. -]*")  # name of a phase and of its folder
 
 
 @dataclass(kw_only=True)
@@ -31,16 +31,16 @@ class Phase:
         frozen_norm: Mode in the frozen part; "frozen" where that is cached.
         cached: Whether the features of the frozen part are computed once.
         adapt_batch_norm: Whether the statistics of batch normalization in the frozen part
-            are first measured on the images, and kept if the classes are then told apart
-            better; for a cached part.
+            are first measured on the images, and kept if that raises the accuracy of a
+            probe; for a cached part.
         views: Number of random versions of each image to cache; needs `augment`.
         ridge_init: Whether the classifier starts as the closed-form ridge regression.
         guarded: Whether the phase is kept only if it raises the validation accuracy by
             more than a standard error; other phases after the first are kept if they do
             not lower it.
         optimizer: Keras name of the optimizer.
-        learning_rate: Learning rate of the last stage and the classifier; of several,
-            for a phase on images, the one that does best in a tenth of the steps.
+        learning_rate: Learning rate of the last stage and the classifier; of several
+            rates, for a phase on images, the best one in a tenth of the steps is chosen.
         momentum: Momentum of "sgd"; None for none.
         layer_decay: Factor of the learning rate per stage, towards the image; None for
             one rate.
@@ -173,7 +173,7 @@ class Plan:
 
 
 def check_phase(phase: Phase) -> None:
-    """Checks what a phase asks for, whatever the network.
+    """Checks the settings of a phase that do not depend on the network.
 
     Raises:
         UsageError: A value is out of range, or values do not go together.
@@ -188,9 +188,9 @@ def check_phase(phase: Phase) -> None:
 
 
 def _conflicts(phase: Phase) -> dict[str, bool]:
-    """What does not go together and what to do, each with whether the phase asks for it.
+    """Conflicts of settings, with what to do, each with whether the phase has it.
 
-    Everything after the first three is about features that are computed once.
+    All but the first three are about cached features.
     """
     cached, rates, views = phase.cached, phase.rates, phase.views
     return {

@@ -1,7 +1,7 @@
 """Closed-form probes: how well embeddings separate classes, by leave-one-out.
 
-Nothing is trained by steps, so there is no learning rate, no seed and no epoch. A
-classifier that is to be trained by steps can start from a probe.
+They are solved exactly, without a learning rate, a seed or epochs. A classifier that is
+then trained by steps can start from a probe.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Ridge:
 
     Attributes:
         predictions: (n,) class of each image, from a fit to all other images.
-        accuracy: Share of right predictions, 0 to 1.
+        accuracy: Share of correct predictions, 0 to 1.
         penalty: Penalty with the best accuracy; the largest of several.
         scores: (n, classes) outputs of these fits, usually -1 to 1.
     """
@@ -38,14 +38,14 @@ class Ridge:
 def standardize(embeddings: np.ndarray) -> np.ndarray:
     """(n, d) embeddings with mean 0 and deviation 1 per column, divided by the root of d.
 
-    Then one grid of penalties serves embeddings of any width.
+    This makes one grid of penalties suit embeddings of any width.
     """
     mean, scale = mean_and_scale(embeddings)
     return (embeddings - mean) / scale
 
 
 def mean_and_scale(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What `standardize` subtracts from each column and divides it by, (d,) float64."""
+    """The mean and scale of each column, as `standardize` uses them, (d,) float64."""
     deviation = embeddings.std(0, dtype=np.float64)
     scale = np.where(deviation > 0, deviation, 1.0) * np.sqrt(embeddings.shape[1])
     return embeddings.mean(0, dtype=np.float64), scale
@@ -63,7 +63,7 @@ class RidgeProblem:
         """
         self._labels, self._mean = labels, embeddings.mean(0)
         self._centred = centred = embeddings - self._mean
-        if centred.shape[1] > len(centred):  # the products of rows are the smaller matrix
+        if centred.shape[1] > len(centred):  # the Gram matrix of the rows is smaller
             energies, self._left = np.linalg.eigh(centred @ centred.T)
             self._energies = energies.clip(0)
         else:
@@ -89,7 +89,7 @@ class RidgeProblem:
         return best
 
     def _left_out(self, penalties: Iterable[float]) -> Iterator[tuple[float, np.ndarray]]:
-        """Yields each penalty with the scores of images that were left out."""
+        """Yields each penalty with the leave-one-out scores of the images."""
         targets = self._targets(self._labels.max() + 1)
         mean = targets.mean(0)
         projected = self._left.T @ (targets - mean)
@@ -109,12 +109,12 @@ class RidgeProblem:
         return weights, mean - self._mean @ weights
 
     def _targets(self, classes: int) -> np.ndarray:
-        """(n, classes), 1 for the own class and -1 for the others."""
+        """Targets, (n, classes): 1 for the image's class and -1 for the others."""
         return np.where(np.eye(classes)[self._labels] > 0, 1.0, -1.0)
 
 
 def leave_one_out(embeddings: np.ndarray, labels: np.ndarray) -> Ridge:
-    """The ridge probe of (n, d) embeddings as a network gives them."""
+    """The leave-one-out ridge probe of (n, d) embeddings, which are standardized here."""
     return RidgeProblem(standardize(embeddings), labels).leave_one_out()
 
 
@@ -123,8 +123,8 @@ def ridge_init(
 ) -> float:
     """Sets a classifier's weights to the closed-form ridge regression.
 
-    The regression gives about -1 to 1, and a softmax takes logits: they are its outputs
-    times the factor that makes the left-out images likeliest.
+    The regression's outputs are about -1 to 1. The logits are these outputs times the
+    factor that maximizes the likelihood of the left-out images.
 
     Args:
         layer: Dense layer of the classifier, with one unit per class.
@@ -145,7 +145,7 @@ def ridge_init(
 
 
 def _likeliest_factor(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The factor by which scores become the likeliest logits, 1 to 100."""
+    """The factor from scores to logits of the highest likelihood, 1 to 100."""
 
     def loss(exponent: float) -> float:
         logits = log_softmax(10**exponent * scores, 1)

@@ -1,4 +1,4 @@
-"""A copy of a network with random weights: what its architecture alone is worth."""
+"""A copy of a network with random weights, to measure the value of trained weights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALIBRATED = 64  # images for the statistics of batch normalization
 def build_random_baseline(
     model: keras.Model, source: Source, preprocessing: Preprocess | None, seed: int
 ) -> keras.Model:
-    """`copy_with_random_weights`, with statistics of some images of a source."""
+    """A copy with random weights, and batch statistics of some images of a source."""
     spread = np.linspace(0, len(source) - 1, min(len(source), CALIBRATED)).astype(int)
     images = input_batches(model, source.take(spread), preprocessing)
     return copy_with_random_weights(model, np.concatenate(list(images)), seed)
@@ -37,7 +37,7 @@ def copy_with_random_weights(
         images: (b, ...) as the model takes them, to measure the statistics on.
         seed: Random seed of the weights.
     """
-    plain = keras.Model(model.inputs[0], model.outputs[0])  # of which nothing is compiled
+    plain = keras.Model(model.inputs[0], model.outputs[0])  # not compiled
     copy = keras.models.clone_model(plain, clone_function=_without_draws)
     rng = np.random.default_rng(seed)
     for old, new in zip(model.weights, copy.weights, strict=True):
@@ -47,8 +47,10 @@ def copy_with_random_weights(
 
 
 def _without_draws(layer: keras.Layer) -> keras.Layer:
-    """A layer that draws nothing when it is made: its weights are assigned later."""
-    config = layer.get_config() | {"trainable": True}  # or statistics would stay
+    """A copy of a layer that is built without random numbers, to assign weights later."""
+    config = layer.get_config() | {
+        "trainable": True
+    }  # otherwise statistics would not change
     if isinstance(layer, layers.Dropout | layers.SpatialDropout2D):
         config |= {"rate": 0.0, "seed": 0}
     for name in config:

@@ -1,7 +1,7 @@
-"""choose_learning_rate(): each rate is tried for a part of the training.
+"""Search for a learning rate: each rate is tried for a part of the training.
 
 For fine-tuning, rates from 1e-5 (https://keras.io/guides/transfer_learning/) to 1e-3
-(fastai's `fine_tune`) are recommended; which suits depends on the network and the images.
+(fastai's `fine_tune`) are recommended; the best depends on the network and the images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
 from cnnzoo.transfer.results import read_record, write_record
 
-SHARE = 0.1  # of the steps of a phase, for each rate
+SHARE = 0.1  # share of the steps of a phase, for each rate
 SEARCH_FILE = "lr_search.json"
 
 
@@ -34,7 +34,7 @@ def choose_learning_rate(
     rates: Sequence[float],
     folder: Path,
 ) -> float:
-    """The rate with the lowest validation loss; the network stays as it is.
+    """The rate with the lowest validation loss; the network does not change.
 
     A search whose result is in the folder is not repeated.
 
@@ -47,7 +47,7 @@ def choose_learning_rate(
         folder: Folder of the phase.
 
     Raises:
-        TrainingError: The loss is finite with none of the rates.
+        TrainingError: No rate gave a finite loss.
         CheckpointError: The folder's file is damaged.
     """
     path = folder / SEARCH_FILE

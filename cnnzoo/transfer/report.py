@@ -43,18 +43,18 @@ def save_results(
 ) -> SavedResults:
     """Writes the folder that `cnnzoo transfer` writes, and that `cnnzoo predict` reads.
 
-    The files are `model.keras`, `class_names.json`, `novelty.safetensors` (by which an
-    image of none of the classes is found), `assessment.json`, `report.html`, and, for
-    images in files, a list of the training images.
+    The files are `model.keras`, `class_names.json`, `novelty.safetensors` (to recognize
+    images of none of the classes), `assessment.json`, `report.html`, and, for images in
+    files, `training_files.txt`.
 
     Args:
         result: Result of `fit`.
-        assessment: Evidence for the plan; None for the result's own, if it has one.
+        assessment: Evidence for the plan; None for that of the result, if any.
         train: Training images.
         validation: Validation images.
         folder: Output folder; made if missing.
         folds: Result of a cross-validation for the report; None for none.
-        seed: Random seed of the choice of training images that represent them all.
+        seed: Random seed of the choice of training images for `novelty.safetensors`.
 
     Raises:
         SaveError: A file cannot be written.
@@ -69,7 +69,7 @@ def save_results(
         paths.append(files.write_json(out / "assessment.json", assessment.to_dict()))
     training_files.write(out, train)
     evaluation = evaluate(result.model, validation)
-    # The parts of a folder share its report.
+    # Splits of one folder share its report.
     unused = [*dict.fromkeys([*train.report_lines(), *validation.report_lines()])]
     report = report_html(
         result, assessment, validation, evaluation, unused=unused, folds=folds
@@ -94,7 +94,7 @@ def report_html(
         assessment: Evidence for the plan; None for none.
         validation: Validation images.
         evaluation: Metrics on them.
-        unused: Files of the folder that are not used, and what looks wrong there.
+        unused: Files of the folder that are not used, with reasons.
         folds: Result of a cross-validation; None for none.
     """
     from cnnzoo.visualization import figures

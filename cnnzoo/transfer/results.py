@@ -1,4 +1,4 @@
-"""The result of a transfer: the network, and what each phase did."""
+"""The result of a transfer: the network, and the result of each phase."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnnzoo.system import files
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.plans import Plan
 
-FORMAT = 1  # of the records in the folder of a transfer
+FORMAT = 1  # format number of the records in the folder of a transfer
 Record = TypeVar("Record")
 
 
@@ -27,16 +27,16 @@ class PhaseResult:
         name: Name of the phase.
         before: Validation accuracy before the phase, 0 to 1; None for the first.
         after: Validation accuracy after the phase, 0 to 1.
-        kept: Whether the network has the weights of the phase. A phase that makes the
-            accuracy worse is undone, a guarded one also where it hardly improves it.
+        kept: Whether the network has the weights of the phase. A phase that lowers the
+            accuracy is undone, a guarded one also if it does not clearly raise it.
         seconds: Duration in the process that finished the phase.
         learning_rate: Learning rate of the last stage and the classifier.
         trainable: Number of parameters that were trained.
         frozen: Number of weight arrays that were proven unchanged, byte by byte.
         history: Metrics of every epoch, as Keras names them.
-        failure: Reason why the phase has no accuracy; None where it has one.
+        failure: Reason why the phase has no accuracy; None if it has one.
         computed: Number of feature rows that were computed.
-        reused: Number of feature rows that were there already.
+        reused: Number of feature rows that were read from the cache.
         batch_norm_adapted: Whether batch normalization has the statistics of these
             images.
         ridge: Exact leave-one-out accuracy of the ridge regression that the classifier
@@ -59,7 +59,7 @@ class PhaseResult:
     ridge: float | None = None
 
     def to_dict(self) -> dict:
-        """The fields as JSON has them, which has no NaN."""
+        """The fields as JSON has them, with None for NaN."""
         finite = {
             name: [value if isfinite(value) else None for value in values]
             for name, values in self.history.items()
@@ -91,7 +91,7 @@ class Result:
     Attributes:
         model: Flat model, compiled with stock Keras objects, ready for `cnnzoo.save`.
         plan: The plan that was carried out.
-        assessment: The evidence for the plan; None where the plan was the caller's.
+        assessment: The evidence for the plan; None for a plan of the caller's own.
         phases: Result of each phase.
     """
 
@@ -102,7 +102,7 @@ class Result:
 
     @property
     def accuracy(self) -> float:
-        """Validation accuracy, 0 to 1; a little too high, since it chose the epochs."""
+        """Validation accuracy, 0 to 1; slightly optimistic, since it chose the epochs."""
         return next(phase.after for phase in reversed(self.phases) if phase.kept)
 
     def __str__(self) -> str:

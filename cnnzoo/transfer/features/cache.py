@@ -1,8 +1,8 @@
 """Features of images at a cut, computed once and kept in a folder.
 
-There is a folder per way to compute them: weights, cut, preprocessing, image size and
-type of numbers are in its name. In it a row belongs to the content of an image, so that
-images which are added, renamed or altered cost only themselves.
+The name of a folder identifies the computation: weights, cut, preprocessing, image size
+and data type. The key of a row depends on the content of the image, so that only images
+that were added or changed are computed again, and renamed ones are not.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from cnnzoo.transfer.features.extractor import (
 )
 
 Progress = Callable[[int, int], None]
-ON_DISK = 16 << 30  # bytes that a cache may add, unless more are asked for
+ON_DISK = 16 << 30  # bytes that a cache may add by default
 IN_MEMORY = 1 << 30  # bytes; a larger cache is read from the disk row by row
-ORDER = 7  # of the rows in files: mixed, since folders have them class by class
+ORDER = 7  # seed of the order of rows in files, since folders are sorted by class
 
 
 class FeatureCache:
@@ -40,8 +40,8 @@ class FeatureCache:
         folder: Folder of the files.
         shape: Shape of a row.
         views: Number of rows per image: the image as it is, then random views.
-        computed: Number of rows that were computed when this was made.
-        reused: Number of rows that were there already.
+        computed: Number of rows that were computed by `build`.
+        reused: Number of rows that were read from files.
         rejected: Damaged files with reasons; their rows were computed again.
     """
 
@@ -60,7 +60,7 @@ class FeatureCache:
         Args:
             folder: Folder of the files.
             keys: Keys of each image, one per view.
-            whole: Files that hold them.
+            whole: Undamaged files with the rows.
             computed: Number of rows that were computed.
             rejected: Damaged files with reasons.
             memory: Bytes up to which all rows are held in memory.
@@ -86,13 +86,13 @@ class FeatureCache:
         return len(self._places)
 
     def rows(self, images: np.ndarray, views: np.ndarray | int = 0) -> np.ndarray:
-        """(k, ...) float32 rows of images, (k,) numbers, each in its view."""
+        """The (k, ...) float32 rows of images by their (k,) numbers and views."""
         if self._held is not None:
             return self._held[images * self.views + views].astype(np.float32)
         return self._read(self._places[images, views]).astype(np.float32)
 
     def _read(self, places: np.ndarray) -> np.ndarray:
-        """Rows by (file, row), (k, 2), in this order."""
+        """The rows at `places`, (k, 2) pairs of file and row, in this order."""
         result: np.ndarray | None = None
         for number in np.unique(places[:, 0]):
             mine = np.flatnonzero(places[:, 0] == number)
@@ -121,7 +121,7 @@ class FeatureCache:
         disk: int = ON_DISK,
         progress: Progress | None = None,
     ) -> FeatureCache:
-        """Computes the rows that are not there yet, and goes on after a kill.
+        """Computes the missing rows; resumes after a kill.
 
         Args:
             model: Model whose part up to `cut` is computed, at inference.
@@ -132,18 +132,18 @@ class FeatureCache:
             augment: Random changes of an image in the views after the first.
             views: Number of versions of each image; the first is the image itself.
             seed: Random seed of the changes.
-            dtype: Type of the numbers in files; float16 takes half the room.
+            dtype: Data type in files; float16 takes half the space.
             batch_size: Number of images per batch.
             memory: Bytes up to which all rows are held in memory.
             disk: Maximum number of bytes to add to the folder.
-            progress: Function that gets the number of rows that are there and in all.
+            progress: Function of the number of finished rows and of all rows.
 
         Raises:
             UsageError: There is no such cut, there are views without changes, too many
-                bytes, or numbers that float16 cannot hold.
+                bytes, or values out of the range of float16.
             DatasetError: There are no images, or a file has changed since the scan.
             ImageDecodeError: A file is not a readable image.
-            SaveError: A file cannot be written; those that are there stay.
+            SaveError: A file cannot be written; existing files are kept.
         """
         _check_views(augment, views)
         if len(source) == 0:
@@ -172,7 +172,7 @@ def _row_keys(key: str, tag: str, views: int) -> list[str]:
 
 
 def _open(place: Path) -> tuple[list[shards.Shard], list[str]]:
-    """The whole files of a folder, made if missing, and why others were removed."""
+    """The undamaged files of a folder, made if missing, and why others were removed."""
     files.make_folder(place)
     whole, rejected = shards.find(place)
     for line in rejected:
@@ -182,10 +182,10 @@ def _open(place: Path) -> tuple[list[shards.Shard], list[str]]:
 
 
 class CachedBatches(keras.utils.PyDataset):
-    """Cached rows and their labels batch by batch, in an order of each epoch's own.
+    """Cached rows and their labels in batches, in a new order each epoch.
 
-    Each image shows one of its views, drawn anew each epoch. A batch depends on the
-    seed, the epoch and its number alone.
+    Each epoch uses one random view of each image. A batch depends on the seed, the epoch
+    and its number alone.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class CachedBatches(keras.utils.PyDataset):
             cache: Cache of the rows.
             labels: (n,) class numbers.
             batch_size: Number of rows per batch.
-            shuffle: Whether each epoch has an order of its own.
+            shuffle: Whether to shuffle the rows each epoch.
             seed: Random seed of the orders.
             weights: Weight of each class in a validation loss; None for equal ones.
         """
@@ -240,7 +240,7 @@ class CachedBatches(keras.utils.PyDataset):
 def _missing(
     keys: Sequence[Sequence[str]], known: set[str]
 ) -> list[tuple[str, int, int]]:
-    """Key, image and view of the rows that are not there, each key once, mixed."""
+    """Key, image and view of the missing rows, each key once, shuffled."""
     todo = {
         key: (key, image, view)
         for image, own in enumerate(keys)
@@ -252,7 +252,7 @@ def _missing(
 
 
 def _check_views(augment: Augment | None, views: int) -> None:
-    """Raises UsageError for views that nothing makes."""
+    """Raises UsageError for views without random changes."""
     if views < 1 or (views > 1 and (augment is None or not augment.random)):
         raise UsageError(
             f"cannot cache {views} views of each image: expected 1, or more with an "

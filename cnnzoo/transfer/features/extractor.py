@@ -28,11 +28,11 @@ from cnnzoo.train.recipe import augment_to_dict
 from cnnzoo.transfer.cut_points import find_cut, front
 
 Dtype = Literal["float16", "float32"]
-SHARD = 1 << 26  # bytes of a file, about
-ROWS = 50_000  # of a file, at most
-SECONDS = 30.0  # after which what there is goes to a file; what a kill can cost
-# Settings of a layer that change nothing once it has its weights; Keras makes up names
-# and seeds anew in every process.
+SHARD = 1 << 26  # approximate bytes per file
+ROWS = 50_000  # maximum rows per file
+SECONDS = 30.0  # after which finished rows are written; the most that a kill can lose
+# Settings of a layer that do not change its outputs for given weights; Keras generates
+# names and seeds anew in every process.
 IRRELEVANT = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
 
 
@@ -65,14 +65,14 @@ class Extractor:
 
     @property
     def row_bytes(self) -> int:
-        """The size of a row in a file."""
+        """The size of a row in a file, in bytes."""
         shape = self._front.output_shape[1:]
         return int(np.prod(shape)) * np.dtype(self._dtype).itemsize
 
     def rows(
         self, todo: Sequence[tuple[str, int, int]]
     ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Yields keys and rows of a file each.
+        """Yields the keys and rows of one file at a time.
 
         Args:
             todo: Key, image and view of each row.
@@ -104,7 +104,7 @@ class Extractor:
             images = preprocess_input(images, self._preprocessing)
         if self._first:
             images = np.moveaxis(images, -1, 1)
-        # Of one size, since another is another graph and may round otherwise.
+        # All batches have one size, since another size may round differently.
         full = np.resize(images, (self._batch_size, *images.shape[1:]))
         output = np.asarray(self._front.predict_on_batch(full))[: len(images)]
         with np.errstate(over="ignore"):
@@ -124,7 +124,7 @@ class Extractor:
         return images
 
     def _view(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
-        """A view of an image, by what it shows and not by its place."""
+        """A view of an image; its changes depend on the image's content, not its place."""
         if not view or self._augment is None:
             return pixels.astype(np.float32)
         number = int(key[:8], 16)
@@ -140,7 +140,7 @@ def augment_key(augment: Augment | None, seed: int) -> str:
 def folder_name(
     model: keras.Model, cut: str, preprocessing: Preprocess | None, dtype: Dtype
 ) -> str:
-    """A name for a way to compute rows: equal names give equal rows.
+    """A name that identifies the computation: equal names mean equal rows.
 
     Raises:
         UsageError: There is no such cut.
@@ -173,7 +173,7 @@ def folder_name(
 
 
 def _constants(node) -> list[str]:
-    """Arguments of an operation besides tensors, such as the 255 of `x / 255`."""
+    """Arguments of an operation other than tensors, such as the 255 of `x / 255`."""
     every = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     return [
         repr(np.asarray(one).tolist())

@@ -1,12 +1,12 @@
-"""Rows of numbers in files that never change, each with a note of what it holds.
+"""Feature rows in files that never change, each with a JSON file that describes it.
 
     rows-3f9a....npy    (n, ...) numbers, as NumPy saves them
     rows-3f9a....json   format, keys of the rows, length and SHA-256 of the file
 
-A file counts once its note is there, and the note is written last, so whatever kills a
-writer leaves what was whole. Writers take names of their own and nobody locks anything:
-two that make the same rows both are right, also where a file system has no locks. No
-file is opened whose bytes are not those of its note.
+A file is valid once its JSON file exists, which is written last, so that a kill leaves
+all valid files intact. Each writer uses unique file names and no locks, which some file
+systems do not have; two writers may write the same rows. A file is only opened if its
+bytes have the SHA-256 in its JSON file.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import numpy as np
 from cnnzoo.system import files
 
 FORMAT = 1
-FORGOTTEN = 3600.0  # seconds; no writer takes so long from a file to its note
+FORGOTTEN = 3600.0  # seconds; no writer takes so long from a file to its JSON file
 NAME = re.compile(r"rows-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A file that is whole, and the key of each of its rows."""
+    """An undamaged file, and the keys of its rows."""
 
     path: Path
     keys: tuple[str, ...]
@@ -41,7 +41,7 @@ def write(folder: Path, keys: Sequence[str], rows: np.ndarray) -> Shard:
     """Adds a file with these rows.
 
     Raises:
-        SaveError: It cannot be written; the others stay as they are.
+        SaveError: It cannot be written; the others do not change.
     """
     stream = io.BytesIO()
     np.save(stream, rows, allow_pickle=False)
@@ -59,7 +59,7 @@ def write(folder: Path, keys: Sequence[str], rows: np.ndarray) -> Shard:
 
 
 def find(folder: Path) -> tuple[list[Shard], list[str]]:
-    """The files that are whole, and the names of the others with reasons."""
+    """The undamaged files, and the names of the others with reasons."""
     whole, rejected = [], []
     for note in sorted(folder.glob("rows-*.json")):
         if not NAME.fullmatch(note.name):
@@ -67,40 +67,40 @@ def find(folder: Path) -> tuple[list[Shard], list[str]]:
         try:
             whole.append(_open(note))
         except files.DAMAGE as error:
-            # Any other error of the system passes; the file may be good.
+            # Any other system error is raised, since the file may be undamaged.
             if isinstance(error, FileNotFoundError) or not isinstance(error, OSError):
                 rejected.append(f"{note.stem}: {str(error)[:200]}")
     return whole, rejected
 
 
 def tidy(folder: Path) -> None:
-    """Removes what writers that were killed have left: halves, and files without a note.
+    """Removes what killed writers left: temporary files, and files without a JSON file.
 
-    What is young stays, since its writer may live.
+    Recent files are kept, since their writer may still be running.
     """
     noted = {note.stem for note in folder.glob("rows-*.json")}
     unnoted = [path for path in folder.glob("rows-*.npy") if path.stem not in noted]
     for path in [*folder.glob(f"{files.TEMPORARY_PREFIX}*"), *unnoted]:
         with suppress(OSError):
             facts = path.stat()
-            # A copy may keep the time of the bytes, and not that of the file.
+            # A copied file may keep an old modification time.
             if time.time() - max(facts.st_mtime, facts.st_ctime) > FORGOTTEN:
                 path.unlink()
 
 
 def remove(folder: Path, name: str) -> None:
-    """Removes a file that is damaged: first what says that it counts."""
+    """Removes a damaged file: first its JSON file, which makes it valid."""
     for ending in (".json", ".npy"):
         (folder / f"{name}{ending}").unlink(missing_ok=True)
 
 
 def read(path: Path, places: np.ndarray) -> np.ndarray:
-    """The rows at `places`, in their order; the others stay on the disk."""
+    """The rows at `places`, in their order; the others are not read."""
     return np.asarray(np.load(path, mmap_mode="r")[places])
 
 
 def _open(note: Path) -> Shard:
-    """Raises ValueError and others for a file that is not as its note has it."""
+    """Raises ValueError and others for a file that its JSON file does not describe."""
     record = files.read_json(note)
     if record["format"] != FORMAT:
         raise ValueError(f"format {record['format']!s:.50} in place of {FORMAT}")
