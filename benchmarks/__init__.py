@@ -1,6 +1,6 @@
-"""What cnnzoo's speed and memory are compared with, and how: `make bench`.
+"""Benchmarks of cnnzoo's speed and memory beside other libraries: `make bench`.
 
-`rows.py` says what is measured, `alternate.py` measures it with one process a contender
-(`contender.py` and what it loads), `results.py` and `ratios.py` hold and compare what
-came out, and `page.py` writes `docs/speed.md`.
+`rows.py` lists the benchmarks, `alternate.py` runs them with one process per contender
+(`contender.py` and the modules that it loads), `results.py` and `ratios.py` hold and
+compare the results, and `page.py` writes `docs/speed.md`.
 """

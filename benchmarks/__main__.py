@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(rows: list[Row], rounds: int, quick: bool) -> Results:
-    """Measures the rows one after the other; tells of each, and keeps what there is."""
+    """Measures the rows one after the other; prints and saves the results of each."""
     start = time.monotonic()
     results = Results(
         command="make bench",
@@ -86,10 +86,10 @@ def run(rows: list[Row], rounds: int, quick: bool) -> Results:
 
 
 def updated(before: Results, now: Results) -> Results:
-    """The results of both, in the order of the first; a row is compared with itself only.
+    """The results of both, in the order of the first; new rows replace old ones.
 
     Raises:
-        SystemExit: they are of two machines, or of another number of rounds.
+        SystemExit: The machines or the numbers of rounds differ.
     """
     for name in ("cpu", "cores", "python"):
         if before.machine[name] != now.machine[name]:
@@ -107,7 +107,7 @@ def updated(before: Results, now: Results) -> Results:
 
 
 def smaller(work: Work) -> Work:
-    """A step of two images, to see that everything runs."""
+    """The same work with one step of two images, for a quick test."""
     return replace(work, batch=min(work.batch, 2), steps=1, warm_ups=1)
 
 

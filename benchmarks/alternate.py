@@ -1,8 +1,8 @@
-"""Contenders of a row take turns, each alive in a process of its own.
+"""Contenders of a row take turns, each in a process of its own.
 
-A machine that others use is faster now than later. Contenders that alternate, in an
-order that turns around each round, see the same of it, so the ratio of their medians
-says more than two runs one after the other.
+The speed of a shared machine changes over time. It changes equally for contenders that
+alternate, in an order that is reversed each round, so the ratio of their medians is more
+reliable than that of two runs one after the other.
 """
 
 import json
@@ -22,14 +22,14 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "",  # all of it is about CPUs
+    "CUDA_VISIBLE_DEVICES": "",  # CPUs only
 }
 
 
 class Child:
-    """The process of one contender, and what it answered.
+    """The process of one contender, and its results.
 
-    After a failure it is asked no more, and `error` says why.
+    After a failure it gets no more requests, and `error` has the reason.
     """
 
     def __init__(self, contender: Contender, log: Path):
@@ -56,7 +56,7 @@ class Child:
         self.rounds.append(self.ask({"do": "run"}))
 
     def finish(self, steps: int) -> Measured:
-        """What it did, in seconds a step."""
+        """The results, in seconds per step."""
         peak = self.ask({"do": "end"}).get("peak_bytes", 0)
         if self.error:
             return Measured(error=self.error, facts=self.facts)
@@ -68,7 +68,7 @@ class Child:
         )
 
     def ask(self, question: dict) -> dict:
-        """The answer to one line; nothing where it failed, now or before."""
+        """The response to a request; empty if this or an earlier request failed."""
         if self.error:
             return {}
         assert self.process.stdin
@@ -92,7 +92,7 @@ class Child:
 
 @contextmanager
 def started(contenders: Sequence[Contender], logs: Path) -> Iterator[list[Child]]:
-    """A process each; none is left behind."""
+    """Starts a process per contender, and ends all of them on exit."""
     logs.mkdir(parents=True, exist_ok=True)
     children: list[Child] = []
     try:
@@ -107,13 +107,14 @@ def started(contenders: Sequence[Contender], logs: Path) -> Iterator[list[Child]
 def measure(
     row: Row, work: Work, rounds: int, logs: Path, tell: Callable[[str], object]
 ) -> Rounds:
-    """The row's contenders prepare one after the other, then take turns.
+    """Lets the row's contenders prepare one after the other, then take turns.
 
     Args:
-        work: the row's own, or a smaller one to try.
-        rounds: how often each runs.
-        logs: the folder for what their libraries print.
-        tell: takes a line about each contender.
+        row: Row to measure.
+        work: Work of the row, or a smaller one for a quick test.
+        rounds: Number of rounds.
+        logs: Folder for the output of libraries.
+        tell: Function that prints a line about each contender.
     """
     with started(row.contenders, logs / row.name) as children:
         for child in children:

@@ -6,7 +6,7 @@ from benchmarks.task import Task, Work, versions
 
 
 def batches(work: Work) -> Task:
-    """One interpolation for each image: turned, shifted, sheared and zoomed."""
+    """One interpolation per image, for rotation, shift, shear and zoom together."""
     from cnnzoo.data.augment import Augment
     from cnnzoo.data.transforms import apply_augment
 

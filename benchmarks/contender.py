@@ -1,12 +1,12 @@
-"""One contender in a process of its own: prepares, warms up, runs when told.
+"""One contender in a process of its own: prepares, warms up, runs on request.
 
-It reads a line of JSON and answers with one:
+It reads requests and writes responses as lines of JSON:
 
     {"prepare": "module:function", "work": {...}}  ->  {"facts": {...}}
     {"do": "run"}                                  ->  {"seconds": ..., "parts": {...}}
     {"do": "end"}                                  ->  {"peak_bytes": ...}
 
-and with {"error": ...} where that fails.
+or {"error": ...} after a failure.
 """
 
 import importlib
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def own_output() -> TextIO:
-    """Standard output for the answers alone: what libraries print goes to the errors."""
+    """Standard output for responses only; the output of libraries goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answers
@@ -64,7 +64,7 @@ def timed(task: Task) -> dict[str, object]:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process, or one it started, held at any time."""
+    """The peak memory of this process, or of one that it started."""
     whose = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
     peak = max(resource.getrusage(who).ru_maxrss for who in whose)
     return peak if sys.platform == "darwin" else peak * 1024

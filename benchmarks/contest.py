@@ -1,6 +1,6 @@
-"""What a benchmark consists of.
+"""Records that define a benchmark.
 
-A row is one piece of work with its contenders, which take turns. Contenders name a
+A row is one piece of work with its contenders, which take turns. Each contender names a
 function that prepares the work in a process of its own.
 """
 
@@ -12,13 +12,13 @@ from benchmarks.task import Work
 
 @dataclass(frozen=True)
 class Contender:
-    """Who does the work.
+    """A library or a configuration that does the work.
 
     Attributes:
-        name: its key in the results.
-        label: its name on the page.
-        prepare: `module:function`; the function takes a `Work` and gives a `Task`.
-        env: environment variables of its process.
+        name: Key in the results.
+        label: Name on the page.
+        prepare: `module:function`; the function takes a `Work` and returns a `Task`.
+        env: Environment variables of the process.
     """
 
     name: str
@@ -29,15 +29,14 @@ class Contender:
 
 @dataclass(frozen=True)
 class Goal:
-    """What a row shall reach.
+    """A goal of a row.
 
     Attributes:
-        against: contenders by name; the fastest of them counts.
-        text: what they are called in the table of goals.
-        bound: how many times as fast `ours` is, at least; with `at_most`, the share of
-            their time that it takes, at most.
-        matrix_units: whether the goal is set for a CPU that has them.
-        ours: the contender that the goal is about.
+        against: Names of the contenders to compare with; the fastest counts.
+        text: Name of these contenders in the table of goals.
+        bound: Minimum speed-up of `ours`; with `at_most`, maximum share of their time.
+        matrix_units: Whether the goal is set for a CPU with matrix units.
+        ours: Name of the contender that has the goal.
     """
 
     against: tuple[str, ...]
@@ -51,13 +50,13 @@ class Goal:
 @dataclass(frozen=True)
 class Row:
     """Attributes:
-    name: what `ROWS=` takes; so does the group.
-    title: what the tables call it.
-    group: rows that stand in one table or picture.
-    work: the same for all contenders.
-    contenders: in the page's order, ours first.
-    goals: of the table of goals; a goal for memory comes with every training row.
-    x: its place in the picture of its group.
+    name: Name of the row; `ROWS=` takes names and groups.
+    title: Name in the tables.
+    group: Group of rows in one table or picture.
+    work: Work of all contenders.
+    contenders: Contenders in the order of the page, cnnzoo's first.
+    goals: Goals in the table of goals; every training row also has one for memory.
+    x: Position in the picture of the group.
     """
 
     name: str
@@ -71,13 +70,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Growth:
-    """Our time and memory along one axis: a row for each point.
+    """cnnzoo's time and memory along one axis, with one row per point.
 
     Attributes:
-        group: the rows' group, and the name of its picture.
-        title: of the picture.
-        axis: what x means.
-        points: the work by x.
+        group: Group of the rows, and name of the picture.
+        title: Title of the picture.
+        axis: Label of the x axis.
+        points: Work by x.
     """
 
     group: str

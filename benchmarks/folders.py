@@ -24,17 +24,17 @@ from PIL import Image
 
 from benchmarks.machine import describe
 
-SIZES = (64, 224)  # of what photographs become, pixels
+SIZES = (64, 224)  # pixels to which photographs are resized
 BATCH = 32
 ROUNDS = 5
-LARGE = 8  # of so many photographs, one is made large
+LARGE = 8  # every eighth photograph is enlarged
 CLASSES = 10
 FILES = 100_000
 NAMES = 1_000_000
 
 
 def photographs(folder: Path) -> Path:
-    """The photographs, without the picture that stands for a missing one."""
+    """The photographs, without the placeholder for a missing one."""
     with zipfile.ZipFile(Path(os.environ["CNNZOO_DATA"]) / "hymenoptera_train.zip") as z:
         z.extractall(folder)
     for path in folder.rglob("*.gif"):
@@ -43,7 +43,7 @@ def photographs(folder: Path) -> Path:
 
 
 def large(folder: Path, photos: Path) -> Path:
-    """Some of the photographs, in a camera's twelve megapixels."""
+    """Some of the photographs, enlarged to 12 megapixels."""
     for path in sorted(photos.rglob("*.jpg"))[::LARGE]:
         target = folder / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +53,12 @@ def large(folder: Path, photos: Path) -> Path:
 
 
 def ours(root: Path, size: int, *, later: bool = False) -> Callable[[], int]:
-    """Two batches at a time, as `Run` has Keras read them.
+    """A reader of two batches at a time, as in `Run`.
 
     Args:
-        later: a pass after the first, for which decoded images are kept.
+        root: Folder of the photographs.
+        size: Side of the images in pixels.
+        later: Whether to measure a pass after the first, with decoded images in memory.
     """
     from cnnzoo.data.batches import Batches
     from cnnzoo.data.folders.folder import scan
@@ -84,7 +86,7 @@ def keras_own(root: Path, size: int) -> Callable[[], int]:
 
 
 def reading() -> str:
-    """Images a second, in turns; the ratio is that of the medians."""
+    """The table of images per second, with the ratio of the medians."""
     lines = [
         "| photographs | size | pass | cnnzoo, images/s | Keras, images/s | ratio |",
         "|---|---|---|---:|---:|---:|",
@@ -106,13 +108,13 @@ def reading() -> str:
 
 
 def in_turns(*readers: Callable[[], int]) -> list[float]:
-    """The median of the images a second that each reads."""
+    """The median images per second of each reader; the readers take turns."""
     rates: list[list[float]] = [[] for _ in readers]
     for round_ in range(ROUNDS + 1):
         for who in range(len(readers)) if round_ % 2 else reversed(range(len(readers))):
             start = time.perf_counter()
             images = readers[who]()
-            if round_:  # the first warms up
+            if round_:  # the first is a warm-up
                 rates[who].append(images / (time.perf_counter() - start))
     return [median(rate) for rate in rates]
 
@@ -129,13 +131,13 @@ def files(folder: Path) -> Path:
 
 
 def names(folder: Path) -> Path:
-    """A million names, of which thousands are one file: links do not copy."""
+    """A million file names, thousands of them hard links to one file."""
     source = folder / "source.png"
     Image.new("L", (8, 8)).save(source)
     for number in range(NAMES):
         path = folder / f"class{number % CLASSES}" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)
-        if number % 20_000 == 0:  # a file system limits the links to one
+        if number % 20_000 == 0:  # file systems limit the links to a file
             source = folder / f"source{number}.png"
             Image.new("L", (8, 8)).save(source)
         os.link(source, path)
@@ -143,7 +145,7 @@ def names(folder: Path) -> Path:
 
 
 def child(root: str, depth: str) -> None:
-    """Scans in a process of its own; prints seconds, and megabytes beyond the start."""
+    """Scans in a process of its own; prints the seconds and the additional megabytes."""
     from cnnzoo.data.folders.folder import scan
 
     before = most_kilobytes()
@@ -155,7 +157,7 @@ def child(root: str, depth: str) -> None:
 
 
 def most_kilobytes() -> int:
-    """The most memory that this process has held; `getrusage` tells its parent's, too."""
+    """The peak memory of this process; `getrusage` would include that of its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0])
 

@@ -1,4 +1,4 @@
-"""Single operations in TensorFlow: LRN, and the matrix product as a bound for all."""
+"""Single operations in TensorFlow: LRN, and the matrix product as an upper bound."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The machine a benchmark ran on, as far as it decides the numbers."""
+"""The machine of a benchmark, as far as it affects the results."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ TOLD = ("avx2", "avx512f", "avx512_bf16", MATRIX_UNITS)
 
 
 def describe() -> dict[str, object]:
-    """CPU, what it can do, cores, memory, system; the load before the first run."""
+    """CPU and its features, cores, memory, system, and the load before the first run."""
     text = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
     flags = set(value(text, "flags").split())
     return {
@@ -28,7 +28,7 @@ def describe() -> dict[str, object]:
 
 
 def value(text: str, key: str) -> str:
-    """What `key : value` says first in the text of /proc/cpuinfo."""
+    """The first value of a key in the text of /proc/cpuinfo."""
     for line in text.splitlines():
         name, _, content = line.partition(":")
         if name.strip() == key:

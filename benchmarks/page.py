@@ -1,4 +1,4 @@
-"""`docs/speed.md`, and the tables that `make bench` prints: text from results alone."""
+"""`docs/speed.md`, and the tables that `make bench` prints, made from the results."""
 
 from benchmarks.contest import Contender, Goal, Row
 from benchmarks.ratios import (
@@ -78,7 +78,7 @@ precision that cnnzoo chooses for the machine, and the same `fit`.
 
 
 def goal_table(results: Results) -> str:
-    """A line a goal, of the rows that were run."""
+    """One line per goal of the rows that were run."""
     lines = []
     for row in ROWS.values():
         if row.name not in results.rows:
@@ -112,7 +112,7 @@ def with_spread(found: Ratio | None, goal: Goal) -> str:
 
 
 def training_table(results: Results) -> str:
-    """A line a contender of each training row."""
+    """One line per contender of each training row."""
     header = (
         "network",
         "who",
@@ -164,14 +164,14 @@ def times(found: Ratio | None) -> str:
 
 
 def startup_table(results: Results) -> str:
-    """Building each network, ours as a share of theirs."""
+    """The time of building each network, as a share of the other library's."""
     shares = part_shares(results, "build", "cnnzoo", "keras")
     header = ("network", "our time, of `keras.applications`'")
     return table(header, "lr", [(name, times(share)) for name, share in shares.items()])
 
 
 def machine_lines(results: Results) -> str:
-    """The machine and who ran with what, a line each."""
+    """Lines about the machine and the settings of each contender."""
     machine = results.machine
     units = "with" if machine["matrix_units"] else "without"
     lines = [
@@ -200,7 +200,7 @@ def versions(results: Results) -> list[str]:
 
 
 def threads(results: Results) -> str:
-    """Of one operation, by contender."""
+    """The number of threads per operation, by contender."""
     found = {
         name: measured.facts["threads"]
         for contenders in results.rows.values()
@@ -211,7 +211,7 @@ def threads(results: Results) -> str:
 
 
 def row_lines(row: Row, results: Results) -> str:
-    """What `make bench` prints after a row: a line a contender."""
+    """The output of `make bench` after a row: one line per contender."""
     first = row.contenders[0].name
     lines = []
     for contender in row.contenders:
@@ -232,7 +232,7 @@ def row_lines(row: Row, results: Results) -> str:
 
 
 def about_units(results: Results) -> str:
-    """What to keep in mind where the machine has no matrix units."""
+    """A note for machines without matrix units."""
     if results.machine["matrix_units"]:
         return ""
     return """
@@ -267,6 +267,6 @@ def speed_page(results: Results) -> str:
 
 
 def table(header: tuple[str, ...], aligned: str, rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table; `aligned` has l or r a column."""
+    """A Markdown table; `aligned` has one l or r per column."""
     rule = [{"l": "---", "r": "---:"}[side] for side in aligned]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

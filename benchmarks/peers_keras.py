@@ -1,6 +1,6 @@
-"""The networks as Keras users write them: stock layers only, nothing of cnnzoo.
+"""The networks as Keras users write them, with stock layers only.
 
-A function gives each for images of one shape, by catalog name in `NETWORKS`.
+`NETWORKS` has a function per catalog name, which builds the network for an image shape.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def vgg(
 
 
 def small_resnet(shape: Shape, classes: int) -> keras.Model:
-    """Three stages of bottlenecks with PReLU, a slope for each pixel."""
+    """Three stages of bottlenecks with PReLU and one slope per pixel."""
     images = keras.Input(shape)
     x = layers.ZeroPadding2D(3)(images)
     x = bn_prelu(layers.Conv2D(64, 7, 2)(x))
@@ -62,7 +62,7 @@ def bottleneck(x: KerasTensor, width: int, strides: int, *, project: bool) -> Ke
 
 
 def googlenet(shape: Shape, classes: int) -> keras.Model:
-    """GoogLeNet with TensorFlow's LRN, in Caffe's constants."""
+    """GoogLeNet with TensorFlow's LRN and Caffe's constants."""
     images = keras.Input(shape)
     x = layers.ZeroPadding2D(3)(images)
     x = layers.Conv2D(64, 7, 2, activation="relu")(x)

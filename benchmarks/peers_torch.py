@@ -1,6 +1,6 @@
 """The networks as PyTorch users write them: (b, c, h, w) to logits (b, classes).
 
-A function gives each for images of one shape (h, w, c), by catalog name in `NETWORKS`.
+`NETWORKS` has a function per catalog name, which builds the network for (h, w, c) images.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def vgg(
 
 
 class PixelPReLU(nn.Module):
-    """PReLU with a slope for each pixel of (channels, side, side); PyTorch has none."""
+    """PReLU with one slope per pixel of (channels, side, side), which PyTorch lacks."""
 
     def __init__(self, channels: int, side: int):
         super().__init__()
@@ -61,10 +61,10 @@ class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions added to a shortcut.
 
     Args:
-        side: of the images that come out.
-        act: the activation.
-        act_before_sum: whether one stands behind the branch of a block that keeps the
-            shape, as in SmallResNet.
+        side: Side of the output.
+        act: Activation.
+        act_before_sum: Whether the branch of a block that keeps the shape ends in an
+            activation, as in SmallResNet.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ def resnet(
     pool_padding: int,
     act_before_sum: bool,
 ) -> nn.Module:
-    """Bottlenecks whose first 1x1 convolution has the stride, with biases."""
+    """Bottlenecks with biases, and the stride in the first 1x1 convolution."""
     side = (shape[0] + 1) // 2
     modules: list[nn.Module] = [
         nn.Conv2d(shape[2], 64, 7, 2, padding=3),
@@ -135,7 +135,7 @@ def pooled(inputs: int, classes: int) -> list[nn.Module]:
 
 
 class Inception(nn.Module):
-    """Four branches over the same pixels, joined by channel."""
+    """Four branches with concatenated channels."""
 
     def __init__(
         self,

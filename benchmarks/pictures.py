@@ -19,7 +19,7 @@ MEGABYTE = 1e6
 
 
 def write(results: Results, folder: Path) -> list[Path]:
-    """Every picture that the results have numbers for."""
+    """Writes all pictures that the results have the data for; returns their paths."""
     pictures = {"speed_training": training(results)}
     for growth in GROWTH:
         if points(results, growth):
@@ -31,7 +31,7 @@ def write(results: Results, folder: Path) -> list[Path]:
 
 
 def training(results: Results) -> bytes:
-    """Bars: how many times as fast as stock Keras each contender trains."""
+    """A bar chart of the speed-up of each contender over stock Keras in training."""
     rows = [row for row in TRAINING if row.name in results.rows]
     figure = Figure(figsize=(8, 0.9 * len(rows) + 1.6), layout="constrained")
     axes = figure.add_subplot()
@@ -55,7 +55,7 @@ def training(results: Results) -> bytes:
 
 
 def points(results: Results, growth: Growth) -> Mapping[int, tuple[float, float]]:
-    """Milliseconds a step and peak megabytes, by x."""
+    """Milliseconds per step and peak megabytes, by x."""
     found = {
         row.x: results.measured(row.name, "cnnzoo")
         for row in ROWS.values()
@@ -90,7 +90,7 @@ def grown(results: Results, growth: Growth) -> bytes:
 
 
 def svg(figure: Figure) -> bytes:
-    """The same bytes for the same numbers."""
+    """The figure as SVG, with equal bytes for equal results."""
     stream = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "cnnzoo", "svg.fonttype": "none"}):
         figure.savefig(stream, format="svg", metadata={"Date": None})

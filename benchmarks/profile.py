@@ -1,9 +1,9 @@
 """Where the time of a training step goes: `python -m benchmarks.profile small_vgg`.
 
-It has oneDNN, which computes TensorFlow's convolutions and matrix products on x86, tell
-the time of each of its calls (`ONEDNN_VERBOSE`). Calls that ran side by side count in
-full, so they may add up to more than the step; element-wise work and the optimiser are
-TensorFlow's own and not among them.
+oneDNN, which computes TensorFlow's convolutions and matrix products on x86, prints the
+time of each call (`ONEDNN_VERBOSE`). Calls that run in parallel count in full, so their
+sum may exceed the time of the step. TensorFlow's own element-wise operations and the
+optimizer are not included.
 """
 
 import argparse
@@ -17,7 +17,7 @@ MARK = "seconds a step:"
 
 
 def train(network: str, batch: int, *, stock: bool) -> None:
-    """Trains twice STEPS steps, and prints the time of one of the second half."""
+    """Trains for 2 * STEPS steps, and prints the time per step of the second half."""
     import keras
 
     import cnnzoo
@@ -26,7 +26,7 @@ def train(network: str, batch: int, *, stock: bool) -> None:
 
     model = cnnzoo.build(network)
     if stock:
-        model = keras.models.clone_model(model)  # of layers without faster ways
+        model = keras.models.clone_model(model)  # with stock layers
     compiled(model)
     shape, classes = model.input_shape[1:], model.output_shape[-1]
     task = training(model, Work(network, shape, batch, STEPS, classes), "float32")
@@ -37,7 +37,7 @@ def train(network: str, batch: int, *, stock: bool) -> None:
 
 
 def summed(lines: list[str]) -> tuple[float, dict[str, float]]:
-    """Milliseconds of a step, and of each kind of call in it.
+    """Milliseconds per step, in total and per kind of call.
 
     A line of oneDNN is `onednn_verbose,...,exec,cpu,KIND,IMPLEMENTATION,DIRECTION,...`
     and ends with milliseconds.

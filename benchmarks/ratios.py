@@ -1,4 +1,4 @@
-"""Ratios of medians, goals reached or missed, shares of what the machine can do."""
+"""Ratios of medians, goals reached or missed, shares of the machine's peak rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from benchmarks.contest import Contender, Goal, Row
 from benchmarks.results import Results
 from benchmarks.rows import ROWS
 
-TRAINING_FLOPS = 3 * 2  # a MAC: forward and two gradients, a multiply and an add each
+TRAINING_FLOPS = 3 * 2  # per MAC: forward and two gradients, each a multiply and an add
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """The ratio of two medians, and the least and largest ratio of one round."""
+    """The ratio of two medians, and the least and largest ratio of a single round."""
 
     value: float
     low: float
@@ -21,19 +21,19 @@ class Ratio:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
-    """Of seconds round by round, as many above as below."""
+    """The ratio of two lists of seconds per round, of equal length."""
     each = [a / b for a, b in zip(above, below, strict=True)]
     return Ratio(median(above) / median(below), min(each), max(each))
 
 
 def speedup(results: Results, row: str, ours: str, theirs: str) -> Ratio | None:
-    """How many times as fast as theirs; None where one of the two was not measured."""
+    """The speed-up of `ours` over `theirs`; None if one of them was not measured."""
     first, second = results.measured(row, ours), results.measured(row, theirs)
     return ratio(second.seconds, first.seconds) if first and second else None
 
 
 def part_shares(results: Results, row: str, ours: str, theirs: str) -> dict[str, Ratio]:
-    """Our time for each part as a share of theirs; nothing where one has no parts."""
+    """The time of `ours` for each part as a share of `theirs`; empty without parts."""
     first, second = results.measured(row, ours), results.measured(row, theirs)
     if not first or not second:
         return {}
@@ -41,7 +41,7 @@ def part_shares(results: Results, row: str, ours: str, theirs: str) -> dict[str,
 
 
 def time_share(results: Results, row: str, ours: str, theirs: str) -> Ratio | None:
-    """Our time as a share of theirs; of the worst part where the work has parts."""
+    """The time of `ours` as a share of `theirs`; the largest share of several parts."""
     shares = part_shares(results, row, ours, theirs)
     if shares:
         return max(shares.values(), key=lambda share: share.value)
@@ -54,14 +54,14 @@ def memory_share(results: Results, row: str, ours: str, theirs: str) -> float | 
 
 
 def fastest(results: Results, row: str, names: Sequence[str]) -> str | None:
-    """The contender of these with the least median; None if none was measured."""
+    """The contender with the least median; None if none was measured."""
     found = {name: results.measured(row, name) for name in names}
     medians = {name: one.median for name, one in found.items() if one}
     return min(medians, key=lambda name: medians[name]) if medians else None
 
 
 def reached(results: Results, row: Row, goal: Goal) -> Ratio | None:
-    """The ratio that the goal is about."""
+    """The ratio to compare with the goal; None if it was not measured."""
     theirs = fastest(results, row.name, goal.against)
     if theirs is None:
         return None
@@ -70,7 +70,7 @@ def reached(results: Results, row: Row, goal: Goal) -> Ratio | None:
 
 
 def verdict(value: float | None, goal: Goal, machine: dict) -> str:
-    """In words, for the table of goals; by the two decimals that stand there."""
+    """The text for the table of goals, by the two decimals that the table shows."""
     if value is None:
         return "not measured"
     shown = round(value, 2)
@@ -82,12 +82,12 @@ def verdict(value: float | None, goal: Goal, machine: dict) -> str:
 
 
 def flops(row: Row, macs: int) -> float:
-    """Of a training step of the network with so many MACs an image."""
+    """FLOP per training step of a network with so many MACs per image."""
     return TRAINING_FLOPS * macs * row.work.batch
 
 
 def product_rate(results: Results, precision: str) -> float | None:
-    """FLOP/s of the matrix product, the bound for all networks."""
+    """FLOP/s of the matrix product, the upper bound for all networks."""
     found = results.measured("matmul", precision)
     rows, columns, _ = ROWS["matmul"].work.shape
     return 2 * rows * rows * columns / found.median if found else None
@@ -96,7 +96,7 @@ def product_rate(results: Results, precision: str) -> float | None:
 def machine_share(
     results: Results, row: Row, contender: Contender, macs: int
 ) -> float | None:
-    """What share of the matrix product's rate, in its precision, a training step has."""
+    """The rate of a training step as a share of the matrix product's in its precision."""
     found = results.measured(row.name, contender.name)
     rate = product_rate(results, found.facts["precision"]) if found else None
     return flops(row, macs) / found.median / rate if found and rate else None

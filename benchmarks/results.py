@@ -1,4 +1,4 @@
-"""What a run gives, and its JSON."""
+"""The results of a run, and their JSON."""
 
 import json
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Measured:
-    """One contender's rounds of one row.
+    """The results of one contender for one row.
 
     Attributes:
-        seconds: each round's.
-        parts: each round's by part, where the work has parts.
-        peak_bytes: the most memory that its process held.
-        facts: precision, threads, versions, parameters.
-        error: why there is nothing; empty where all went well.
+        seconds: Seconds of each round.
+        parts: Seconds of each round by part, for work with parts.
+        peak_bytes: Peak memory of the process.
+        facts: Precision, threads, versions, number of parameters.
+        error: Reason of a failure; empty if there was none.
     """
 
     seconds: Sequence[float] = ()
@@ -36,12 +36,12 @@ Rounds = dict[str, Measured]  # by contender
 @dataclass(frozen=True)
 class Results:
     """Attributes:
-    command: that gave them.
-    date: the day, ISO 8601.
-    rounds: in which contenders took turns.
-    minutes: that all of it took.
-    machine: from `machine.describe`.
-    rows: by name, what each contender did.
+    command: Command of the run.
+    date: Date of the run, ISO 8601.
+    rounds: Number of rounds.
+    minutes: Duration of the run.
+    machine: Result of `machine.describe`.
+    rows: Results of each contender, by name of the row.
     """
 
     command: str
@@ -52,7 +52,7 @@ class Results:
     rows: dict[str, Rounds]
 
     def measured(self, row: str, contender: str) -> Measured | None:
-        """None where there is no time of it."""
+        """The results of a contender; None if it has no times."""
         found = self.rows.get(row, {}).get(contender)
         return found if found and found.seconds and not found.error else None
 

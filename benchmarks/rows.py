@@ -1,11 +1,11 @@
-"""What is measured, and the goals: data only, in the words of `contest.py`."""
+"""The rows of the benchmark and their goals, in the records of `contest.py`."""
 
 from dataclasses import replace
 
 from benchmarks.contest import Contender, Goal, Growth, Row
 from benchmarks.task import Work
 
-AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # what a CPU without AVX-512 and matrix units does
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # as on a CPU without AVX-512 and matrix units
 
 OURS = Contender("cnnzoo", "cnnzoo", "benchmarks.train_keras:ours")
 KERAS = Contender("keras", "Keras on TensorFlow, float32", "benchmarks.train_keras:stock")
@@ -27,8 +27,8 @@ COMPILED = Contender(
 TORCH_BFLOAT16 = (BFLOAT16.name, COMPILED.name)
 
 EVERYONE = (OURS, KERAS, JAX, TORCH, BFLOAT16, COMPILED)
-# torch.compile takes minutes for a network of many different layers; it stands where a
-# goal names it. At 224 pixels a process takes some 4 GB, and a row's live side by side.
+# torch.compile takes minutes for a network of many different layers, so only rows whose
+# goals name it have it. At 224 pixels each process of a row takes about 4 GB.
 NOT_COMPILED = (OURS, KERAS, JAX, TORCH, BFLOAT16)
 LARGE = (OURS, KERAS, TORCH, BFLOAT16, COMPILED)
 LARGE_NOT_COMPILED = (OURS, KERAS, TORCH, BFLOAT16)
@@ -230,10 +230,10 @@ ROWS = {
 
 
 def chosen(names: list[str]) -> list[Row]:
-    """The rows of these names or groups, all without any; "growth" is all its groups.
+    """The rows of these names or groups, or all rows; "growth" means all its groups.
 
     Raises:
-        KeyError: a name is neither.
+        KeyError: A name is neither that of a row nor of a group.
     """
     known = {*ROWS, *(row.group for row in ROWS.values()), "growth"}
     unknown = [name for name in names if name not in known]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from benchmarks.task import Parts, Task, Work, versions
 
-NETWORKS = (  # by the name that both libraries give the builder
+NETWORKS = (  # names of the builders in both libraries
     "VGG16",
     "VGG19",
     "ResNet50",
@@ -35,7 +35,7 @@ def stock_builds(work: Work) -> Task:
 
 
 def builds(build: Callable[[str], object]) -> Task:
-    """A round builds each network and times it alone."""
+    """A task whose rounds build each network and measure its time."""
     import keras
 
     def run() -> Parts:

@@ -1,4 +1,4 @@
-"""The numbers of the networks that peers write down for themselves."""
+"""Tables of the networks for the definitions in other libraries."""
 
 GOOGLENET = (  # its modules: 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),

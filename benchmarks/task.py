@@ -1,4 +1,4 @@
-"""What a contender takes and gives: the work, a round of it to time, facts."""
+"""The input and output of a contender: the work, a timed round of it, and facts."""
 
 import os
 from collections.abc import Callable
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
 Shape = tuple[int, int, int]
-Parts = dict[str, float]  # seconds by name, of a round that times its own parts
+Parts = dict[str, float]  # seconds by name of part
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every contender of a row does.
+    """The work of every contender of a row.
 
     Attributes:
-        network: catalog name; empty where the work is no network.
-        shape: height, width and channels of an image.
-        batch: images in a step.
-        steps: steps in a round.
-        classes: of the network.
-        warm_ups: rounds before the first that counts.
+        network: Catalog name; empty for work without a network.
+        shape: Height, width and channels of an image.
+        batch: Number of images per step.
+        steps: Number of steps per round.
+        classes: Number of classes.
+        warm_ups: Number of rounds before the measured ones.
     """
 
     network: str = ""
@@ -34,9 +34,10 @@ class Work:
 @dataclass(frozen=True)
 class Task:
     """Attributes:
-    run: one round; returns its parts where it times itself, and only these count.
-    facts: precision, threads, versions, number of parameters.
-    during: what must stay open as long as the task lives.
+    run: Function of one round; returns the seconds of its parts if it measures them
+        itself, and then only these count.
+    facts: Precision, threads, versions, number of parameters.
+    during: Resource that stays open during the task.
     """
 
     run: Callable[[], Parts | None]
@@ -45,7 +46,7 @@ class Task:
 
 
 def versions(*packages: str) -> dict[str, object]:
-    """The version of each package that is installed."""
+    """The versions of those packages that are installed."""
     found: dict[str, object] = {}
     for package in packages:
         try:
@@ -56,7 +57,7 @@ def versions(*packages: str) -> dict[str, object]:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

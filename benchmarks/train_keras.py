@@ -1,4 +1,4 @@
-"""Training in Keras: cnnzoo's network, and the stock one that users write."""
+"""Training in Keras: cnnzoo's network, and the same network of stock layers."""
 
 import time
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from benchmarks.task import Parts, Task, Work, cores, versions
 
 
 def ours(work: Work) -> Task:
-    """With what cnnzoo's own `fit` sets: its threads, the precision of "auto"."""
+    """Training with the settings of `Run.fit`: threads, and the precision "auto"."""
     import cnnzoo
     from cnnzoo.train import mixed_precision
 
@@ -41,11 +41,11 @@ def compiled(model: keras.Model) -> None:
 
 
 def training(model: keras.Model, work: Work, precision: str) -> Task:
-    """`fit` as in Keras's own examples, on arrays, from its first step to its last.
+    """`fit` as in Keras's examples, on arrays, from the first step to the last.
 
-    What comes after is left out, since it is a matter of luck, for every user of
-    tf.data: a thread that tunes the pipeline sleeps longer each time, up to a minute, and
-    may miss that it is to end; `fit` then returns when it wakes.
+    The time after the last step is not included, since it is random for every user of
+    tf.data: the thread that tunes the pipeline sleeps for up to a minute and may miss the
+    signal to end, and `fit` returns only when it wakes.
     """
     draw = np.random.default_rng(0)
     count = work.steps * work.batch
@@ -80,7 +80,7 @@ def training(model: keras.Model, work: Work, precision: str) -> Task:
 
 
 def threads() -> int:
-    """TensorFlow's threads for one operation; the other backends take all cores."""
+    """TensorFlow's threads per operation; the other backends use all cores."""
     if keras.backend.backend() != "tensorflow":
         return cores()
     import tensorflow as tf

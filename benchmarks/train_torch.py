@@ -56,6 +56,6 @@ def training(
 
 
 def parameters(network: nn.Module) -> int:
-    """Weights and moving statistics, which is what Keras counts."""
+    """The number of weights and moving statistics, as Keras counts them."""
     held = [*network.parameters(), *network.buffers()]
     return sum(tensor.numel() for tensor in held if tensor.is_floating_point())

@@ -1,4 +1,4 @@
-"""What simpler ways make of the same images: pixels, and features of random weights."""
+"""Simpler methods on the same images: pixels, and features of random weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnnzoo.transfer.random_baseline import build_random_baseline
 PIXELS, RANDOM = "pixels alone", "random weights, frozen"
 WAYS = (PIXELS, RANDOM)
 BATCH = 64
-PENALTIES = 10.0 ** np.arange(8)  # of ridge regressions, to choose from
+PENALTIES = 10.0 ** np.arange(8)  # choices for ridge regressions
 
 
 def control(
@@ -28,7 +28,7 @@ def control(
     judging: Images,
     seed: int,
 ) -> np.ndarray:
-    """Which of the images one of `WAYS` takes rightly, (n,)."""
+    """Whether one of `WAYS` classifies each image correctly, (n,)."""
     mode, labels = metadata_of(model).outside, np.asarray(learned.labels)
     if way == PIXELS:
         known, asked = pixels(learned.images), pixels(judging.images)

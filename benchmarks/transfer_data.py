@@ -1,4 +1,4 @@
-"""What the transfer benchmark learns from: CIFAR-10's copy, MNIST, generated gratings."""
+"""The data of the transfer benchmark: a copy of CIFAR-10, MNIST, generated gratings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cnnzoo.data.pipeline import load_images
 from examples.four_cases import gratings
 
 SIDE = 32
-KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # what a source learns
+KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # classes of a source network
 
 
 def folder() -> Path:
@@ -40,12 +40,12 @@ def digits() -> Images:
 
 
 def colour(images: Images) -> Images:
-    """Grey images of any size, as the source networks take them."""
+    """Grey images of any size as RGB images of 32x32 pixels."""
     return load_images(images, (SIDE, SIDE, 3))
 
 
 def faint(count: int, seed: int) -> Images:
-    """Gratings in much noise: clear ones are told apart behind any cut."""
+    """Gratings with much noise, since clear ones are easy to classify at any cut."""
     return gratings(count, seed, contrast=(15, 50), noise=60)
 
 
@@ -54,12 +54,12 @@ class Target:
     """One of the four rows: a data set for a source network.
 
     Attributes:
-        case: 1 to 4, as which it was chosen beforehand.
-        source: the network that serves it.
-        images: to learn from, held-out ones counted.
-        held_out: the share of them that chooses epochs.
-        quick: the same where hours count.
-        judged: images that judge.
+        case: Intended case, 1 to 4, fixed beforehand.
+        source: Name of the source network.
+        images: Number of training and validation images.
+        held_out: Share of them for validation.
+        quick: Number of images for a quick run.
+        judged: Number of test images.
     """
 
     case: int
@@ -70,7 +70,7 @@ class Target:
     held_out: float = 0.2
 
     def draw(self, seed: int, *, quick: bool) -> tuple[Images, Images]:
-        """The images to learn from, of a seed, and those that judge, of none."""
+        """Training and validation images, which depend on the seed, and test images."""
         if self.case == 3:
             count = self.quick if quick else self.images
             return colour(faint(count, seed + 1)), colour(faint(self.judged, 0))
@@ -86,7 +86,7 @@ class Target:
 
 TARGETS = {
     "few of other objects": Target(1, "cifar", 500, 500, 5000),
-    # Nine tenths of them are 20,250 to learn from, which is large.
+    # Nine tenths of them are 20,250 training images, which is large.
     "many of other objects": Target(2, "cifar", 22_500, 8_000, 2500, held_out=0.1),
     "few faint gratings": Target(3, "cifar", 240, 240, 4000),
     "many objects, from digits": Target(4, "digits", 40_000, 8_000, 10_000),

@@ -4,9 +4,9 @@
 
 Two source networks are trained (a small VGG, on five classes of CIFAR-10 and on five
 digits). Each of four data sets was chosen for one case beforehand; on each, the policies
-of all four cases, the measured one, a network of random weights and simpler ways are
-carried out on the same images, from several seeds. Every result is written when it is
-there, so that a run that is killed goes on. `docs/transfer-results.md` is made of them.
+of all four cases, the measured one, a network of random weights and simpler methods are
+carried out on the same images, from several seeds. Every result is saved at once, so that
+a killed run can be resumed. `docs/transfer-results.md` shows the results.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from cnnzoo.system import files
 from cnnzoo.transfer import Assessment, Plan
 from cnnzoo.transfer.probes import mcnemar
 
-BODY_EPOCHS = (10, 6)  # in which a whole network learns
+BODY_EPOCHS = (10, 6)  # for whole networks; the second for --quick
 SEEDS = 5
-ASSESSED = 20  # seeds of which the case alone is measured
-MEASURED = ("measured", "3: frozen, earlier")  # policies that take an assessment
+ASSESSED = 20  # seeds for which only the case is measured
+MEASURED = ("measured", "3: frozen, earlier")  # policies that need an assessment
 
 
 def policies(found: Assessment, *, quick: bool) -> dict[str, Plan]:
@@ -62,7 +62,7 @@ def policies(found: Assessment, *, quick: bool) -> dict[str, Plan]:
 
 @dataclass(frozen=True)
 class Row:
-    """One data set from one seed, and where its results are kept."""
+    """One data set for one seed, and the folder of its results."""
 
     name: str
     target: Target
@@ -83,7 +83,7 @@ class Row:
 
 
 def judge(row: Row, model: keras.Model, *, quick: bool) -> None:
-    """Carries out all policies and simpler ways; writes each result."""
+    """Carries out all policies and simpler methods; writes each result."""
     seed = row.seed
     data, judging = row.target.draw(seed, quick=quick)
     train, held_out = data.split(row.target.held_out, seed=seed)
@@ -93,7 +93,7 @@ def judge(row: Row, model: keras.Model, *, quick: bool) -> None:
     for policy, plan in plans.items():
         if row.cell(policy).exists():
             continue
-        # The same plan comes to the same again.
+        # The same plan gives the same result.
         first = next(p for p, other in plans.items() if other.to_dict() == plan.to_dict())
         if first == policy:
             came_to = carried_out(model, train, held_out, judging, plan, seed)
@@ -119,7 +119,7 @@ def carried_out(
     plan: Plan,
     seed: int,
 ) -> dict:
-    """What a plan comes to."""
+    """The result of a plan."""
     begun = time.process_time()
     result = transfer.fit(model, train, held_out, plan, seed=seed)
     spent = time.process_time() - begun
@@ -134,14 +134,14 @@ def carried_out(
 
 
 def judged(right: np.ndarray) -> dict:
-    """What a file keeps of (n,) images: the share that is right, and which, as bits."""
+    """The record of (n,) images: the share that is correct, and which, as bits."""
     return {"accuracy": float(right.mean()), "right": np.packbits(right).tobytes().hex()}
 
 
 def compared(cells: Sequence[dict]) -> dict[str, dict[str, float]]:
-    """By target and policy: McNemar's p-value against the policy of the row's case.
+    """McNemar's p-value against the policy of the row's case, by target and policy.
 
-    Of the first seed alone, since other seeds are judged by the same images.
+    For the first seed only, since all seeds have the same test images.
     """
     right = {
         (cell["target"], cell["policy"]): np.unpackbits(
@@ -162,7 +162,7 @@ def compared(cells: Sequence[dict]) -> dict[str, dict[str, float]]:
 
 
 def assessed(row: Row, model: keras.Model) -> Assessment:
-    """The case of a data set as a user has it, also where training is cut short."""
+    """The case of a data set as a user would measure it, also in a quick run."""
     data, _ = row.target.draw(row.seed, quick=False)
     learned, _ = data.split(row.target.held_out, seed=row.seed)
     begun = time.process_time()
@@ -189,7 +189,7 @@ def main() -> None:
 
 
 def rows(served: str, folder: Path, *, quick: bool) -> None:
-    """All that is asked of one source network; two such processes share two cores."""
+    """All rows of one source network; two such processes share two cores."""
     cnnzoo.configure(threads=1)
     model = source(served, folder, quick=quick)
     targets = {name: t for name, t in TARGETS.items() if t.source == served}
@@ -203,7 +203,7 @@ def rows(served: str, folder: Path, *, quick: bool) -> None:
 
 
 def collected(folder: Path, *, quick: bool) -> dict:
-    """All that a run has written, as the page takes it."""
+    """All results of a run, as the page needs them."""
 
     def read(pattern: str) -> list[dict]:
         return [json.loads(path.read_bytes()) for path in sorted(folder.glob(pattern))]

@@ -1,4 +1,4 @@
-"""What the transfer benchmarks gave, kept in one file, and the page made of it."""
+"""The results of the transfer benchmarks in one file, and the page made from it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cnnzoo.transfer.probes import holm
 STORED = Path(__file__).with_name("transfer.json")
 PAGE = Path(__file__).parent.parent / "docs" / "transfer-results.md"
 MEASURED = "measured"
-REGRET = 1.0  # points that the measured policy may lose on the mean, as a goal
+REGRET = 1.0  # goal: maximum mean loss of the measured policy, in points
 
 Cells = dict[tuple[str, str], list[dict]]  # by target and policy, in the order of seeds
 
 
 def store(part: str, content: dict) -> None:
-    """Puts the content in the place of what was there of that part; writes the page."""
+    """Replaces a part of the results, and writes the page."""
     known = json.loads(STORED.read_bytes()) if STORED.exists() else {}
     known[part] = content
     files.write_json(STORED, known)
@@ -112,7 +112,7 @@ def by_place(cells: Sequence[dict]) -> Cells:
 
 
 def spread(cells: Sequence[dict]) -> tuple[float, float]:
-    """Mean and standard error, in points; without an error where there is one seed."""
+    """Mean and standard error, in points; NaN as the error of one seed."""
     values = 100 * np.array([cell["accuracy"] for cell in cells])
     error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(values.mean()), float(error)
@@ -186,7 +186,7 @@ def _assessed(assessed: Sequence[dict]) -> str:
 
 
 def _regret(cells: Cells, targets: Sequence[str], policies: Sequence[str]) -> str:
-    """What the measured policy loses to the best policy of a row, on the mean."""
+    """The mean loss of the measured policy against the best policy of each row."""
     lost = []
     for target in targets:
         best = max(spread(cells[target, policy])[0] for policy in policies)
@@ -223,7 +223,7 @@ passes for each of its two networks and 5 s, {first["assess_goal"]:.0f} s here.
 
 
 def _side(told: dict) -> str:
-    """What the ways take at one size."""
+    """The times of the methods at one size."""
     slowest = told["arms"][0]["seconds"]
     rows = [
         _line(["way", "seconds", "the naive fit takes", "right of what is held out"]),

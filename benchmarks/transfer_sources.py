@@ -1,4 +1,4 @@
-"""The trained networks that the transfer benchmark begins with: a small VGG, twice."""
+"""The source networks of the transfer benchmark: a small VGG, trained twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
 from cnnzoo.zoo import find
 
-# Six convolutions, 38.7 million multiply-adds an image; it has no batch normalisation.
+# Six convolutions, 38.7 million multiply-adds per image, no batch normalization.
 VGG_MINI = replace(
     find("vgg11"),
     name="vgg_mini",
@@ -36,11 +36,11 @@ VGG_MINI = replace(
 )
 SOURCES = ("cifar", "digits")
 DIGITS = tuple("01234")
-EPOCHS = {"cifar": (30, 12), "digits": (4, 2)}  # of a source, and where hours count
+EPOCHS = {"cifar": (30, 12), "digits": (4, 2)}  # full run, quick run
 
 
 def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
-    """A trained source network; from its run, if that is there."""
+    """A trained source network, loaded from its run if that exists."""
     path = folder / f"source-{name}"
     whole = cifar().only(KNOWN) if name == "cifar" else digits().only(DIGITS)
     done = path / "done.json"

@@ -1,9 +1,9 @@
-"""A frozen VGG16: features once, beside a forward pass in every epoch.
+"""A frozen VGG16: features computed once, beside a forward pass in every epoch.
 
     CNNZOO_DATA=folder python -m benchmarks.transfer_speed
 
-About twenty minutes on two cores, most of it the naive fit's. The figures go
-into `docs/transfer-results.md`.
+It takes about twenty minutes on two cores, most of them for the naive method. The results
+go into `docs/transfer-results.md`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ LEARNED, HELD_OUT, EPOCHS, BATCH = 240, 60, 30, 32
 
 @dataclass(frozen=True)
 class Work:
-    """What every way is given.
+    """The networks and images of every method.
 
     Attributes:
-        model: cnnzoo's VGG16, of random weights.
-        stock: a stock Keras trunk of the same weights, which ends in averages.
-        learned: images to learn from.
-        held_out: those that judge.
+        model: cnnzoo's VGG16 with random weights.
+        stock: Stock Keras trunk with the same weights, which ends in average pooling.
+        learned: Training images.
+        held_out: Validation images.
     """
 
     model: keras.Model
@@ -55,7 +55,7 @@ class Work:
 
 
 def work(side: int) -> Work:
-    """The photographs, some of them also mirrored to be as many, and the networks."""
+    """The networks, and the photographs, some of them also mirrored to have enough."""
     with tempfile.TemporaryDirectory() as folder:
         photos = scan(photographs(Path(folder)), depth="headers")
         images = load_images(photos, (side, side, 3))
@@ -80,7 +80,7 @@ def work(side: int) -> Work:
 
 
 def naive(work: Work) -> float:
-    """What Keras's guide to transfer learning shows: a frozen trunk in every epoch."""
+    """The method of Keras's guide to transfer learning: a frozen trunk in every epoch."""
     work.stock.trainable = False
     inputs = keras.Input(work.stock.input_shape[1:])
     outputs = keras.layers.Dense(2, "softmax")(work.stock(inputs, training=False))
@@ -103,13 +103,13 @@ def naive(work: Work) -> float:
 
 
 def ours(work: Work) -> float:
-    """Case 1: features, head, and the network of both."""
+    """Case 1: a head is trained on cached features."""
     plan = transfer.plan(1)
     return transfer.fit(work.model, work.learned, work.held_out, plan).accuracy
 
 
 def regression(work: Work) -> float:
-    """Features by Keras, and scikit-learn's logistic regression on them."""
+    """Keras's features, and scikit-learn's logistic regression on them."""
     seen, held_out = (
         work.stock.predict(work.pixels(images), batch_size=BATCH, verbose=0)
         for images in (work.learned, work.held_out)
@@ -121,7 +121,7 @@ def regression(work: Work) -> float:
 
 
 def forward(work: Work) -> None:
-    """One pass of stock Keras over all images."""
+    """One forward pass of stock Keras over all images."""
     for images in (work.learned, work.held_out):
         work.stock.predict(work.pixels(images), batch_size=BATCH, verbose=0)
 
@@ -143,9 +143,9 @@ def timed(name: str, way: Callable[[Work], float | None], work: Work) -> dict:
 
 
 def measured(side: int) -> dict:
-    """Every way once, and what is to be told of them."""
+    """Runs every method once; returns the record for the page."""
     given = work(side)
-    forward(given)  # so that no way pays for the first compilation of the trunk alone
+    forward(given)  # so that no method includes the compilation of the trunk
     once = timed("one forward pass of stock Keras", forward, given)
     fit = timed("`cnnzoo.transfer.fit`", ours, given)
     sklearn = timed("Keras's features, scikit-learn's regression", regression, given)

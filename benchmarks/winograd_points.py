@@ -1,8 +1,8 @@
-"""Which interpolation points of Winograd's convolution lose least in float32.
+"""The interpolation points of Winograd's convolution with the least float32 error.
 
 Run it with `python -m benchmarks.winograd_points`. The points of
-`cnnzoo/fast/winograd.py` were chosen by its output: the error of a tile, root mean
-square, of the exact result, beside that of adding up the products.
+`cnnzoo/fast/winograd.py` were chosen by its output: the root mean square error of a tile,
+beside that of a direct convolution.
 """
 
 from itertools import combinations
@@ -16,7 +16,7 @@ BETWEEN = (1 / 4, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2)
 
 
 def candidates(tile: int) -> list[tuple[float, ...]]:
-    """0, pairs of opposite points, and one more where the count is even."""
+    """Sets of 0, pairs of opposite points, and one more point if the count is even."""
     count = tile + winograd.TAPS - 2
     pairs = list(combinations(BETWEEN, (count - 1) // 2))
     mirrored = [(0.0, *(s * p for p in pair for s in (1, -1))) for pair in pairs]
@@ -27,7 +27,7 @@ def candidates(tile: int) -> list[tuple[float, ...]]:
 
 
 def error(points: tuple[float, ...], tile: int) -> float:
-    """Of a tile in float32 arithmetic, for normal random images and kernels."""
+    """The error of a tile in float32, for normal random images and kernels."""
     image, kernel, output = winograd.one_tile(tile, points)
     draw = np.random.default_rng(0)
     size = len(points) + 1
@@ -45,7 +45,7 @@ def error(points: tuple[float, ...], tile: int) -> float:
 
 
 def direct_error() -> float:
-    """Of adding up as many products as a pixel of the convolution has."""
+    """The error of a direct convolution, which adds up the products of a pixel."""
     draw = np.random.default_rng(0)
     x = draw.normal(size=(TILES * 16, winograd.TAPS**2 * CHANNELS)).astype(np.float32)
     w = draw.normal(size=(winograd.TAPS**2 * CHANNELS, FILTERS)).astype(np.float32)

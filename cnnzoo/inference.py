@@ -1,4 +1,4 @@
-"""What a trained model says: evaluation on labelled images, prediction on files."""
+"""Evaluation of trained models on labelled images, and prediction of image files."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -28,9 +28,9 @@ class ClassReport:
 
     Attributes:
         name: Name of the class.
-        precision: From 0 to 1.
-        recall: From 0 to 1.
-        f1: From 0 to 1.
+        precision: Precision, 0 to 1.
+        recall: Recall, 0 to 1.
+        f1: F1 score, 0 to 1.
         images: Number of images of the class.
     """
 
@@ -43,15 +43,15 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's predictions on labelled images, and the metrics of them.
+    """A model's predictions on labelled images, and their metrics.
 
     Attributes:
         images: Number of images.
         accuracy: Share of correctly classified images, 0 to 1.
-        classes: A report per class.
+        classes: Metrics per class.
         confusion: (classes, classes) counts; rows are true, columns predicted classes.
-        probabilities: (images, classes) float32, rows sum to 1.
-        labels: (images,) true classes.
+        probabilities: (images, classes) float32 with rows of sum 1.
+        labels: (images,) true class numbers.
     """
 
     images: int
@@ -81,7 +81,7 @@ class Evaluation:
 
     @property
     def summary(self) -> str:
-        """Accuracy and error with their interval, as a part of a sentence."""
+        """Accuracy, and error with its interval, as a part of a sentence."""
         low, high = self.error_interval
         return (
             f"accuracy {100 * self.accuracy:.2f} %, error {self.error_percent:.2f} % of "
@@ -90,7 +90,7 @@ class Evaluation:
         )
 
     def most_confident_errors(self, most: int) -> np.ndarray:
-        """Rows of the misclassified images, those of the highest probability first."""
+        """Row numbers of misclassified images, the highest probability first."""
         wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
 
@@ -113,7 +113,7 @@ class Prediction:
 
     Attributes:
         path: Path of the file.
-        top: (name, probability) per class, likeliest first.
+        top: Pairs of class name and probability, likeliest first.
     """
 
     path: str
@@ -121,7 +121,7 @@ class Prediction:
 
 
 def class_names(model: keras.Model) -> tuple[str, ...]:
-    """The names that the model was built or trained with, or the classes' numbers."""
+    """The class names that the model was built or trained with, or the class numbers."""
     known = metadata_of(model).class_names
     return known or tuple(str(i) for i in range(_class_count(model)))
 
@@ -137,12 +137,12 @@ def input_batches(
     Args:
         model: Any Keras model of images.
         source: Data set, image files, or images (n, h, w, c); pixels of 0 to 255.
-        preprocessing: What pixels go through in front of the model; None for nothing.
+        preprocessing: Preprocessing of the pixels before the model; None for none.
         batch_size: Number of images per batch.
 
     Raises:
-        ImageDecodeError: a file is not a readable image.
-        UsageError: files are to be read and the model's image size is open.
+        ImageDecodeError: A file is not a readable image.
+        UsageError: The source is image files and the model's image size is open.
     """
     if isinstance(source, np.ndarray):
         check_pixels(source)
@@ -166,7 +166,7 @@ def predict_batches(
     preprocessing: Preprocess | None,
     batch_size: int = BATCH,
 ) -> Iterator[list[np.ndarray]]:
-    """Yields a model's outputs for a source batch by batch, an array per output.
+    """Yields a model's outputs batch by batch, as one array per output.
 
     Arguments and errors are those of `input_batches`.
     """
@@ -178,20 +178,20 @@ def predict_batches(
 def probabilities(
     model: keras.Model, source: Source | np.ndarray | Files, batch_size: int = BATCH
 ) -> np.ndarray:
-    """The model's probabilities, (images, classes); one sigmoid unit becomes two.
+    """The model's probabilities, (images, classes); two columns for one sigmoid unit.
 
-    Auxiliary classifiers do not count.
+    Auxiliary classifiers are ignored.
 
     Args:
-        model: A model from `cnnzoo.build`, `load` or a training.
+        model: Model from `cnnzoo.build`, `load` or a training.
         source: Data set, image files, or images (n, h, w, c); pixels of 0 to 255,
-            which are preprocessed here where the model does not do it.
+            which are preprocessed here unless the model does it.
         batch_size: Number of images per batch.
 
     Raises:
-        UsageError: the model has no classifier, or returns logits; files are to be read
-            and its image size is open.
-        ImageDecodeError: a file is not a readable image.
+        UsageError: The model has no classifier or returns logits, or the source is image
+            files and the model's image size is open.
+        ImageDecodeError: A file is not a readable image.
     """
     built = metadata_of(model)
     options = built.options
@@ -208,11 +208,16 @@ def probabilities(
 def evaluate(model: keras.Model, source: Source, batch_size: int = BATCH) -> Evaluation:
     """Compares the model's predictions with the labels of a source.
 
-    Classes are matched by name where the model knows names, else by their number.
+    Classes are matched by name if the model has class names, else by number.
+
+    Args:
+        model: Model from `cnnzoo.build`, `load` or a training.
+        source: Labelled images.
+        batch_size: Number of images per batch.
 
     Raises:
-        DatasetError: the images have no labels, or a class that the model lacks.
-        ImageDecodeError: a file of a folder is not a readable image.
+        DatasetError: The images have no labels, or a class that the model lacks.
+        ImageDecodeError: A file of a folder is not a readable image.
     """
     known = metadata_of(model).class_names
     if known is None and len(source.class_names) == _class_count(model):
@@ -243,9 +248,14 @@ def evaluate_probabilities(probabilities: np.ndarray, source: Source) -> Evaluat
 def predict(model: keras.Model, paths: Files, top: int = 5) -> list[Prediction]:
     """The likeliest classes of image files, read as in training.
 
+    Args:
+        model: Model from `cnnzoo.build`, `load` or a training.
+        paths: Paths of the image files.
+        top: Number of classes per image.
+
     Raises:
-        ImageDecodeError: a file is not a readable image.
-        UsageError: the model's image size is open.
+        ImageDecodeError: A file is not a readable image.
+        UsageError: The model's image size is open.
     """
     if not paths:
         return []
@@ -255,7 +265,7 @@ def predict(model: keras.Model, paths: Files, top: int = 5) -> list[Prediction]:
 def make_predictions(
     paths: Files, probabilities: np.ndarray, class_names: Sequence[str], top: int
 ) -> list[Prediction]:
-    """A prediction per file from their probabilities, (n, classes)."""
+    """Makes a prediction per file from the probabilities, (n, classes)."""
     decoded = decode_predictions(probabilities, class_names, top)
     return [Prediction(str(path), one) for path, one in zip(paths, decoded, strict=True)]
 
@@ -266,7 +276,7 @@ def decode_predictions(
     """The `top` likeliest classes of each row of (n, classes), likeliest first.
 
     Raises:
-        UsageError: the rows have another length than there are names.
+        UsageError: The number of columns is not that of the names.
     """
     if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
         raise UsageError(

@@ -1,9 +1,9 @@
-"""Six networks, three ways to get them, and what their graphs tell.
+"""Six networks, three ways to build them, and the properties of their graphs.
 
-A builder (`cnnzoo.ResNet18`), a catalog name (`cnnzoo.build("vgg16")`), and two networks
-of our own that the library does not know: a catalog row with some columns replaced, and
-a trunk function written here. Prints a table of parameters, MACs, receptive fields and
-cut points, and draws a picture of each network.
+The networks come from builders (`cnnzoo.ResNet18`), from catalog names
+(`cnnzoo.build("vgg16")`), and from two definitions that the library does not have: a
+catalog row with some columns replaced, and a trunk function. Prints a table of
+parameters, MACs, receptive fields and cut points, and draws a picture of each network.
 
     python examples/build_and_plot.py
 """
@@ -28,8 +28,8 @@ from cnnzoo.models import vgg
 from cnnzoo.visualization.graphviz import plot
 from cnnzoo.zoo import FEATURES, find
 
-# VGG11's row with a smaller table, another head, and images of 32x32 pixels. What was
-# published of VGG11 does not hold for it, so those columns are emptied.
+# VGG11's row with a smaller table, another head, and images of 32x32 pixels. VGG11's
+# published counts do not apply to it, so those columns are None.
 TINY_VGG = replace(
     find("vgg11"),
     name="tiny_vgg",
@@ -44,7 +44,7 @@ TINY_VGG = replace(
 
 
 def residual_trunk(x: KerasTensor, *, conv: Conv) -> KerasTensor:
-    """Two residual blocks, each halved: (b, h, w, c) to (b, h / 4, w / 4, 32)."""
+    """Two residual blocks, each with pooling: (b, h, w, c) to (b, h / 4, w / 4, 32)."""
     x = conv(x, 32, 3, name="stem_conv")
     for stage in (1, 2):
         branch = conv(x, 32, 3, name=f"stage{stage}_conv1")
@@ -76,10 +76,10 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
 
 
 def main(out: Path, names: Sequence[str] = tuple(NETWORKS)) -> dict[str, keras.Model]:
-    """Prints what the graphs of these networks tell; the pictures go into `out`."""
+    """Prints the properties of the networks, and draws their pictures into `out`."""
     models = {}
     for name in names:
-        # A graph needs no weights to be read, and those of VGG16 would take 553 MB.
+        # Graphs can be analysed without weights; those of VGG16 would take 553 MB.
         with keras.StatelessScope(initialize_variables=False):
             models[name] = NETWORKS[name]()
 
@@ -97,7 +97,7 @@ def main(out: Path, names: Sequence[str] = tuple(NETWORKS)) -> dict[str, keras.M
         print(f"{out / name}.png: {'every layer' if complete else 'the stages'}")
     Console().print(table)
     if "own_residual" in models:
-        # The layers inside a block are no cut points: a second path leads past them.
+        # The layers in a block are not cut points, since the shortcut bypasses them.
         cuts = ", ".join(graph.cut_points(models["own_residual"]))
         print(f"own_residual can be cut behind {cuts}")
     return models

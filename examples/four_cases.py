@@ -1,10 +1,10 @@
 """The four cases of transfer learning, measured and carried out on generated data.
 
-ResNet20 learns the digits 0 to 4. Then it meets four data sets: few and many of
-the digits 5 to 9, which look alike, and few and many gratings, striped squares in eight
-directions, which do not. For each, cnnzoo measures the case, writes a plan and carries it
-out; beside it stands what a network of random weights comes to on the same images. Large
-is 2,000 images here, in place of 20,000, so that it is over in some minutes.
+ResNet20 is trained on the digits 0 to 4, then adapted to four data sets: few and many of
+the digits 5 to 9, which are similar, and few and many gratings, striped squares in eight
+directions, which are different. For each, cnnzoo measures the case, writes a plan and
+carries it out; the accuracy is compared with that of a network of random weights. A data
+set is large from 2,000 images here, not 20,000, so that it takes only some minutes.
 
     python examples/four_cases.py
 """
@@ -26,10 +26,10 @@ from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
 from cnnzoo.transfer.cases import SHIFTS
 
-LARGE = 2000  # images, from which a set counts as large here
+LARGE = 2000  # number of images from which a data set is large
 FEW_DIGITS, FEW_GRATINGS, MANY = 100, 500, 2600
 SETS = ("few digits", "many digits", "few gratings", "many gratings")
-BATCH = 32  # images a step, where the whole network learns from so few
+BATCH = 32  # images per batch for training the whole network
 DIRECTIONS = 8
 SIDE = 28
 
@@ -37,11 +37,13 @@ SIDE = 28
 def gratings(
     count: int, seed: int, contrast: tuple[float, float] = (30, 100), noise: float = 30
 ) -> Images:
-    """Stripes in eight directions, of random place and width.
+    """Stripes in eight directions, with random offsets and widths.
 
     Args:
-        contrast: of the stripes, the least and the largest.
-        noise: the deviation of each pixel, in the same unit, of which white has 255.
+        count: Number of images.
+        seed: Random seed.
+        contrast: Least and largest contrast of the stripes, in units of pixels 0 to 255.
+        noise: Standard deviation of each pixel, in the same units.
     """
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % DIRECTIONS
@@ -60,13 +62,13 @@ def gratings(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one data set, accuracies from 0 to 1.
+    """The result for one data set.
 
     Attributes:
-        images: to learn from.
-        case: as measured.
-        accuracy: by the plan of the case.
-        random: of a network that begins with random weights.
+        images: Number of training images.
+        case: Measured case, 1 to 4.
+        accuracy: Test accuracy by the plan of the case, 0 to 1.
+        random: Test accuracy of a network trained from random weights, 0 to 1.
     """
 
     images: int
@@ -76,7 +78,7 @@ class Outcome:
 
 
 def source(network: str, digits: Images, out: Path, epochs: int) -> keras.Model:
-    """The network that knows the digits 0 to 4."""
+    """A network trained on the digits 0 to 4."""
     keras.utils.set_random_seed(0)
     known = digits.only("01234")
     shape = (SIDE, SIDE, 1)
@@ -90,8 +92,10 @@ def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outc
     """Measures the case of a data set, and carries out its plan.
 
     Args:
-        test: images that choose nothing.
-        epochs: in which a whole network learns, at most.
+        model: Source network.
+        data: Training and validation images.
+        test: Test images.
+        epochs: Maximum number of epochs for training the whole network.
     """
     train, held_out = data.split(0.2, seed=0)
     found = transfer.assess(model, train, small=LARGE)
@@ -119,10 +123,11 @@ def main(
     """Runs everything; returns the outcomes by data set.
 
     Args:
-        network: that serves all of them, by its name in the catalog.
-        chosen: which of the data sets.
-        source_epochs: in which the source network learns.
-        epochs: in which a whole network learns, at most.
+        out: Output folder.
+        network: Catalog name of the source network.
+        chosen: Names of the data sets.
+        source_epochs: Number of epochs for the source network.
+        epochs: Maximum number of epochs for training the whole network.
     """
     digits = cnnzoo.load_mnist("train")
     model = source(network, digits, out / "source", source_epochs)

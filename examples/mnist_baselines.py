@@ -1,13 +1,13 @@
-"""Baselines on MNIST side by side: what a dense network and four small CNNs reach.
+"""Baselines on MNIST: the accuracies of a dense network and four small CNNs.
 
-All of them see the same 5,400 digits with the same seed and number of epochs; 600 digits
-held out choose each network's best epoch. The test split chooses nothing: it is opened
-after the last training. Prints a table, writes `results.json` and learning curves. The
-last row is a network with one sigmoid unit that tells even digits from odd ones.
+All are trained on the same 5,400 digits with the same seed and number of epochs; 600
+validation digits choose each network's best epoch. The test split is opened after the
+last training. Prints a table, and writes `results.json` and learning curves. The last row
+is a network with one sigmoid unit that separates even and odd digits.
 
     python examples/mnist_baselines.py
 
-Measured so, on two busy cores in 201 s, on the test split: mlp 95.68 %, simple_cnn
+Accuracies on the test split, measured on two busy cores in 201 s: mlp 95.68 %, simple_cnn
 97.06 %, simple_cnn_bn_gap 97.63 %, lenet5 97.21 %, lenet_gap 93.37 % (the demo trains it
 for longer), even_or_odd 98.14 %.
 """
@@ -51,7 +51,7 @@ NETWORKS: dict[str, Callable[..., keras.Model]] = {
 
 
 def task(name: str, digits: Images) -> Images:
-    """The digits as a network wants them: in ten classes, or in two, even and odd."""
+    """The digits with the classes of a network: ten, or the two classes even and odd."""
     if name != EVEN_OR_ODD:
         return digits
     return replace(
@@ -62,7 +62,7 @@ def task(name: str, digits: Images) -> Images:
 def train(
     name: str, learned: Images, held_out: Images, out: Path, epochs: int, seed: int
 ) -> keras.Model:
-    """A network trained on `learned`, its best epoch chosen by `held_out`."""
+    """Trains a network on `learned`; `held_out` chooses the best epoch."""
     keras.utils.set_random_seed(seed)  # every network starts from the same seed
     model = NETWORKS[name](include_preprocessing=True)
     recipe = Recipe(epochs, batch_size=64, seed=seed)
@@ -74,7 +74,7 @@ def train(
 def main(
     out: Path, digits: int = 6000, epochs: int = 10, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Trains all networks on so many digits; all files go into `out`."""
+    """Trains all networks on `digits` digits; all files go into `out`."""
     every = load_embedded("train").take(np.arange(digits))
     learned, held_out = every.split(0.1, seed)
     models, seconds = {}, {}

@@ -1,12 +1,12 @@
-"""Three small networks on MNIST, each alone and all together, in four ways.
+"""Three small networks on MNIST, each alone and combined by four methods.
 
-The package's trained networks by default, which takes a minute; with `--train`, networks
-that are trained here by the same recipes, 4.5 hours of one core. A training that
-is stopped or killed goes on where it was when the same command runs again.
+By default these are the package's trained networks, which takes a minute; with `--train`,
+they are trained here by the same recipes, which takes 4.5 hours of one core. A training
+that is stopped or killed is resumed when the same command runs again.
 
 A twelfth of the training digits, 5,000 of 60,000, chooses each network's best epoch and
-the weights of two of the four ways. The test split chooses nothing: all four ways are
-told, and the headline was fixed beforehand to be the mean.
+the weights of two of the four methods. The test split chooses nothing: all four results
+are printed, and the mean was fixed beforehand as the main one.
 
     CNNZOO_DATA=folder python examples/mnist_ensemble.py
     CNNZOO_DATA=folder python examples/mnist_ensemble.py --train
@@ -33,7 +33,7 @@ from cnnzoo.train.recipe import mnist_recipe_name
 from cnnzoo.visualization import figures
 
 HELD_OUT = 1 / 12
-ALL = 60_000  # digits, of which the package's networks have held out a twelfth
+ALL = 60_000  # digits; a twelfth was for validation of the package's networks
 SEED = 0
 WAYS = ("mean", "vote", "weighted", "stack")
 
@@ -41,7 +41,7 @@ WAYS = ("mean", "vote", "weighted", "stack")
 def train(
     name: str, learned: Images, held_out: Images, out: Path, recipe: Recipe
 ) -> keras.Model:
-    """A network trained on `learned`, its best epoch chosen by `held_out`."""
+    """Trains a network on `learned`; `held_out` chooses the best epoch."""
     keras.utils.set_random_seed(recipe.seed)
     model = cnnzoo.build(name, include_preprocessing=True)
     history = Run(out).fit(model, learned, held_out, recipe, verbose=2)
@@ -52,9 +52,9 @@ def train(
 def ways(
     models: list[keras.Model], held_out: Images, test: Images
 ) -> dict[str, Evaluation]:
-    """What each way of combining reads of the test digits; `held_out` fits weights.
+    """The evaluation of each method on the test digits; `held_out` fits weights.
 
-    Every network is asked once, whatever becomes of its answers.
+    Every network predicts once for all methods.
     """
     of_held_out, of_test = (
         np.stack([probabilities(model, part) for model in models])
@@ -71,11 +71,12 @@ def ways(
 def main(
     out: Path, digits: Images, recipes: Mapping[str, Recipe] | None = None
 ) -> dict[str, int]:
-    """Errors on the test split, by member and by way of combining.
+    """Errors on the test split, by member and by method.
 
     Args:
-        digits: all that may be learnt from, and what is held out of it.
-        recipes: train the networks, by their names; None takes those of the package.
+        out: Output folder.
+        digits: Training and validation digits.
+        recipes: Recipes by name of network; None for the package's trained networks.
     """
     if recipes is None and len(digits) < ALL:
         raise SystemExit(

@@ -1,13 +1,13 @@
 """A folder of photographs and a trained network become a classifier, step by step.
 
-What `cnnzoo transfer` does at once, in parts that can be changed: the case is measured, a
-plan is made, the frozen part is computed once. Then two plans race on photographs that
-chose nothing, and the better network answers for a file.
+The steps of `cnnzoo transfer`, which can be changed here: the case is measured, a plan is
+made, the frozen part is computed once. Then two plans are compared on test photographs,
+and the better network predicts the class of a file.
 
     python examples/transfer_photos.py photos/ known/model.keras --out demo/photos
 
-`photos/` has a folder for each class. The network to begin with is a .keras file, such as
-`cnnzoo train` writes; its image size is that of the new one.
+`photos/` has a folder per class. The source network is a .keras file, such as `cnnzoo
+train` writes; the new network has the same image size.
 """
 
 import argparse
@@ -23,7 +23,7 @@ HELD_OUT, JUDGING = 0.2, 0.25
 
 
 def photographs(root: str) -> tuple[Folder, Folder, Folder]:
-    """What learns, what chooses epochs, and what judges; files left out are told."""
+    """Training, validation and test images; prints which files are not used."""
     every = scan(root, depth="pixels", checksums=True, on_bad="skip")
     tell_left_out(every)
     rest, judging = every.split(JUDGING, seed=SEED)
@@ -32,14 +32,14 @@ def photographs(root: str) -> tuple[Folder, Folder, Folder]:
 
 
 def plans(found: transfer.Assessment) -> dict[str, transfer.Plan]:
-    """The measured plan, and one by hand: the first stage frozen, the others learn."""
+    """The plan of the assessment, and one by hand that freezes the first stage only."""
     by_hand = transfer.plan(freeze=found.table[0].cut.name)
     by_hand.phases[-1].epochs = 20
     return {"measured": transfer.plan(found, refine=True), "by hand": by_hand}
 
 
 def main(photos: str, source: str, out: Path) -> transfer.Race:
-    """Measures, plans, races and answers; the race tells who won."""
+    """Carries out all steps; returns the comparison of the plans."""
     learned, held_out, judging = photographs(photos)
     model = cnnzoo.load(source)
     found = transfer.assess(model, learned, seed=SEED)

@@ -3,10 +3,10 @@
 - `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
 - `tests/golden/NAME.txt`: the structure of each network, one line per layer;
 - the table of networks in `README.md`, between its two marks;
-- `docs/networks.md` and `docs/proofs.md`, which also show what `make proofs` recorded;
+- `docs/networks.md` and `docs/proofs.md`, which also show the results of `make proofs`;
 - `docs/mnist.md`, from `tools/trainings.json`.
 
-The tests compute the same again and fail where a file is stale.
+The tests compute the same again and fail if a file is stale.
 """
 
 import json
@@ -35,7 +35,7 @@ README = ROOT / "README.md"
 NETWORKS = ROOT / "docs" / "networks.md"
 PROOFS = ROOT / "docs" / "proofs.md"
 MNIST = ROOT / "docs" / "mnist.md"
-FACTS = (  # of a layer's configuration: what decides its outputs for given weights
+FACTS = (  # settings of a layer that determine its outputs for given weights
     "kernel_size",
     "pool_size",
     "strides",
@@ -50,7 +50,7 @@ FACTS = (  # of a layer's configuration: what decides its outputs for given weig
     "beta",
     "k",
 )
-TRAINING_FACTS = {  # what decides how its weights begin and change: key -> usual value
+TRAINING_FACTS = {  # settings of its weights' start and training, with their usual values
     "momentum": None,
     "kernel_initializer": None,
     "depthwise_initializer": None,
@@ -66,7 +66,7 @@ TRAINING_FACTS = {  # what decides how its weights begin and change: key -> usua
     "pointwise_regularizer": "None",
     "bias_regularizer": "None",
 }
-MARK = " | "  # between a layer's structure, of which digests are made, and the rest
+MARK = " | "  # between a layer's structure, which digests cover, and the rest
 BEGIN, END = "<!-- networks: begin (make index) -->", "<!-- networks: end -->"
 
 
@@ -99,9 +99,9 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
 
 
 def golden(model: keras.Model) -> str:
-    """One line per layer: name, class, output shape, parameters, all else that decides
-    its outputs, and its inputs where these are not the line above; then, after a mark,
-    how its weights begin and change where that is not the usual."""
+    """One line per layer: name, class, output shape, parameters, other settings that
+    determine its outputs, and its inputs unless they are the line above; then, after a
+    mark, unusual settings of its weights' start and training."""
     lines, above = [], ""
     for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         config = node.operation.get_config()
@@ -117,7 +117,7 @@ def golden(model: keras.Model) -> str:
 
 
 def _training_facts(config: dict) -> list[str]:
-    """`momentum=0.99`, `kernel=HeNormal`: what a layer has of `TRAINING_FACTS`."""
+    """The unusual `TRAINING_FACTS` of a layer, such as `kernel=HeNormal`."""
     found = {key: _short(config[key]) for key in TRAINING_FACTS if key in config}
     return [
         f"{key.removesuffix('_initializer')}={value}"
@@ -137,7 +137,7 @@ def _short(value: object) -> str:
 
 
 def graph_digests() -> dict[str, str]:
-    """Digest of each network's structure, by which proofs of an older graph are known."""
+    """Digest of each network's structure, to detect proofs of an older graph."""
     digests = {}
     for path in GOLDEN.glob("*.txt"):
         structure = re.sub(rf"{re.escape(MARK)}.*", "", path.read_text(encoding="utf-8"))
@@ -153,7 +153,7 @@ def readme(text: str) -> str:
 
 
 def write_pages() -> None:
-    """Writes the pages that are made from the index and the proofs alone."""
+    """Writes the pages that depend on the index and the proofs alone."""
     if README.exists():
         files.write_text(README, readme(README.read_text(encoding="utf-8")))
     files.write_text(NETWORKS, pages.networks_page())
@@ -168,7 +168,7 @@ def main() -> None:
     files.write_text(INDEX, f"[\n{lines}\n]\n")
     for name, model in models.items():
         files.write_text(GOLDEN / f"{name}.txt", golden(model))
-    every_model.cache_clear()  # the pages show the new one
+    every_model.cache_clear()  # the pages show the new index
     write_pages()
 
 

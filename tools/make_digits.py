@@ -1,8 +1,8 @@
-"""Makes the digits that travel in the package, from the whole of MNIST.
+"""Makes the package's digits from all of MNIST.
 
     CNNZOO_DATA=folder python tools/make_digits.py
 
-reads `mnist.npz` (Keras's layout) from that folder and writes `test.npz` and
+reads `mnist.npz` (in Keras's layout) from that folder and writes `test.npz` and
 `train.npz` to `cnnzoo/data/digits`. The same input gives the same bytes.
 """
 
@@ -21,7 +21,7 @@ DIGITS_A_CLASS = 600
 
 
 def choose(labels: np.ndarray) -> np.ndarray:
-    """Chooses 600 digits of each class; returns ascending positions, (6000,) uint16."""
+    """Chooses 600 digits per class; returns ascending positions, (6000,) uint16."""
     rng = np.random.default_rng(SEED)
     chosen = [
         rng.choice(np.flatnonzero(labels == label), DIGITS_A_CLASS, replace=False)
@@ -31,16 +31,16 @@ def choose(labels: np.ndarray) -> np.ndarray:
 
 
 def pack(arrays: dict[str, np.ndarray]) -> bytes:
-    """Packs arrays as an `.npz` whose bytes depend on nothing but the arrays.
+    """Packs arrays as an `.npz` whose bytes depend on the arrays alone.
 
-    LZMA would be a seventh smaller, but not every Python can read it.
+    LZMA would be a seventh smaller, but some builds of Python cannot read it.
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             member.compress_type = zipfile.ZIP_DEFLATED
-            member.create_system = 3  # Unix on every system, so that the bytes agree
+            member.create_system = 3  # Unix on every system, for equal bytes
             data = io.BytesIO()
             np.lib.format.write_array(data, array, allow_pickle=False)
             archive.writestr(member, data.getvalue(), compresslevel=9)

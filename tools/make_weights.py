@@ -1,12 +1,12 @@
-"""Evaluates trainings that have ended, and puts their weights into the package.
+"""Evaluates finished trainings, and adds their weights to the package.
 
     CNNZOO_DATA=folder python tools/make_weights.py runs/small_vgg-0 --package
     CNNZOO_DATA=folder python tools/make_weights.py --ensemble
 
-The first adds a training to `tools/trainings.json`, and with `--package` writes its
-weights and their card to `cnnzoo/weights/trained`; the second adds the package's
-ensemble. `make index` then makes `docs/mnist.md` of them. Only trainings that were
-planned here, seed and all, are evaluated on the test split: it chooses nothing. A
+The first command adds a training to `tools/trainings.json`, and with `--package` writes
+its weights and their card to `cnnzoo/weights/trained`; the second adds the package's
+ensemble. `make index` then writes `docs/mnist.md`. Only trainings that were planned here,
+including their seeds, are evaluated on the test split, so that it chooses nothing. A
 training on files is evaluated from the folder in which its command ran.
 """
 
@@ -35,12 +35,12 @@ from cnnzoo.train.run import CHECKPOINTS, HISTORY_FILE, MODEL_FILE, Run
 from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
-VALIDATION_IMAGES = 5000  # which choose the best epoch
+VALIDATION_IMAGES = 5000  # to choose the best epoch
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set of trainings, as `cnnzoo train` and the card of the weights name it."""
+    """A data set, by its names for `cnnzoo train` and in the card of the weights."""
 
     path: str
     source: str
@@ -61,7 +61,7 @@ DATA = {
 
 @dataclass(frozen=True)
 class Planned:
-    """A training that was decided on before any test split was opened."""
+    """A training that was planned before any test split was opened."""
 
     network: str
     data: str
@@ -89,8 +89,8 @@ PLAN = [
 
 
 def planned(card: dict) -> Planned:
-    """The plan of the training that this `run.json` describes."""
-    # A field that an earlier version did not have had its default.
+    """The plan of the training that `run.json` describes."""
+    # Fields that an earlier version did not have get their defaults.
     done = {**Recipe().to_dict(), **card["recipe"]}
     for plan in PLAN:
         recipe = replace(RECIPES[plan.recipe], seed=plan.seed).to_dict()
@@ -101,12 +101,12 @@ def planned(card: dict) -> Planned:
 
 
 def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
-    """Whether this training is listed already, in whatever folder it ran."""
+    """Whether the training is already listed, whatever its folder."""
     return any(asdict(plan).items() <= record.items() for record in trainings)
 
 
 def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) -> None:
-    """Exits where a training has not ended, or has other images or another network."""
+    """Exits if a training has not ended, or has other images or another network."""
     kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
     if [part.fingerprint() for part in parts] != kept:
         raise SystemExit("the images are others than those of the training")
@@ -117,7 +117,7 @@ def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) ->
 
 
 def evaluate_training(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
-    """The model of a training that has ended, and the record of the training."""
+    """The model of a finished training, and the record of the training."""
     data, parts = DATA[plan.data], open_parts(plan)
     check(run, card, plan, parts)
     _, validation = parts
@@ -202,7 +202,7 @@ def package(model: keras.Model, plan: Planned, record: dict) -> None:
 
 
 def ensemble() -> dict:
-    """The record of the package's three networks together."""
+    """The record of the ensemble of the package's three networks."""
     whole = Ensemble.pretrained("mnist")
     _, validation = open_train_validation("mnist", VALIDATION_IMAGES, 0)
     for name in PRETRAINED["mnist"]:

@@ -1,4 +1,4 @@
-"""The pages that show the catalog: text from the index and the proofs alone."""
+"""The pages about the catalog, made from the index and the proofs alone."""
 
 from cnnzoo.models.index import ModelInfo, list_models, model_info
 from cnnzoo.models.proofs import load_proofs, summary
@@ -26,7 +26,7 @@ def readme_table() -> str:
 
 
 def networks_page() -> str:
-    """`docs/networks.md`: a row a network, with its paper, its counts and its proof."""
+    """`docs/networks.md`: one row per network, with paper, counts and proof."""
     rows = table(
         (
             "network",
@@ -113,7 +113,7 @@ def _millions(macs: int) -> str:
 
 
 def table(header: tuple[str, ...], aligned: str, rows: list[tuple]) -> str:
-    """A Markdown table; `aligned` has l or r a column."""
+    """A Markdown table; `aligned` has one l or r per column."""
     rule = [{"l": "---", "r": "---:"}[side] for side in aligned]
     cells = [header, rule, *rows]
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)

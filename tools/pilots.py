@@ -1,8 +1,8 @@
-"""The pilots that choose recipes, on training images alone.
+"""Pilot trainings that choose recipes, on training images alone.
 
     CNNZOO_DATA=folder python tools/pilots.py stronger
 
-Half an hour on one core each. Their results go into `tools/trainings.json`.
+Each takes half an hour on one core. The results go into `tools/trainings.json`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ class Pilot:
     """A change of the recipe "mnist" for a network.
 
     Attributes:
-        changes: The change in words.
+        changes: Description of the change.
         network: Catalog name of the network.
         recipe: The changed recipe.
         train_images: Number of training images, besides 20,000 for validation.

@@ -1,4 +1,4 @@
-"""`docs/mnist.md`: every training that is over, and the ensemble; from one JSON file."""
+"""`docs/mnist.md`: every finished training, and the ensemble, from one JSON file."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
 ORIGINAL = {"small_vgg": 0.29, "very_small_vgg": 0.37, "small_resnet": 0.40}
-GOAL = 0.20  # of the ensemble, per cent
-# Of single networks: data, part, per cent. The paper's for ResNet20, of its test split.
+GOAL = 0.20  # error of the ensemble, per cent
+# Errors of single networks: data, part, per cent. For ResNet20 the paper's test error.
 GOALS = {
     **{name: ("mnist", "test", error) for name, error in ORIGINAL.items()},
     "resnet20": ("cifar10", "validation", 8.75),
@@ -114,7 +114,7 @@ training.
 
 
 def _views(record: dict | None) -> str:
-    """Whether it helps to predict a digit several times."""
+    """Whether averaging predictions of several views of a digit helps."""
     if record is None:
         return ""
     names = list(record["rows"][0]["errors"])

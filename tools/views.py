@@ -1,9 +1,9 @@
-"""The gain of predicting digits several times, by validation images alone.
+"""The gain of averaging predictions of several views of a digit.
 
     CNNZOO_DATA=folder python tools/views.py
 
-The package's three networks predict each of the 5,000 validation digits as it is, moved,
-and turned, and the probabilities are averaged. The results go into
+The package's three networks predict each of the 5,000 validation digits unchanged,
+shifted and rotated, and the probabilities are averaged. The results go into
 `tools/trainings.json`. The test split is not opened.
 """
 
@@ -24,7 +24,7 @@ TURNED = (-8, 8)  # degrees
 
 
 def make_views(digits: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """Views of (n, 28, 28, 1) digits, by the change."""
+    """Views of (n, 28, 28, 1) digits, by the name of the change."""
     pixels = digits.astype("float32")
     moved = [np.roll(pixels, by, (1, 2)) for by in MOVED]  # the border is empty
     turned = [

@@ -1,6 +1,6 @@
-"""The main job on real input in some minutes: `cnnzoo demo`.
+"""A demonstration on real images in a few minutes: `cnnzoo demo`.
 
-Lists the catalog, draws networks, trains LeNetGAP on the 6,000 digits in the package,
+It lists the catalog, draws networks, trains LeNetGAP on the 6,000 digits in the package,
 evaluates it on MNIST's test split, predicts an image file, evaluates the package's
 ensemble of three trained networks, and writes a report.
 """
@@ -78,7 +78,7 @@ def train(out: Path) -> tuple[keras.Model, bytes]:
 
 
 def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Prediction:
-    """Writes a digit as a PNG and reads it back as any image file."""
+    """Writes a digit as a PNG file, and predicts its class from the file."""
     buffer = io.BytesIO()
     Image.fromarray(pixels.squeeze()).save(buffer, "PNG")
     files.write_bytes(path, buffer.getvalue())
@@ -86,7 +86,7 @@ def predict_file(model: keras.Model, pixels: np.ndarray, path: Path) -> Predicti
 
 
 def describe(evaluation: EnsembleEvaluation) -> str:
-    """A sentence about the errors of an ensemble and of its members."""
+    """A sentence with the errors of an ensemble and of its members."""
     members = zip(evaluation.names, evaluation.members, strict=True)
     alone = ", ".join(f"{name} {member.errors}" for name, member in members)
     whole = evaluation.whole

@@ -1,6 +1,6 @@
 """The command line: arguments in, exit code out.
 
-What verbs do stands in commands/, what they take in parser.py.
+The verbs are in commands/, their arguments in parser.py.
 
 Exit codes: 0 ok, 1 bad input, 2 usage, 3 input/output, 4 unsafe file, 130 and 143 for
 Ctrl-C and SIGTERM. Keras is imported after parsing, so that help is immediate.
@@ -25,11 +25,11 @@ def _show_warning(message: Warning | str, *_: object) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; errors become one line on stderr and an exit code."""
     options = make_parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # this process is ours
-    # TensorFlow takes several small networks in one process for a mistake.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # safe, as the process is ours
+    # TensorFlow warns about several small networks in one process.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    for stream in (sys.stdout, sys.stderr):  # names of files can be in no encoding
+    for stream in (sys.stdout, sys.stderr):  # file names may be undecodable
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = 0
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _show_warning
             code = options.run(options) or 0
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # a reader such as `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("cnnzoo: interrupted", file=sys.stderr)

@@ -1,13 +1,13 @@
-"""Options of the command line: what their texts stand for, and those that verbs share."""
+"""Options of the command line: parsers of values, and options that verbs share."""
 
 from argparse import ArgumentTypeError
 
-# As in cnnzoo.train, whose import needs Keras.
+# Copies of constants of cnnzoo.train, whose import needs Keras.
 RECIPES = ("mnist_kkweon", "mnist", "mnist_small_resnet", "cifar10", "cifar10_mixup")
 
 
 def positive(kind: type):
-    """A reader of numbers of that type above 0."""
+    """A parser of positive numbers of that type."""
 
     def number(text: str):
         value = kind(text)
@@ -15,7 +15,7 @@ def positive(kind: type):
             raise ArgumentTypeError(f"expected a number above 0, got {text}")
         return value
 
-    number.__name__ = kind.__name__  # argparse names it where `text` is no number
+    number.__name__ = kind.__name__  # argparse's name for it in error messages
     return number
 
 
@@ -30,11 +30,11 @@ def folds(text: str) -> int:
 
 
 def part(text: str) -> float | int:
-    """A share, or a number of images."""
+    """Parses a share, or a number of images."""
     return int(text) if text.isdecimal() else float(text)
 
 
-part.__name__ = "share or number of images"  # argparse names it where `text` is none
+part.__name__ = "share or number of images"  # for argparse's error messages
 
 
 def seed(text: str) -> int:
@@ -59,7 +59,7 @@ def add_out(verb) -> None:
 
 
 def add_folder(verb) -> None:
-    """Adds how a folder of images is read."""
+    """Adds the options for folders of images."""
     option = verb.add_argument
     option("--labels", metavar="CSV", help="table of the images' classes: file,class")
     text = "follow links that lead out of the folder"
@@ -73,7 +73,7 @@ def add_on_bad(verb) -> None:
 
 
 def add_reading(verb) -> None:
-    """Adds how images are read and split."""
+    """Adds the options for reading and splitting images."""
     option = verb.add_argument
     option("--size", type=COUNT, help="height and width of the images, in pixels")
     option("--seed", type=seed, default=0, help="random seed of every choice; default: 0")
@@ -86,7 +86,7 @@ def add_reading(verb) -> None:
 
 
 def add_validation(verb, default: float) -> None:
-    """Adds which images are held out."""
+    """Adds the options for the validation images."""
     option = verb.add_argument
     text = f"share or number of images for validation; default: val/, or {default}"
     option("--validation", type=part, default=default, metavar="SHARE", help=text)
@@ -95,7 +95,7 @@ def add_validation(verb, default: float) -> None:
 
 
 def add_recipe(verb) -> None:
-    """Adds how a network is drawn and trained."""
+    """Adds the options for building and training a network."""
     verb.add_argument("--model", required=True, metavar="NAME", help="name of a network")
     option = verb.add_argument_group(
         "recipe", "What is given replaces the recipe's value; defaults are for no recipe."
@@ -126,7 +126,7 @@ def add_recipe(verb) -> None:
 
 
 def add_models(verb) -> None:
-    """Adds which trained networks a verb asks."""
+    """Adds the options for trained networks."""
     text = (
         "folder that train wrote, .keras file, or network with weights in the package; "
         "several are averaged"

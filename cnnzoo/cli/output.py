@@ -1,4 +1,4 @@
-"""How the command line speaks: tables, JSON, progress, and a quiet start."""
+"""Output of the command line: tables, JSON, progress, and Keras's quiet import."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
 
-WIDE = 200  # columns: a figure is never cut, a narrow terminal wraps the line
+WIDE = 200  # columns: values are never cut, a narrow terminal wraps lines
 
 
 def start(threads: int | None) -> None:
-    """Imports Keras and makes this process fast; `threads` as `configure` takes it."""
+    """Imports Keras and sets the number of threads, as `configure` does."""
     _import_quietly()
     from cnnzoo.system.runtime import configure
 
@@ -27,9 +27,9 @@ def start(threads: int | None) -> None:
 
 
 def _import_quietly() -> None:
-    """Imports Keras, and holds back what TensorFlow says on stderr while it starts.
+    """Imports Keras without TensorFlow's start-up messages on stderr.
 
-    It writes from C++, before its own log level counts; a failed import shows all of it.
+    C++ code writes them before the log level applies. A failed import shows all of them.
     """
     stderr = os.dup(2)
     with TemporaryFile() as held_back:
@@ -46,7 +46,7 @@ def _import_quietly() -> None:
 
 
 def verbosity() -> int:
-    """Keras's progress bar on a terminal, a line an epoch in a file."""
+    """Keras's progress bar on a terminal, one line per epoch in a file."""
     return 1 if sys.stdout.isatty() else 2
 
 
@@ -74,12 +74,12 @@ def print_json(content: object) -> None:
 
 
 def tell_left_out(*sources: Source) -> None:
-    """Says on stderr which files of folders are not used, and what looks wrong there."""
+    """Prints to stderr which files of folders are not used, and other problems."""
     for line in left_out(*sources):
         print(line, file=sys.stderr)
 
 
 def left_out(*sources: Source) -> list[str]:
-    """Which files of folders are not used, and what looks wrong there, a line each."""
+    """Lines about the files of folders that are not used, and other problems."""
     lines = (line for source in sources for line in source.report_lines())
-    return list(dict.fromkeys(lines))  # the parts of a folder share its report
+    return list(dict.fromkeys(lines))  # splits of one folder share its report

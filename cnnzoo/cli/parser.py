@@ -9,7 +9,7 @@ from cnnzoo.cli.commands import transfer as transfer_command
 
 
 class _Version(Action):
-    """Prints the version; what tells it takes a fifth of the start of `list`."""
+    """Prints the version, whose import would take a fifth of the time of `list`."""
 
     def __call__(self, parser, namespace, values, option_string=None):
         from importlib.metadata import version
@@ -19,7 +19,7 @@ class _Version(Action):
 
 
 def make_parser() -> ArgumentParser:
-    """All verbs, each with the function that carries it out."""
+    """Makes the parser of all verbs, each with the function that runs it."""
     about = "The classic convolutional networks in Keras 3."
     top = ArgumentParser(prog="cnnzoo", description=about)
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")

@@ -13,15 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from cnnzoo.errors import UsageError
 
 METHODS = ("mean", "vote", "weighted", "stack")
-MIN_PROBABILITY = 1e-7  # before a logarithm
-TIE_BREAK = 0.5  # of a vote: weight of the mean beside the votes
+MIN_PROBABILITY = 1e-7  # lower ones are raised to it before a logarithm
+TIE_BREAK = 0.5  # weight of the mean probability beside the votes
 
 
 def normalize_weights(weights: Sequence[float], members: int) -> np.ndarray:
     """The weights, scaled to a sum of 1.
 
     Raises:
-        UsageError: They are not the weights of so many members.
+        UsageError: They are not one weight per member, or cannot be weights.
     """
     try:
         values = np.asarray(weights, np.float64)
@@ -40,14 +40,14 @@ def normalize_weights(weights: Sequence[float], members: int) -> np.ndarray:
 
 
 def vote(probabilities: np.ndarray) -> np.ndarray:
-    """The shares of the votes; the mean decides between classes with equal ones."""
+    """The share of votes per class; the mean decides between classes with equal votes."""
     members, _, classes = probabilities.shape
     votes = np.eye(classes)[probabilities.argmax(2)].sum(0)
     return (votes + TIE_BREAK * probabilities.mean(0)) / (members + TIE_BREAK)
 
 
 def fit_weights(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The weights of at least 0 that make the labels most likely."""
+    """The non-negative weights that maximize the likelihood of the labels."""
     members = len(probabilities)
     of_label = probabilities[:, np.arange(len(labels)), labels].astype(np.float64)
 
@@ -67,7 +67,8 @@ def fit_weights(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def fit_stack(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Coefficients, and intercepts last, of a logistic regression on the logarithms."""
+    """Coefficients and, in the last row, intercepts of a logistic regression on the
+    logarithms of the probabilities."""
     members, _, classes = probabilities.shape
     if len(np.unique(labels)) < 2:
         raise UsageError(
@@ -75,7 +76,7 @@ def fit_stack(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
         )
     model = LogisticRegression(max_iter=1000).fit(_logarithms(probabilities), labels)
     weights = np.zeros((members * classes + 1, classes))
-    weights[-1] = np.log(MIN_PROBABILITY)  # of classes that the labels do not have
+    weights[-1] = np.log(MIN_PROBABILITY)  # for classes without labels
     if len(model.classes_) == 2:
         weights[:, model.classes_[0]] = 0
         weights[:, model.classes_[1]] = [*model.coef_[0], *model.intercept_]
@@ -85,11 +86,11 @@ def fit_stack(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def apply_stack(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The probabilities of the regression that `fit_stack` returned."""
+    """The probabilities of the logistic regression that `fit_stack` fitted."""
     return softmax(_logarithms(probabilities) @ weights[:-1] + weights[-1], axis=1)
 
 
 def _logarithms(probabilities: np.ndarray) -> np.ndarray:
-    """(images, members * classes)."""
+    """The logarithms of the probabilities, (images, members * classes)."""
     logs = np.log(np.maximum(probabilities, MIN_PROBABILITY))
     return logs.transpose(1, 0, 2).reshape(logs.shape[1], -1).astype(np.float64)

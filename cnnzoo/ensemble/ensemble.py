@@ -36,10 +36,10 @@ PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
 class Ensemble:
     """Several networks of any kind whose probabilities are combined.
 
-    Each member gets the images in its own size and with its own preprocessing.
+    Each member gets the images at its own size and with its own preprocessing.
 
     Attributes:
-        models: Members; one may be there twice.
+        models: Members; the same model may occur twice.
         class_names: Class names in the order of the probabilities.
         combine: Method of combination.
         weights: (members,) for "weighted"; (members * classes + 1, classes) for "stack";
@@ -54,14 +54,14 @@ class Ensemble:
         """Args:
         models: Models from `cnnzoo.build` or `load`, of the same class names in any
             order.
-        combine: "mean" of the probabilities; "vote" for the likeliest classes, where the
-            mean decides between equal votes; a weight per member; "weighted", whose
+        combine: "mean" of the probabilities; "vote" for the likeliest classes, with the
+            mean to decide between equal votes; a weight per member; "weighted", whose
             weights `fit` finds; or "stack", a logistic regression on the members'
-            log-probabilities that `fit` finds.
+            log-probabilities that `fit` fits.
 
         Raises:
             UsageError: There are no members, their classes differ, or the weights are
-                impossible.
+                invalid.
         """
         self.models = tuple(models)
         self.class_names = _common_names(self.models)
@@ -76,10 +76,10 @@ class Ensemble:
 
     @classmethod
     def pretrained(cls, tag: str = "mnist") -> Ensemble:
-        """The package's own ensemble, which takes pixels of 0 to 255.
+        """The ensemble of the package's trained networks, for pixels of 0 to 255.
 
         Args:
-            tag: Tag of its weights.
+            tag: Tag of the weights.
 
         Raises:
             UsageError: There is no such ensemble.
@@ -99,8 +99,8 @@ class Ensemble:
 
         Args:
             source: Labelled images that no member was trained on.
-            probabilities: Probabilities of each member for them, (images, classes), such
-                as those of `train.kfold`; None to let the members predict.
+            probabilities: Probabilities of each member, (images, classes), such as those
+                of `train.kfold`; None for the members' predictions.
 
         Raises:
             UsageError: The probabilities have another shape or are not finite, or the
@@ -149,7 +149,7 @@ class Ensemble:
     def evaluate(self, source: Source) -> EnsembleEvaluation:
         """Evaluates the ensemble, each member, and the ensemble without each member.
 
-        Without a member, the others keep their weights.
+        When a member is left out, the others keep their weights.
 
         Args:
             source: Labelled images.
@@ -164,9 +164,9 @@ class Ensemble:
         )
 
     def save(self, folder: str | Path) -> Path:
-        """Writes the members as `.keras` files, and how they are combined.
+        """Writes the members as `.keras` files, and a JSON file with the method.
 
-        An ensemble that the folder holds stays whole until this one is.
+        An ensemble that is already in the folder is replaced in one step.
 
         Args:
             folder: Folder of the ensemble, made if missing.
@@ -181,7 +181,7 @@ class Ensemble:
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
-        """Reads what `save` wrote; no code comes from the files.
+        """Loads what `save` wrote; no code in the files is run.
 
         Args:
             folder: Folder of the ensemble.
@@ -189,7 +189,7 @@ class Ensemble:
         Raises:
             FileNotFoundError: There is no such ensemble.
             WeightFileError: A file of it is damaged or altered.
-            UnsafeFileError: A file asks for what no honest file asks for.
+            UnsafeFileError: A file is unsafe to read.
         """
         folder = Path(folder)
         models, combine, weights = storage.read(folder)
@@ -212,7 +212,7 @@ class Ensemble:
         return given
 
     def _reorder(self, model: keras.Model, probabilities: np.ndarray) -> np.ndarray:
-        """Columns in the order of the ensemble's classes."""
+        """The probabilities with columns in the order of the ensemble's classes."""
         names = class_names(model)
         return probabilities[:, [names.index(name) for name in self.class_names]]
 
@@ -250,7 +250,7 @@ class Ensemble:
 def _valid_weights(
     ensemble: Ensemble, weights: np.ndarray | None, path: Path
 ) -> np.ndarray | None:
-    """The weights that a file has for an ensemble; those of members add up to 1.
+    """The weights from an ensemble's file; those of members have the sum 1.
 
     Raises:
         WeightFileError: They have another shape, or cannot be weights.

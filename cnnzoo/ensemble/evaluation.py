@@ -12,8 +12,8 @@ class EnsembleEvaluation:
     Attributes:
         whole: Evaluation of the ensemble.
         members: Evaluation of each member alone.
-        without: Accuracy of the ensemble without each member, from 0 to 1; None where
-            all others have the weight 0, and for a single member or "stack".
+        without: Accuracy of the ensemble without each member, 0 to 1; None if all others
+            have the weight 0, and for a single member or "stack".
         names: Names of the members.
     """
 

@@ -1,7 +1,7 @@
-"""An ensemble in a folder: members as `.keras` files, and `ensemble.json` names them.
+"""An ensemble in a folder: members as `.keras` files, which `ensemble.json` lists.
 
-A member's name is random, so a new ensemble never overwrites an old one's members; the
-JSON file goes from the old ones to the new ones in one step.
+The files of members have random names, so that a new ensemble never overwrites the
+members of an old one; the JSON file is replaced in one step.
 """
 
 import re
@@ -34,9 +34,9 @@ def write(
     """Writes the members, each once, and the JSON file; returns its path.
 
     Raises:
-        SaveError: The folder cannot be written; an ensemble that it had is whole.
+        SaveError: The folder cannot be written; an ensemble in it is unchanged.
     """
-    with folder_lock(folder, wait=True):  # another process would remove our members
+    with folder_lock(folder, wait=True):  # another process would remove these members
         names = {id(model): secrets.token_hex(NAME_BYTES) for model in models}
         unique = {names[id(model)]: model for model in models}
         try:
@@ -72,7 +72,7 @@ def _write_json(
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:
-    """Removes members that nothing names any more; one that stays does no harm."""
+    """Removes members that are no longer listed; one that remains does no harm."""
     for name in names:
         with suppress(OSError):
             _member(folder, name).unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None]:
     Raises:
         FileNotFoundError: There is no such ensemble.
         WeightFileError: A file of it is damaged or altered.
-        UnsafeFileError: A file asks for what no honest file asks for.
+        UnsafeFileError: A file is unsafe to read.
     """
     path = folder / ENSEMBLE_FILE
     error = WeightFileError(

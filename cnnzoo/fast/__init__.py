@@ -1,8 +1,8 @@
-"""Faster ways for stock layers to compute the same numbers.
+"""Faster implementations of stock layers with the same outputs.
 
-A layer keeps its class, so that files hold stock layers only: the instance gets another
-`call`, in front of the class's own. Today this is done on TensorFlow; other backends keep
-the portable path.
+A layer keeps its class, so that saved files contain stock layers only: the instance gets
+a `call` that replaces that of the class. This is done on TensorFlow; other backends use
+Keras's implementation.
 """
 
 from types import MethodType
@@ -13,13 +13,13 @@ from keras import layers
 from cnnzoo.fast import batch_norm, convolution, lrn, optimizer, prelu
 from cnnzoo.layers import LocalResponseNormalization
 
-WAYS = {  # by the name of the method that they replace
+WAYS = {  # with the name of the method that each replaces
     layers.BatchNormalization: batch_norm.call,
     layers.Conv2D: convolution.convolution_op,
     layers.PReLU: prelu.call,
     LocalResponseNormalization: lrn.call,
 }
-# Whether a layer's options have a faster way; the others have one with any.
+# Functions that check a layer's options; the other layers are faster with any options.
 FITS = {
     layers.BatchNormalization: batch_norm.fits,
     layers.Conv2D: convolution.fits,
@@ -27,12 +27,15 @@ FITS = {
 
 
 def accelerate(model: keras.Model) -> keras.Model:
-    """Gives the layers of any Keras model their fast paths, in place; returns it.
+    """Makes the layers of any Keras model faster, in place; returns the model.
 
     Outputs, gradients and moving statistics stay the same within float rounding, a
-    frozen layer's state stays bit-equal, and what is saved does not change. A layer
-    that has no faster way here, or has been given a `call` of its own, is left alone. So
-    it is with the optimiser of `compile`.
+    frozen layer's state stays bit-equal, and saved files do not change. Layers without a
+    faster implementation, or with a replaced `call`, do not change. The same holds for
+    the optimizer of `compile`.
+
+    Args:
+        model: Keras model.
     """
     if keras.backend.backend() != "tensorflow":
         return model
@@ -48,6 +51,6 @@ def accelerate(model: keras.Model) -> keras.Model:
 
 
 def _compile(self, *args, **kwargs) -> None:
-    """Keras's Model.compile."""
+    """Keras's Model.compile, with a faster optimizer."""
     type(self).compile(self, *args, **kwargs)
     optimizer.accelerate(self.optimizer)

@@ -1,4 +1,4 @@
-"""BatchNormalization on TensorFlow through its fused kernel, which Keras does not use."""
+"""BatchNormalization by TensorFlow's fused kernel, which Keras does not use."""
 
 from keras import layers
 
@@ -8,7 +8,7 @@ KERNEL_TYPES = ("float16", "bfloat16", "float32")
 
 
 def fits(layer: layers.BatchNormalization) -> bool:
-    """Whether the kernel, which has channels last and no options, does the same."""
+    """Whether the kernel, which needs channels last and has no options, can be used."""
     spec = layer.input_spec
     last = spec is not None and spec.ndim == 4 and layer.axis in (-1, 3)
     return last and not layer.synchronized and not getattr(layer, "renorm", False)
@@ -17,13 +17,13 @@ def fits(layer: layers.BatchNormalization) -> bool:
 def call(self, inputs, training=None, mask=None):
     """Keras's BatchNormalization.call for (b, h, w, c).
 
-    The kernel has float16, bfloat16 and float32 images, and float32 statistics as Keras
-    has; another type, or a mask, takes Keras's own path, and so does inference where the
-    kernel for it is slow.
+    The kernel takes float16, bfloat16 and float32 images, and float32 statistics as in
+    Keras. Other types and masks are left to Keras's implementation, as is inference if
+    the kernel for it is slow.
 
     Args:
         inputs: Images in the layer's compute dtype.
-        training: As in Keras; statistics move only if the layer is trainable too.
+        training: As in Keras; statistics change only if the layer is also trainable.
         mask: As in Keras.
     """
     if (
@@ -52,11 +52,11 @@ def call(self, inputs, training=None, mask=None):
 
 
 def _exact(x, scale, offset, epsilon: float) -> tuple:
-    """Images normalised by their own mean and variance, and these two.
+    """Images normalized by their own mean and variance, and these two.
 
-    Sums are taken image by image, then over the images. The kernel's own, and those of
-    Keras, add a hundred thousand values to one number, whose error moves all outputs in
-    one direction.
+    Values are summed per image, then over the images. The kernel and Keras add a hundred
+    thousand values to a single sum, whose rounding error shifts all outputs in one
+    direction.
     """
     import tensorflow as tf
 
@@ -66,13 +66,13 @@ def _exact(x, scale, offset, epsilon: float) -> tuple:
         variance = _mean(tf.math.squared_difference(x, mean))
         outputs = _by_statistics(x, scale, offset, mean, variance, epsilon)
 
-        def gradient(upstream, *_):  # nothing learns by way of the statistics
+        def gradient(upstream, *_):  # no gradient through the statistics
             return tf.raw_ops.FusedBatchNormGradV3(
                 y_backprop=upstream,
                 x=x,
                 scale=scale,
                 reserve_space_1=mean,
-                reserve_space_2=variance,  # its inverse root on a GPU
+                reserve_space_2=variance,  # inverse square root on a GPU
                 reserve_space_3=tf.zeros_like(mean),
                 epsilon=epsilon,
                 is_training=True,
@@ -84,7 +84,7 @@ def _exact(x, scale, offset, epsilon: float) -> tuple:
 
 
 def _mean(x):
-    """Over the pixels of all images: (b, h, w, c) to (c,)."""
+    """The mean over the pixels of all images, (b, h, w, c) to (c,)."""
     import tensorflow as tf
 
     shape = tf.shape(x)
@@ -94,18 +94,18 @@ def _mean(x):
 
 
 def _at_once(x, scale, offset, epsilon: float) -> tuple:
-    """The same by the kernel alone, faster and less exact: as exact as half precision."""
+    """The same by the kernel alone: faster, and exact enough for half precision."""
     import tensorflow as tf
 
     outputs, mean, variance = _kernel(x, scale, offset, [], [], epsilon)
-    # The kernel divides by n - 1 and Keras by n; they must keep one statistic.
+    # The kernel divides by n - 1 and Keras by n; the statistic must be Keras's.
     pixels = tf.reduce_prod(tf.shape(x, out_type=tf.int64)[:-1])
     count = tf.cast(pixels, variance.dtype)
     return outputs, mean, variance * ((count - 1) / count)
 
 
 def _kernel_is_slow(x) -> bool:
-    """Whether the kernel is that of oneDNN for AVX2, where the statistics are given.
+    """Whether the kernel for given statistics is that of oneDNN for AVX2.
 
     It takes ten times as long as that for AVX-512, and longer than Keras's operations.
     """
@@ -113,7 +113,7 @@ def _kernel_is_slow(x) -> bool:
 
 
 def _by_statistics(x, scale, offset, mean, variance, epsilon: float):
-    """Images normalised by their own statistics."""
+    """Images normalized by the given statistics."""
     import tensorflow as tf
 
     if _kernel_is_slow(x):
@@ -122,7 +122,7 @@ def _by_statistics(x, scale, offset, mean, variance, epsilon: float):
 
 
 def _kernel(x, scale, offset, mean, variance, epsilon: float) -> list:
-    """The images normalised by these statistics, or by their own where there are none."""
+    """The images normalized by the given statistics, or without any by their own."""
     import tensorflow as tf
 
     return tf.raw_ops.FusedBatchNormV3(

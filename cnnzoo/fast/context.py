@@ -1,4 +1,4 @@
-"""The circumstances in which a layer is called."""
+"""The context of a layer's call: training or inference, and the processor."""
 
 import os
 import platform
@@ -11,10 +11,10 @@ from cnnzoo.system.runtime import processor
 
 
 def learning() -> bool:
-    """Whether the call under way was made with `training=True`.
+    """Whether the current call was made with `training=True`.
 
-    Keras passes that on only to layers whose `call` asks for it, and keeps it for the
-    others in a private place, which is read here and nowhere else.
+    Keras passes the argument only to layers whose `call` has it, and keeps it for the
+    others in a private attribute, which is read only here.
     """
     context = global_state.get_global_attribute("current_call_ctx")
     return bool(getattr(context, "training", None))
@@ -22,10 +22,10 @@ def learning() -> bool:
 
 @cache
 def avx512(facts: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether oneDNN has AVX-512; True also where there is no oneDNN, as on ARM.
+    """Whether oneDNN can use AVX-512; also True without oneDNN, as on ARM.
 
     Args:
-        facts: Linux's file about the processor; on other systems AVX-512 is not expected.
+        facts: Linux's file about the processor; other systems are assumed to have none.
     """
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
@@ -37,7 +37,7 @@ def avx512(facts: Path = Path("/proc/cpuinfo")) -> bool:
 
 @cache
 def on_cpu() -> bool:
-    """Whether TensorFlow sees no GPU, for which there are other kernels."""
+    """Whether TensorFlow finds no GPU."""
     import tensorflow as tf
 
     return not tf.config.get_visible_devices("GPU")

@@ -1,18 +1,18 @@
-"""Convolutions on TensorFlow: groups one by one, small images as products of matrices."""
+"""Convolutions on TensorFlow: groups one by one, small images by matrix products."""
 
 from keras import layers
 
 from cnnzoo.fast import winograd
 from cnnzoo.fast.context import learning, on_cpu
 
-MOST_GROUPS = 8  # more become too many small convolutions
-FEW_PIXELS = 4  # at 4x4 a 1x1 convolution is as fast as the product of matrices
+MOST_GROUPS = 8  # more would be too many small convolutions
+FEW_PIXELS = 4  # maximum; at 4x4 a 1x1 convolution is as fast as the matrix product
 
 
 def fits(layer: layers.Conv2D) -> bool:
-    """Whether the layer has groups, or a kernel that there are products for.
+    """Whether the layer has groups, or a kernel that matrix products can compute.
 
-    On a GPU, convolutions are best as they are.
+    On a GPU, Keras's convolutions are the fastest.
     """
     if (
         not on_cpu()
@@ -31,9 +31,9 @@ def fits(layer: layers.Conv2D) -> bool:
 def convolution_op(self, inputs, kernel):
     """Keras's Conv2D.convolution_op for (b, h, w, c).
 
-    Keras compiles grouped convolutions with XLA, which is slow on a CPU. Small images
-    are products only where the layer learns, so that what a trained network or a frozen
-    layer says stays the same bit by bit.
+    Keras compiles grouped convolutions with XLA, which is slow on a CPU. Matrix products
+    are used for small images in training only, so that the outputs of a trained network
+    or a frozen layer stay bit-equal.
     """
     if self.groups > 1:
         return _grouped(self, inputs, kernel)
@@ -54,7 +54,7 @@ def convolution_op(self, inputs, kernel):
 
 
 def _product(inputs, kernel):
-    """The 1x1 convolution, whose gradients are products of matrices then, too."""
+    """The 1x1 convolution as a matrix product, as are its gradients."""
     import tensorflow as tf
 
     _, height, width, channels = inputs.shape

@@ -1,4 +1,4 @@
-"""Local response normalisation on TensorFlow: one loop over the images each way."""
+"""Local response normalization on TensorFlow in one loop each, forward and backward."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,13 +8,12 @@ from cnnzoo.layers import LocalResponseNormalization
 
 
 def call(self, inputs):
-    """LocalResponseNormalization.call; a network that does not learn takes that.
+    """LocalResponseNormalization.call, faster in training and unchanged at inference.
 
-    What XLA compiles is left out of inference, since converters to other formats cannot
-    read it.
+    XLA is not used at inference, since converters to other formats cannot read it.
 
     Args:
-        inputs: Any shape with a channel axis, of any type of float.
+        inputs: Any shape with a channel axis, of any float type.
     """
     if not (learning() and inputs.dtype.is_floating):
         return type(self).call(self, inputs)
@@ -26,9 +25,9 @@ def call(self, inputs):
 
 @cache
 def _compiled(size: int, alpha: float, beta: float, k: float, axis: int) -> Callable:
-    """The layer's formula with its gradient, as XLA compiles them.
+    """The layer's formula with its gradient, compiled by XLA.
 
-    The gradient computes the energy anew: that is faster than to read it again.
+    The gradient computes the energy again, which is faster than reading it.
     """
     import tensorflow as tf
 

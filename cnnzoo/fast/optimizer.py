@@ -1,4 +1,4 @@
-"""Optimisers on TensorFlow: one pass over each variable where Keras takes ten."""
+"""Optimizers on TensorFlow: one pass over each variable where Keras takes ten."""
 
 from types import MethodType
 
@@ -7,9 +7,9 @@ from keras.optimizers import SGD, Adam, AdamW
 
 
 def accelerate(optimizer: keras.Optimizer) -> None:
-    """Gives a stock optimiser TensorFlow's kernel for its step, where there is one.
+    """Makes a stock optimizer use TensorFlow's kernel for its step, if there is one.
 
-    One that scales the loss, as Keras has it for float16, is looked into.
+    For an optimizer that scales the loss for float16, this is done for the inner one.
     """
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if type(optimizer) in (Adam, AdamW) and not optimizer.amsgrad:
@@ -57,7 +57,7 @@ def _momentum(self, gradient, variable, learning_rate):
 
 
 def _plain(gradient, variable) -> bool:
-    """Whether the kernel has the types, on one machine."""
+    """Whether the kernel supports the types, and the variable is on one machine."""
     import tensorflow as tf
 
     return (

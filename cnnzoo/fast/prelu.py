@@ -1,4 +1,4 @@
-"""PReLU on TensorFlow: one pass over the images each way where Keras takes seven."""
+"""PReLU on TensorFlow in one pass each, forward and backward, where Keras takes seven."""
 
 from functools import cache
 
@@ -8,13 +8,12 @@ from cnnzoo.fast.context import learning
 
 
 def call(self, inputs):
-    """Keras's PReLU.call; a network that does not learn takes Keras's own.
+    """Keras's PReLU.call, faster in training and unchanged at inference.
 
-    What XLA compiles is left out of inference, since converters to other formats cannot
-    read it.
+    XLA is not used at inference, since converters to other formats cannot read it.
 
     Args:
-        inputs: (b, ...), of any type of float.
+        inputs: (b, ...) of any float type.
     """
     if not learning():
         return type(self).call(self, inputs)
@@ -25,7 +24,7 @@ def call(self, inputs):
 
 @cache
 def _prelu():
-    """What XLA makes one loop of, each way; made when TensorFlow is there."""
+    """The function and its gradient, compiled by XLA."""
     import tensorflow as tf
 
     @tf.function(jit_compile=True)
@@ -34,7 +33,7 @@ def _prelu():
 
     @tf.function(jit_compile=True)
     def backward(x, slope, upstream):
-        nothing = tf.zeros_like(x)  # Keras's gradient at 0 too
+        nothing = tf.zeros_like(x)  # also Keras's gradient at 0
         to_x = tf.where(x > 0, upstream, tf.where(x < 0, slope * upstream, nothing))
         wide = keras.backend.result_type(x.dtype, "float32")  # for long sums
         to_slope = tf.cast(tf.where(x < 0, x * upstream, nothing), wide)

@@ -1,12 +1,12 @@
 """3x3 convolutions of small images with a third of the multiplications.
 
 Winograd's minimal filtering, after Lavin & Gray 2015, https://arxiv.org/abs/1509.09308:
-a tile of m x m outputs costs (m + 2)² products of channels instead of 9 m². Here an image
-is small enough for its tiles to be transformed as a whole, by one matrix for all of them,
-so that the convolution and its gradients become matrix products and nothing else.
+a tile of m x m outputs costs (m + 2)² products of channels instead of 9 m². The images
+are small enough to transform all tiles of an image by one matrix, so that the convolution
+and its gradients consist of matrix products only.
 
-The interpolation points are those with the smallest float32 error of many that were tried
-(`python -m benchmarks.winograd_points`): about four times that of adding up the products.
+The interpolation points have the smallest float32 error of many that were compared
+(`python -m benchmarks.winograd_points`), about four times that of a direct convolution.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from numpy.polynomial import polynomial
 
 POINTS = {2: (0, 1, -1), 3: (0, 3 / 4, -3 / 4, 2), 4: (0, 2 / 3, -2 / 3, 3 / 2, -3 / 2)}
 TAPS = 3
-WORTH = 0.75  # of the direct convolution's arithmetic, at most; above it, it is no faster
+WORTH = 0.75  # maximum share of the direct convolution's arithmetic; above it, not faster
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Filtering:
     """Matrices for images of one size: `output @ ((kernel @ g) * (image @ x))`.
 
     Attributes:
-        image: (products, tiles, height * width), to what is multiplied with the kernel.
-        kernel: (products, 9).
-        output: (height * width, products, tiles).
+        image: (products, tiles, height * width) transform of the image.
+        kernel: (products, 9) transform of the kernel.
+        output: (height * width, products, tiles) transform of the products.
     """
 
     image: np.ndarray
@@ -38,7 +38,7 @@ class Filtering:
 
 @cache
 def filtering(height: int, width: int) -> Filtering:
-    """The matrices for height x width pixels, padded "same", with 3x3 kernels."""
+    """The matrices for height x width pixels, with "same" padding and 3x3 kernels."""
     rows, columns = _along(height), _along(width)
 
     def both(subscripts: str, part: str, *shape: int) -> np.ndarray:
@@ -56,10 +56,10 @@ def filtering(height: int, width: int) -> Filtering:
 
 
 def worth_it(height: int, width: int, channels: int, filters: int) -> bool:
-    """Whether it is faster than the direct convolution, judged by the arithmetic.
+    """Whether it is faster than the direct convolution, by the number of multiplications.
 
-    The transforms cost as much as they have entries; measured, the ratio of times is
-    that of the multiplications.
+    The cost of a transform is its number of entries. The ratio of measured times is that
+    of the multiplications.
     """
     pixels, products = height * width, _products(height) * _products(width)
     direct = TAPS**2 * pixels * channels * filters
@@ -68,17 +68,17 @@ def worth_it(height: int, width: int, channels: int, filters: int) -> bool:
 
 
 def convolve(images, kernel):
-    """The convolution with stride 1, padded "same", in TensorFlow.
+    """The convolution with stride 1 and "same" padding, in TensorFlow.
 
-    For its gradient it transforms the images anew: that costs little, and to keep them,
-    three times as large as they were, would cost more memory than Keras needs.
+    The gradient transforms the images again, which costs little. Transformed images are
+    three times as large, and keeping them would take more memory than Keras needs.
 
     Args:
-        images: (b, h, w, c), float32, h and w known.
-        kernel: (3, 3, c, filters), float32.
+        images: (b, h, w, c) float32 with known h and w.
+        kernel: (3, 3, c, filters) float32.
 
     Returns:
-        (b, h, w, filters).
+        (b, h, w, filters) outputs.
     """
     import tensorflow as tf
 
@@ -94,7 +94,7 @@ def _convolve(images, kernel):
     products, tiles, _ = ways.image.shape
     batch = tf.shape(images)[0]
 
-    # Pixels first: then every transform is one product of two matrices.
+    # With pixels first, every transform is one product of two matrices.
     x = tf.transpose(tf.reshape(images, (batch, pixels, channels)), (1, 0, 2))
     x = tf.reshape(x, (pixels, batch * channels))
     x = ways.image.reshape(products * tiles, pixels) @ x
@@ -108,7 +108,7 @@ def _convolve(images, kernel):
 
 
 def _tile(side: int) -> int:
-    """The outputs a tile has along one side: as many as make the fewest products."""
+    """The number of outputs of a tile along one side that needs the fewest products."""
     return min(POINTS, key=lambda tile: -(-side // tile) * (tile + TAPS - 1))
 
 
@@ -118,7 +118,7 @@ def _products(side: int) -> int:
 
 
 def _along(side: int) -> Filtering:
-    """The matrices along one side, which tiles cover from its first pixel on."""
+    """The matrices along one side, which tiles cover from the first pixel on."""
     tile = _tile(side)
     image, kernel, output = one_tile(tile, POINTS[tile])
     count, tiles = len(image), -(-side // tile)
@@ -127,7 +127,7 @@ def _along(side: int) -> Filtering:
     )
     for i in range(tiles):
         start = i * tile
-        for j in range(count):  # the border of zeros is left out
+        for j in range(count):  # without the zero padding
             if 0 <= start + j - 1 < side:
                 whole.image[:, i, start + j - 1] = image[:, j]
         for j in range(min(tile, side - start)):
@@ -138,16 +138,16 @@ def _along(side: int) -> Filtering:
 def one_tile(
     tile: int, points: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cook and Toom: a product of polynomials by their values at points and at infinity.
+    """Cook-Toom: a product of polynomials by their values at points and at infinity.
 
-    Its transpose is the convolution, so the matrix that interpolates stands at the image.
+    The convolution is its transpose, so the interpolation matrix applies to the image.
 
     Args:
         tile: Number of outputs.
-        points: `tile` + 1 different points.
+        points: `tile` + 1 different interpolation points.
 
     Returns:
-        The matrices of the image, of the kernel and of the output.
+        The matrices for the image, for the kernel and for the output.
     """
     count = len(points) + 1
     image = np.zeros((count, count))

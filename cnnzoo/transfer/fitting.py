@@ -153,9 +153,7 @@ def _identity(
         "validation": validation.fingerprint(),
         "seed": seed,
     }
-    return json.loads(
-        files.as_json(record)
-    )  # with lists in place of tuples, as when read
+    return json.loads(files.as_json(record))  # with lists, as when read
 
 
 def _check_or_create(folder: Path, identity: dict) -> None:

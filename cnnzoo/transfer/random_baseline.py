@@ -47,7 +47,7 @@ def copy_with_random_weights(
 
 
 def _without_draws(layer: keras.Layer) -> keras.Layer:
-    """A copy of a layer that is built without random numbers, to assign weights later."""
+    """A copy of a layer without random initial weights, which are assigned later."""
     config = layer.get_config() | {
         "trainable": True
     }  # otherwise statistics would not change

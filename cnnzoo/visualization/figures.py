@@ -1,4 +1,4 @@
-"""Figures as bytes: stages of a network, learning curves, confusion, galleries."""
+"""Figures as bytes: stages of a network, learning curves, confusion matrix, galleries."""
 
 import io
 import math
@@ -16,12 +16,12 @@ from cnnzoo.inference import Evaluation
 
 BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
-SHOWN = 32  # misclassified images, at most
-SMALL = (96, 96)  # pixels of an image file among them
+SHOWN = 32  # maximum number of misclassified images
+SMALL = (96, 96)  # pixels to which misclassified image files are resized
 
 
 def stages(model: keras.Model, format: str = "png") -> bytes:
-    """Draws a network as a row of boxes, as high as a stage's maps and as wide as deep.
+    """Draws a network as a row of boxes: heights are map sizes, widths are channels.
 
     Args:
         model: The network.
@@ -96,8 +96,8 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
     """Draws small pictures with captions, as a PNG.
 
     Args:
-        images: (n, h, w, 1 or 3), 0 to 255.
-        captions: One per picture.
+        images: (n, h, w, 1 or 3) pixels, 0 to 255.
+        captions: Caption of each picture.
         columns: Number of pictures per row.
     """
     rows = math.ceil(len(images) / columns)
@@ -168,7 +168,7 @@ def accuracy_by_cut(
 
 
 def printable(name: str) -> str:
-    """A class's name for a figure: no formula, and undecodable bytes escaped."""
+    """A class name for a figure, with formulas and undecodable bytes escaped."""
     return name.encode(errors="backslashreplace").decode().replace("$", r"\$")
 
 

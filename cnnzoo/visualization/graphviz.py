@@ -1,4 +1,4 @@
-"""A picture of a network's graph; Graphviz is a program of its own, so it is a file."""
+"""A picture of a network's graph, which the program Graphviz writes to a file."""
 
 from pathlib import Path
 from typing import Literal
@@ -20,17 +20,17 @@ def plot(
     names: bool = False,
     rankdir: Literal["TB", "LR"] = "TB",
 ) -> bool:
-    """Draws every layer with Graphviz, or only the stages where Graphviz fails.
+    """Draws every layer with Graphviz, or only the stages if Graphviz fails.
 
     Args:
         model: The network.
-        path: Picture to write, .png or .svg.
+        path: Path of the picture, .png or .svg.
         shapes: Whether to show the shapes of tensors.
         names: Whether to show the names of layers beside their classes.
         rankdir: "TB" draws from top to bottom, "LR" from left to right.
 
     Returns:
-        True for every layer; False where only the stages could be drawn.
+        Whether every layer was drawn, and not only the stages.
 
     Raises:
         UsageError: The path has another ending.
@@ -44,11 +44,11 @@ def plot(
     dot = keras.utils.model_to_dot(
         model, show_shapes=shapes, show_layer_names=names, rankdir=rankdir
     )
-    # Keras asks for right-angled edges, on which some versions of Graphviz abort.
+    # Keras requests right-angled edges, on which some versions of Graphviz abort.
     dot.set("splines", "true")
     try:
         picture = dot.create(format=path.suffix[1:])
-    except (FileNotFoundError, AssertionError):  # pydot's: no `dot`, or it failed
+    except (FileNotFoundError, AssertionError):  # from pydot: `dot` is missing or failed
         files.write_bytes(path, figures.stages(model, path.suffix[1:]))
         return False
     files.write_bytes(path, picture)

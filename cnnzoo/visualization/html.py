@@ -1,4 +1,4 @@
-"""One-file HTML reports: text, tables and pictures that need no other file."""
+"""HTML reports in one file, with text, tables and embedded pictures."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ code { background: #edf2f7; padding: .1rem .3rem; border-radius: 3px; }
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is below it; each part is optional.
+    """A heading with optional text, table and pictures.
 
     Attributes:
-        title: The heading.
+        title: Heading.
         text: Paragraphs, one per line.
         header: First row of the table; empty for no table.
         rows: Other rows of the table.
@@ -47,7 +47,7 @@ def render_page(title: str, lead: str, sections: Sequence[Section]) -> str:
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
         f"{body}\n</body></html>\n"
     )
-    return page.encode(errors="backslashreplace").decode()  # names in no encoding
+    return page.encode(errors="backslashreplace").decode()  # undecodable file names
 
 
 def _section(section: Section) -> str:

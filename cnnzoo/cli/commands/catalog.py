@@ -1,6 +1,6 @@
 """Verbs about the catalog: list, info, plot.
 
-Everything that needs a backend is imported inside the verb that needs it.
+Modules that need a backend are imported inside the functions that use them.
 """
 
 from argparse import Namespace
@@ -104,7 +104,7 @@ def _layers(args: Namespace) -> None:
 
 
 def plot(args: Namespace) -> None:
-    model_info(args.model)  # an unknown name is told before Keras is loaded
+    model_info(args.model)  # reports an unknown name before Keras is imported
     start(args.threads)
     from cnnzoo.visualization.graphviz import plot as draw
     from cnnzoo.zoo import sketch

@@ -1,4 +1,4 @@
-"""The verb check: what a folder of images holds, and what is wrong there."""
+"""The verb check: the contents and the problems of a folder of images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cnnzoo.cli.output import print_json, print_pairs, print_table
 if TYPE_CHECKING:
     from cnnzoo.data.folders.folder import Folder
 
-SHOWN = 20  # files of a kind, unless --json asks for all
+SHOWN = 20  # files per kind of problem, unless --json shows all
 
 
 def check(args: Namespace) -> int:
-    """Returns 1 where files cannot be read or training would refuse them, else 0."""
+    """Returns 1 if files cannot be read or training would refuse them, else 0."""
     from cnnzoo.data.folders import layout
     from cnnzoo.data.folders.folder import scan
     from cnnzoo.data.sources import check_copies

@@ -1,4 +1,4 @@
-"""How verbs read DATA: it is opened in one place, and what is left out is printed."""
+"""DATA of the verbs: opens it, and prints which files are not used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def open_parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:
-    """Opens training and validation images, and prints what is left out.
+    """Opens training and validation images, and prints which files are not used.
 
     Args:
         args: Options of the command.
@@ -36,11 +36,11 @@ def open_parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]
 
 
 def reading(args: Namespace, *, again: bool = False) -> dict:
-    """Arguments of `scan`: every file is read before anything else happens.
+    """Arguments of `scan`, by which every file is read before anything else happens.
 
     Args:
         args: Options of the command.
-        again: Whether a training is resumed, whose files were read when it began.
+        again: Whether a training is resumed, whose files have been read before.
     """
     if Path(args.data).is_dir() and not again:
         print(f"reading every file of {args.data} once", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The verbs for trained networks, one or several as one: evaluate, predict."""
+"""The verbs for trained networks and ensembles: evaluate, predict."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from cnnzoo.ensemble import Ensemble
 
-TOP = 3  # classes per image, unless asked for more
-OUT = "ensemble"  # output folder of networks that have none in common
+TOP = 3  # default number of classes per image
+OUT = "ensemble"  # output folder of networks without a common folder
 
 
 def evaluate(args: Namespace) -> None:
@@ -118,9 +118,9 @@ def predict(args: Namespace) -> None:
 
 
 def _novel(model, folders: list[Path], paths: list[str]) -> list[bool | None]:
-    """Whether each image is farther than usual from all training images.
+    """Whether each image is farther from the training images than the threshold.
 
-    None where that was not measured, as for several networks together.
+    None if that was not measured, as for ensembles.
     """
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.transfer import novelty
@@ -133,7 +133,7 @@ def _novel(model, folders: list[Path], paths: list[str]) -> list[bool | None]:
 
 
 def _table(args: Namespace) -> str | None:
-    """The .csv among the data, if there is one; checks what goes with it."""
+    """The .csv file of the data, if there is one; checks the options for it."""
     tables = [path for path in args.data if path.endswith(".csv")]
     if tables and len(args.data) > 1:
         raise UsageError("predict takes image files or one .csv, not both; run it twice")
@@ -181,7 +181,7 @@ def _open_model(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
 
 
 def _load(model: str) -> tuple[keras.Model, Path]:
-    """A model from a folder of `train`, a .keras file, or the package; its folder."""
+    """A model from a folder of `train`, a .keras file or the package, and its folder."""
     from cnnzoo.saving import load
     from cnnzoo.weights.sources import bundled
     from cnnzoo.zoo import build

@@ -128,7 +128,7 @@ def _source(args: Namespace):
 
 
 def _network(args: Namespace, network: ModelInfo, train):
-    """The size of its images, and the network."""
+    """The image size, and the network."""
     from cnnzoo.layers.axes import to_keras_format
     from cnnzoo.zoo import build
 
@@ -143,7 +143,7 @@ def _network(args: Namespace, network: ModelInfo, train):
 
 
 def _recipe(args: Namespace):
-    """The recipe of that name, or the default one, with what was asked besides."""
+    """The recipe of that name, or the default one, changed by the options."""
     from cnnzoo.train.recipe import RECIPES, Recipe
 
     asked = {
@@ -159,18 +159,22 @@ def _recipe(args: Namespace):
     }
     recipe = RECIPES[args.recipe] if args.recipe else Recipe()
     if args.optimizer is not None and args.optimizer != recipe.optimizer:
-        recipe = replace(recipe, momentum=None, learning_rate=None)  # another's
+        # The recipe's values are for another optimizer.
+        recipe = replace(recipe, momentum=None, learning_rate=None)
     return replace(recipe, **{n: v for n, v in asked.items() if v is not None})
 
 
 def parse_augment(texts: Sequence[str]) -> Augment:
-    """Returns the random changes that NAME or NAME=VALUE texts ask for.
+    """Parses random changes of images from NAME or NAME=VALUE texts.
 
     Values are written as in Python, several with commas between them, and a name alone
     stands for True: `zoom_range=0.9,1.2 fill_mode=reflect horizontal_flip`.
 
+    Args:
+        texts: Texts, one per argument of `Augment`.
+
     Raises:
-        UsageError: a name is unknown, or a value is missing or does not fit.
+        UsageError: A name is unknown, or a value is missing or invalid.
     """
     from cnnzoo.data.augment import Augment
 
@@ -188,7 +192,7 @@ def parse_augment(texts: Sequence[str]) -> Augment:
 
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:
-    """The size of the images in memory, or the paper's for a folder, unless told."""
+    """The shape of the images in memory, or the paper's for a folder, unless --size."""
     height, width, channels = network.input_shape
     if source.image_shape is not None:
         height, width, channels = source.image_shape
@@ -197,7 +201,7 @@ def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int,
 
 
 def _preprocessing(mode: str | None, train):
-    """The mode; `featurewise` is measured on the images to learn from."""
+    """The preprocessing; `featurewise` is measured on the training images."""
     if mode != "featurewise":
         return mode
     from cnnzoo.data.preprocess import featurewise

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cnnzoo.train.cross_validation import Folds
     from cnnzoo.transfer import Assessment, Plan
 
-TRAINING = "training"  # folder in which a killed transfer goes on
+TRAINING = "training"  # folder in which a killed transfer is resumed
 
 
 def transfer(args: Namespace) -> None:
@@ -34,7 +34,7 @@ def transfer(args: Namespace) -> None:
         f"{len(train.class_names)} classes"
     )
     if args.folds:
-        list(split(train, args.folds, args.seed, args.group_by))  # or refuses now
+        list(split(train, args.folds, args.seed, args.group_by))  # raises errors early
     print("measuring how the images and the network go together", file=sys.stderr)
     assessment, plan = _planned(args, model, train)
     print(assessment.explain())
@@ -64,7 +64,7 @@ def transfer(args: Namespace) -> None:
 def _planned(
     args: Namespace, model: keras.Model, train: Source
 ) -> tuple[Assessment, Plan]:
-    """The measured case, and the plan for it or for the case that the options name."""
+    """The assessment, and the plan for its case or for the case of the options."""
     from cnnzoo.transfer import assess, plan
 
     assessment = assess(model, train, seed=args.seed)
@@ -78,7 +78,7 @@ def _trained(args: Namespace) -> keras.Model:
     """The network with its trained weights.
 
     Raises:
-        UsageError: The weights are not named.
+        UsageError: No weights are given.
     """
     from cnnzoo.layers.axes import to_keras_format
     from cnnzoo.saving import load
@@ -104,7 +104,7 @@ def _trained(args: Namespace) -> keras.Model:
 
 
 def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
-    """The cross-validation, in which every network has a plan of its own."""
+    """The cross-validation, with a new plan for each network."""
     from cnnzoo.train.cross_validation import cross_validate
     from cnnzoo.transfer import fit
     from cnnzoo.transfer.fitting import FEATURES_FOLDER

@@ -124,7 +124,7 @@ class Extractor:
         return images
 
     def _view(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
-        """A view of an image; its changes depend on the image's content, not its place."""
+        """A view of an image, whose changes depend on the content of the image."""
         if not view or self._augment is None:
             return pixels.astype(np.float32)
         number = int(key[:8], 16)
