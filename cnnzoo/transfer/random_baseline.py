@@ -48,9 +48,8 @@ def copy_with_random_weights(
 
 def _without_draws(layer: keras.Layer) -> keras.Layer:
     """A copy of a layer without random initial weights, which are assigned later."""
-    config = layer.get_config() | {
-        "trainable": True
-    }  # otherwise statistics would not change
+    # Layers that are not trainable would not update statistics.
+    config = layer.get_config() | {"trainable": True}
     if isinstance(layer, layers.Dropout | layers.SpatialDropout2D):
         config |= {"rate": 0.0, "seed": 0}
     for name in config:
