@@ -22,7 +22,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a linear probe measures at one cut.
+    """Measurements of a linear probe at one cut.
 
     Attributes:
         cut: The place in the network.
