@@ -22,7 +22,7 @@ assert len(cnnzoo.load_mnist("train")) == 6_000
 model = cnnzoo.LeNetGAP(include_preprocessing=True)
 again = cnnzoo.load(cnnzoo.save(model, "m.keras"))
 assert again.count_params() == cnnzoo.model_info("lenet_gap").parameters
-from cnnzoo.cli import main
+from cnnzoo.cli.main import main
 assert main(["info", "vgg16"]) == 0
 """
 

@@ -505,7 +505,7 @@ def test_l05_a_loss_that_is_no_number_names_the_images(photos: Path, tmp_path: P
     with pytest.raises(cnnzoo.TrainingError) as caught:
         Run(tmp_path / "run").fit(network(), folder, folder, recipe)
     told = str(caught.value)
-    assert "the loss became no number in batch " in told
+    assert "the loss became NaN or infinite in batch " in told
     assert "of epoch 1, at the learning rate 1e+25, on " in told
     assert ".png" in told
     assert len(told) <= 1000

@@ -301,8 +301,8 @@ def test_a_bad_file_is_named_by_fit(photos: Path):
     [
         ((5, 4), 2, 8, 0, "to 2 channels"),
         ((0, 4), 1, 8, 0, r"size \(0, 4\)"),
-        ((5, 4), 1, 0, 0, "batches of 0 images with seed 0: expected at least 1"),
-        ((5, 4), 1, 8, -1, "with seed -1"),
+        ((5, 4), 1, 0, 0, "batch_size=0: expected a whole number of at least 1"),
+        ((5, 4), 1, 8, -1, "seed=-1: expected a number of at least 0"),
     ],
 )
 def test_impossible_batches(

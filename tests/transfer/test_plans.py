@@ -107,7 +107,7 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
         (Phase(name=cast(Any, 3)), "expected a name that a folder can have"),
         (Phase(name="x", optimizer="adamm"), "optimizer='adamm': expected a name"),
         (Phase(name="x", optimizer=cast(Any, None)), "optimizer=None: expected a name"),
-        (Phase(name="x", momentum=0.9), "is for the optimiser sgd"),
+        (Phase(name="x", momentum=0.9), "is for the optimizer sgd"),
         (Phase(name="x", augment=cast(Any, "flip")), "expected an Augment"),
         (Phase(name="a/../../b"), "expected a name that a folder can have"),
         (Phase(name=""), "expected a name that a folder can have"),

@@ -21,7 +21,7 @@ SAMPLE_ERRORS = {
     "small_vgg": 3,
     "very_small_vgg": 3,
 }
-DOCS = Path(__file__).parents[2] / "docs"
+TOOLS = Path(__file__).parents[2] / "tools"
 NAMES = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
 
 
@@ -60,7 +60,7 @@ def test_networks_of_the_package_have_the_errors_of_their_metadata(name: str):
 
 @pytest.mark.proof
 def test_the_ensemble_of_the_package_has_the_errors_of_the_page():
-    told = json.loads((DOCS / "trainings.json").read_text())["ensembles"][0]
+    told = json.loads((TOOLS / "trainings.json").read_text())["ensembles"][0]
     judgement = Ensemble.pretrained("mnist").evaluate(load_embedded("test"))
     assert judgement.whole.errors == pytest.approx(told["test"]["errors"], abs=1)
     members = [member.errors for member in judgement.members]
@@ -69,10 +69,10 @@ def test_the_ensemble_of_the_package_has_the_errors_of_the_page():
 
 def test_trainings_that_are_told_of_are_not_run_again(monkeypatch):
     """Whatever folder they ran in: a miss on the test split is a miss."""
-    monkeypatch.syspath_prepend(str(DOCS))
+    monkeypatch.syspath_prepend(str(TOOLS))
     from make_weights import PLAN, Planned, is_listed
 
-    trainings = json.loads((DOCS / "trainings.json").read_text())["trainings"]
+    trainings = json.loads((TOOLS / "trainings.json").read_text())["trainings"]
     assert trainings
     names = [field.name for field in fields(Planned)]
     for told in trainings:

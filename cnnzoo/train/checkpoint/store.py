@@ -139,6 +139,8 @@ def _read(path: Path) -> tuple[Arrays, dict]:
             if _file_facts(contents[name]) != expected:
                 raise _DamageError(f"has another {name} than was written")
         return safetensors.numpy.load(contents[ARRAYS]), json.loads(contents[STATE])
+    except CheckpointError:  # of another version, and not damaged
+        raise
     except OSError as error:
         raise _DamageError(f"lacks a file: {error.strerror or error}") from error
     except (*files.DAMAGE, SafetensorError) as error:
