@@ -150,12 +150,13 @@ def input_batches(
     elif isinstance(source, Sequence):
         source = ImageFiles(tuple(map(str, source)))
     shape = to_channels_last(model, model.input_shape[1:])
+    turn = channels_first(model)  # a walk through the whole graph
     for start in range(0, len(source), batch_size):
         rows = np.arange(start, min(start + batch_size, len(source)))
         images = load_images(source.take(rows), shape).images
         if preprocessing is not None:
             images = preprocess_input(images, preprocessing)
-        if channels_first(model):
+        if turn:
             images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
         yield images
 
