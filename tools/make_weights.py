@@ -4,10 +4,11 @@
     CNNZOO_DATA=folder python tools/make_weights.py --ensemble
 
 The first command adds a training to `tools/trainings.json`, and with `--package` writes
-its weights and their card to `cnnzoo/weights/trained`; the second adds the package's
-ensemble. `make index` then writes `docs/mnist.md`. Only trainings that were planned here,
-including their seeds, are evaluated on the test split, so that it chooses nothing. A
-training on files is evaluated from the folder in which its command ran.
+its weights and model card to `cnnzoo/weights/trained`; the second adds the package's
+ensemble. `make index` then writes `docs/mnist.md`. Only trainings that are listed in
+`PLAN`, with their seeds, are evaluated on the test split, so that test errors choose
+nothing. For a training on image files, run the first command in the folder in which
+`cnnzoo train` ran.
 """
 
 import argparse
@@ -40,12 +41,12 @@ VALIDATION_IMAGES = 5000  # to choose the best epoch
 
 @dataclass(frozen=True)
 class Data:
-    """A data set, by its names for `cnnzoo train` and in the card of the weights."""
+    """A data set: its name for `cnnzoo train`, and its entries in the model card."""
 
     path: str
     source: str
     licence: str
-    tested: bool
+    has_test_split: bool
 
 
 DATA = {
@@ -60,7 +61,7 @@ DATA = {
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTraining:
     """A training that was planned before any test split was opened."""
 
     network: str
@@ -79,44 +80,48 @@ class Planned:
 
 PLAN = [
     *(
-        Planned(network, "mnist", mnist_recipe_name(network), seed)
+        PlannedTraining(network, "mnist", mnist_recipe_name(network), seed)
         for network in (*PRETRAINED["mnist"], "lenet5", "lenet_gap")
         for seed in (0, 1, 2)
     ),
-    Planned("resnet20", "cifar10", "cifar10", 0),
-    Planned("resnet20", "cifar10", "cifar10_mixup", 0),
+    PlannedTraining("resnet20", "cifar10", "cifar10", 0),
+    PlannedTraining("resnet20", "cifar10", "cifar10_mixup", 0),
 ]
 
 
-def planned(card: dict) -> Planned:
+def find_plan(card: dict) -> PlannedTraining:
     """The plan of the training that `run.json` describes."""
     # Fields that an earlier version did not have get their defaults.
-    done = {**Recipe().to_dict(), **card["recipe"]}
+    trained = {**Recipe().to_dict(), **card["recipe"]}
     for plan in PLAN:
         recipe = replace(RECIPES[plan.recipe], seed=plan.seed).to_dict()
-        same_recipe = json.loads(json.dumps(recipe)) == done
+        same_recipe = json.loads(json.dumps(recipe)) == trained
         if plan.network == card["network"]["name"] and same_recipe:
             return plan
-    raise SystemExit("this training was not planned, so the test split stays closed")
+    raise SystemExit("this training is not in PLAN, so it is not evaluated")
 
 
-def is_listed(plan: Planned, trainings: Iterable[dict]) -> bool:
+def is_listed(plan: PlannedTraining, trainings: Iterable[dict]) -> bool:
     """Whether the training is already listed, whatever its folder."""
     return any(asdict(plan).items() <= record.items() for record in trainings)
 
 
-def check(run: Path, card: dict, plan: Planned, parts: tuple[Source, Source]) -> None:
-    """Exits if a training has not ended, or has other images or another network."""
-    kept = [card["data"][part]["sha256"] for part in ("train", "validation")]
-    if [part.fingerprint() for part in parts] != kept:
-        raise SystemExit("the images are others than those of the training")
+def check(
+    run: Path, card: dict, plan: PlannedTraining, parts: tuple[Source, Source]
+) -> None:
+    """Exits if a training has not finished, or if its images or network differ."""
+    expected = [card["data"][part]["sha256"] for part in ("train", "validation")]
+    if [part.fingerprint() for part in parts] != expected:
+        raise SystemExit("the images differ from those of the training")
     if card["network"]["parameters"] != model_info(plan.network).parameters:
-        raise SystemExit("the network is another than the catalog's")
+        raise SystemExit("the network differs from the one in the catalog")
     if not Run(run).is_over:
-        raise SystemExit("this training has not ended")
+        raise SystemExit("this training has not finished")
 
 
-def evaluate_training(run: Path, card: dict, plan: Planned) -> tuple[keras.Model, dict]:
+def evaluate_training(
+    run: Path, card: dict, plan: PlannedTraining
+) -> tuple[keras.Model, dict]:
     """The model of a finished training, and the record of the training."""
     data, parts = DATA[plan.data], open_parts(plan)
     check(run, card, plan, parts)
@@ -149,7 +154,7 @@ def evaluate_training(run: Path, card: dict, plan: Planned) -> tuple[keras.Model
             ),
             "validation": metrics(evaluate(model, validation)),
             "test": metrics(evaluate(model, open_test(plan.data)))
-            if data.tested
+            if data.has_test_split
             else None,
             "data_source": data.source,
             "data_licence": data.licence,
@@ -158,7 +163,7 @@ def evaluate_training(run: Path, card: dict, plan: Planned) -> tuple[keras.Model
     )
 
 
-def open_parts(plan: Planned) -> tuple[Source, Source]:
+def open_parts(plan: PlannedTraining) -> tuple[Source, Source]:
     """Training and validation images, as `cnnzoo train` splits them."""
     return open_train_validation(DATA[plan.data].path, VALIDATION_IMAGES, plan.seed)
 
@@ -176,16 +181,16 @@ def metrics(result: Evaluation) -> dict:
     }
 
 
-def package(model: keras.Model, plan: Planned, record: dict) -> None:
-    """Writes the weights as float16, and their card."""
+def package(model: keras.Model, plan: PlannedTraining, record: dict) -> None:
+    """Writes the weights as float16, and their model card."""
     path = bundled.FOLDER / f"{plan.network}-{plan.data}.safetensors"
     half = cnnzoo.build(plan.network, include_preprocessing=True)
     if half.cnnzoo.preprocessing != model.cnnzoo.preprocessing:
-        raise SystemExit("the network has another preprocessing by itself")
+        raise SystemExit("the model's preprocessing is not the default of its network")
     cnnzoo.save_weights(model, path, dtype="float16")
     cnnzoo.load_weights(half, path)
     data = DATA[plan.data]
-    source = open_test(plan.data) if data.tested else open_parts(plan)[1]
+    source = open_test(plan.data) if data.has_test_split else open_parts(plan)[1]
     results = [evaluate(m, source) for m in (model, half)]
     one, other = (result.probabilities.argmax(1) for result in results)
     card = {
@@ -206,9 +211,9 @@ def ensemble() -> dict:
     whole = Ensemble.pretrained("mnist")
     _, validation = open_train_validation("mnist", VALIDATION_IMAGES, 0)
     for name in PRETRAINED["mnist"]:
-        kept = bundled.metadata(name, "mnist")["data_sha256"]["validation"]["sha256"]
-        if validation.fingerprint() != kept:
-            raise SystemExit(f"{name} had other validation images than these")
+        expected = bundled.metadata(name, "mnist")["data_sha256"]["validation"]["sha256"]
+        if validation.fingerprint() != expected:
+            raise SystemExit(f"{name} was trained with other validation images")
     record = {
         "members": PRETRAINED["mnist"],
         "combine": whole.combine,
@@ -216,10 +221,10 @@ def ensemble() -> dict:
         "command": "cnnzoo evaluate mnist --ensemble",
     }
     for part, source in (("validation", validation), ("test", open_test("mnist"))):
-        judgement = whole.evaluate(source)
-        record[part] = metrics(judgement.whole)
-        record[f"{part}_members"] = [m.errors for m in judgement.members]
-        without = [round(len(source) * (1 - (s or 0))) for s in judgement.without]
+        result = whole.evaluate(source)
+        record[part] = metrics(result.whole)
+        record[f"{part}_members"] = [m.errors for m in result.members]
+        without = [round(len(source) * (1 - (s or 0))) for s in result.without]
         record[f"{part}_without"] = without
     return record
 
@@ -230,21 +235,21 @@ def main() -> None:
     parser.add_argument("--package", action="store_true")
     parser.add_argument("--ensemble", action="store_true")
     args = parser.parse_args()
-    known = json.loads(LIST.read_text())
+    records = json.loads(LIST.read_text())
     if args.run:
         card = json.loads((args.run / "run.json").read_text())
-        plan = planned(card)
-        if is_listed(plan, known["trainings"]):
-            raise SystemExit("this training is listed already; a miss is not run again")
+        plan = find_plan(card)
+        if is_listed(plan, records["trainings"]):
+            raise SystemExit("this training is already listed; it is not run again")
         if args.package and plan.seed != 0:
-            raise SystemExit("the package takes the seed 0, whatever others came to")
+            raise SystemExit("only the training with seed 0 goes into the package")
         model, record = evaluate_training(args.run, card, plan)
         if args.package:
             package(model, plan, record)
-        known["trainings"].append(record)
+        records["trainings"].append(record)
     if args.ensemble:
-        known["ensembles"] = [ensemble()]
-    files.write_json(LIST, known)
+        records["ensembles"] = [ensemble()]
+    files.write_json(LIST, records)
 
 
 if __name__ == "__main__":

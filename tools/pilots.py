@@ -21,13 +21,13 @@ from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
 
 MNIST = replace(RECIPES["mnist"], epochs=8)
-STRONGER, MILD = MNIST.augment or Augment(), RECIPES["mnist_small_resnet"].augment
+STRONGER, WEAKER = MNIST.augment or Augment(), RECIPES["mnist_small_resnet"].augment
 RESNET = replace(RECIPES["mnist_small_resnet"], epochs=3)
 
 
 @dataclass(frozen=True)
 class Pilot:
-    """A change of the recipe "mnist" for a network.
+    """A training of a network with a changed recipe.
 
     Attributes:
         changes: Description of the change.
@@ -45,24 +45,24 @@ class Pilot:
 
 
 def resnet(rate: float, batch_size: int, last_gamma: float) -> Pilot:
-    """The same three epochs of SmallResNet on half of the digits."""
+    """Three epochs of SmallResNet on half of the training images."""
     recipe = replace(RESNET, learning_rate=rate, batch_size=batch_size)
     options = {"last_gamma": last_gamma}
-    changes = f"mild, `{last_gamma=:g}`, batch {batch_size}, rate {rate:g}"
+    changes = f"weaker augmentation, `{last_gamma=:g}`, batch {batch_size}, rate {rate:g}"
     return Pilot(changes, "small_resnet", recipe, 20_000, options)
 
 
 PILOTS = {
-    "mild": Pilot(
+    "weaker": Pilot(
         "rotation 15, shear 10, zoom 0.1, shifts 0.1",
         "very_small_vgg",
-        replace(MNIST, augment=MILD),
+        replace(MNIST, augment=WEAKER),
     ),
     "stronger": Pilot(
         "rotation 20, shear 15, zoom 0.15, shifts 0.15", "very_small_vgg", MNIST
     ),
     "elastic": Pilot(
-        "the same and elastic (34, 4)",
+        "the same, and elastic deformation (34, 4)",
         "very_small_vgg",
         replace(MNIST, augment=replace(STRONGER, elastic=(34, 4))),
     ),
@@ -72,12 +72,12 @@ PILOTS = {
         replace(MNIST, epochs=5, batch_size=64, learning_rate=5e-4),
         options={"last_gamma": 1.0},
     ),
-    "resnet-whole": resnet(1e-3, 64, 1.0),
-    "resnet-damped": resnet(1e-3, 64, 0.2),
+    "resnet-gamma1": resnet(1e-3, 64, 1.0),
+    "resnet-gamma0.2": resnet(1e-3, 64, 0.2),
     "resnet-128": resnet(1e-3, 128, 0.2),
     "resnet-fast": resnet(2e-3, 128, 0.2),
 }
-VALIDATION_IMAGES = 20_000  # digits
+VALIDATION_IMAGES = 20_000
 
 
 def main() -> None:
@@ -99,9 +99,9 @@ def main() -> None:
         "train_images": len(train_images),
         "validation": metrics(cnnzoo.evaluate(model, validation)),
     }
-    known = json.loads(LIST.read_text())
-    others = [one for one in known["pilots"] if one["command"] != record["command"]]
-    files.write_json(LIST, {**known, "pilots": [*others, record]})
+    records = json.loads(LIST.read_text())
+    others = [p for p in records["pilots"] if p["command"] != record["command"]]
+    files.write_json(LIST, {**records, "pilots": [*others, record]})
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from cnnzoo.weights.sources import bundled
 
 LIST = Path(__file__).with_name("trainings.json")
 ORIGINAL = {"small_vgg": 0.29, "very_small_vgg": 0.37, "small_resnet": 0.40}
-GOAL = 0.20  # error of the ensemble, per cent
-# Errors of single networks: data, part, per cent. For ResNet20 the paper's test error.
+GOAL = 0.20  # test error of the ensemble, per cent
+# Errors of single networks: data, split, per cent. For ResNet20 the paper's test error.
 GOALS = {
     **{name: ("mnist", "test", error) for name, error in ORIGINAL.items()},
     "resnet20": ("cifar10", "validation", 8.75),
@@ -24,12 +24,12 @@ def page() -> str:
     records = json.loads(LIST.read_text(encoding="utf-8"))
     return f"""# Trained networks
 
-Written by `make index` from `tools/trainings.json`, to which `tools/make_weights.py` adds
-every planned training when it is over, good or bad. 5,000 of the training images choose
-each network's best epoch and nothing else does; the recipe and the seeds of a network
-were fixed in `tools/make_weights.py` before its own test errors were known, by training
-images alone, and a miss on the test split is not trained again. An interval is Wilson's,
-of 95 %.
+Written by `make index` from `tools/trainings.json`. `tools/make_weights.py` adds every
+planned training to this file after its last epoch, whatever its errors. The best epoch of
+each network is chosen by 5,000 validation images from the training set. The recipe and
+the seeds of a network were chosen by training images alone and fixed in
+`tools/make_weights.py` before its test error was known. A network that misses its goal on
+the test split is not trained again. Intervals are Wilson intervals of 95 %.
 
 {chr(10).join(f"- {remark}" for remark in records["remarks"])}
 
@@ -43,12 +43,12 @@ of 95 %.
                 "recipe",
                 "seed",
                 "epochs",
-                "best",
+                "best epoch",
                 "hours",
                 "images/s",
                 "validation error",
                 "test error",
-                "the original's",
+                "original's test error",
                 "in the package",
             ),
             "lllrrrrrrrrl",
@@ -58,16 +58,16 @@ of 95 %.
 
 {_goals(records["trainings"])}
 
-{_machine(records["trainings"])}Validation is in the hours. The original is
-<https://github.com/kkweon/mnist-competition>, whose README has its errors.
+{_machine(records["trainings"])}Hours include validation. The originals are the
+networks of <https://github.com/kkweon/mnist-competition>, with the errors in its README.
 
-## What chose the recipe
+## How the recipes were chosen
 
 {_pilots(records["pilots"])}
 ## The commands
 
 {_commands(records["trainings"])}
-## What the package holds
+## Weights in the package
 
 {_cards()}"""
 
@@ -82,7 +82,7 @@ def _ensemble(record: dict) -> str:
         for i, name in enumerate(record["members"])
     ]
     whole = (
-        "all together",
+        "ensemble",
         record["validation"]["errors"],
         "",
         record["test"]["errors"],
@@ -91,22 +91,22 @@ def _ensemble(record: dict) -> str:
     rows = table(
         (
             "member",
-            f"errors of {record['validation']['images']:,} validation images",
-            "of all without it",
-            f"errors of {record['test']['images']:,} in the test split",
-            "of all without it",
+            f"errors on {record['validation']['images']:,} validation images",
+            "errors of the ensemble without it",
+            f"errors on {record['test']['images']:,} test images",
+            "errors of the ensemble without it",
         ),
         "lrrrr",
         [*members, whole],
     )
     test = record["test"]
     reached = "reached" if test["error_percent"] <= GOAL else "missed"
-    return f"""## Three networks together
+    return f"""## The ensemble of three networks
 
 The {record["combine"]} of the three networks' probabilities misclassifies
 **{test["error_percent"]:.2f} %** of MNIST's test split, {_interval(test)}; the goal of
-{GOAL:.2f} % is {reached}. `{record["command"]}` shows it again, without network and
-training.
+{GOAL:.2f} % is {reached}. `{record["command"]}` computes it again, without a download
+or a training.
 
 {rows}
 
@@ -114,7 +114,7 @@ training.
 
 
 def _views(record: dict | None) -> str:
-    """Whether averaging predictions of several views of a digit helps."""
+    """The errors with test-time augmentation."""
     if record is None:
         return ""
     names = list(record["rows"][0]["errors"])
@@ -122,15 +122,16 @@ def _views(record: dict | None) -> str:
         (row["views"], row["count"], *(row["errors"][name] for name in names))
         for row in record["rows"]
     ]
-    header = ("views", "number", *(f"`{name}`" for name in names[:-1]))
-    alone, *others = (row["errors"][names[-1]] for row in record["rows"])
+    header = ("views", "number of views", *(f"`{name}`" for name in names[:-1]))
+    unchanged, *others = (row["errors"][names[-1]] for row in record["rows"])
     verdict = (
-        "None of it is better than the digits alone, so they are predicted once."
-        if min(others) >= alone
-        else "The test split has not been predicted so."
+        "No set of views has fewer errors than the unchanged digits, so each digit is "
+        "predicted once."
+        if min(others) >= unchanged
+        else "The test split was not evaluated in this way."
     )
-    return f"""Would it help to predict each digit several times, and to take the mean?
-Errors of {record["images"]:,} validation images, by `python tools/views.py`:
+    return f"""Test-time augmentation averages the predictions of several views of a
+digit. Errors on {record["images"]:,} validation images, from `python tools/views.py`:
 
 {table((*header, names[-1]), "lr" + "r" * len(names), rows)}
 
@@ -159,7 +160,7 @@ def _row(record: dict) -> tuple:
         f"{record['hours_of_all_threads']:.2f}",
         record["images_per_second"],
         _error(record["validation"]),
-        _error(record["test"]) if record["test"] else "not opened",
+        _error(record["test"]) if record["test"] else "not evaluated",
         f"{original:.2f} %" if original and record["data"] == "mnist" else "",
         "yes" if _is_packaged(record) else "",
     )
@@ -175,7 +176,7 @@ def _is_packaged(record: dict) -> bool:
 def _goals(trainings: list[dict]) -> str:
     """The goals of the package's networks, and whether they were reached."""
     own = {record["network"]: record for record in trainings if _is_packaged(record)}
-    record = [
+    lines = [
         f"- `{name}`, {part} error at most {goal:.2f} %: "
         f"{own[name][part]['error_percent']:.2f} %, "
         f"{'reached' if own[name][part]['error_percent'] <= goal else 'missed'}"
@@ -184,23 +185,23 @@ def _goals(trainings: list[dict]) -> str:
     ]
     hours = sum(own[name]["hours_of_all_threads"] for name in ORIGINAL if name in own)
     reached = "reached" if hours <= CORE_HOURS else "missed"
-    record.append(
+    lines.append(
         f"- the three networks of the ensemble, at most {CORE_HOURS} hours of one core "
         f"(3 of two): {hours:.2f}, {reached}"
     )
-    return "\n".join(["The goals for what is in the package:", "", *record])
+    return "\n".join(["The goals for what is in the package:", "", *lines])
 
 
 def _machine(trainings: list[dict]) -> str:
     if not trainings:
-        return "No training is over yet. "
+        return "No training has finished yet. "
     threads = sorted({record["environment"]["threads"] for record in trainings})
     device = sorted({record["environment"]["device"].upper() for record in trainings})
-    counted = f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])}"
-    machine = f"{counted} of a {' or '.join(device)}"
+    cores = f"{' or '.join(map(str, threads))} thread{'s' * (threads != [1])}"
+    machine = f"{cores} of a {' or '.join(device)}"
     return (
-        f"Hours and images a second are those of {machine}, by the CPU time that the "
-        "training took, since others used the machine, too. "
+        f"Hours and images per second are for {machine}, computed from the CPU time of "
+        "the training, since other programs ran on the same machine. "
     )
 
 
@@ -225,8 +226,9 @@ def _pilots(pilots: list[dict]) -> str:
         "validation error",
     )
     return (
-        "Pilots on the training images alone, the rest of the recipe as `mnist`, or as "
-        "`mnist_small_resnet` where the changes are called mild.\n\n"
+        "Pilot trainings on training images only. The weaker augmentation is that of the "
+        "first row; with it, the rest of SmallResNet's recipe is `mnist_small_resnet`. "
+        "All other pilots change `mnist`.\n\n"
         f"{table(header, 'lllrrr', rows)}\n"
     )
 
@@ -235,8 +237,8 @@ def _commands(trainings: list[dict]) -> str:
     lines = "\n".join(record["command"] for record in trainings)
     return (
         "MNIST's training images are read from `mnist.npz` in the folder `CNNZOO_DATA`, "
-        "or fetched with `--download`; `cifar10/train` holds CIFAR-10's training images, "
-        f"a folder a class.\n\n```\n{lines}\n```\n"
+        "or downloaded with `--download`; `cifar10/train` has CIFAR-10's training "
+        f"images, in one folder per class.\n\n```\n{lines}\n```\n"
     )
 
 
@@ -252,9 +254,9 @@ def _cards() -> str:
             "`weights=`",
             "parameters",
             "bytes",
-            "predictions that float16 changes",
+            "predictions changed by float16",
             "data",
-            "their licence",
+            "data licence",
             "SHA-256",
         ),
         "llrrrlll",

@@ -1,4 +1,4 @@
-"""The gain of averaging predictions of several views of a digit.
+"""Test-time augmentation: predictions averaged over several views of a digit.
 
     CNNZOO_DATA=folder python tools/views.py
 
@@ -19,21 +19,22 @@ from cnnzoo.ensemble.ensemble import PRETRAINED
 from cnnzoo.inference import probabilities
 from cnnzoo.system import files
 
-MOVED = ((-1, 0), (1, 0), (0, -1), (0, 1))  # pixels down and to the right
-TURNED = (-8, 8)  # degrees
+SHIFTS = ((-1, 0), (1, 0), (0, -1), (0, 1))  # pixels down and to the right
+ROTATIONS = (-8, 8)  # degrees
 
 
 def make_views(digits: np.ndarray) -> dict[str, list[np.ndarray]]:
-    """Views of (n, 28, 28, 1) digits, by the name of the change."""
+    """Views of (n, 28, 28, 1) digits, by the name of their transformation."""
     pixels = digits.astype("float32")
-    moved = [np.roll(pixels, by, (1, 2)) for by in MOVED]  # the border is empty
-    turned = [
-        rotate(pixels, degrees, (2, 1), reshape=False, order=1) for degrees in TURNED
+    # The border of a digit is empty, so no ink is rolled to the other side.
+    shifted = [np.roll(pixels, shift, (1, 2)) for shift in SHIFTS]
+    rotated = [
+        rotate(pixels, degrees, (2, 1), reshape=False, order=1) for degrees in ROTATIONS
     ]
     return {
-        "as they are": [pixels],
-        "and moved by a pixel to four sides": moved,
-        "and turned by 8 degrees to both": turned,
+        "unchanged": [pixels],
+        "shifted by one pixel in four directions": shifted,
+        "rotated by 8 degrees in both directions": rotated,
     }
 
 
@@ -44,31 +45,33 @@ def main() -> None:
         zip(PRETRAINED["mnist"], Ensemble.pretrained("mnist").models, strict=True)
     )
     predictions = {
-        way: {
+        kind: {
             name: np.mean([probabilities(model, view) for view in views], 0)
             for name, model in models.items()
         }
-        for way, views in make_views(validation.images).items()
+        for kind, views in make_views(validation.images).items()
     }
-    counts = {way: len(views) for way, views in make_views(validation.images[:1]).items()}
-    way_alone, moved, turned = predictions
+    counts = {
+        kind: len(views) for kind, views in make_views(validation.images[:1]).items()
+    }
+    unchanged, shifted, rotated = predictions
     rows = []
-    for ways in (
-        (way_alone,),
-        (way_alone, moved),
-        (way_alone, turned),
-        tuple(predictions),
+    for kinds in (
+        (unchanged,),
+        (unchanged, shifted),
+        (unchanged, rotated),
+        (unchanged, shifted, rotated),
     ):
-        total = sum(counts[way] for way in ways)
-        mean = {
-            name: sum(counts[way] * predictions[way][name] for way in ways) / total
+        total = sum(counts[kind] for kind in kinds)
+        members = {
+            name: sum(counts[kind] * predictions[kind][name] for kind in kinds) / total
             for name in models
         }
-        together = {**mean, "together": np.mean(list(mean.values()), 0)}
-        errors = {n: int((a.argmax(1) != labels).sum()) for n, a in together.items()}
-        rows.append({"views": ", ".join(ways), "count": total, "errors": errors})
-    known = json.loads(LIST.read_text())
-    files.write_json(LIST, {**known, "views": {"images": len(labels), "rows": rows}})
+        averages = {**members, "ensemble": np.mean(list(members.values()), 0)}
+        errors = {n: int((p.argmax(1) != labels).sum()) for n, p in averages.items()}
+        rows.append({"views": ", ".join(kinds), "count": total, "errors": errors})
+    records = json.loads(LIST.read_text())
+    files.write_json(LIST, {**records, "views": {"images": len(labels), "rows": rows}})
 
 
 if __name__ == "__main__":

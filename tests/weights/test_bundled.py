@@ -60,23 +60,23 @@ def test_networks_of_the_package_have_the_errors_of_their_metadata(name: str):
 
 @pytest.mark.proof
 def test_the_ensemble_of_the_package_has_the_errors_of_the_page():
-    told = json.loads((TOOLS / "trainings.json").read_text())["ensembles"][0]
-    judgement = Ensemble.pretrained("mnist").evaluate(load_embedded("test"))
-    assert judgement.whole.errors == pytest.approx(told["test"]["errors"], abs=1)
-    members = [member.errors for member in judgement.members]
-    assert members == pytest.approx(told["test_members"], abs=1)
+    record = json.loads((TOOLS / "trainings.json").read_text())["ensembles"][0]
+    result = Ensemble.pretrained("mnist").evaluate(load_embedded("test"))
+    assert result.whole.errors == pytest.approx(record["test"]["errors"], abs=1)
+    members = [member.errors for member in result.members]
+    assert members == pytest.approx(record["test_members"], abs=1)
 
 
-def test_trainings_that_are_told_of_are_not_run_again(monkeypatch):
-    """Whatever folder they ran in: a miss on the test split is a miss."""
+def test_listed_trainings_are_not_run_again(monkeypatch):
+    """A training is recognised by its plan, in whatever folder it ran."""
     monkeypatch.syspath_prepend(str(TOOLS))
-    from make_weights import PLAN, Planned, is_listed
+    from make_weights import PLAN, PlannedTraining, is_listed
 
     trainings = json.loads((TOOLS / "trainings.json").read_text())["trainings"]
     assert trainings
-    names = [field.name for field in fields(Planned)]
-    for told in trainings:
-        plan = Planned(*(told[name] for name in names))
+    names = [field.name for field in fields(PlannedTraining)]
+    for record in trainings:
+        plan = PlannedTraining(*(record[name] for name in names))
         assert plan in PLAN
         assert is_listed(plan, trainings)
         assert not is_listed(replace(plan, seed=99), trainings)
