@@ -20,7 +20,7 @@ import pages
 import trainings
 
 from cnnzoo import graph
-from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.keras_internals import graph_nodes, producer
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, every_model
 from cnnzoo.spec import Spec
@@ -106,7 +106,7 @@ def golden(model: keras.Model) -> str:
     for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         config = node.operation.get_config()
         facts = [f"{key}={_short(config[key])}" for key in FACTS if key in config]
-        sources = [tensor._keras_history.operation.name for tensor in node.input_tensors]
+        sources = [producer(tensor).name for tensor in node.input_tensors]
         if sources not in ([], [above]):
             facts.append(f"from={','.join(sources)}")
         line = (row.name, row.kind, _short(row.shape), str(row.parameters), *facts)
