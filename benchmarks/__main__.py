@@ -1,4 +1,4 @@
-"""`make bench`: measures, prints the table of goals, writes `docs/speed.md`."""
+"""`make bench`: measures all rows, prints the goals, and writes `docs/speed.md`."""
 
 import argparse
 import sys
@@ -11,12 +11,12 @@ from benchmarks import machine, page, pictures
 from benchmarks.alternate import ROOT, measure
 from benchmarks.contest import Row
 from benchmarks.results import Results, dumps, load
-from benchmarks.rows import chosen
+from benchmarks.rows import select_rows
 from benchmarks.task import Work
 from cnnzoo.system import files
 
 STORED = ROOT / "benchmarks" / "results.json"
-TRIED = ROOT / "build" / "bench" / "results.json"
+LATEST = ROOT / "build" / "bench" / "results.json"
 PAGE = ROOT / "docs" / "speed.md"
 PICTURES = ROOT / "docs" / "pictures"
 
@@ -27,40 +27,46 @@ def main(arguments: list[str] | None = None) -> int:
         write_page(load(STORED))
         return 0
     try:
-        rows = chosen(options.rows)
+        rows = select_rows(options.rows)
     except KeyError as error:
         print(error.args[0], file=sys.stderr)
         return 2
     results = run(rows, 2 if options.quick else options.rounds, options.quick)
     if options.update:
-        results = updated(load(STORED), results)
-    whole = options.update or not (options.rows or options.quick)
-    out = options.out or (STORED if whole else TRIED)
+        results = merge(load(STORED), results)
+    complete = options.update or not (options.rows or options.quick)
+    out = options.out or (STORED if complete else LATEST)
     files.write_text(out, dumps(results))
     print(f"\n{page.goal_table(results)}\n\n{page.machine_lines(results)}\n\n{out}")
-    if whole and out == STORED:
+    if complete and out == STORED:
         write_page(results)
         print(PAGE)
     return 0
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
-    found.add_argument("rows", nargs="*", help="rows or groups of rows; all without any")
-    found.add_argument("--rounds", type=int, default=5, help="of a row; default 5")
-    found.add_argument(
-        "--quick", action="store_true", help="tries everything; its numbers mean nothing"
+    options = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
+    options.add_argument("rows", nargs="*", help="rows or groups of rows (default: all)")
+    options.add_argument(
+        "--rounds", type=int, default=5, help="rounds per row (default: 5)"
     )
-    found.add_argument(
+    options.add_argument(
+        "--quick",
+        action="store_true",
+        help="run each row with little work, as a test only",
+    )
+    options.add_argument(
         "--update",
         action="store_true",
-        help="puts these rows into the stored results, if they are this machine's",
+        help="replace these rows in the stored results, which must be from this machine",
     )
-    found.add_argument("--out", type=Path, help="the JSON file to write")
-    found.add_argument(
-        "--page", action="store_true", help="only writes docs/speed.md once more"
+    options.add_argument("--out", type=Path, help="the JSON file to write")
+    options.add_argument(
+        "--page",
+        action="store_true",
+        help="only write docs/speed.md again",
     )
-    return found
+    return options
 
 
 def run(rows: list[Row], rounds: int, quick: bool) -> Results:
@@ -76,16 +82,16 @@ def run(rows: list[Row], rounds: int, quick: bool) -> Results:
     )
     for row in rows:
         print(f"{row.title}", flush=True)
-        work = smaller(row.work) if quick else row.work
-        results.rows[row.name] = measure(row, work, rounds, TRIED.parent, tell)
+        work = shrink(row.work) if quick else row.work
+        results.rows[row.name] = measure(row, work, rounds, LATEST.parent, report)
         print(page.row_lines(row, results), flush=True)
         minutes = round((time.monotonic() - start) / 60, 1)
         results = replace(results, minutes=minutes)
-        files.write_text(TRIED, dumps(results))
+        files.write_text(LATEST, dumps(results))
     return results
 
 
-def updated(before: Results, now: Results) -> Results:
+def merge(before: Results, now: Results) -> Results:
     """The results of both, in the order of the first; new rows replace old ones.
 
     Raises:
@@ -94,10 +100,10 @@ def updated(before: Results, now: Results) -> Results:
     for name in ("cpu", "cores", "python"):
         if before.machine[name] != now.machine[name]:
             raise SystemExit(
-                f"the stored results are of another {name}; measure all rows"
+                f"the stored results are from another {name}; measure all rows"
             )
     if before.rounds != now.rounds:
-        raise SystemExit(f"the stored rows have {before.rounds} rounds; measure as many")
+        raise SystemExit(f"the stored rows have {before.rounds} rounds; use as many")
     return replace(
         before,
         date=now.date,
@@ -106,12 +112,12 @@ def updated(before: Results, now: Results) -> Results:
     )
 
 
-def smaller(work: Work) -> Work:
+def shrink(work: Work) -> Work:
     """The same work with one step of two images, for a quick test."""
     return replace(work, batch=min(work.batch, 2), steps=1, warm_ups=1)
 
 
-def tell(line: str) -> None:
+def report(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.contest import Contender, Row
-from benchmarks.results import Measured, Rounds
+from benchmarks.results import Measurement, Rounds
 from benchmarks.task import Work
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,41 +49,41 @@ class Child:
             )
 
     def prepare(self, work: Work) -> None:
-        answer = self.ask({"prepare": self.contender.prepare, "work": asdict(work)})
-        self.facts = answer.get("facts", {})
+        response = self.request({"prepare": self.contender.prepare, "work": asdict(work)})
+        self.facts = response.get("facts", {})
 
     def run(self) -> None:
-        self.rounds.append(self.ask({"do": "run"}))
+        self.rounds.append(self.request({"do": "run"}))
 
-    def finish(self, steps: int) -> Measured:
+    def finish(self, steps: int) -> Measurement:
         """The results, in seconds per step."""
-        peak = self.ask({"do": "end"}).get("peak_bytes", 0)
+        peak = self.request({"do": "end"}).get("peak_bytes", 0)
         if self.error:
-            return Measured(error=self.error, facts=self.facts)
-        return Measured(
-            seconds=[round(answer["seconds"] / steps, 7) for answer in self.rounds],
-            parts=by_part([answer["parts"] for answer in self.rounds]),
+            return Measurement(error=self.error, facts=self.facts)
+        return Measurement(
+            seconds=[round(round_["seconds"] / steps, 7) for round_ in self.rounds],
+            parts=by_part([round_["parts"] for round_ in self.rounds]),
             peak_bytes=peak,
             facts=self.facts,
         )
 
-    def ask(self, question: dict) -> dict:
+    def request(self, content: dict) -> dict:
         """The response to a request; empty if this or an earlier request failed."""
         if self.error:
             return {}
         assert self.process.stdin
         assert self.process.stdout
         try:
-            print(json.dumps(question), file=self.process.stdin, flush=True)
+            print(json.dumps(content), file=self.process.stdin, flush=True)
             line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
         if not line:
             self.error = f"its process ended with code {self.process.wait()}"
             return {}
-        answer = json.loads(line)
-        self.error = answer.get("error", "")
-        return {} if self.error else answer
+        response = json.loads(line)
+        self.error = response.get("error", "")
+        return {} if self.error else response
 
     def end(self) -> None:
         self.process.kill()
@@ -91,7 +91,7 @@ class Child:
 
 
 @contextmanager
-def started(contenders: Sequence[Contender], logs: Path) -> Iterator[list[Child]]:
+def start_processes(contenders: Sequence[Contender], logs: Path) -> Iterator[list[Child]]:
     """Starts a process per contender, and ends all of them on exit."""
     logs.mkdir(parents=True, exist_ok=True)
     children: list[Child] = []
@@ -105,21 +105,21 @@ def started(contenders: Sequence[Contender], logs: Path) -> Iterator[list[Child]
 
 
 def measure(
-    row: Row, work: Work, rounds: int, logs: Path, tell: Callable[[str], object]
+    row: Row, work: Work, rounds: int, logs: Path, report: Callable[[str], object]
 ) -> Rounds:
-    """Lets the row's contenders prepare one after the other, then take turns.
+    """Prepares the row's contenders one after the other, then runs them in turns.
 
     Args:
         row: Row to measure.
         work: Work of the row, or a smaller one for a quick test.
         rounds: Number of rounds.
         logs: Folder for the output of libraries.
-        tell: Function that prints a line about each contender.
+        report: Function that prints a line about each contender.
     """
-    with started(row.contenders, logs / row.name) as children:
+    with start_processes(row.contenders, logs / row.name) as children:
         for child in children:
             child.prepare(work)
-            tell(f"  {child.contender.name}: {child.error or 'ready'}")
+            report(f"  {child.contender.name}: {child.error or 'ready'}")
         for i in range(rounds):
             for child in children if i % 2 == 0 else reversed(children):
                 child.run()

@@ -1,4 +1,4 @@
-"""Random changes of a batch of images, as `cnnzoo train --augment` makes them."""
+"""Augmentation of a batch of images, as in `cnnzoo train --augment`."""
 
 import numpy as np
 
@@ -17,8 +17,8 @@ def batches(work: Work) -> Task:
         shear_range=8,
         zoom_range=0.12,
     )
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (work.batch, *work.shape), "uint8")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (work.batch, *work.shape), "uint8")
 
     def run() -> None:
         for batch in range(work.steps):

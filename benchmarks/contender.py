@@ -22,33 +22,33 @@ from benchmarks.task import Task, Work
 
 
 def main() -> None:
-    answers = own_output()
+    responses = response_stream()
     first = json.loads(sys.stdin.readline())
     try:
         work = Work(**{**first["work"], "shape": tuple(first["work"]["shape"])})
-        task = prepared(first["prepare"], work)
-        answer(answers, {"facts": task.facts})
+        task = prepare_task(first["prepare"], work)
+        respond(responses, {"facts": task.facts})
         for line in sys.stdin:
             if json.loads(line)["do"] == "end":
-                answer(answers, {"peak_bytes": peak_bytes()})
+                respond(responses, {"peak_bytes": peak_bytes()})
                 break
-            answer(answers, timed(task))
+            respond(responses, time_round(task))
     except Exception as error:
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        answer(answers, {"error": text[:200]})
+        respond(responses, {"error": text[:200]})
 
 
-def own_output() -> TextIO:
+def response_stream() -> TextIO:
     """Standard output for responses only; the output of libraries goes to stderr."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    responses = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    return answers
+    return responses
 
 
-def prepared(place: str, work: Work) -> Task:
-    """The contender's task after its warm-up."""
-    module, function = place.split(":")
+def prepare_task(target: str, work: Work) -> Task:
+    """The contender's task, after its warm-up rounds."""
+    module, function = target.split(":")
     prepare = getattr(importlib.import_module(module), function)
     task = prepare(work)
     for _ in range(work.warm_ups):
@@ -56,11 +56,11 @@ def prepared(place: str, work: Work) -> Task:
     return task
 
 
-def timed(task: Task) -> dict[str, object]:
+def time_round(task: Task) -> dict[str, object]:
     start = time.perf_counter()
     parts = task.run() or {}
-    passed = time.perf_counter() - start
-    return {"seconds": sum(parts.values()) if parts else passed, "parts": parts}
+    elapsed = time.perf_counter() - start
+    return {"seconds": sum(parts.values()) if parts else elapsed, "parts": parts}
 
 
 def peak_bytes() -> int:
@@ -70,7 +70,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def answer(stream: TextIO, content: dict[str, object]) -> None:
+def respond(stream: TextIO, content: dict[str, object]) -> None:
     print(json.dumps(content), file=stream, flush=True)
 
 

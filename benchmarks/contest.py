@@ -49,14 +49,16 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """Attributes:
-    name: Name of the row; `ROWS=` takes names and groups.
-    title: Name in the tables.
-    group: Group of rows in one table or picture.
-    work: Work of all contenders.
-    contenders: Contenders in the order of the page, cnnzoo's first.
-    goals: Goals in the table of goals; every training row also has one for memory.
-    x: Position in the picture of the group.
+    """A piece of work and the contenders that do it.
+
+    Attributes:
+        name: Name of the row; `ROWS=` takes names and groups.
+        title: Name in the tables.
+        group: Group of rows in one table or picture.
+        work: Work of all contenders.
+        contenders: Contenders in the order of the page, cnnzoo's first.
+        goals: Goals in the table of goals; each training row also has one for memory.
+        x: Position in the picture of the group.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Folders of photographs: `CNNZOO_DATA=folder python -m benchmarks.folders PAGE`.
 
-Reads the photographs of `hymenoptera_train.zip` beside Keras's
-`image_dataset_from_directory`, in turns, and scans folders of 100,000 small files and of
-a million names. Writes `docs/folders.md`.
+Reads the photographs of `hymenoptera_train.zip`, compared with Keras's
+`image_dataset_from_directory`, and scans folders of 100,000 small files and of a million
+names. Writes `docs/folders.md`.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.machine import describe
+from tools.pages import table
 
 SIZES = (64, 224)  # pixels to which photographs are resized
 BATCH = 32
@@ -42,7 +43,7 @@ def photographs(folder: Path) -> Path:
     return next(path.parent for path in folder.rglob("ants"))
 
 
-def large(folder: Path, photos: Path) -> Path:
+def enlarge(folder: Path, photos: Path) -> Path:
     """Some of the photographs, enlarged to 12 megapixels."""
     for path in sorted(photos.rglob("*.jpg"))[::LARGE]:
         target = folder / path.parent.name / path.name
@@ -52,8 +53,8 @@ def large(folder: Path, photos: Path) -> Path:
     return folder
 
 
-def ours(root: Path, size: int, *, later: bool = False) -> Callable[[], int]:
-    """A reader of two batches at a time, as in `Run`.
+def cnnzoo_reader(root: Path, size: int, *, later: bool = False) -> Callable[[], int]:
+    """A function that reads two batches at a time, as `Run` does.
 
     Args:
         root: Folder of the photographs.
@@ -64,62 +65,68 @@ def ours(root: Path, size: int, *, later: bool = False) -> Callable[[], int]:
     from cnnzoo.data.folders.folder import scan
 
     folder = scan(root)
-    held: list[Batches] = []
+    cache: list[Batches] = []
 
     def read() -> int:
-        if not (later and held):
-            held[:] = [Batches(folder, (size, size), 3, BATCH, shuffle=False, seed=0)]
-        (batches,) = held
+        if not (later and cache):
+            cache[:] = [Batches(folder, (size, size), 3, BATCH, shuffle=False, seed=0)]
+        (batches,) = cache
         with ThreadPoolExecutor(2) as readers:
             return sum(readers.map(lambda i: len(batches[i][0]), range(len(batches))))
 
     return read
 
 
-def keras_own(root: Path, size: int) -> Callable[[], int]:
+def keras_reader(root: Path, size: int) -> Callable[[], int]:
     import keras
 
-    found = keras.utils.image_dataset_from_directory(
+    dataset = keras.utils.image_dataset_from_directory(
         root, image_size=(size, size), batch_size=BATCH, shuffle=False, verbose=False
     )
-    return lambda: sum(len(images) for images, _ in found)
+    return lambda: sum(len(images) for images, _ in dataset)
 
 
-def reading() -> str:
+def reading_table() -> str:
     """The table of images per second, with the ratio of the medians."""
-    lines = [
-        "| photographs | size | pass | cnnzoo, images/s | Keras, images/s | ratio |",
-        "|---|---|---|---:|---:|---:|",
-    ]
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         root = photographs(Path(folder) / "photos")
-        megapixels = large(Path(folder) / "large", root)
-        for told, photos in (("as they are", root), ("12 megapixels", megapixels)):
+        megapixels = enlarge(Path(folder) / "large", root)
+        for kind, photos in (("original", root), ("12 megapixels", megapixels)):
             for size in SIZES:
                 for later in (False, True):
-                    one, other = in_turns(
-                        ours(photos, size, later=later), keras_own(photos, size)
+                    ours, theirs = in_turns(
+                        cnnzoo_reader(photos, size, later=later),
+                        keras_reader(photos, size),
                     )
-                    lines.append(
-                        f"| {told} | {size} px | {'later' if later else 'first'} | "
-                        f"{one:,.0f} | {other:,.0f} | {one / other:.2f} |"
-                    )
-    return "\n".join(lines)
+                    rates = (f"{ours:,.0f}", f"{theirs:,.0f}", f"{ours / theirs:.2f}")
+                    name = "later" if later else "first"
+                    rows.append((kind, f"{size} px", name, *rates))
+    header = (
+        "photographs",
+        "size",
+        "pass",
+        "cnnzoo, images/s",
+        "Keras, images/s",
+        "ratio",
+    )
+    return table(header, "lllrrr", rows)
 
 
 def in_turns(*readers: Callable[[], int]) -> list[float]:
     """The median images per second of each reader; the readers take turns."""
     rates: list[list[float]] = [[] for _ in readers]
     for round_ in range(ROUNDS + 1):
-        for who in range(len(readers)) if round_ % 2 else reversed(range(len(readers))):
+        order = range(len(readers))
+        for i in order if round_ % 2 else reversed(order):
             start = time.perf_counter()
-            images = readers[who]()
+            images = readers[i]()
             if round_:  # the first is a warm-up
-                rates[who].append(images / (time.perf_counter() - start))
+                rates[i].append(images / (time.perf_counter() - start))
     return [median(rate) for rate in rates]
 
 
-def files(folder: Path) -> Path:
+def write_files(folder: Path) -> Path:
     """100,000 PNG files of 8x8 pixels in ten classes."""
     rng = np.random.default_rng(0)
     for number in range(FILES):
@@ -130,8 +137,8 @@ def files(folder: Path) -> Path:
     return folder
 
 
-def names(folder: Path) -> Path:
-    """A million file names, thousands of them hard links to one file."""
+def write_names(folder: Path) -> Path:
+    """A million file names, in groups of hard links to one file."""
     source = folder / "source.png"
     Image.new("L", (8, 8)).save(source)
     for number in range(NAMES):
@@ -148,70 +155,66 @@ def child(root: str, depth: str) -> None:
     """Scans in a process of its own; prints the seconds and the additional megabytes."""
     from cnnzoo.data.folders.folder import scan
 
-    before = most_kilobytes()
+    before = peak_kilobytes()
     start = time.perf_counter()
-    found = scan(root, depth=depth)  # pyright: ignore[reportArgumentType]
+    folder = scan(root, depth=depth)  # pyright: ignore[reportArgumentType]
     seconds = time.perf_counter() - start
-    more = (most_kilobytes() - before) / 1024
-    print(json.dumps({"images": len(found), "seconds": seconds, "mb": more}))
+    more = (peak_kilobytes() - before) / 1024
+    print(json.dumps({"images": len(folder), "seconds": seconds, "mb": more}))
 
 
-def most_kilobytes() -> int:
+def peak_kilobytes() -> int:
     """The peak memory of this process; `getrusage` would include that of its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0])
 
 
-def scanning() -> str:
-    lines = ["| what | files | seconds | more memory, MB |", "|---|---:|---:|---:|"]
-    for make, depths in ((files, ("names", "headers", "pixels")), (names, ("names",))):
+def scanning_table() -> str:
+    rows = []
+    for write, depths in (
+        (write_files, ("names", "headers", "pixels")),
+        (write_names, ("names",)),
+    ):
         with tempfile.TemporaryDirectory() as folder:
-            root = make(Path(folder))
+            root = write(Path(folder))
             for depth in depths:
-                done = subprocess.run(
-                    [
-                        sys.executable,
-                        "-m",
-                        "benchmarks.folders",
-                        "",
-                        "--child",
-                        str(root),
-                        depth,
-                    ],
+                command = [sys.executable, "-m", "benchmarks.folders", ""]
+                process = subprocess.run(
+                    [*command, "--child", str(root), depth],
                     stdout=subprocess.PIPE,
                     text=True,
                     check=True,
                 )
-                told = json.loads(done.stdout)
-                lines.append(
-                    f"| {depth} | {told['images']:,} | {told['seconds']:.1f} | "
-                    f"{told['mb']:.0f} |"
-                )
-    return "\n".join(lines)
+                scan = json.loads(process.stdout)
+                measures = (f"{scan['seconds']:.1f}", f"{scan['mb']:.0f}")
+                rows.append((depth, f"{scan['images']:,}", *measures))
+    return table(("depth", "files", "seconds", "additional memory, MB"), "lrrr", rows)
 
 
-PAGE = """# Folders of photographs: how fast
+PAGE = """# Speed of reading folders of photographs
 
-Measured on {date} by `CNNZOO_DATA=folder python -m benchmarks.folders docs/folders.md` on
-{cpu}, {cores} cores, Python {python}; load before the start {load}.
+Measured on {date} with `python -m benchmarks.folders docs/folders.md` on
+{cpu}, {cores} cores, Python {python}; load average before the run {load}.
 
 ## Reading
 
-The photographs of `hymenoptera_train.zip`, 500x375 pixels or so, and every eighth of
-them made 12 megapixels, beside `keras.utils.image_dataset_from_directory` with its
-defaults, in turns, {rounds} rounds; a ratio is that of the medians. A later pass takes
-decoded images from memory, of which cnnzoo keeps {kept} MB; Keras decodes anew.
+The photographs of `hymenoptera_train.zip`, about 500x375 pixels, and every eighth of them
+enlarged to 12 megapixels. cnnzoo and `keras.utils.image_dataset_from_directory` with its
+defaults take turns for {rounds} rounds; the ratio is that of the medians. In later passes
+cnnzoo takes decoded images from memory, of which it keeps {cache} MB, and Keras decodes
+them again.
 
 {reading}
 
-Both sides call libjpeg. cnnzoo's resize averages where it shrinks (antialias), as
-Pillow, torchvision and timm do, and Keras's does not. cnnzoo decodes large photographs at
-a half, a quarter or an eighth, which their format does at little cost.
+Both libraries decode with libjpeg. cnnzoo downscales with antialiasing, as Pillow,
+torchvision and timm do, and Keras does not. cnnzoo decodes large photographs at a half, a
+quarter or an eighth of their size, which libjpeg does at little cost.
 
 ## Scanning
 
-PNG files of 8x8 pixels in ten classes, in a process of its own. The goals: an index of
-100,000 files in 2 s, their headers in 60 s, less than 100 MB; a million names in 20 s.
+PNG files of 8x8 pixels in ten classes, each scan in a process of its own. The goals are
+2 s for the names of 100,000 files, 60 s and less than 100 MB for their headers, and 20 s
+for a million names.
 
 {scanning}
 """
@@ -229,9 +232,9 @@ def write(path: Path) -> None:
         python=facts["python"],
         load=facts["load"],
         rounds=ROUNDS,
-        kept=MEMORY >> 20,
-        reading=reading(),
-        scanning=scanning(),
+        cache=MEMORY >> 20,
+        reading=reading_table(),
+        scanning=scanning_table(),
     )
     path.write_text(page, encoding="utf-8")
 

@@ -16,22 +16,22 @@ def our_lrn(work: Work) -> Task:
 
     images = keras.Input(work.shape)
     model = keras.Model(images, local_response_norm(images, name="lrn"))
-    return both_ways(cnnzoo.accelerate(model), work)
+    return forward_backward(cnnzoo.accelerate(model), work)
 
 
 def tf_lrn(work: Work) -> Task:
     from benchmarks.peers_keras import lrn
 
     images = keras.Input(work.shape)
-    return both_ways(keras.Model(images, lrn(images)), work)
+    return forward_backward(keras.Model(images, lrn(images)), work)
 
 
-def both_ways(model: keras.Model, work: Work) -> Task:
-    """Forward and backward, float32."""
-    draw = np.random.default_rng(0)
+def forward_backward(model: keras.Model, work: Work) -> Task:
+    """A forward and a backward pass in float32."""
+    rng = np.random.default_rng(0)
     shape = (work.batch, *work.shape)
-    images, slopes = (
-        tf.constant(draw.standard_normal(shape, "float32")) for _ in range(2)
+    images, output_gradients = (
+        tf.constant(rng.standard_normal(shape, "float32")) for _ in range(2)
     )
 
     @tf.function
@@ -39,7 +39,7 @@ def both_ways(model: keras.Model, work: Work) -> Task:
         with tf.GradientTape() as tape:
             tape.watch(images)
             outputs = model(images, training=True)
-        return tf.convert_to_tensor(tape.gradient(outputs, images, [slopes]))
+        return tf.convert_to_tensor(tape.gradient(outputs, images, [output_gradients]))
 
     return repeated(step, work.steps, "float32")
 
@@ -54,9 +54,9 @@ def bfloat16_product(work: Work) -> Task:
 
 def product(work: Work, dtype: str) -> Task:
     rows, columns, _ = work.shape
-    draw = np.random.default_rng(0)
-    left = tf.cast(draw.standard_normal((rows, columns), "float32"), dtype)
-    right = tf.cast(draw.standard_normal((columns, rows), "float32"), dtype)
+    rng = np.random.default_rng(0)
+    left = tf.cast(rng.standard_normal((rows, columns), "float32"), dtype)
+    right = tf.cast(rng.standard_normal((columns, rows), "float32"), dtype)
 
     @tf.function
     def step() -> tf.Tensor:

@@ -4,11 +4,11 @@ import os
 import platform
 from pathlib import Path
 
-from benchmarks.task import cores
+from cnnzoo.system.runtime import cores
 
 CPUINFO = Path("/proc/cpuinfo")
 MATRIX_UNITS = "amx_bf16"
-TOLD = ("avx2", "avx512f", "avx512_bf16", MATRIX_UNITS)
+FLAGS = ("avx2", "avx512f", "avx512_bf16", MATRIX_UNITS)
 
 
 def describe() -> dict[str, object]:
@@ -17,7 +17,7 @@ def describe() -> dict[str, object]:
     flags = set(value(text, "flags").split())
     return {
         "cpu": value(text, "model name") or platform.processor() or platform.machine(),
-        "flags": [flag for flag in TOLD if flag in flags],
+        "flags": [flag for flag in FLAGS if flag in flags],
         "matrix_units": MATRIX_UNITS in flags,
         "cores": cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

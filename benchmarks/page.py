@@ -3,42 +3,36 @@
 from benchmarks.contest import Contender, Goal, Row
 from benchmarks.ratios import (
     Ratio,
+    goal_ratio,
     machine_share,
     memory_share,
     part_shares,
     product_rate,
-    reached,
     speedup,
     verdict,
 )
 from benchmarks.results import Results
-from benchmarks.rows import (
-    FIT,
-    GROWTH,
-    HELD,
-    KERAS,
-    OURS,
-    ROWS,
-    TRAINING,
-)
+from benchmarks.rows import AVX2_ROWS, FIT, GROWTH, KERAS, OURS, ROWS, TRAINING
 from cnnzoo.models.index import model_info
+from tools.pages import table
 
 MEMORY = Goal((KERAS.name,), f"{FIT}: peak memory", 1.0, at_most=True)
 NONE = "not measured"
 
 TEXT = """# Speed and memory
 
-Measured on {date} by `{command}` and written from
-[results.json](../benchmarks/results.json), which has every round. Run the command on
-your machine: here it took {minutes:.0f} minutes, and
-`make bench ROWS="small_vgg lrn"` runs some rows only; with `--update` among them, they
-take the place of the older ones.
+Measured on {date} with `{command}`, and written from
+[results.json](../benchmarks/results.json), which has the times of every round. To measure
+on your machine, run the command; it took {minutes:.0f} minutes here.
+`make bench ROWS="small_vgg lrn"` runs some rows only, and with `--update` in `ROWS` they
+replace the stored ones.
 
-Only ratios count. The contenders of a row are processes that live side by side and take
-turns, {rounds} rounds, in an order that turns around each round; a ratio is that
-of their medians, and in brackets stand the least and the largest ratio of one round.
-Compilation and warm-up come before. Everyone trains on the same number of random images
-in memory, with Adam and cross-entropy.
+Times depend on the machine and its load, so compare ratios. The contenders of a row run
+in separate processes that take turns for {rounds} rounds, in an order that is reversed
+after each round. A ratio is the ratio of the medians; the smallest and the largest ratio
+of a single round are in brackets. Compilation and warm-up are not included. All
+contenders train on the same number of random images in memory, with Adam and
+cross-entropy.
 
 ## Goals
 
@@ -46,16 +40,16 @@ in memory, with Adam and cross-entropy.
 {about_units}
 ## Training
 
-![How many times as fast as stock Keras each trains](pictures/speed_training.svg)
+![Speed-up of each contender over stock Keras](pictures/speed_training.svg)
 
 {training}
 
-"Held to AVX2" is the same with `ONEDNN_MAX_CPU_ISA=AVX2` for both sides, which is what
-the library of convolutions does on a CPU without AVX-512 and matrix units. The last
-column but one is the share of the rate at which this machine multiplies 4096x4096
-matrices in the same precision; a training step counts three times the network's MACs.
-cnnzoo can pass 100 %, since its convolutions of small images take fewer products.
-Peak memory is that of the whole process, Python and libraries included.
+"Limited to AVX2" is the speed-up with `ONEDNN_MAX_CPU_ISA=AVX2` for both contenders,
+which makes oneDNN run as on a CPU without AVX-512 and matrix units. "Share of peak rate"
+compares with the rate at which this machine multiplies 4096x4096 matrices in the same
+precision; a training step counts as three times the network's MACs. cnnzoo can exceed
+100 %, since its Winograd convolutions of small images need fewer products. Peak memory is
+that of the whole process, including Python and its libraries.
 
 ## Start-up
 
@@ -69,11 +63,11 @@ Peak memory is that of the whole process, Python and libraries included.
 
 {machine}
 
-Stock Keras is `model.compile` and `model.fit` on a network of stock layers
-([peers_keras.py](../benchmarks/peers_keras.py)); PyTorch is the usual loop, channels
-last, under `torch.autocast` for bfloat16, with and without `torch.compile`
-([peers_torch.py](../benchmarks/peers_torch.py)). cnnzoo is `cnnzoo.configure()`, the
-precision that cnnzoo chooses for the machine, and the same `fit`.
+Stock Keras is `model.compile` and `model.fit` with a network of stock layers
+([peers_keras.py](../benchmarks/peers_keras.py)). PyTorch is the usual training loop with
+channels last, for bfloat16 under `torch.autocast`, with and without `torch.compile`
+([peers_torch.py](../benchmarks/peers_torch.py)). cnnzoo is the same `fit` after
+`cnnzoo.configure()`, in the precision that it chooses for the machine.
 """
 
 
@@ -84,10 +78,10 @@ def goal_table(results: Results) -> str:
         if row.name not in results.rows:
             continue
         for goal in row.goals:
-            found = reached(results, row, goal)
-            value = found.value if found else None
-            lines.append(goal_line(row, goal, with_spread(found, goal), value, results))
-    for row in (*TRAINING, *HELD):
+            ratio = goal_ratio(results, row, goal)
+            value = ratio.value if ratio else None
+            lines.append(goal_line(row, goal, with_spread(ratio, goal), value, results))
+    for row in (*TRAINING, *AVX2_ROWS):
         if row.name in results.rows:
             share = memory_share(results, row.name, OURS.name, KERAS.name)
             text = f"{share:.2f}" if share else NONE
@@ -104,24 +98,24 @@ def goal_line(
     return row.title, goal.text, bound, measured, verdict(value, goal, results.machine)
 
 
-def with_spread(found: Ratio | None, goal: Goal) -> str:
-    if found is None:
+def with_spread(ratio: Ratio | None, goal: Goal) -> str:
+    if ratio is None:
         return NONE
     unit = "" if goal.at_most else "x"
-    return f"{found.value:.2f}{unit} ({found.low:.2f} to {found.high:.2f})"
+    return f"{ratio.value:.2f}{unit} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def training_table(results: Results) -> str:
     """One line per contender of each training row."""
     header = (
         "network",
-        "who",
-        "times as fast as stock Keras",
-        "held to AVX2",
-        "peak memory, of stock Keras'",
+        "contender",
+        "speed-up over stock Keras",
+        "limited to AVX2",
+        "peak memory / stock Keras",
         "precision",
-        "of the matrix product's rate",
-        "ms a step",
+        "share of peak rate",
+        "ms per step",
     )
     lines = [
         training_line(results, row, contender)
@@ -134,12 +128,12 @@ def training_table(results: Results) -> str:
 
 def training_line(results: Results, row: Row, contender: Contender) -> tuple[str, ...]:
     network = row.title.replace(" training", "")
-    found = results.measured(row.name, contender.name)
-    if not found:
+    step = results.find(row.name, contender.name)
+    if not step:
         error = results.rows[row.name][contender.name].error
         return network, contender.label, f"{NONE}: {error}", "", "", "", "", ""
     against = row.name, contender.name, KERAS.name
-    held = speedup(results, f"{row.name}_avx2", contender.name, KERAS.name)
+    limited = speedup(results, f"{row.name}_avx2", contender.name, KERAS.name)
     memory = memory_share(results, *against)
     macs = model_info(row.work.network).macs
     share = machine_share(results, row, contender, macs)
@@ -147,26 +141,26 @@ def training_line(results: Results, row: Row, contender: Contender) -> tuple[str
         network,
         contender.label,
         times(speedup(results, *against)),
-        times(held),
+        times(limited),
         f"{memory:.2f}" if memory else "",
-        found.facts["precision"],
+        step.facts["precision"],
         f"{100 * share:.0f} %" if share else "",
-        f"{1000 * found.median:,.0f}",
+        f"{1000 * step.median:,.0f}",
     )
 
 
-def times(found: Ratio | None) -> str:
-    if found is None:
+def times(ratio: Ratio | None) -> str:
+    if ratio is None:
         return ""
-    if found.low == found.high:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+    if ratio.low == ratio.high:
+        return f"{ratio.value:.2f}"
+    return f"{ratio.value:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def startup_table(results: Results) -> str:
-    """The time of building each network, as a share of the other library's."""
+    """The time of building each network, relative to `keras.applications`."""
     shares = part_shares(results, "build", "cnnzoo", "keras")
-    header = ("network", "our time, of `keras.applications`'")
+    header = ("network", "time / `keras.applications`")
     return table(header, "lr", [(name, times(share)) for name, share in shares.items()])
 
 
@@ -178,7 +172,7 @@ def machine_lines(results: Results) -> str:
         f"- {machine['cpu']}, {machine['cores']} cores, {units} matrix units for "
         f"bfloat16 ({', '.join(machine['flags'])});",
         f"- {machine['memory_bytes'] / 2**30:.0f} GiB of memory, {machine['system']}, "
-        f"Python {machine['python']}; load before the first run {machine['load']};",
+        f"Python {machine['python']}; load average before the run {machine['load']};",
     ]
     for precision in ("float32", "bfloat16"):
         rate = product_rate(results, precision)
@@ -193,21 +187,21 @@ def versions(results: Results) -> list[str]:
         {
             f"{package} {version}"
             for contenders in results.rows.values()
-            for measured in contenders.values()
-            for package, version in measured.facts.get("versions", {}).items()
+            for result in contenders.values()
+            for package, version in result.facts.get("versions", {}).items()
         }
     )
 
 
 def threads(results: Results) -> str:
     """The number of threads per operation, by contender."""
-    found = {
-        name: measured.facts["threads"]
+    counts = {
+        name: result.facts["threads"]
         for contenders in results.rows.values()
-        for name, measured in contenders.items()
-        if "threads" in measured.facts
+        for name, result in contenders.items()
+        if "threads" in result.facts
     }
-    return ", ".join(f"{name} {count}" for name, count in found.items())
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def row_lines(row: Row, results: Results) -> str:
@@ -215,8 +209,8 @@ def row_lines(row: Row, results: Results) -> str:
     first = row.contenders[0].name
     lines = []
     for contender in row.contenders:
-        found = results.measured(row.name, contender.name)
-        if not found:
+        result = results.find(row.name, contender.name)
+        if not result:
             error = results.rows[row.name][contender.name].error
             lines.append(f"  {contender.name:<24} {NONE}: {error}")
             continue
@@ -224,8 +218,9 @@ def row_lines(row: Row, results: Results) -> str:
         if contender.name != first:
             against = speedup(results, row.name, first, contender.name)
         lines.append(
-            f"  {contender.name:<24} {1000 * found.median:>9,.1f} ms"
-            f" {found.peak_bytes / 1e6:>7,.0f} MB  {found.facts.get('precision', ''):<8}"
+            f"  {contender.name:<24} {1000 * result.median:>9,.1f} ms"
+            f" {result.peak_bytes / 1e6:>7,.0f} MB"
+            f"  {result.facts.get('precision', ''):<8}"
             + (f"  {first} is {times(against)} times as fast" if against else "")
         )
     return "\n".join(lines)
@@ -237,8 +232,8 @@ def about_units(results: Results) -> str:
         return ""
     return """
 This CPU has no matrix units for bfloat16. Goals "with matrix units" are set for CPUs
-that have them (AMX: Intel Xeon from 2023 on). Here bfloat16 may be the slower way for
-everyone: compare with PyTorch in float32 too, in the next table.
+that have them (AMX: Intel Xeon from 2023 on). On this CPU bfloat16 may be slower than
+float32, so compare with PyTorch in float32 too, in the next table.
 """
 
 
@@ -264,9 +259,3 @@ def speed_page(results: Results) -> str:
         growth=growth_pictures(),
         machine=machine_lines(results),
     )
-
-
-def table(header: tuple[str, ...], aligned: str, rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table; `aligned` has one l or r per column."""
-    rule = [{"l": "---", "r": "---:"}[side] for side in aligned]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))

@@ -13,7 +13,7 @@ import sys
 from collections import defaultdict
 
 STEPS = 4
-MARK = "seconds a step:"
+MARK = "seconds per step:"
 
 
 def train(network: str, batch: int, *, stock: bool) -> None:
@@ -22,12 +22,12 @@ def train(network: str, batch: int, *, stock: bool) -> None:
 
     import cnnzoo
     from benchmarks.task import Work
-    from benchmarks.train_keras import compiled, training
+    from benchmarks.train_keras import compile_model, training
 
     model = cnnzoo.build(network)
     if stock:
         model = keras.models.clone_model(model)  # with stock layers
-    compiled(model)
+    compile_model(model)
     shape, classes = model.input_shape[1:], model.output_shape[-1]
     task = training(model, Work(network, shape, batch, STEPS, classes), "float32")
     task.run()
@@ -36,7 +36,7 @@ def train(network: str, batch: int, *, stock: bool) -> None:
     print(MARK, parts["steps"] / STEPS, flush=True)
 
 
-def summed(lines: list[str]) -> tuple[float, dict[str, float]]:
+def sum_calls(lines: list[str]) -> tuple[float, dict[str, float]]:
     """Milliseconds per step, in total and per kind of call.
 
     A line of oneDNN is `onednn_verbose,...,exec,cpu,KIND,IMPLEMENTATION,DIRECTION,...`
@@ -47,17 +47,17 @@ def summed(lines: list[str]) -> tuple[float, dict[str, float]]:
     for line in lines[marks[0] : marks[1]]:
         fields = line.split(",")
         if "exec" in fields:
-            place = fields.index("exec")
-            kind, direction = fields[place + 2], fields[place + 4]
-            named = f"{kind}, {direction}" if kind == "convolution" else kind
-            kinds[named] += float(fields[-1]) / STEPS
+            start = fields.index("exec")
+            kind, direction = fields[start + 2], fields[start + 4]
+            name = f"{kind}, {direction}" if kind == "convolution" else kind
+            kinds[name] += float(fields[-1]) / STEPS
     return 1000 * float(lines[marks[1]].removeprefix(MARK)), kinds
 
 
-def told(network: str, batch: int, *, stock: bool) -> str:
-    """A Markdown table of a step's parts, the longest first."""
+def profile_table(network: str, batch: int, *, stock: bool) -> str:
+    """A Markdown table of the parts of a step, the longest first."""
     command = [sys.executable, "-m", "benchmarks.profile", network, "--batch", str(batch)]
-    done = subprocess.run(
+    child = subprocess.run(
         [*command, "--child", *(["--stock"] if stock else [])],
         env={**os.environ, "ONEDNN_VERBOSE": "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
         stdout=subprocess.PIPE,
@@ -65,26 +65,24 @@ def told(network: str, batch: int, *, stock: bool) -> str:
         text=True,
         check=True,
     )
-    step, kinds = summed(done.stdout.splitlines())
+    step, kinds = sum_calls(child.stdout.splitlines())
     ranked = sorted(kinds.items(), key=lambda item: -item[1])
     rows = [f"| {kind} | {time:,.0f} | {time / step:.0%} |" for kind, time in ranked]
     header = f"| {network}, {'stock Keras' if stock else 'cnnzoo'} | ms | share |"
-    return "\n".join(
-        [header, "|---|---:|---:|", f"| a step | {step:,.0f} | 100% |", *rows]
-    )
+    return "\n".join([header, "|---|---:|---:|", f"| step | {step:,.0f} | 100% |", *rows])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("network")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--stock", action="store_true", help="layers as Keras has them")
+    parser.add_argument("network", help="catalog name")
+    parser.add_argument("--batch", type=int, default=128, help="images per step")
+    parser.add_argument("--stock", action="store_true", help="use Keras's own layers")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         train(args.network, args.batch, stock=args.stock)
     else:
-        print(told(args.network, args.batch, stock=args.stock))
+        print(profile_table(args.network, args.batch, stock=args.stock))
 
 
 if __name__ == "__main__":

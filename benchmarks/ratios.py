@@ -28,13 +28,13 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
 
 def speedup(results: Results, row: str, ours: str, theirs: str) -> Ratio | None:
     """The speed-up of `ours` over `theirs`; None if one of them was not measured."""
-    first, second = results.measured(row, ours), results.measured(row, theirs)
+    first, second = results.find(row, ours), results.find(row, theirs)
     return ratio(second.seconds, first.seconds) if first and second else None
 
 
 def part_shares(results: Results, row: str, ours: str, theirs: str) -> dict[str, Ratio]:
     """The time of `ours` for each part as a share of `theirs`; empty without parts."""
-    first, second = results.measured(row, ours), results.measured(row, theirs)
+    first, second = results.find(row, ours), results.find(row, theirs)
     if not first or not second:
         return {}
     return {name: ratio(first.parts[name], second.parts[name]) for name in first.parts}
@@ -49,18 +49,18 @@ def time_share(results: Results, row: str, ours: str, theirs: str) -> Ratio | No
 
 
 def memory_share(results: Results, row: str, ours: str, theirs: str) -> float | None:
-    first, second = results.measured(row, ours), results.measured(row, theirs)
+    first, second = results.find(row, ours), results.find(row, theirs)
     return first.peak_bytes / second.peak_bytes if first and second else None
 
 
 def fastest(results: Results, row: str, names: Sequence[str]) -> str | None:
     """The contender with the least median; None if none was measured."""
-    found = {name: results.measured(row, name) for name in names}
-    medians = {name: one.median for name, one in found.items() if one}
+    results_by_name = {name: results.find(row, name) for name in names}
+    medians = {name: r.median for name, r in results_by_name.items() if r}
     return min(medians, key=lambda name: medians[name]) if medians else None
 
 
-def reached(results: Results, row: Row, goal: Goal) -> Ratio | None:
+def goal_ratio(results: Results, row: Row, goal: Goal) -> Ratio | None:
     """The ratio to compare with the goal; None if it was not measured."""
     theirs = fastest(results, row.name, goal.against)
     if theirs is None:
@@ -88,15 +88,15 @@ def flops(row: Row, macs: int) -> float:
 
 def product_rate(results: Results, precision: str) -> float | None:
     """FLOP/s of the matrix product, the upper bound for all networks."""
-    found = results.measured("matmul", precision)
+    product = results.find("matmul", precision)
     rows, columns, _ = ROWS["matmul"].work.shape
-    return 2 * rows * rows * columns / found.median if found else None
+    return 2 * rows * rows * columns / product.median if product else None
 
 
 def machine_share(
     results: Results, row: Row, contender: Contender, macs: int
 ) -> float | None:
     """The rate of a training step as a share of the matrix product's in its precision."""
-    found = results.measured(row.name, contender.name)
-    rate = product_rate(results, found.facts["precision"]) if found else None
-    return flops(row, macs) / found.median / rate if found and rate else None
+    step = results.find(row.name, contender.name)
+    rate = product_rate(results, step.facts["precision"]) if step else None
+    return flops(row, macs) / step.median / rate if step and rate else None

@@ -8,7 +8,7 @@ from statistics import median
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """The results of one contender for one row.
 
     Attributes:
@@ -30,18 +30,20 @@ class Measured:
         return median(self.seconds)
 
 
-Rounds = dict[str, Measured]  # by contender
+Rounds = dict[str, Measurement]  # by contender
 
 
 @dataclass(frozen=True)
 class Results:
-    """Attributes:
-    command: Command of the run.
-    date: Date of the run, ISO 8601.
-    rounds: Number of rounds.
-    minutes: Duration of the run.
-    machine: Result of `machine.describe`.
-    rows: Results of each contender, by name of the row.
+    """The results of a run.
+
+    Attributes:
+        command: Command of the run.
+        date: Date of the run, ISO 8601.
+        rounds: Number of rounds.
+        minutes: Duration of the run.
+        machine: Result of `machine.describe`.
+        rows: Results of each contender, by name of the row.
     """
 
     command: str
@@ -51,10 +53,10 @@ class Results:
     machine: dict
     rows: dict[str, Rounds]
 
-    def measured(self, row: str, contender: str) -> Measured | None:
+    def find(self, row: str, contender: str) -> Measurement | None:
         """The results of a contender; None if it has no times."""
-        found = self.rows.get(row, {}).get(contender)
-        return found if found and found.seconds and not found.error else None
+        result = self.rows.get(row, {}).get(contender)
+        return result if result and result.seconds and not result.error else None
 
 
 def dumps(results: Results) -> str:
@@ -64,7 +66,7 @@ def dumps(results: Results) -> str:
 def load(path: Path) -> Results:
     content = json.loads(path.read_text(encoding="utf-8"))
     rows = {
-        row: {name: Measured(**measured) for name, measured in contenders.items()}
+        row: {name: Measurement(**values) for name, values in contenders.items()}
         for row, contenders in content.pop("rows").items()
     }
     return Results(**content, rows=rows)

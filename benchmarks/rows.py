@@ -26,9 +26,9 @@ COMPILED = Contender(
 )
 TORCH_BFLOAT16 = (BFLOAT16.name, COMPILED.name)
 
-EVERYONE = (OURS, KERAS, JAX, TORCH, BFLOAT16, COMPILED)
-# torch.compile takes minutes for a network of many different layers, so only rows whose
-# goals name it have it. At 224 pixels each process of a row takes about 4 GB.
+ALL_CONTENDERS = (OURS, KERAS, JAX, TORCH, BFLOAT16, COMPILED)
+# torch.compile takes minutes for a network of many different layers, so it is measured
+# only where a goal compares with it. At 224 pixels each process takes about 4 GB.
 NOT_COMPILED = (OURS, KERAS, JAX, TORCH, BFLOAT16)
 LARGE = (OURS, KERAS, TORCH, BFLOAT16, COMPILED)
 LARGE_NOT_COMPILED = (OURS, KERAS, TORCH, BFLOAT16)
@@ -51,7 +51,7 @@ TRAINING = (
         "SmallVGG training, batch 128",
         "training",
         SMALL_VGG,
-        EVERYONE,
+        ALL_CONTENDERS,
         VGG_GOALS,
     ),
     Row(
@@ -59,7 +59,7 @@ TRAINING = (
         "VerySmallVGG training, batch 128",
         "training",
         VERY_SMALL_VGG,
-        EVERYONE,
+        ALL_CONTENDERS,
         VGG_GOALS,
     ),
     Row(
@@ -98,10 +98,10 @@ TRAINING = (
     ),
 )
 
-HELD = tuple(
+AVX2_ROWS = tuple(
     Row(
         f"{row.name}_avx2",
-        f"{row.title}, oneDNN held to AVX2",
+        f"{row.title}, oneDNN limited to AVX2",
         "avx2",
         replace(row.work, warm_ups=1),
         tuple(replace(contender, env=AVX2) for contender in (OURS, KERAS)),
@@ -127,11 +127,11 @@ LRN = Row(
 
 AUGMENT = Row(
     "augment",
-    "Random changes of a batch of 128 digits",
+    "Augmentation of a batch of 128 digits",
     "kernels",
     VERY_SMALL_VGG,
     (
-        Contender("augment", "random changes", "benchmarks.augment:batches"),
+        Contender("augment", "augmentation", "benchmarks.augment:batches"),
         OURS,
     ),
     (
@@ -159,7 +159,7 @@ MATMUL = Row(
 STARTUP = (
     Row(
         "build",
-        "Building each network that `keras.applications` has, the slowest ratio",
+        "Building each network of `keras.applications`, the largest ratio",
         "startup",
         Work(warm_ups=1),
         (
@@ -188,13 +188,13 @@ GROWTH = (
     Growth(
         "growth_batch",
         "SmallVGG, 28 px",
-        "images in a batch",
+        "images per batch",
         {size: Work("small_vgg", batch=size, steps=2) for size in (1, 8, 32, 128)},
     ),
     Growth(
         "growth_side",
         "ResNet18, batch 8",
-        "side of the image, px",
+        "side of the images, px",
         {
             side: Work("resnet18", (side, side, 3), batch=8, steps=2, classes=1000)
             for side in (64, 96, 128, 160, 224)
@@ -211,7 +211,7 @@ GROWTH = (
     ),
 )
 
-GROWN = tuple(
+GROWTH_ROWS = tuple(
     Row(
         f"{growth.group}_{x}",
         f"{growth.title}; {growth.axis}: {x}",
@@ -225,20 +225,23 @@ GROWN = tuple(
 )
 
 ROWS = {
-    row.name: row for row in (*TRAINING, *HELD, LRN, AUGMENT, MATMUL, *STARTUP, *GROWN)
+    row.name: row
+    for row in (*TRAINING, *AVX2_ROWS, LRN, AUGMENT, MATMUL, *STARTUP, *GROWTH_ROWS)
 }
 
 
-def chosen(names: list[str]) -> list[Row]:
+def select_rows(names: list[str]) -> list[Row]:
     """The rows of these names or groups, or all rows; "growth" means all its groups.
 
     Raises:
         KeyError: A name is neither that of a row nor of a group.
     """
-    known = {*ROWS, *(row.group for row in ROWS.values()), "growth"}
-    unknown = [name for name in names if name not in known]
+    available = {*ROWS, *(row.group for row in ROWS.values()), "growth"}
+    unknown = [name for name in names if name not in available]
     if unknown:
-        raise KeyError(f"no row or group {', '.join(unknown)}; there are {sorted(known)}")
+        raise KeyError(
+            f"no row or group {', '.join(unknown)}; there are {sorted(available)}"
+        )
     return [
         row
         for row in ROWS.values()

@@ -1,6 +1,5 @@
 """The input and output of a contender: the work, a timed round of it, and facts."""
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,11 +32,13 @@ class Work:
 
 @dataclass(frozen=True)
 class Task:
-    """Attributes:
-    run: Function of one round; returns the seconds of its parts if it measures them
-        itself, and then only these count.
-    facts: Precision, threads, versions, number of parameters.
-    during: Resource that stays open during the task.
+    """A prepared piece of work.
+
+    Attributes:
+        run: Function of one round; returns the seconds of its parts if it measures them
+            itself, and then only these count.
+        facts: Precision, threads, versions, number of parameters.
+        during: Resource that stays open during the task.
     """
 
     run: Callable[[], Parts | None]
@@ -54,10 +55,3 @@ def versions(*packages: str) -> dict[str, object]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def cores() -> int:
-    """The number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -7,7 +7,8 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from benchmarks.task import Parts, Task, Work, cores, versions
+from benchmarks.task import Parts, Task, Work, versions
+from cnnzoo.system.runtime import cores
 
 
 def ours(work: Work) -> Task:
@@ -16,23 +17,23 @@ def ours(work: Work) -> Task:
     from cnnzoo.train import mixed_precision
 
     cnnzoo.configure()
-    chosen = mixed_precision.resolve("auto")
+    precision = mixed_precision.resolve("auto")
     model = cnnzoo.build(work.network, input_shape=work.shape, classes=work.classes)
-    compiled(model)
-    for_good = ExitStack()
-    for_good.enter_context(mixed_precision.running(model, chosen))
-    return replace(training(model, work, chosen), during=for_good)
+    compile_model(model)
+    context = ExitStack()  # stays open as long as the task
+    context.enter_context(mixed_precision.running(model, precision))
+    return replace(training(model, work, precision), during=context)
 
 
 def stock(work: Work) -> Task:
     from benchmarks.peers_keras import NETWORKS
 
     model = NETWORKS[work.network](work.shape, work.classes)
-    compiled(model)
+    compile_model(model)
     return training(model, work, "float32")
 
 
-def compiled(model: keras.Model) -> None:
+def compile_model(model: keras.Model) -> None:
     model.compile(
         keras.optimizers.Adam(),
         loss="sparse_categorical_crossentropy",
@@ -47,13 +48,13 @@ def training(model: keras.Model, work: Work, precision: str) -> Task:
     tf.data: the thread that tunes the pipeline sleeps for up to a minute and may miss the
     signal to end, and `fit` returns only when it wakes.
     """
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     count = work.steps * work.batch
-    images = draw.standard_normal((count, *work.shape), "float32")
-    labels = draw.integers(0, work.classes, count)
+    images = rng.standard_normal((count, *work.shape), "float32")
+    labels = rng.integers(0, work.classes, count)
 
     times: list[float] = []
-    watch = keras.callbacks.LambdaCallback(
+    timer = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: times.append(time.perf_counter()),
         on_train_batch_end=lambda batch, logs: times.append(time.perf_counter()),
     )
@@ -66,7 +67,7 @@ def training(model: keras.Model, work: Work, precision: str) -> Task:
             batch_size=work.batch,
             verbose=0,
             shuffle=False,
-            callbacks=[watch],
+            callbacks=[timer],
         )
         return {"steps": times[-1] - times[0]}
 

@@ -40,14 +40,14 @@ def training(
     images = images.contiguous(memory_format=torch.channels_last)
     labels = torch.randint(work.classes, (count,))
     optimizer = torch.optim.Adam(network.parameters())
-    loss_of = nn.CrossEntropyLoss()
+    loss_function = nn.CrossEntropyLoss()
     forward = torch.compile(network) if compiled else network
 
     def run() -> None:
         for x, y in zip(images.split(work.batch), labels.split(work.batch), strict=True):
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast("cpu", torch.bfloat16) if autocast else nullcontext():
-                loss = loss_of(forward(x), y)
+                loss = loss_function(forward(x), y)
             loss.backward()
             optimizer.step()
             loss.item()
@@ -57,5 +57,5 @@ def training(
 
 def parameters(network: nn.Module) -> int:
     """The number of weights and moving statistics, as Keras counts them."""
-    held = [*network.parameters(), *network.buffers()]
-    return sum(tensor.numel() for tensor in held if tensor.is_floating_point())
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum(tensor.numel() for tensor in tensors if tensor.is_floating_point())

@@ -14,30 +14,29 @@ from cnnzoo.transfer import Assessment
 from cnnzoo.transfer.embeddings import embed, pixels
 from cnnzoo.transfer.random_baseline import build_random_baseline
 
-PIXELS, RANDOM = "pixels alone", "random weights, frozen"
-WAYS = (PIXELS, RANDOM)
+PIXELS, RANDOM = "ridge on pixels", "ridge on random features"
+METHODS = (PIXELS, RANDOM)
 BATCH = 64
 PENALTIES = 10.0 ** np.arange(8)  # choices for ridge regressions
 
 
 def control(
-    way: str,
+    method: str,
     model: keras.Model,
-    found: Assessment,
-    learned: Images,
-    judging: Images,
+    assessment: Assessment,
+    train: Images,
+    test: Images,
     seed: int,
 ) -> np.ndarray:
-    """Whether one of `WAYS` classifies each image correctly, (n,)."""
-    mode, labels = metadata_of(model).outside, np.asarray(learned.labels)
-    if way == PIXELS:
-        known, asked = pixels(learned.images), pixels(judging.images)
+    """Whether one of `METHODS` classifies each test image correctly, (n,)."""
+    mode = metadata_of(model).outside
+    if method == PIXELS:
+        x_train, x_test = pixels(train.images), pixels(test.images)
     else:
-        network, cut = build_random_baseline(model, learned, mode, seed), found.cut
-        known, asked = (
-            embed(network, [cut], images, mode, BATCH)[cut]
-            for images in (learned, judging)
+        network, cut = build_random_baseline(model, train, mode, seed), assessment.cut
+        x_train, x_test = (
+            embed(network, [cut], images, mode, BATCH)[cut] for images in (train, test)
         )
     ridge = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
-    answers = ridge.fit(known, labels).predict(asked)
-    return answers == np.asarray(judging.labels)
+    ridge.fit(x_train, np.asarray(train.labels))
+    return ridge.predict(x_test) == np.asarray(test.labels)

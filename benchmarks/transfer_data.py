@@ -16,7 +16,8 @@ from cnnzoo.data.pipeline import load_images
 from examples.four_cases import gratings
 
 SIDE = 32
-KNOWN = ("airplane", "automobile", "cat", "horse", "ship")  # classes of a source network
+# Classes of a source network; the other five are those of its targets.
+SOURCE_CLASSES = ("airplane", "automobile", "cat", "horse", "ship")
 
 
 def folder() -> Path:
@@ -26,10 +27,10 @@ def folder() -> Path:
 @cache
 def cifar() -> Images:
     """The 50,000 training images of CIFAR-10, from a copy in JPEG files."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as temporary:
         with zipfile.ZipFile(folder() / "cifar10_train.zip") as archive:
-            archive.extractall(place)
-        root = next(p.parent for p in Path(place).rglob("airplane") if p.is_dir())
+            archive.extractall(temporary)
+        root = next(p.parent for p in Path(temporary).rglob("airplane") if p.is_dir())
         return load_images(scan(root, depth="names"), (SIDE, SIDE, 3))
 
 
@@ -57,37 +58,38 @@ class Target:
         case: Intended case, 1 to 4, fixed beforehand.
         source: Name of the source network.
         images: Number of training and validation images.
-        held_out: Share of them for validation.
-        quick: Number of images for a quick run.
-        judged: Number of test images.
+        quick_images: The same for a quick run.
+        test_images: Number of test images.
+        validation: Share of `images` for validation.
     """
 
     case: int
     source: str
     images: int
-    quick: int
-    judged: int
-    held_out: float = 0.2
+    quick_images: int
+    test_images: int
+    validation: float = 0.2
 
     def draw(self, seed: int, *, quick: bool) -> tuple[Images, Images]:
-        """Training and validation images, which depend on the seed, and test images."""
+        """Training and validation images together, by the seed, and the test images."""
+        count = self.quick_images if quick else self.images
         if self.case == 3:
-            count = self.quick if quick else self.images
-            return colour(faint(count, seed + 1)), colour(faint(self.judged, 0))
+            return colour(faint(count, seed + 1)), colour(faint(self.test_images, 0))
         whole = cifar()
         if self.source == "cifar":
-            whole = whole.only([n for n in whole.class_names if n not in KNOWN])
-        rest, judging = whole.split(self.judged, seed=12345)
-        count = self.quick if quick else self.images
+            whole = whole.only([n for n in whole.class_names if n not in SOURCE_CLASSES])
+        rest, test = whole.split(self.test_images, seed=12345)
         if count >= len(rest):
-            return rest, judging
-        return rest.split(count, seed=seed)[1], judging
+            return rest, test
+        return rest.split(count, seed=seed)[1], test
 
 
 TARGETS = {
-    "few of other objects": Target(1, "cifar", 500, 500, 5000),
+    "few photos of other objects": Target(1, "cifar", 500, 500, 5000),
     # Nine tenths of them are 20,250 training images, which is large.
-    "many of other objects": Target(2, "cifar", 22_500, 8_000, 2500, held_out=0.1),
+    "many photos of other objects": Target(
+        2, "cifar", 22_500, 8_000, 2500, validation=0.1
+    ),
     "few faint gratings": Target(3, "cifar", 240, 240, 4000),
-    "many objects, from digits": Target(4, "digits", 40_000, 8_000, 10_000),
+    "many photos, digits as source": Target(4, "digits", 40_000, 8_000, 10_000),
 }

@@ -1,9 +1,9 @@
-"""The results of the transfer benchmarks in one file, and the page made from it."""
+"""The stored results of the transfer benchmarks, and their page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.stats import t
 
 from cnnzoo.system import files
 from cnnzoo.transfer.probes import holm
+from tools.pages import table
 
 STORED = Path(__file__).with_name("transfer.json")
 PAGE = Path(__file__).parent.parent / "docs" / "transfer-results.md"
@@ -22,93 +23,85 @@ Cells = dict[tuple[str, str], list[dict]]  # by target and policy, in the order 
 
 def store(part: str, content: dict) -> None:
     """Replaces a part of the results, and writes the page."""
-    known = json.loads(STORED.read_bytes()) if STORED.exists() else {}
-    known[part] = content
-    files.write_json(STORED, known)
-    files.write_text(PAGE, page(known))
+    stored = json.loads(STORED.read_bytes()) if STORED.exists() else {}
+    stored[part] = content
+    files.write_json(STORED, stored)
+    files.write_text(PAGE, page(stored))
 
 
 def page(stored: dict) -> str:
     """`docs/transfer-results.md`."""
-    kinds = {"matrix": _matrix, "speed": _speed}
-    parts = [kind(stored[part]) for part, kind in kinds.items() if part in stored]
-    return "\n".join(["# Transfer learning: what the four cases came to\n", *parts])
-
-
-def _matrix(told: dict) -> str:
-    cells = by_place(told["cells"])
-    cases = {cell["target"]: cell["case"] for cell in told["cells"]}
-    targets = sorted(cases, key=cases.__getitem__)
-    policies = list(dict.fromkeys(cell["policy"] for cell in told["cells"]))
-    table = [
-        _line(["data", *policies]),
-        _line(["---", *["---:"] * len(policies)]),
-        *(
-            _line(
-                [
-                    f"{cases[target]}: {target}",
-                    *(_cell(cells, target, policy, cases) for policy in policies),
-                ]
-            )
-            for target in targets
-        ),
+    sections = {"matrix": _matrix, "speed": _speed}
+    texts = [
+        section(stored[part]) for part, section in sections.items() if part in stored
     ]
-    verdicts = _verdicts(cells, cases, targets, policies, told["p_values"])
-    right = [verdict for verdict in verdicts if verdict.startswith("yes")]
-    quick = " --quick" if told["quick"] else ""
+    return "\n".join(["# Results of transfer learning in the four cases\n", *texts])
+
+
+def _matrix(results: dict) -> str:
+    cells = by_place(results["cells"])
+    cases = {cell["target"]: cell["case"] for cell in results["cells"]}
+    targets = sorted(cases, key=cases.__getitem__)
+    policies = list(dict.fromkeys(cell["policy"] for cell in results["cells"]))
+    rows = [
+        (
+            f"{cases[target]}: {target}",
+            *(_cell(cells, target, policy, cases) for policy in policies),
+        )
+        for target in targets
+    ]
+    verdicts = _verdicts(cells, cases, targets, policies, results["p_values"])
+    reached = sum(verdict.startswith("yes") for verdict in verdicts)
+    quick = " --quick" if results["quick"] else ""
     return f"""\
-The four policies of CS231n's rule on four data sets, each of them chosen for one case
-beforehand. How faint the gratings are was settled on other seeds: clear ones are told
-apart behind every cut of this network, so that no cut matters. Beside the four stand
-what `transfer.assess` chooses ("measured", with `refine=True`), a network of random
-weights that learns, and two ways that learn no features: ridge regressions on pixels and
-on a network of random weights. The sources are a VGG of six convolutions, without batch
-normalisation, on five classes of CIFAR-10 ({_percent(told, 0)} right on images held out)
-and, for the fourth row, on five digits ({_percent(told, 1)}).
-All policies of a row and seed learn from the same images and are judged by the same
-others.
+The policies of CS231n's four cases on four data sets. Each data set was chosen for one
+case beforehand; the contrast of the gratings was chosen with other seeds, since clear
+gratings are easy to classify at any cut of this network. The other columns are the plan
+that `transfer.assess` chooses ("measured", with `refine=True`), two baselines without
+trained features, ridge regressions on pixels and on the features of a network with random
+weights, and the network trained from random weights. The source networks are VGGs of six
+convolutions without batch normalisation, trained on five classes of CIFAR-10 (validation
+accuracy {_percent(results, 0)}) and, for the fourth row, on five digits
+({_percent(results, 1)}). All policies of a row and seed use the same training, validation
+and test images.
 
-Measured on {told["date"]} by
+Measured on {results["date"]} with
 `CNNZOO_DATA=folder python -m benchmarks.transfer_matrix runs/matrix{quick}` on
-{told["machine"]["cpu"]}: {told["core_minutes"] / 2:.0f} minutes of two cores, and the
-quick form is to take at most 60.
+{results["machine"]["cpu"]}, in {results["core_minutes"] / 2:.0f} minutes on two cores.
+The goal for the quick form is at most 60 minutes.
 
-## Accuracy in per cent, and seconds of one core
+## Test accuracy in per cent, and seconds on one core
 
-The mean over {_seeds(told["cells"])} seeds, its 95 % interval by Student's t, and the
-mean seconds, assessment and features included. **Bold** is the policy of the row's case.
-"Undone" counts the seeds of which a second phase was no better than the head before it on
-what was held out, so that `transfer.fit` has kept the head.
+Mean over {_seeds(results["cells"])} seeds, its 95 % interval by Student's t, and mean
+seconds, including assessment and features. **Bold** is the policy of the row's case.
+"Reverted" counts the seeds in which the second phase did not improve the validation
+accuracy of the classifier trained before it, so that `transfer.fit` kept the latter.
 
-{chr(10).join(table)}
+{table(("data", *policies), "l" + "r" * len(policies), rows)}
 
 Is the policy of the case the best of the four, or within one standard error of the best?
-{len(right)} of {len(targets)} rows; the goal is 3. McNemar's test is paired, on the
-images that judge the first seed, and corrected for {len(targets)} rows by Holm's way.
+In {reached} of {len(targets)} rows; the goal is 3. McNemar's test is paired, on the test
+images of the first seed, and corrected for {len(targets)} rows by Holm's method.
 
 {chr(10).join(f"- case {cases[t]}: {v}" for t, v in zip(targets, verdicts, strict=True))}
 
 ## The measured case
 
-{_assessed(told["assessed"])}
+{_assessments(results["assessments"])}
 
 {_regret(cells, targets, policies)}
 """
 
 
-def _percent(told: dict, source: int) -> str:
-    return f"{100 * told['sources'][source]['accuracy']:.1f} %"
-
-
-def _line(columns: Sequence[str]) -> str:
-    return f"| {' | '.join(columns)} |"
+def _percent(results: dict, source: int) -> str:
+    return f"{100 * results['sources'][source]['accuracy']:.1f} %"
 
 
 def by_place(cells: Sequence[dict]) -> Cells:
-    found: Cells = {}
+    places: Cells = {}
     for cell in sorted(cells, key=lambda cell: cell["seed"]):
-        found.setdefault((cell["target"], cell["policy"]), []).append(cell)
-    return found
+        places.setdefault((cell["target"], cell["policy"]), []).append(cell)
+    return places
 
 
 def spread(cells: Sequence[dict]) -> tuple[float, float]:
@@ -126,8 +119,8 @@ def _cell(cells: Cells, target: str, policy: str, cases: dict[str, int]) -> str:
     text = f"{mean:.1f} ± {half:.1f}"
     if policy.startswith(f"{cases[target]}:"):
         text = f"**{text}**"
-    undone = sum(bool(cell["undone"]) for cell in own)
-    return f"{text}, {seconds:.0f} s" + (f", {undone} undone" if undone else "")
+    reverted = sum(bool(cell["reverted"]) for cell in own)
+    return f"{text}, {seconds:.0f} s" + (f", {reverted} reverted" if reverted else "")
 
 
 def _verdicts(
@@ -147,7 +140,7 @@ def _verdicts(
         pairs.append((target, own, rival))
     corrected = holm([p_values[target][rival] for target, _, rival in pairs])
     return [
-        f"{_verdict(cells, *pair)}; McNemar's p between the two is {p_value:.2g}"
+        f"{_verdict(cells, *pair)}; McNemar's p-value is {p_value:.2g}"
         for pair, p_value in zip(pairs, corrected, strict=True)
     ]
 
@@ -157,45 +150,43 @@ def _verdict(cells: Cells, target: str, own: str, rival: str) -> str:
     best, error = spread(cells[target, rival])
     if mean >= best:
         return f"yes, `{own}` is {mean - best:.1f} points better than `{rival}`"
-    answer = "yes, nearly" if best - mean <= error else "no"
+    verdict = "yes, within one standard error" if best - mean <= error else "no"
     return (
-        f"{answer}: `{rival}` is {best - mean:.1f} points better than `{own}`; "
-        f"a standard error is {error:.1f}"
+        f"{verdict}: `{rival}` is {best - mean:.1f} points better than `{own}`; "
+        f"the standard error is {error:.1f}"
     )
 
 
-def _assessed(assessed: Sequence[dict]) -> str:
+def _assessments(assessments: Sequence[dict]) -> str:
     lines = []
-    for case in sorted({told["case"] for told in assessed}):
-        own = [told for told in assessed if told["case"] == case]
-        right = sum(told["measured"] == case for told in own)
-        others = sorted({told["measured"] for told in own} - {case})
-        wrong = (
-            f"; the others were called {', '.join(map(str, others))}" if others else ""
-        )
+    for case in sorted({record["case"] for record in assessments}):
+        own = [record for record in assessments if record["case"] == case]
+        correct = sum(record["measured"] == case for record in own)
+        others = sorted({record["measured"] for record in own} - {case})
+        wrong = f"; otherwise case {', '.join(map(str, others))}" if others else ""
         lines.append(
-            f"- case {case}, {own[0]['target']}: measured as such from {right} of "
+            f"- case {case}, {own[0]['target']}: measured correctly for {correct} of "
             f"{len(own)} seeds{wrong}"
         )
-    share = np.mean([told["case"] == told["measured"] for told in assessed])
-    head = (
-        f"`transfer.assess` finds the case in {100 * share:.0f} % of {len(assessed)} "
-        "tries; the goal is 90 %."
+    share = np.mean([record["case"] == record["measured"] for record in assessments])
+    first = (
+        f"`transfer.assess` measures the intended case in {100 * share:.0f} % of "
+        f"{len(assessments)} assessments; the goal is 90 %."
     )
-    return "\n".join([head, "", *lines])
+    return "\n".join([first, "", *lines])
 
 
 def _regret(cells: Cells, targets: Sequence[str], policies: Sequence[str]) -> str:
     """The mean loss of the measured policy against the best policy of each row."""
-    lost = []
+    losses = []
     for target in targets:
         best = max(spread(cells[target, policy])[0] for policy in policies)
-        lost.append(best - spread(cells[target, MEASURED])[0])
-    told = ", ".join(f"{points:.1f}" for points in lost)
+        losses.append(best - spread(cells[target, MEASURED])[0])
+    points = ", ".join(f"{loss:.1f}" for loss in losses)
     return (
-        f"Against the best column of each row, random weights among them, the measured\n"
-        f"policy loses {told} points in the four rows, {np.mean(lost):.1f} on the mean; "
-        f"the goal is at most {REGRET:.0f}."
+        f"Compared with the best column of each row, the measured policy loses {points}\n"
+        f"points in the four rows, {np.mean(losses):.1f} on average; the goal is at most "
+        f"{REGRET:.0f}."
     )
 
 
@@ -203,48 +194,52 @@ def _seeds(cells: Sequence[dict]) -> int:
     return len({cell["seed"] for cell in cells})
 
 
-def _speed(told: dict) -> str:
-    first = told["sides"][0]
-    return f"""## Speed: VGG16
+def _speed(results: dict) -> str:
+    first, machine = results["sides"][0], results["machine"]
+    return f"""## Speed with VGG16
 
-{told["learned"]} photographs of ants and bees to learn from, some of them mirrored, and
-{told["held_out"]} held out, which choose the epoch of `transfer.fit` and nothing else.
-The naive fit has {told["epochs"]} epochs, `transfer.fit` at most 100. The trunk is frozen
-and its weights are random, as none that are trained are at hand here.
+The data set has {results["train_images"]} training images of ants and bees, some of them
+mirrored copies, and {results["validation_images"]} validation images, which only choose
+the best epoch of `transfer.fit`. The naive method trains for {results["epochs"]} epochs,
+`transfer.fit` for at most 100. The trunk is frozen and has random weights.
 
-Measured on {told["date"]} by
-`CNNZOO_DATA=folder python -m benchmarks.transfer_speed` on {told["machine"]["cpu"]},
-{told["machine"]["cores"]} cores; every way once, from images in memory. A pass is one of
-stock Keras over the images. The goals at {first["side"]} pixels: `transfer.fit` at least
-20 times as fast as the naive fit and at most 1.3 passes, `transfer.assess` at most 1.5
-passes for each of its two networks and 5 s, {first["assess_goal"]:.0f} s here.
+Measured on {results["date"]} with
+`CNNZOO_DATA=folder python -m benchmarks.transfer_speed` on {machine["cpu"]},
+{machine["cores"]} cores, once per method, from images in memory. A pass is one forward
+pass of stock Keras over the images. Goals at {first["side"]} pixels: `transfer.fit` is
+at least 20 times as fast as the naive method and takes at most 1.3 passes;
+`transfer.assess` takes at most 1.5 passes for each of its two networks plus 5 s, which is
+{first["assess_goal"]:.0f} s here.
 
-{chr(10).join(map(_side, told["sides"]))}"""
+{chr(10).join(map(_side, results["sides"]))}"""
 
 
-def _side(told: dict) -> str:
+def _side(results: dict) -> str:
     """The times of the methods at one size."""
-    slowest = told["arms"][0]["seconds"]
+    slowest = results["methods"][0]["seconds"]
     rows = [
-        _line(["way", "seconds", "the naive fit takes", "right of what is held out"]),
-        _line(["---", "---:", "---:", "---:"]),
-        *(_line([*_arm(arm, slowest)]) for arm in told["arms"]),
+        (
+            method["name"],
+            f"{method['seconds']:.1f}",
+            f"{slowest / method['seconds']:.1f}",
+            _accuracy(method),
+        )
+        for method in results["methods"]
     ]
-    return f"""### At {told["side"]} pixels
+    header = ("method", "seconds", "speed-up over naive", "validation accuracy")
+    return f"""### At {results["side"]} pixels
 
-{chr(10).join(rows)}
+{table(header, "lrrr", rows)}
 
-- `transfer.fit` is {told["naive_to_fit"]:.1f} times as fast as the naive fit, and takes
-  {told["fit_to_forward"]:.2f} passes.
-- `transfer.assess` takes {told["assess_to_forward"]:.2f} passes over the images to learn
-  from.
+- `transfer.fit` is {results["naive_to_fit"]:.1f} times as fast as the naive method, and
+  takes {results["fit_to_forward"]:.2f} passes.
+- `transfer.assess` takes {results["assess_to_forward"]:.2f} passes over the training
+  images.
 """
 
 
-def _arm(arm: dict, slowest: float) -> Iterator[str]:
-    yield arm["name"]
-    yield f"{arm['seconds']:.1f}"
-    yield f"{slowest / arm['seconds']:.1f} times that"
-    low, high = 100 * arm.get("low", 0), 100 * arm.get("high", 0)
-    judged = "accuracy" in arm
-    yield f"{100 * arm['accuracy']:.0f} %, {low:.0f} to {high:.0f}" if judged else ""
+def _accuracy(method: dict) -> str:
+    if "accuracy" not in method:
+        return ""
+    low, high = (100 * method.get(side, 0) for side in ("low", "high"))
+    return f"{100 * method['accuracy']:.0f} %, {low:.0f} to {high:.0f}"

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 import cnnzoo
-from benchmarks.transfer_data import KNOWN, SIDE, cifar, digits
+from benchmarks.transfer_data import SIDE, SOURCE_CLASSES, cifar, digits
 from cnnzoo.layers.blocks import conv_relu
 from cnnzoo.layers.heads import pooled_head
 from cnnzoo.models import vgg
@@ -42,20 +42,20 @@ EPOCHS = {"cifar": (30, 12), "digits": (4, 2)}  # full run, quick run
 def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
     """A trained source network, loaded from its run if that exists."""
     path = folder / f"source-{name}"
-    whole = cifar().only(KNOWN) if name == "cifar" else digits().only(DIGITS)
-    done = path / "done.json"
+    images = cifar().only(SOURCE_CLASSES) if name == "cifar" else digits().only(DIGITS)
+    result = path / "result.json"
     keras.utils.set_random_seed(0)
     model = cnnzoo.build(
         VGG_MINI,
-        classes=len(whole.class_names),
-        class_names=whole.class_names,
+        classes=len(images.class_names),
+        class_names=images.class_names,
         include_preprocessing=True,
-        weights=path / "model.keras" if done.exists() else None,
+        weights=path / "model.keras" if result.exists() else None,
     )
-    if done.exists():
+    if result.exists():
         return model
-    train, held_out = whole.split(0.1, seed=0)
-    begun = time.process_time()
+    train, validation = images.split(0.1, seed=0)
+    start = time.process_time()
     recipe = Recipe(
         epochs=EPOCHS[name][quick],
         batch_size=64,
@@ -63,8 +63,8 @@ def source(name: str, folder: Path, *, quick: bool) -> keras.Model:
         patience=None,
         augment=RECIPES["cifar10"].augment if name == "cifar" else None,
     )
-    history = Run(path).fit(model, train, held_out, recipe, verbose=2)
+    history = Run(path).fit(model, train, validation, recipe, verbose=2)
     accuracy = history["val_accuracy"][int(np.argmin(history["val_loss"]))]
-    spent = time.process_time() - begun
-    files.write_json(done, {"accuracy": accuracy, "core_seconds": spent})
+    seconds = time.process_time() - start
+    files.write_json(result, {"accuracy": accuracy, "core_seconds": seconds})
     return model

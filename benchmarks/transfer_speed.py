@@ -2,8 +2,8 @@
 
     CNNZOO_DATA=folder python -m benchmarks.transfer_speed
 
-It takes about twenty minutes on two cores, most of them for the naive method. The results
-go into `docs/transfer-results.md`.
+Takes about twenty minutes on two cores, most of them for the naive method. Writes
+`docs/transfer-results.md`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.preprocess import preprocess_input
 
 SIDES = (224, 64)  # pixels; the goals are set for the first
-LEARNED, HELD_OUT, EPOCHS, BATCH = 240, 60, 30, 32
+TRAIN_IMAGES, VALIDATION_IMAGES, EPOCHS, BATCH = 240, 60, 30, 32
 
 
 @dataclass(frozen=True)
@@ -41,29 +41,29 @@ class Work:
     Attributes:
         model: cnnzoo's VGG16 with random weights.
         stock: Stock Keras trunk with the same weights, which ends in average pooling.
-        learned: Training images.
-        held_out: Validation images.
+        train: Training images.
+        validation: Validation images.
     """
 
     model: keras.Model
     stock: keras.Model
-    learned: Images
-    held_out: Images
+    train: Images
+    validation: Images
 
     def pixels(self, images: Images) -> np.ndarray:
         return preprocess_input(images.images, "caffe")
 
 
-def work(side: int) -> Work:
-    """The networks, and the photographs, some of them also mirrored to have enough."""
+def load_work(side: int) -> Work:
+    """The networks and the photographs, some of which are also added mirrored."""
     with tempfile.TemporaryDirectory() as folder:
         photos = scan(photographs(Path(folder)), depth="headers")
         images = load_images(photos, (side, side, 3))
-    learned, held_out = images.split(HELD_OUT, seed=0)
-    rows = np.arange(LEARNED) % len(learned)
-    learned = learned.take(rows)
-    again = np.arange(LEARNED) >= len(np.unique(rows))
-    learned.images[again] = learned.images[again, :, ::-1]
+    originals, validation = images.split(VALIDATION_IMAGES, seed=0)
+    rows = np.arange(TRAIN_IMAGES)
+    train = originals.take(rows % len(originals))
+    repeated = rows >= len(originals)
+    train.images[repeated] = train.images[repeated, :, ::-1]
     keras.utils.set_random_seed(0)
     stock = keras.applications.VGG16(
         weights=None, include_top=False, pooling="avg", input_shape=(side, side, 3)
@@ -76,7 +76,7 @@ def work(side: int) -> Work:
         preprocessing="caffe",
     )
     model.set_weights(stock.get_weights())
-    return Work(model, stock, learned, held_out)
+    return Work(model, stock, train, validation)
 
 
 def naive(work: Work) -> float:
@@ -90,75 +90,77 @@ def naive(work: Work) -> float:
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    held_out = (work.pixels(work.held_out), work.held_out.labels)
-    told = model.fit(
-        work.pixels(work.learned),
-        work.learned.labels,
-        validation_data=held_out,
+    history = model.fit(
+        work.pixels(work.train),
+        work.train.labels,
+        validation_data=(work.pixels(work.validation), work.validation.labels),
         epochs=EPOCHS,
         batch_size=BATCH,
         verbose=2,
     )
-    return told.history["val_accuracy"][-1]
+    return float(history.history["val_accuracy"][-1])
 
 
 def ours(work: Work) -> float:
-    """Case 1: a head is trained on cached features."""
+    """Case 1: a classifier is trained on cached features."""
     plan = transfer.plan(1)
-    return transfer.fit(work.model, work.learned, work.held_out, plan).accuracy
+    return float(transfer.fit(work.model, work.train, work.validation, plan).accuracy)
 
 
 def regression(work: Work) -> float:
     """Keras's features, and scikit-learn's logistic regression on them."""
-    seen, held_out = (
+    x_train, x_validation = forward(work)
+    mean, deviation = x_train.mean(0), x_train.std(0) + 1e-12
+    classifier = LogisticRegression(max_iter=2000)
+    classifier.fit((x_train - mean) / deviation, work.train.labels)
+    x_validation = (x_validation - mean) / deviation
+    return float(classifier.score(x_validation, work.validation.labels))
+
+
+def forward(work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """Features of all images, from one forward pass of stock Keras."""
+    train, validation = (
         work.stock.predict(work.pixels(images), batch_size=BATCH, verbose=0)
-        for images in (work.learned, work.held_out)
+        for images in (work.train, work.validation)
     )
-    mean, deviation = seen.mean(0), seen.std(0) + 1e-12
-    fitted = LogisticRegression(max_iter=2000)
-    fitted.fit((seen - mean) / deviation, work.learned.labels)
-    return float(fitted.score((held_out - mean) / deviation, work.held_out.labels))
+    return train, validation
 
 
-def forward(work: Work) -> None:
-    """One forward pass of stock Keras over all images."""
-    for images in (work.learned, work.held_out):
-        work.stock.predict(work.pixels(images), batch_size=BATCH, verbose=0)
+def assess(work: Work) -> None:
+    transfer.assess(work.model, work.train)
 
 
-def assessed(work: Work) -> None:
-    transfer.assess(work.model, work.learned)
+def time_method(name: str, method: Callable[[Work], object], work: Work) -> dict:
+    start = time.perf_counter()
+    accuracy = method(work)
+    record: dict = {"name": name, "seconds": time.perf_counter() - start}
+    if isinstance(accuracy, float):
+        images = len(work.validation)
+        correct = round(accuracy * images)
+        interval = binomtest(correct, images).proportion_ci(method="wilson")
+        low, high = float(interval.low), float(interval.high)
+        record |= {"accuracy": accuracy, "low": low, "high": high}
+    print(record, flush=True)
+    return record
 
 
-def timed(name: str, way: Callable[[Work], float | None], work: Work) -> dict:
-    begun = time.perf_counter()
-    accuracy = way(work)
-    told: dict = {"name": name, "seconds": time.perf_counter() - begun}
-    if accuracy is not None:
-        right = round(accuracy * len(work.held_out))
-        sides = binomtest(right, len(work.held_out)).proportion_ci(method="wilson")
-        told |= {"accuracy": accuracy, "low": float(sides.low), "high": float(sides.high)}
-    print(told, flush=True)
-    return told
-
-
-def measured(side: int) -> dict:
+def measure(side: int) -> dict:
     """Runs every method once; returns the record for the page."""
-    given = work(side)
-    forward(given)  # so that no method includes the compilation of the trunk
-    once = timed("one forward pass of stock Keras", forward, given)
-    fit = timed("`cnnzoo.transfer.fit`", ours, given)
-    sklearn = timed("Keras's features, scikit-learn's regression", regression, given)
-    assess = timed("`cnnzoo.transfer.assess`", assessed, given)
-    slow = timed("naive: `model.fit` of stock Keras", naive, given)
-    a_pass = once["seconds"] * LEARNED / (LEARNED + HELD_OUT)
+    work = load_work(side)
+    forward(work)  # so that no method includes the compilation of the trunk
+    once = time_method("one forward pass of stock Keras", forward, work)
+    fit = time_method("`cnnzoo.transfer.fit`", ours, work)
+    sklearn = time_method("Keras's features, scikit-learn's regression", regression, work)
+    assessment = time_method("`cnnzoo.transfer.assess`", assess, work)
+    slow = time_method("naive: `model.fit` of stock Keras", naive, work)
+    train_pass = once["seconds"] * TRAIN_IMAGES / (TRAIN_IMAGES + VALIDATION_IMAGES)
     return {
         "side": side,
-        "arms": [slow, fit, sklearn, once, assess],
+        "methods": [slow, fit, sklearn, once, assessment],
         "naive_to_fit": slow["seconds"] / fit["seconds"],
         "fit_to_forward": fit["seconds"] / once["seconds"],
-        "assess_to_forward": assess["seconds"] / a_pass,
-        "assess_goal": 3 * a_pass + 5,
+        "assess_to_forward": assessment["seconds"] / train_pass,
+        "assess_goal": 3 * train_pass + 5,
     }
 
 
@@ -168,10 +170,10 @@ def main() -> None:
         {
             "date": date.today().isoformat(),
             "machine": describe(),
-            "learned": LEARNED,
-            "held_out": HELD_OUT,
+            "train_images": TRAIN_IMAGES,
+            "validation_images": VALIDATION_IMAGES,
             "epochs": EPOCHS,
-            "sides": [measured(side) for side in SIDES],
+            "sides": [measure(side) for side in SIDES],
         },
     )
 

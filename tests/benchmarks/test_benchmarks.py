@@ -1,4 +1,4 @@
-"""The benchmark's parts: peers of our size, turns, ratios, goals, the page. No timing."""
+"""The parts of the benchmarks: networks, turns, ratios, goals, pages. No timing."""
 
 import json
 from importlib import import_module
@@ -21,8 +21,8 @@ from benchmarks import (
     transfer_page,
 )
 from benchmarks.contest import Contender, Goal, Row
-from benchmarks.results import Measured, Results, dumps, load
-from benchmarks.rows import GROWN, LRN, ROWS, TRAINING, chosen
+from benchmarks.results import Measurement, Results, dumps, load
+from benchmarks.rows import GROWTH_ROWS, LRN, ROWS, TRAINING, select_rows
 from benchmarks.task import Work
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.models.index import model_info
@@ -38,10 +38,10 @@ MACHINE = {
     "python": "3.11.1",
     "load": 0.1,
 }
-MADE_UP = """
+CONTENDERS = """
 from benchmarks.task import Task
 
-def noted(name):
+def logger(name):
     def run():
         with open({path!r}, "a") as file:
             file.write(name + " ")
@@ -49,10 +49,10 @@ def noted(name):
     return run
 
 def a(work):
-    return Task(noted("a"), {{"threads": work.batch}})
+    return Task(logger("a"), {{"threads": work.batch}})
 
 def b(work):
-    return Task(noted("b"), {{}})
+    return Task(logger("b"), {{}})
 
 def broken(work):
     raise ValueError("no such thing\\nsecond line")
@@ -66,13 +66,15 @@ def parted(work):
 """
 
 
-def made_up(**rows: dict[str, Measured]) -> Results:
+def results_of(**rows: dict[str, Measurement]) -> Results:
     return Results("make bench", "2025-01-02", 5, 25.0, MACHINE, rows)
 
 
-def measured(*seconds: float, peak: int = 0, precision: str = "float32") -> Measured:
+def measurement(
+    *seconds: float, peak: int = 0, precision: str = "float32"
+) -> Measurement:
     facts = {"precision": precision, "threads": 2, "versions": {"keras": "3.15.1"}}
-    return Measured(seconds, peak_bytes=peak, facts=facts)
+    return Measurement(seconds, peak_bytes=peak, facts=facts)
 
 
 @pytest.mark.parametrize("name", peers_keras.NETWORKS)
@@ -107,7 +109,7 @@ def test_every_network_of_the_training_rows_has_peers():
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_a_row_names_what_there_is(row: Row):
+def test_names_in_a_row_exist(row: Row):
     names = [contender.name for contender in row.contenders]
     for goal in row.goals:
         assert goal.ours in names
@@ -120,23 +122,23 @@ def test_a_row_names_what_there_is(row: Row):
         assert model_info(row.work.network).classes == row.work.classes
 
 
-def test_rows_are_chosen_by_name_and_group():
-    assert chosen([]) == list(ROWS.values())
-    assert [row.name for row in chosen(["lrn", "small_vgg"])] == ["small_vgg", "lrn"]
-    assert chosen(["training"]) == list(TRAINING)
-    assert chosen(["growth"]) == list(GROWN)
+def test_rows_are_selected_by_name_and_group():
+    assert select_rows([]) == list(ROWS.values())
+    assert [row.name for row in select_rows(["lrn", "small_vgg"])] == ["small_vgg", "lrn"]
+    assert select_rows(["training"]) == list(TRAINING)
+    assert select_rows(["growth"]) == list(GROWTH_ROWS)
     with pytest.raises(KeyError, match=r"no row or group vgg; there are .*small_vgg"):
-        chosen(["vgg"])
+        select_rows(["vgg"])
 
 
 @pytest.fixture
 def contenders(tmp_path: Path):
-    """`contenders("a", "b")`, and the file where they note their runs."""
-    (tmp_path / "made_up.py").write_text(MADE_UP.format(path=str(tmp_path / "runs")))
+    """`contenders("a", "b")`, and the file in which they log their runs."""
+    (tmp_path / "fake.py").write_text(CONTENDERS.format(path=str(tmp_path / "runs")))
 
     def named(*names: str) -> tuple[Contender, ...]:
         env = {"PYTHONPATH": str(tmp_path)}
-        return tuple(Contender(name, name, f"made_up:{name}", env) for name in names)
+        return tuple(Contender(name, name, f"fake:{name}", env) for name in names)
 
     return named
 
@@ -147,7 +149,7 @@ def measure(contenders: tuple[Contender, ...], folder: Path, rounds: int = 2, **
     return alternate.measure(row, row.work, rounds, folder, lines.append), lines
 
 
-def test_contenders_take_turns_in_an_order_that_turns_around(contenders, tmp_path):
+def test_contenders_take_turns_in_alternating_order(contenders, tmp_path):
     found, lines = measure(contenders("a", "b"), tmp_path, rounds=3, warm_ups=1)
     assert (tmp_path / "runs").read_text().split() == list("ab" + "ab" + "ba" + "ab")
     assert lines == ["  a: ready", "  b: ready"]
@@ -157,7 +159,7 @@ def test_contenders_take_turns_in_an_order_that_turns_around(contenders, tmp_pat
     assert "chatter" in (tmp_path / "row" / "a.log").read_text()
 
 
-def test_a_contender_that_fails_says_why_and_the_others_go_on(contenders, tmp_path):
+def test_after_an_error_the_other_contenders_continue(contenders, tmp_path):
     found, lines = measure(contenders("broken", "gone", "a"), tmp_path, warm_ups=0)
     assert found["broken"].error == "ValueError: no such thing"
     assert found["gone"].error == "its process ended with code 7"
@@ -173,7 +175,9 @@ def test_parts_are_kept_round_by_round(contenders, tmp_path):
 
 def test_ratio_of_medians_and_its_spread():
     assert ratios.ratio([2, 4, 9], [1, 2, 3]) == ratios.Ratio(2.0, 2.0, 3.0)
-    results = made_up(row={"cnnzoo": measured(1, 1, 4), "keras": measured(3, 2, 2)})
+    results = results_of(
+        row={"cnnzoo": measurement(1, 1, 4), "keras": measurement(3, 2, 2)}
+    )
     assert ratios.speedup(results, "row", "cnnzoo", "keras") == ratios.Ratio(2, 0.5, 3)
     assert ratios.time_share(results, "row", "cnnzoo", "keras") == ratios.Ratio(
         0.5, 1 / 3, 2
@@ -181,18 +185,22 @@ def test_ratio_of_medians_and_its_spread():
     assert ratios.speedup(results, "row", "cnnzoo", "jax") is None
 
 
-def test_the_better_of_two_counts_and_one_without_a_time_does_not():
-    results = made_up(
-        row={"a": measured(3, 3), "b": measured(2, 2), "c": Measured(error="no compiler")}
+def test_the_fastest_contender_counts_and_one_without_a_time_does_not():
+    results = results_of(
+        row={
+            "a": measurement(3, 3),
+            "b": measurement(2, 2),
+            "c": Measurement(error="no compiler"),
+        }
     )
     assert ratios.fastest(results, "row", ("a", "b", "c")) == "b"
     assert ratios.fastest(results, "row", ("c",)) is None
 
 
-def test_the_worst_part_counts():
-    ours = Measured((3, 3), {"VGG16": [1, 1], "ResNet50": [2, 2]})
-    theirs = Measured((3, 3), {"VGG16": [2, 2], "ResNet50": [1, 1]})
-    results = made_up(build={"cnnzoo": ours, "keras": theirs})
+def test_the_part_with_the_largest_share_counts():
+    ours = Measurement((3, 3), {"VGG16": [1, 1], "ResNet50": [2, 2]})
+    theirs = Measurement((3, 3), {"VGG16": [2, 2], "ResNet50": [1, 1]})
+    results = results_of(build={"cnnzoo": ours, "keras": theirs})
     share = ratios.time_share(results, "build", "cnnzoo", "keras")
     assert share == ratios.Ratio(2, 2, 2)
 
@@ -218,8 +226,8 @@ def test_share_of_the_matrix_products_rate():
     """2 * 4096^3 FLOP in 0.1 s are 1.37 TFLOP/s; a step of 128 has 152 GFLOP."""
     row = ROWS["small_vgg"]
     macs = model_info("small_vgg").macs
-    results = made_up(
-        small_vgg={"cnnzoo": measured(1.0)}, matmul={"float32": measured(0.1)}
+    results = results_of(
+        small_vgg={"cnnzoo": measurement(1.0)}, matmul={"float32": measurement(0.1)}
     )
     assert ratios.product_rate(results, "float32") == pytest.approx(1.374e12, rel=1e-3)
     assert ratios.product_rate(results, "bfloat16") is None
@@ -230,33 +238,33 @@ def test_share_of_the_matrix_products_rate():
 
 @pytest.fixture
 def few() -> Results:
-    """What a run of four rows could give."""
+    """Results of a run of a few rows."""
     mega = 1_000_000
     training = {
-        "cnnzoo": measured(0.2, 0.2, 0.25, peak=900 * mega, precision="bfloat16"),
-        "keras": measured(0.5, 0.6, 0.6, peak=1000 * mega),
-        "keras-jax": Measured(error="MemoryError: too much"),
-        "torch-float32": measured(0.6, 0.6, 0.6, peak=500 * mega),
-        "torch-bfloat16": measured(0.4, 0.4, 0.4, peak=500 * mega),
-        "torch-bfloat16-compiled": measured(0.3, 0.3, 0.3, peak=500 * mega),
+        "cnnzoo": measurement(0.2, 0.2, 0.25, peak=900 * mega, precision="bfloat16"),
+        "keras": measurement(0.5, 0.6, 0.6, peak=1000 * mega),
+        "keras-jax": Measurement(error="MemoryError: too much"),
+        "torch-float32": measurement(0.6, 0.6, 0.6, peak=500 * mega),
+        "torch-bfloat16": measurement(0.4, 0.4, 0.4, peak=500 * mega),
+        "torch-bfloat16-compiled": measurement(0.3, 0.3, 0.3, peak=500 * mega),
     }
-    return made_up(
+    return results_of(
         small_vgg=training,
         small_vgg_avx2={
-            "cnnzoo": measured(0.5, 0.5, peak=1100 * mega),
-            "keras": measured(0.6, 0.6, peak=1000 * mega),
+            "cnnzoo": measurement(0.5, 0.5, peak=1100 * mega),
+            "keras": measurement(0.6, 0.6, peak=1000 * mega),
         },
-        lrn={"cnnzoo": measured(0.1, 0.1), "tf.nn": measured(0.15, 0.15)},
-        growth_batch_1={"cnnzoo": measured(0.01, peak=700 * mega)},
-        growth_batch_8={"cnnzoo": measured(0.02, peak=800 * mega)},
+        lrn={"cnnzoo": measurement(0.1, 0.1), "tf.nn": measurement(0.15, 0.15)},
+        growth_batch_1={"cnnzoo": measurement(0.01, peak=700 * mega)},
+        growth_batch_8={"cnnzoo": measurement(0.02, peak=800 * mega)},
     )
 
 
-def test_results_survive_their_file(few, tmp_path):
+def test_results_are_equal_after_a_round_trip(few, tmp_path):
     path = tmp_path / "results.json"
     path.write_text(dumps(few))
     assert dumps(load(path)) == dumps(few)
-    assert load(path).measured("small_vgg", "keras-jax") is None
+    assert load(path).find("small_vgg", "keras-jax") is None
 
 
 def test_table_of_goals(few):
@@ -271,7 +279,7 @@ def test_table_of_goals(few):
         "| at least 2x | 1.50x (1.50 to 1.50) | missed |",
         "| SmallVGG training, batch 128 | stock Keras `fit`, float32: peak memory | at "
         "most 1 | 0.90 | **reached** |",
-        "| SmallVGG training, batch 128, oneDNN held to AVX2 | stock Keras `fit`, "
+        "| SmallVGG training, batch 128, oneDNN limited to AVX2 | stock Keras `fit`, "
         "float32: peak memory | at most 1 | 1.10 | missed |",
     ]
 
@@ -289,7 +297,7 @@ def test_table_of_training(few):
     assert len(lines) == 2 + 6
 
 
-def test_what_a_row_prints(few):
+def test_output_of_a_row(few):
     lines = page.row_lines(LRN, few).splitlines()
     assert lines[0].split()[:3] == ["cnnzoo", "100.0", "ms"]
     assert lines[1].endswith("cnnzoo is 1.50 times as fast")
@@ -334,35 +342,35 @@ def test_the_machine_is_read_from_its_file(tmp_path, monkeypatch):
     assert machine.describe()["matrix_units"] is False
 
 
-def test_a_try_is_not_stored(monkeypatch, tmp_path, capsys):
-    def tried(row, work, rounds, logs, tell):
+def test_a_quick_run_is_not_stored(monkeypatch, tmp_path, capsys):
+    def measure_once(row, work, rounds, logs, report):
         assert (rounds, work.batch, work.steps) == (2, 2, 1)
-        return {one.name: measured(1.0, 1.0) for one in row.contenders}
+        return {one.name: measurement(1.0, 1.0) for one in row.contenders}
 
-    monkeypatch.setattr(command, "measure", tried)
-    monkeypatch.setattr(command, "TRIED", tmp_path / "build" / "tried.json")
-    out = tmp_path / "new" / "tried.json"
+    monkeypatch.setattr(command, "measure", measure_once)
+    monkeypatch.setattr(command, "LATEST", tmp_path / "build" / "latest.json")
+    out = tmp_path / "new" / "results.json"
     assert command.main(["--quick", "lrn", "--out", str(out)]) == 0
-    assert load(out).measured("lrn", "cnnzoo")
-    assert (tmp_path / "build" / "tried.json").exists()
+    assert load(out).find("lrn", "cnnzoo")
+    assert (tmp_path / "build" / "latest.json").exists()
     assert "| 1.00x (1.00 to 1.00) | missed |" in capsys.readouterr().out
     assert command.main(["nonsense"]) == 2
     assert "no row or group nonsense" in capsys.readouterr().err
 
 
-def test_a_whole_run_writes_the_page_and_it_can_be_written_again(monkeypatch, tmp_path):
-    def whole(row, work, rounds, logs, tell):
+def test_a_complete_run_writes_the_page_and_can_write_it_again(monkeypatch, tmp_path):
+    def measure_all(row, work, rounds, logs, report):
         assert (rounds, work) == (5, row.work)
-        return {one.name: measured(1.0, 2.0, peak=row.x + 1) for one in row.contenders}
+        return {one.name: measurement(1.0, 2.0, peak=row.x + 1) for one in row.contenders}
 
     for name, place in {
         "STORED": "results.json",
-        "TRIED": "build/results.json",
+        "LATEST": "build/results.json",
         "PAGE": "docs/speed.md",
         "PICTURES": "docs/pictures",
     }.items():
         monkeypatch.setattr(command, name, tmp_path / place)
-    monkeypatch.setattr(command, "measure", whole)
+    monkeypatch.setattr(command, "measure", measure_all)
     assert command.main([]) == 0
     results = load(tmp_path / "results.json")
     assert set(results.rows) == set(ROWS)
@@ -375,26 +383,26 @@ def test_a_whole_run_writes_the_page_and_it_can_be_written_again(monkeypatch, tm
 
 
 def test_a_row_takes_the_place_of_the_stored_one(monkeypatch, tmp_path):
-    for name in ("STORED", "TRIED", "PAGE", "PICTURES"):
+    for name in ("STORED", "LATEST", "PAGE", "PICTURES"):
         monkeypatch.setattr(command, name, tmp_path / name.lower())
     ours = [1.0]
 
-    def tried(row, work, rounds, logs, tell):
+    def measure_once(row, work, rounds, logs, report):
         return {
-            one.name: measured(ours[0] if one.name == "cnnzoo" else 2.0, peak=1)
+            one.name: measurement(ours[0] if one.name == "cnnzoo" else 2.0, peak=1)
             for one in row.contenders
         }
 
-    monkeypatch.setattr(command, "measure", tried)
+    monkeypatch.setattr(command, "measure", measure_once)
     assert command.main([]) == 0
     ours[0] = 0.5
     assert command.main(["--update", "lrn"]) == 0
     results = load(tmp_path / "stored")
     assert set(results.rows) == set(ROWS)
-    found = {name: results.measured(name, "cnnzoo") for name in ("lrn", "small_vgg")}
+    found = {name: results.find(name, "cnnzoo") for name in ("lrn", "small_vgg")}
     assert [one and one.median for one in found.values()] == [0.5, 1.0]
     assert (tmp_path / "page").read_text() == page.speed_page(results)
-    with pytest.raises(SystemExit, match="have 5 rounds; measure as many"):
+    with pytest.raises(SystemExit, match="have 5 rounds; use as many"):
         command.main(["--update", "lrn", "--rounds", "3"])
     other = {**command.machine.describe(), "cpu": "another"}
     monkeypatch.setattr(command.machine, "describe", lambda: other)
@@ -413,11 +421,11 @@ def cell(case: int, policy: str, seed: int, accuracy: float) -> dict:
         "seed": seed,
         "accuracy": accuracy,
         "core_seconds": 10 * case,
-        "undone": ["whole"] if policy.startswith("4") else [],
+        "reverted": ["whole"] if policy.startswith("4") else [],
     }
 
 
-def test_the_transfer_page_tells_who_won_and_what_was_lost():
+def test_the_transfer_page_has_verdicts_and_losses():
     accuracies = {"1: frozen": 0.8, "4: whole": 0.7, transfer_page.MEASURED: 0.8}
     cells = [
         cell(case, policy, seed, accuracy + 0.01 * seed + (0.2 if other else 0))
@@ -426,40 +434,40 @@ def test_the_transfer_page_tells_who_won_and_what_was_lost():
         for seed in (0, 1)
         for other in [case == 4 and policy == transfer_page.MEASURED]
     ]
-    judged = [{"target": "row 1", "case": 1, "measured": found} for found in (1, 1, 3)]
-    told = {
+    assessments = [{"target": "row 1", "case": 1, "measured": case} for case in (1, 1, 3)]
+    results = {
         "date": "2026-01-01",
         "quick": True,
         "machine": {"cpu": "some CPU"},
         "core_minutes": 90.0,
         "sources": [{"accuracy": 0.9}, {"accuracy": 0.99}],
         "cells": cells,
-        "assessed": judged,
+        "assessments": assessments,
         "p_values": {"row 1": {"4: whole": 0.01}, "row 4": {"1: frozen": 0.04}},
     }
-    text = transfer_page.page({"matrix": told})
+    text = transfer_page.page({"matrix": results})
     assert "| 1: row 1 | **80.5 ± 6.4**, 10 s |" in text
-    assert "| **70.5 ± 6.4**, 40 s, 2 undone |" in text
-    assert "45 minutes of two cores" in text
+    assert "| **70.5 ± 6.4**, 40 s, 2 reverted |" in text
+    assert "45 minutes on two cores" in text
     assert "- case 1: yes, `1: frozen` is 10.0 points better than `4: whole`" in text
-    assert "`4: whole`; McNemar's p between the two is 0.02\n" in text
+    assert "`4: whole`; McNemar's p-value is 0.02\n" in text
     assert "- case 4: no: `1: frozen` is 10.0 points better than `4: whole`" in text
-    assert "1 of 2 rows; the goal is 3" in text
-    assert "finds the case in 67 % of 3 tries" in text
-    # Row 4 was won by the measured policy itself, which is no gain for row 1.
-    assert "loses 0.0, 0.0 points in the four rows, 0.0 on the mean" in text
+    assert "In 1 of 2 rows; the goal is 3" in text
+    assert "the intended case in 67 % of 3 assessments" in text
+    # The measured policy is the best of row 4, which must not offset a loss in row 1.
+    assert "loses 0.0, 0.0\npoints in the four rows, 0.0 on average" in text
 
 
 def test_rows_are_compared_image_by_image():
-    right = np.arange(40) % 10 > 0
-    better = np.ones(40, bool)
+    some = np.arange(40) % 10 > 0
+    every = np.ones(40, bool)
     cells = [
-        {**cell(1, policy, 0, 0.0), **transfer_matrix.judged(answers)}
-        for policy, answers in (("1: frozen", right), ("4: whole", better))
+        {**cell(1, policy, 0, 0.0), **transfer_matrix.accuracy(correct)}
+        for policy, correct in (("1: frozen", some), ("4: whole", every))
     ]
     assert [cell["accuracy"] for cell in cells] == [0.9, 1.0]
-    found = transfer_matrix.compared(cells)
-    assert found == {"row 1": {"1: frozen": 1.0, "4: whole": 2 * 0.5**4}}
+    p_values = transfer_matrix.p_values(cells)
+    assert p_values == {"row 1": {"1: frozen": 1.0, "4: whole": 2 * 0.5**4}}
 
 
 def test_the_transfer_page_is_that_of_the_stored_results():
@@ -468,9 +476,9 @@ def test_the_transfer_page_is_that_of_the_stored_results():
     assert text == transfer_page.page(stored)
 
 
-def test_the_transfer_page_tells_what_each_way_takes():
+def test_the_transfer_page_has_the_times_of_each_method():
     def side(pixels: int, seconds: float) -> dict:
-        arms = [
+        methods = [
             {"name": "naive", "seconds": 40 * seconds, "accuracy": 0.5},
             {
                 "name": "ours",
@@ -481,32 +489,39 @@ def test_the_transfer_page_tells_what_each_way_takes():
             },
             {"name": "a pass", "seconds": seconds / 1.25},
         ]
-        figures = {"naive_to_fit": 40, "fit_to_forward": 1.25, "assess_to_forward": 2.5}
-        return {"side": pixels, "arms": arms, "assess_goal": 3 * seconds + 5, **figures}
+        ratios = {"naive_to_fit": 40, "fit_to_forward": 1.25, "assess_to_forward": 2.5}
+        return {
+            "side": pixels,
+            "methods": methods,
+            "assess_goal": 3 * seconds + 5,
+            **ratios,
+        }
 
-    told = {
+    results = {
         "date": "2026-01-01",
         "machine": {"cpu": "some CPU", "cores": 2},
-        "learned": 240,
-        "held_out": 60,
+        "train_images": 240,
+        "validation_images": 60,
         "epochs": 30,
         "sides": [side(224, 20.0), side(64, 2.0)],
     }
-    text = transfer_page.page({"speed": told})
-    assert "| ours | 20.0 | 40.0 times that | 50 %, 40 to 60 |" in text
-    assert "| a pass | 1.6 | 50.0 times that |  |" in text
-    assert "The goals at 224 pixels" in text
-    assert "and 5 s, 65 s here" in text
+    text = transfer_page.page({"speed": results})
+    assert "| ours | 20.0 | 40.0 | 50 %, 40 to 60 |" in text
+    assert "| a pass | 1.6 | 50.0 |  |" in text
+    assert "Goals at 224 pixels" in text
+    assert "65 s here" in text
     assert text.index("### At 224 pixels") < text.index("### At 64 pixels")
 
 
-def test_the_controls_of_the_matrix(source):
-    """Stripes of any phase are no sum of pixels, and filters of any weights see them."""
-    learned, judging = gratings(200, 1), gratings(1000, 2)
-    found = assess(source, learned)
-    right = {
-        way: transfer_controls.control(way, source, found, learned, judging, 0).mean()
-        for way in transfer_controls.WAYS
+def test_controls_of_the_matrix(source):
+    """A linear model of pixels cannot classify gratings; random filters help."""
+    train, test = gratings(200, 1), gratings(1000, 2)
+    assessment = assess(source, train)
+    accuracy = {
+        method: transfer_controls.control(
+            method, source, assessment, train, test, seed=0
+        ).mean()
+        for method in transfer_controls.METHODS
     }
-    assert right[transfer_controls.PIXELS] < 0.5
-    assert right[transfer_controls.RANDOM] > 0.6
+    assert accuracy[transfer_controls.PIXELS] < 0.5
+    assert accuracy[transfer_controls.RANDOM] > 0.6
