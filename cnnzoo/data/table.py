@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,8 @@ def write_submission(
             f"found {len(names)} ids, so pass as many"
         )
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    rows = zip(names, labels, strict=True)
-    writer.writerows(rows)
+    rows = [columns, *zip(names, labels, strict=True)]
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return write_text(path, text.getvalue())
 
 
@@ -199,20 +198,14 @@ def _read_body(path: Path, layout: _Layout) -> np.ndarray:
 
 def _dtype(layout: _Layout) -> np.dtype:
     """One field for the label, one for the id, one for each run of pixel columns."""
-    special: dict[int, tuple[str, type]] = {}
-    if layout.label is not None:
-        special[layout.label] = ("label", np.int64)
-    if layout.row_id is not None:
-        special[layout.row_id] = ("id", object)
-    fields: list[tuple] = []
-    start = 0
-    for position in (*sorted(special), layout.columns):
-        if position > start:
-            fields.append((f"p{start}", np.uint8, (position - start,)))
-        if position in special:
-            fields.append(special[position])
-        start = position + 1
-    return np.dtype(fields)
+    named = {layout.label: ("label", np.int64), layout.row_id: ("id", object)}
+    runs = groupby(range(layout.columns), named.get)
+    return np.dtype(
+        [
+            field or (f"p{i}", np.uint8, (len(list(columns)),))
+            for i, (field, columns) in enumerate(runs)
+        ]
+    )
 
 
 def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
