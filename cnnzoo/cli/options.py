@@ -2,31 +2,31 @@
 
 from argparse import ArgumentTypeError
 
+from cnnzoo.system import validation
+from cnnzoo.system.validation import Rule
+
 # Copies of constants of cnnzoo.train, whose import needs Keras.
 RECIPES = ("mnist_kkweon", "mnist", "mnist_small_resnet", "cifar10", "cifar10_mixup")
 
 
-def positive(kind: type):
-    """A parser of positive numbers of that type."""
+def number(kind: type, rule: Rule):
+    """A parser of numbers of that type that meet a rule."""
+    fits, expected = rule
 
-    def number(text: str):
+    def parse(text: str):
         value = kind(text)
-        if not 0 < value < float("inf"):
-            raise ArgumentTypeError(f"expected a number above 0, got {text}")
+        if not fits(value):
+            raise ArgumentTypeError(f"expected {expected}, got {text}")
         return value
 
-    number.__name__ = kind.__name__  # argparse's name for it in error messages
-    return number
+    parse.__name__ = kind.__name__  # for argparse's error messages
+    return parse
 
 
-COUNT, NUMBER = positive(int), positive(float)
-
-
-def folds(text: str) -> int:
-    count = int(text)
-    if count < 2:
-        raise ArgumentTypeError(f"expected 2 or more, got {text}")
-    return count
+COUNT = number(int, validation.COUNT)
+POSITIVE = number(float, validation.ABOVE_ZERO)
+SEED = number(int, validation.SEED)
+FOLDS = number(int, (lambda folds: folds >= 2, "2 or more"))
 
 
 def part(text: str) -> float | int:
@@ -35,13 +35,6 @@ def part(text: str) -> float | int:
 
 
 part.__name__ = "share or number of images"  # for argparse's error messages
-
-
-def seed(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < 2**32:
-        raise ArgumentTypeError(f"expected 0 to {2**32 - 1}, got {text}")
-    return number
 
 
 def add_json(verb) -> None:
@@ -76,7 +69,7 @@ def add_reading(verb) -> None:
     """Adds the options for reading and splitting images."""
     option = verb.add_argument
     option("--size", type=COUNT, help="height and width of the images, in pixels")
-    option("--seed", type=seed, default=0, help="random seed of every choice; default: 0")
+    option("--seed", type=SEED, default=0, help="random seed of every choice; default: 0")
     text = "regular expression; images with the same match in their names stay together"
     option("--group-by", metavar="PATTERN", help=text)
     text = "allow Keras to download all of MNIST"
@@ -108,7 +101,7 @@ def add_recipe(verb) -> None:
     option("--epochs", type=COUNT, help="maximum number of epochs; default: 10")
     option("--batch-size", type=COUNT, help="number of images per batch; default: 128")
     option("--optimizer", help="name of a Keras optimizer; default: adam")
-    option("--lr", type=NUMBER, help="learning rate; default: the optimizer's")
+    option("--lr", type=POSITIVE, help="learning rate; default: the optimizer's")
     option("--loss", help="name of a Keras loss; default: cross-entropy")
     text = "number of epochs without a lower validation loss, then stop; default: 9"
     option("--patience", type=COUNT, metavar="EPOCHS", help=text)

@@ -98,7 +98,7 @@ def _add_kfold(verb: ArgumentParser) -> None:
     options.add_recipe(verb)
     options.add_reading(verb)
     text = "number of folds; default: 5"
-    verb.add_argument("--folds", type=options.folds, default=5, help=text)
+    verb.add_argument("--folds", type=options.FOLDS, default=5, help=text)
     options.add_json(verb)
     verb.set_defaults(run=training.kfold)
 
@@ -121,9 +121,9 @@ def _add_transfer(verb: ArgumentParser) -> None:
     text = "number of views of each image where features are computed once; default: 1"
     option("--views", type=options.COUNT, default=1, metavar="K", help=text)
     text = "number of folds of a cross-validation; default: none"
-    option("--folds", type=options.folds, metavar="K", help=text)
+    option("--folds", type=options.FOLDS, metavar="K", help=text)
     text = "size of the features that a phase may keep, in GB; default: 16"
-    option("--disk", type=options.NUMBER, default=16.0, metavar="GB", help=text)
+    option("--disk", type=options.POSITIVE, default=16.0, metavar="GB", help=text)
     options.add_reading(verb)
     options.add_validation(verb, 0.2)
     verb.set_defaults(run=transfer_command.transfer)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -153,31 +152,29 @@ _SHIFT: Rule = (
     lambda value: is_at_least_zero(value) or _is_sequence(value),
     "a number of at least 0, or a sequence of numbers",
 )
-_RULES: Mapping[str, Rule] = MappingProxyType(
-    {
-        "rotation_range": (is_at_least_zero, "degrees of at least 0"),
-        "width_shift_range": _SHIFT,
-        "height_shift_range": _SHIFT,
-        "shear_range": (
-            lambda value: is_at_least_zero(value) and value < 90,
-            "degrees of at least 0 and below 90",
-        ),
-        "zoom_range": (
-            _is_zoom,
-            "a number from 0 to below 1, or two factors above 0, the smaller one first",
-        ),
-        "brightness_range": optional(
-            (_is_range, "two factors of at least 0, the smaller one first")
-        ),
-        "channel_shift_range": AT_LEAST_ZERO,
-        "horizontal_flip": _SWITCH,
-        "vertical_flip": _SWITCH,
-        "elastic": optional(
-            (
-                lambda value: _is_sequence(value, 2) and value[0] >= 0 < value[1],
-                "alpha, at least 0, and sigma, above 0",
-            )
-        ),
-        "cval": (is_number, "a number"),
-    }
-)
+_RULES: dict[str, Rule] = {
+    "rotation_range": (is_at_least_zero, "degrees of at least 0"),
+    "width_shift_range": _SHIFT,
+    "height_shift_range": _SHIFT,
+    "shear_range": (
+        lambda value: is_at_least_zero(value) and value < 90,
+        "degrees of at least 0 and below 90",
+    ),
+    "zoom_range": (
+        _is_zoom,
+        "a number from 0 to below 1, or two factors above 0, the smaller one first",
+    ),
+    "brightness_range": optional(
+        (_is_range, "two factors of at least 0, the smaller one first")
+    ),
+    "channel_shift_range": AT_LEAST_ZERO,
+    "horizontal_flip": _SWITCH,
+    "vertical_flip": _SWITCH,
+    "elastic": optional(
+        (
+            lambda value: _is_sequence(value, 2) and value[0] >= 0 < value[1],
+            "alpha, at least 0, and sigma, above 0",
+        )
+    ),
+    "cval": (is_number, "a number"),
+}

@@ -13,6 +13,7 @@ from typing import cast
 import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
+from sklearn.preprocessing import StandardScaler
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
@@ -36,18 +37,11 @@ def featurewise(images: np.ndarray) -> Preprocess:
         UsageError: The images have another rank or dtype, are empty, or are not finite.
     """
     images = _pixels(images, ranks=(4,))
-    starts = range(0, len(images), _CHUNK)
-    axes = (0, 1, 2)
-    pixels = images.size // images.shape[-1]
-    total = sum(
-        images[start : start + _CHUNK].sum(axes, dtype=np.float64) for start in starts
-    )
-    mean = np.asarray(total) / pixels
-    squares = sum(
-        np.square(images[start : start + _CHUNK] - mean).sum(axes) for start in starts
-    )
-    std = np.sqrt(np.asarray(squares) / pixels)
-    std[std == 0] = 1.0
+    scaler = StandardScaler()
+    for start in range(0, len(images), _CHUNK):
+        chunk = images[start : start + _CHUNK].astype(np.float64)
+        scaler.partial_fit(chunk.reshape(-1, images.shape[-1]))
+    mean, std = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
     return Preprocess(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 
@@ -166,18 +160,11 @@ def _fit(how: Preprocess, channels: int) -> Preprocess:
         )
     if channels == 3:
         return how
-    return replace(
-        how,
-        order="rgb",
-        mean=_averaged(how.mean, channels),
-        std=_averaged(how.std, channels),
+    mean, std = (
+        values if len(values) == channels else (sum(values) / len(values),)
+        for values in (how.mean, how.std)
     )
-
-
-def _averaged(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    if len(values) == channels:
-        return values
-    return (sum(values) / len(values),)
+    return replace(how, order="rgb", mean=mean, std=std)
 
 
 def _pixels(x: np.ndarray, ranks: tuple[int, ...]) -> np.ndarray:

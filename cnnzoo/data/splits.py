@@ -12,6 +12,15 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
 
 from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.system.validation import SEED, Rule, check_values, is_above_zero
+
+RULES: dict[str, Rule] = {
+    "fraction": (
+        lambda value: is_above_zero(value) and (value < 1 or isinstance(value, Integral)),
+        "a share above 0 and below 1, such as 0.1, or a number of images",
+    ),
+    "seed": SEED,
+}
 
 
 def split_rows(
@@ -38,7 +47,13 @@ def split_rows(
         DatasetError: A class cannot be in both parts.
         UsageError: The fraction or the seed is out of its range.
     """
-    _check(labels, class_names, fraction, seed)
+    check_values("split", {"fraction": fraction, "seed": seed}, RULES)
+    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
+        if count < 2:
+            raise DatasetError(
+                f"cannot split class {class_names[label]!r}: expected at least 2 "
+                f"images, found {count}, so add images or leave the class out"
+            )
     first, group = first_rows(groups, len(labels))
     size = fraction
     if len(first) < len(labels) and fraction >= 1:
@@ -125,28 +140,6 @@ def _joined(keys: Sequence[Sequence[object]]) -> np.ndarray:
     nodes = len(keys) + len(numbers)
     graph = coo_array((np.ones(len(pairs)), np.transpose(pairs)), (nodes, nodes))
     return connected_components(graph, directed=False)[1][: len(keys)]
-
-
-def _check(
-    labels: np.ndarray, class_names: Sequence[str], fraction: float | int, seed: int
-) -> None:
-    if not (fraction > 0 if isinstance(fraction, Integral) else 0 < fraction < 1):
-        raise UsageError(
-            f"cannot split with fraction {fraction}: expected a share above 0 and "
-            "below 1, such as 0.1, or a number of images, so pass one"
-        )
-    if not 0 <= seed < 2**32:
-        raise UsageError(
-            f"cannot split with seed {seed}: expected 0 to 4294967295, so pass such a "
-            "number"
-        )
-    present, counts = np.unique(labels, return_counts=True)
-    for label, count in zip(present, counts, strict=True):
-        if count < 2:
-            raise DatasetError(
-                f"cannot split class {class_names[label]!r}: expected at least 2 "
-                f"images, found {count}, so add images or leave the class out"
-            )
 
 
 def _too_few(labels: np.ndarray, fraction: float, groups: int) -> DatasetError:

@@ -358,7 +358,7 @@ def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
     [
         ([], "required: VERB"),
         (["train", "mnist", "--model", "mlp"], "required: --out"),
-        (["train", "mnist", "--model", "mlp", "--out", "o", "--epochs", "0"], "above 0"),
+        (["train", "mnist", "--model", "mlp", "--out", "o", "--epochs", "0"], "least 1"),
         (["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "nan"], "above 0"),
         (
             ["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "x"],

@@ -9,6 +9,7 @@ from cnnzoo.system.validation import (
     AT_LEAST_ZERO,
     COUNT,
     FRACTION,
+    SEED,
     check_values,
     optional,
 )
@@ -21,6 +22,7 @@ from cnnzoo.system.validation import (
         (ABOVE_ZERO, (1e-9, np.float32(2)), (0, -1, float("inf"), float("nan"))),
         (AT_LEAST_ZERO, (0, 2.5), (-1e-9, False)),
         (FRACTION, (0, 0.999), (1, -0.1)),
+        (SEED, (0, np.int64(2**32 - 1)), (-1, 2**32, 0.5)),
         (optional(COUNT), (None, 1), (0,)),
     ],
 )
