@@ -69,7 +69,7 @@ def cnnzoo_reader(root: Path, size: int, *, later: bool = False) -> Callable[[],
 
     def read() -> int:
         if not (later and cache):
-            cache[:] = [Batches(folder, (size, size), 3, BATCH, shuffle=False, seed=0)]
+            cache[:] = [Batches(folder, (size, size, 3), BATCH, shuffle=False, seed=0)]
         (batches,) = cache
         with ThreadPoolExecutor(2) as readers:
             return sum(readers.map(lambda i: len(batches[i][0]), range(len(batches))))

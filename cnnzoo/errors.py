@@ -78,6 +78,13 @@ class DownloadError(CnnzooError, OSError):
     exit_code = 3
 
 
+def cannot_read(where: object, expected: str, found: str, advice: str) -> DatasetError:
+    """The error for a data file whose content is not what was expected."""
+    return DatasetError(
+        f"cannot read {where}: expected {expected}, found {found}, so {advice}"
+    )
+
+
 def unknown(kind: str, name: object, known: Iterable[str]) -> UsageError:
     """The error for a name that is not among the `known`, with the nearest of them."""
     known = sorted(known)

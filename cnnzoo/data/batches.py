@@ -49,8 +49,7 @@ class Batches(keras.utils.PyDataset):
     def __init__(
         self,
         source: Source,
-        size: tuple[int, int],
-        channels: int,
+        shape: tuple[int, int, int],
         batch_size: int,
         *,
         shuffle: bool,
@@ -63,9 +62,8 @@ class Batches(keras.utils.PyDataset):
         """Sets up the batches; no file is read yet.
 
         Args:
-            source: Images; those in memory have `size` and `channels` already.
-            size: Height and width, in pixels.
-            channels: Number of channels, 1 or 3 for files.
+            source: Images; those in memory have the shape already.
+            shape: Height, width and channels of the images; 1 or 3 channels for files.
             batch_size: Number of images per batch.
             shuffle: Whether each epoch has a new order, instead of the source's.
             seed: Random seed of the orders and of `augment`, at least 0.
@@ -79,17 +77,15 @@ class Batches(keras.utils.PyDataset):
         """
         super().__init__()
         if source.image_shape is None:
-            check_target(size, channels)
-        elif source.image_shape != (*size, channels):
+            check_target(shape[:2], shape[2])
+        elif source.image_shape != shape:
             raise UsageError(
-                f"cannot make batches of {(*size, channels)} images: expected images in "
-                f"memory of this shape, found {source.image_shape}, so resize them first"
+                f"cannot make batches of {shape} images: expected images in memory of "
+                f"this shape, found {source.image_shape}, so resize them first"
             )
         given = {"batch_size": batch_size, "seed": seed, "mixup": mixup}
         check_values("make batches", given, RULES)
         self.source = source
-        self.size = size
-        self.channels = channels
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
@@ -98,7 +94,7 @@ class Batches(keras.utils.PyDataset):
         self.mixup = mixup
         self.adapt = adapt
         self.fault: Exception | None = None
-        self._read = _Reader(source, size, channels, MEMORY)
+        self._read = _Reader(source, shape, MEMORY)
         self._under_way = False
         self.epoch = 0
 
@@ -143,7 +139,7 @@ class Batches(keras.utils.PyDataset):
             images, labels = self.adapt(images, labels)
         return (images,) if labels is None else (images, labels)
 
-    def named(self, index: int) -> list[str]:
+    def image_names(self, index: int) -> list[str]:
         """Names of the images in batch `index` of the epoch."""
         return self.source.names_of(self._rows(index))
 
@@ -189,9 +185,8 @@ class _Reader:
     already in memory are not kept twice.
     """
 
-    def __init__(self, source: Source, size: tuple[int, int], channels: int, memory: int):
-        self._load = partial(source.load, size=size, channels=channels)
-        shape = (*size, channels)
+    def __init__(self, source: Source, shape: tuple[int, int, int], memory: int):
+        self._load = partial(source.load, size=shape[:2], channels=shape[2])
         fits = min(len(source), memory // int(np.prod(shape)))
         count = fits if source.image_shape is None else 0
         self._kept = np.empty((count, *shape), np.uint8)  # uses no memory until written

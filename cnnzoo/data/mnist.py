@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Images
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.errors import DatasetError, cannot_read, unknown
 
 Split = Literal["train", "test"]
 
@@ -61,10 +61,7 @@ def load_mnist(
         UsageError: The split is neither "train" nor "test".
     """
     if split not in _IDX_STEMS:
-        raise UsageError(
-            f"unknown split {split!r} of MNIST: expected 'train' or 'test', so pass "
-            "one of the two"
-        )
+        raise unknown("split", split, _IDX_STEMS)
     if path is not None:
         path = Path(path)
         return _read_folder(path, split) if path.is_dir() else _read_keras(path, split)
@@ -105,11 +102,8 @@ def _read_folder(folder: Path, split: Split) -> Images:
     for kind in ("images-idx3", "labels-idx1"):
         file = _find(folder, _IDX_STEMS[split], kind)
         if file is None:
-            raise DatasetError(
-                f"cannot read the {split} split from {folder}: expected the file "
-                f"{_IDX_STEMS[split]}-{kind}-ubyte, with or without .gz, found none, "
-                "so put it there"
-            )
+            expected = f"the file {_IDX_STEMS[split]}-{kind}-ubyte, with or without .gz"
+            raise cannot_read(folder, expected, "none", "put it there")
         files.append(file)
     return _checked(folder, read_idx(files[0], rank=3), read_idx(files[1], rank=1))
 
@@ -120,10 +114,8 @@ def _read_keras(path: Path, split: Split) -> Images:
 
 def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
     if not os.path.isfile(path):
-        raise DatasetError(
-            f"cannot read {path}: expected an .npz file or a folder of IDX files, "
-            "found neither, so check the path"
-        )
+        expected = "an .npz file or a folder of IDX files"
+        raise cannot_read(path, expected, "neither", "check the path")
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
@@ -133,17 +125,11 @@ def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
             images = np.asarray(arrays[images_key])
             labels = np.asarray(arrays[labels_key])
     except KeyError as error:
-        raise DatasetError(
-            f"cannot read {path}: expected the arrays {images_key} and {labels_key}, "
-            f"found a file without one of them ({str(error)[:200]}), so pass a file in "
-            "the layout of Keras's mnist.npz"
-        ) from error
+        expected = f"the arrays {images_key} and {labels_key}, as in Keras's mnist.npz"
+        raise _fault(path, expected, str(error)[:200]) from error
     # The zip, deflate, LZMA and npy readers raise different exceptions.
     except Exception as error:
-        raise DatasetError(
-            f"cannot read {path}: expected a sound .npz file, found "
-            f"{str(error)[:200]}, so fetch the file again"
-        ) from error
+        raise _fault(path, "a sound .npz file", str(error)[:200]) from error
     return _checked(path, images, labels)
 
 
@@ -163,25 +149,19 @@ def _download() -> Images:
 def _checked(where: str | Path, images: np.ndarray, labels: np.ndarray) -> Images:
     """Makes `Images` of arrays (n, h, w) and (n,), which are checked."""
     if images.dtype != np.uint8 or images.ndim != 3 or 0 in images.shape:
-        raise _misfit(where, "uint8 images (n, h, w)", f"{images.dtype} {images.shape}")
+        raise _fault(where, "uint8 images (n, h, w)", f"{images.dtype} {images.shape}")
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        raise _misfit(
-            where,
-            f"{len(images)} integer labels, one for each image",
-            f"{labels.dtype} {labels.shape}",
-        )
+        expected = f"{len(images)} integer labels, one for each image"
+        raise _fault(where, expected, f"{labels.dtype} {labels.shape}")
     if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
-        raise _misfit(
-            where, "labels of 0 to 9", f"labels of {labels.min()} to {labels.max()}"
-        )
+        found = f"labels of {labels.min()} to {labels.max()}"
+        raise _fault(where, "labels of 0 to 9", found)
     return Images(images[..., np.newaxis], labels.astype(np.int64), CLASS_NAMES)
 
 
-def _misfit(where: str | Path, expected: str, found: str) -> DatasetError:
-    return DatasetError(
-        f"cannot use {where} as MNIST: expected {expected}, found {found}, so check "
-        "that it is the right file"
-    )
+def _fault(where: str | Path, expected: str, found: str) -> DatasetError:
+    advice = "check that it is the right file, or fetch it again"
+    return cannot_read(where, expected, found, advice)
 
 
 def read_idx(path: str | Path, rank: int) -> np.ndarray:
@@ -202,10 +182,7 @@ def read_idx(path: str | Path, rank: int) -> np.ndarray:
     """
     path = Path(path)
     if not os.path.isfile(path):
-        raise DatasetError(
-            f"cannot read {path}: expected an IDX file, found no regular file, so "
-            "check the path"
-        )
+        raise cannot_read(path, "an IDX file", "no regular file", "check the path")
     try:
         with path.open("rb") as stream:
             packed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
@@ -221,11 +198,8 @@ def _read_shape(path: Path, stream: BufferedIOBase, rank: int) -> tuple[int, ...
     magic = stream.read(4)
     expected = bytes((0, 0, _UINT8, rank))
     if magic != expected:
-        raise _fault(
-            path,
-            f"the magic number 0x{expected.hex()} (unsigned bytes, {rank} dimensions)",
-            f"0x{magic.hex()}",
-        )
+        meaning = f"an IDX file of unsigned bytes in {rank} dimensions"
+        raise _fault(path, f"0x{expected.hex()}, {meaning}", f"0x{magic.hex()}")
     header = stream.read(4 * rank)
     if len(header) < 4 * rank:
         raise _fault(path, f"{rank} dimensions of 4 bytes", f"{len(header)} bytes")
@@ -240,21 +214,11 @@ def _read_values(
 ) -> np.ndarray:
     declared = math.prod(shape)
     if declared > limit:
-        raise _fault(
-            path,
-            f"at most {limit} bytes of values, from the size of the file",
-            f"a header that declares {declared}, {shape}",
-        )
+        expected = f"at most {limit} bytes of values, from the size of the file"
+        raise _fault(path, expected, f"a header that declares {declared}, {shape}")
     values = stream.read(declared + 1)
     if len(values) != declared:
         found = "more" if len(values) > declared else f"{len(values)}"
         raise _fault(path, f"{declared} bytes of values, for {shape}", found)
     # A copy, since an array on the bytes themselves would be read-only.
     return np.frombuffer(values, np.uint8).reshape(shape).copy()
-
-
-def _fault(path: Path, expected: str, found: str) -> DatasetError:
-    return DatasetError(
-        f"cannot read {path} as an IDX file: expected {expected}, found {found}, so "
-        "fetch the file again"
-    )

@@ -26,13 +26,13 @@ def load_images(source: Source, shape: tuple[int | None, ...]) -> Images:
     """
     own = source.image_shape or (None, None, None)
     pairs = zip(shape, own, strict=True)
-    height, width, channels = closed([b if a is None else a for a, b in pairs])
+    height, width, channels = fixed_shape([b if a is None else a for a, b in pairs])
     pixels = source.load(slice(None), (height, width), channels)
     return Images(pixels, source.labels, source.class_names)
 
 
-def closed(shape: Sequence[int | None]) -> tuple[int, int, int]:
-    """The size at which files are read for a model.
+def fixed_shape(shape: Sequence[int | None]) -> tuple[int, int, int]:
+    """Height, width and channels of the images that are read for a model.
 
     Raises:
         UsageError: The image size of the model is not fixed.
@@ -108,7 +108,7 @@ def make_model_inputs(
         UsageError: Files are read, and the image size of the model is not fixed.
         DatasetError: Images in memory cannot be converted to the model's channels.
     """
-    adapt = partial(_adapted, channels_first=channels_first, outputs=outputs)
+    adapt = partial(_to_model_format, channels_first=channels_first, outputs=outputs)
     if source.image_shape is not None:
         source = load_images(source, shape)
         shape = source.image_shape
@@ -118,11 +118,9 @@ def make_model_inputs(
             if preprocessing is not None:
                 images = preprocess_input(images, preprocessing)
             return adapt(images, source.labels)
-    height, width, channels = closed(shape)
     batches = Batches(
         source,
-        (height, width),
-        channels,
+        fixed_shape(shape),
         batch_size,
         shuffle=shuffle,
         seed=seed,
@@ -134,13 +132,10 @@ def make_model_inputs(
     return batches, None
 
 
-def _adapted(
-    images: np.ndarray,
-    labels: np.ndarray | None,
-    *,
-    channels_first: bool,
-    outputs: int,
+def _to_model_format(
+    images: np.ndarray, labels: np.ndarray | None, *, channels_first: bool, outputs: int
 ) -> tuple:
+    """Images with the model's axes, and labels for each of its classifiers."""
     if channels_first:
         images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
     if labels is not None and outputs > 1:

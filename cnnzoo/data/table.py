@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnzoo.data.arrays import Images
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.errors import DatasetError, UsageError, cannot_read
 from cnnzoo.system.files import write_text
 
 LABEL_COLUMNS = frozenset({"label", "class", "target"})
@@ -63,18 +63,13 @@ def read_csv(path: str | Path, *, complete: bool = True) -> Images:
     """
     path = Path(path)
     if not os.path.isfile(path):
-        raise DatasetError(
-            f"cannot read {path}: expected a CSV file, found no regular file, so check "
-            "the path"
-        )
+        raise cannot_read(path, "a CSV file", "no regular file", "check the path")
     try:
         layout = _read_layout(path)
         table = _read_body(path, layout)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(
-            f"cannot read {path}: expected a CSV file in UTF-8, found {error}, so save "
-            "it as one"
-        ) from error
+        expected = "a CSV file in UTF-8"
+        raise cannot_read(path, expected, str(error), "save it as one") from error
     parts = [table[name] for name in table.dtype.names or () if name.startswith("p")]
     images = np.concatenate(parts, axis=1).reshape(-1, *layout.shape)
     if layout.label is None:
@@ -116,7 +111,7 @@ def write_submission(
     return write_text(path, text.getvalue())
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yields the line number, from 1, and the fields of every line that is not blank."""
     with path.open(encoding=_ENCODING, newline="") as stream:
         reader = csv.reader(stream)
@@ -127,16 +122,13 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _read_layout(path: Path) -> _Layout:
     """Determines the columns from the first line."""
-    rows = _rows(path)
+    rows = csv_rows(path)
     line, first = next(rows, (0, []))
     names = [field.strip().lower() for field in first]
     named = any(name in LABEL_COLUMNS | ID_COLUMNS for name in names)
     header = named or not any(map(_INTEGER.fullmatch, first))
     if not first or (header and next(rows, None) is None):
-        raise DatasetError(
-            f"cannot read {path}: expected one line an image, found none, so check the "
-            "file"
-        )
+        raise cannot_read(path, "one line per image", "none", "check the file")
     label = _position(path, line, names, LABEL_COLUMNS) if header else 0
     row_id = _position(path, line, names, ID_COLUMNS) if header else None
     pixels = len(first) - (label is not None) - (row_id is not None)
@@ -154,10 +146,9 @@ def _position(
 ) -> int | None:
     found = [position for position, name in enumerate(names) if name in wanted]
     if len(found) > 1:
-        raise DatasetError(
-            f"cannot read {path}, line {line}: expected at most one column named "
-            f"{', '.join(sorted(wanted))}, found {len(found)}, so rename or remove one"
-        )
+        expected = f"at most one column named {', '.join(sorted(wanted))}"
+        advice = "rename or remove one"
+        raise cannot_read(f"{path}, line {line}", expected, str(len(found)), advice)
     return found[0] if found else None
 
 
@@ -167,11 +158,9 @@ def _shape(path: Path, line: int, pixels: int) -> tuple[int, int, int]:
         side = math.isqrt(pixels // channels)
         if side and side * side * channels == pixels:
             return side, side, channels
-    raise DatasetError(
-        f"cannot read {path}, line {line}: expected a square number of pixel columns "
-        f"for grey images, or three times one for RGB, found {pixels}, so check the "
-        "columns, of which label and id columns must be named in a header"
-    )
+    expected = "a square number of pixel columns for grey images, or three times for RGB"
+    advice = "check the columns, of which label and id columns must be named in a header"
+    raise cannot_read(f"{path}, line {line}", expected, str(pixels), advice)
 
 
 def _read_body(path: Path, layout: _Layout) -> np.ndarray:
@@ -210,28 +199,24 @@ def _dtype(layout: _Layout) -> np.dtype:
 
 def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
     """Returns the error for the first invalid field."""
-    for line, row in _rows(path):
+    for line, row in csv_rows(path):
         if line <= layout.skipped:
             continue
+        where = f"{path}, line {line}"
         if len(row) != layout.columns:
-            return DatasetError(
-                f"cannot read {path}, line {line}: expected {layout.columns} fields, "
-                f"as in the first line, found {len(row)}, so correct the line"
-            )
+            expected = f"{layout.columns} fields, as in the first line"
+            return cannot_read(where, expected, str(len(row)), "correct the line")
         for column, field in enumerate(row):
             is_label = column == layout.label
             whole = _INTEGER.fullmatch(field) is not None
             if column == layout.row_id or (whole and (is_label or int(field) <= 255)):
                 continue
+            where = f"{where}, column {column + 1}"
             wanted = "a label from 0 up" if is_label else "a pixel of 0 to 255"
-            return DatasetError(
-                f"cannot read {path}, line {line}, column {column + 1}: expected "
-                f"{wanted} as an integer, found {field[:50]!r}, so correct the value"
-            )
-    return DatasetError(
-        f"cannot read {path}: expected lines of {layout.columns} integers, found "
-        f"{reason[:300]}, so correct the file"
-    )
+            expected = f"{wanted} as an integer"
+            return cannot_read(where, expected, f"{field[:50]!r}", "correct the value")
+    expected = f"lines of {layout.columns} integers"
+    return cannot_read(path, expected, reason[:300], "correct the file")
 
 
 def _class_names(path: Path, labels: np.ndarray, complete: bool) -> tuple[str, ...]:
@@ -239,8 +224,7 @@ def _class_names(path: Path, labels: np.ndarray, complete: bool) -> tuple[str, .
     present = np.unique(labels)
     if complete and present[-1] != len(present) - 1:
         gap = int(np.argmax(present != np.arange(len(present))))
-        raise DatasetError(
-            f"cannot read {path}: expected a row for every label of 0 to "
-            f"{present[-1]}, found none for {gap}, so number the classes without a gap"
-        )
+        expected = f"a row for every label of 0 to {present[-1]}"
+        advice = "number the classes without a gap"
+        raise cannot_read(path, expected, f"none for {gap}", advice)
     return tuple(map(str, range(present[-1] + 1)))

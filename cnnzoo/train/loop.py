@@ -59,7 +59,7 @@ class Loop:
     def describe_failure(self, progress: TrainingProgress) -> str:
         """Message that the loss became NaN or infinite in the step after `progress`."""
         self._train.epoch = progress.epoch
-        names = self._train.named(min(progress.batch, self.steps - 1))
+        names = self._train.image_names(min(progress.batch, self.steps - 1))
         more = len(names) - NAMES_SHOWN
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (

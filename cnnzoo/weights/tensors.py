@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from cnnzoo.errors import WeightFileError
 from cnnzoo.metadata import catalog_name_of
 
 KINDS = {  # of the layers that hold weights, as Keras spells them in files and names
@@ -65,6 +66,11 @@ class WeightSource:
     name: str
     tensors: Tensors
     network: str | None = None
+
+
+def damaged(source: object, found: str) -> WeightFileError:
+    """The error for a file that is not as it was written."""
+    return WeightFileError(f"{source} {found}; it was cut or damaged, so get it again")
 
 
 def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:

@@ -373,8 +373,8 @@ def test_batches_from_memory_and_from_a_folder_are_the_same(photos: Path):
     in_memory = load_images(folder, (10, 8, 3))
     options: Any = {"shuffle": True, "seed": 3, "augment": EVERYTHING}
     options["preprocessing"] = Preprocess(order="bgr", scale=1 / 255)
-    read = Batches(folder, (10, 8), 3, 7, **options)
-    held = Batches(in_memory, (10, 8), 3, 7, **options)
+    read = Batches(folder, (10, 8, 3), 7, **options)
+    held = Batches(in_memory, (10, 8, 3), 7, **options)
     assert len(read) == len(held) == 4
     read.epoch = held.epoch = 5
     order = np.random.default_rng([3, 5]).permutation(24)
@@ -392,7 +392,7 @@ def test_images_in_memory_have_the_size_already(photos: Path):
     images = load_images(scan(photos), (10, 8, 3))
     message = r"batches of \(10, 9, 3\) images: expected .*found \(10, 8, 3\), so resize"
     with pytest.raises(UsageError, match=message):
-        Batches(images, (10, 9), 3, 7, shuffle=True, seed=0)
+        Batches(images, (10, 9, 3), 7, shuffle=True, seed=0)
 
 
 def test_what_feed_gives(photos: Path):

@@ -146,7 +146,7 @@ def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
     assert len(folder) == len(forms)
     alone = np.stack([decode(path, SIZE, 3) for path in folder.paths])
     np.testing.assert_array_equal(load_images(folder, (*SIZE, 3)).images, alone)
-    batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=1)
+    batches = Batches(folder, (*SIZE, 3), 5, shuffle=True, seed=1)
     order = np.concatenate([batches[i][0] for i in range(len(batches))])
     np.testing.assert_array_equal(order, alone[batches._order])
     model = network()
@@ -626,7 +626,7 @@ def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch
     monkeypatch.setattr(image_files, "decode", counted)
     folder = scan(photos)
     monkeypatch.setattr(batching, "MEMORY", 5 * 12 * 12 * 3)
-    first = Batches(folder, SIZE, 3, 5, shuffle=False, seed=0)
+    first = Batches(folder, (*SIZE, 3), 5, shuffle=False, seed=0)
     first._order = rows = np.array([11, 0, 4, 0, 5])
     expected = load_images(folder, (*SIZE, 3)).images[rows]
     asked.clear()
@@ -636,7 +636,7 @@ def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch
     assert sorted(asked) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
     monkeypatch.undo()
     monkeypatch.setattr(image_files, "decode", counted)
-    batches = Batches(folder, SIZE, 3, 5, shuffle=True, seed=0)
+    batches = Batches(folder, (*SIZE, 3), 5, shuffle=True, seed=0)
     asked.clear()
     for epoch in range(3):
         batches.epoch = epoch

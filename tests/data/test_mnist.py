@@ -154,7 +154,7 @@ def test_failed_download(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_unknown_split():
-    with pytest.raises(UsageError, match=r"unknown split 'val'.*'train' or 'test'"):
+    with pytest.raises(UsageError, match="unknown split 'val'; known: test, train"):
         load_mnist("val")  # pyright: ignore[reportArgumentType]
 
 
@@ -270,8 +270,8 @@ Change = Callable[[bytes], bytes]
         (lambda b: b[:-1], "15680 bytes of values.*found 15679"),
         (lambda b: b + b"x", "15680 bytes of values.*found more"),
         (lambda b: b[:10], "3 dimensions of 4 bytes, found 6 bytes"),
-        (lambda b: b"", "magic number 0x00000803.*found 0x,"),
-        (lambda b: b"\1" + b[1:], "magic number 0x00000803.*found 0x01000803"),
+        (lambda b: b"", "0x00000803, an IDX file of.*found 0x,"),
+        (lambda b: b"\1" + b[1:], "0x00000803.*found 0x01000803"),
         (lambda b: b[:2] + b"\x0d" + b[3:], "unsigned bytes.*found 0x00000d03"),
         (lambda b: b[:3] + b"\1" + b[4:], "3 dimensions.*found 0x00000801"),
         (lambda b: b[:4] + bytes(4) + b[8:], r"above 0, found \(0, 28, 28\)"),
@@ -282,7 +282,7 @@ Change = Callable[[bytes], bytes]
 def test_bad_idx(tmp_path: Path, sample, change: Change, message: str, packed: bool):
     content = change(idx(sample[0]))
     (tmp_path / "a").write_bytes(gzip.compress(content) if packed else content)
-    with pytest.raises(DatasetError, match=f"a as an IDX file.*{message}"):
+    with pytest.raises(DatasetError, match=f"a: expected .*{message}"):
         read_idx(tmp_path / "a", rank=3)
 
 
@@ -311,7 +311,7 @@ def test_damaged_gzip(tmp_path: Path, sample):
     flipped[-6] ^= 255  # in the checksum
     for content in (whole[:-9], whole[:200], whole[:5], bytes(flipped)):
         (tmp_path / "a.gz").write_bytes(content)
-        with pytest.raises(DatasetError, match=r"readable bytes, found .*fetch the file"):
+        with pytest.raises(DatasetError, match=r"readable bytes, found .*fetch it"):
             read_idx(tmp_path / "a.gz", rank=3)
 
 

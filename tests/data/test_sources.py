@@ -218,7 +218,7 @@ def order(batches: Batches) -> list[int]:
 
 
 def test_batches(photos: Path):
-    batches = Batches(scan(photos), (5, 4), 1, 8, shuffle=False, seed=0)
+    batches = Batches(scan(photos), (5, 4, 1), 8, shuffle=False, seed=0)
     assert len(batches) == 3
     images, labels = batches[2]
     assert images.shape == (4, 5, 4, 1)
@@ -229,7 +229,7 @@ def test_batches(photos: Path):
 
 def test_order_comes_from_seed_and_epoch(photos: Path):
     folder = scan(photos)
-    first = Batches(folder, (5, 4), 1, 8, shuffle=True, seed=5)
+    first = Batches(folder, (5, 4, 1), 8, shuffle=True, seed=5)
     orders = []
     for epoch in range(3):
         first.epoch = epoch
@@ -237,7 +237,7 @@ def test_order_comes_from_seed_and_epoch(photos: Path):
         expected = np.random.default_rng([5, epoch]).permutation(20)
         assert orders[-1] == ((expected + 4) % 20).tolist()
     assert orders[0] != orders[1] != orders[2]
-    other = Batches(folder, (5, 4), 1, 3, shuffle=True, seed=6)
+    other = Batches(folder, (5, 4, 1), 3, shuffle=True, seed=6)
     assert sorted(order(other)) == list(range(20))
     assert order(other) != orders[0]
 
@@ -267,8 +267,8 @@ def small_model() -> keras.Model:
 
 def test_keras_takes_batches(photos: Path):
     folder = scan(photos)
-    train = Noting(folder, (5, 4), 1, 8, shuffle=True, seed=5)
-    check = Batches(folder, (5, 4), 1, 6, shuffle=False, seed=0)
+    train = Noting(folder, (5, 4, 1), 8, shuffle=True, seed=5)
+    check = Batches(folder, (5, 4, 1), 6, shuffle=False, seed=0)
     model = small_model()
     model.fit(train, validation_data=check, epochs=3, **QUIET, shuffle=False)
     assert list(train.passes) == [0, 1, 2]
@@ -291,7 +291,7 @@ def test_keras_takes_batches(photos: Path):
 
 def test_a_bad_file_is_named_by_fit(photos: Path):
     (photos / "b" / "2.png").write_bytes(b"")
-    batches = Batches(scan(photos, depth="names"), (5, 4), 1, 8, shuffle=False, seed=0)
+    batches = Batches(scan(photos, depth="names"), (5, 4, 1), 8, shuffle=False, seed=0)
     with pytest.raises(Exception, match=r"/b/2\.png"):
         small_model().fit(batches, **QUIET, shuffle=False)
 
@@ -309,4 +309,4 @@ def test_impossible_batches(
     photos: Path, size, channels: int, batch_size: int, seed: int, message: str
 ):
     with pytest.raises(UsageError, match=message):
-        Batches(scan(photos), size, channels, batch_size, shuffle=True, seed=seed)
+        Batches(scan(photos), (*size, channels), batch_size, shuffle=True, seed=seed)

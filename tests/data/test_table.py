@@ -60,9 +60,9 @@ def test_csv_of_one_row_and_of_colours(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "one line an image, found none"),
-        ("\n\r\n", "one line an image, found none"),
-        ("label,a,b,c,d\n\n", "one line an image, found none"),
+        ("", "one line per image, found none"),
+        ("\n\r\n", "one line per image, found none"),
+        ("label,a,b,c,d\n\n", "one line per image, found none"),
         ("0,1,2\n", "line 1: expected a square number of pixel.*found 2"),
         ("0\n", "line 1: expected a square number of pixel.*found 0"),
         ("label,class,a\n0,0,1\n", "line 1: .*named class, label, target, found 2"),

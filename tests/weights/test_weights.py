@@ -550,7 +550,7 @@ def test_a_heap_that_hdf5_walks_for_ever(files, form, tmp_path):
             archive.writestr(WEIGHTS_MEMBER, bytes(content[start : start + size]))
     else:
         path.write_bytes(content)
-    refused(path, "holds a heap of texts without an end; it was damaged, so get it again")
+    refused(path, "holds a heap of texts without an end; it was cut or damaged")
 
 
 @pytest.mark.parametrize("form", ["new", "old"])

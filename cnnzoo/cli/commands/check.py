@@ -47,8 +47,8 @@ def check(args: Namespace) -> int:
     except DatasetError as error:
         faults.append(str(error))
     if args.json:
-        told = {str(folder.root): _told(folder) for folder in folders.values()}
-        print_json({"folders": told, "faults": faults})
+        contents = {str(folder.root): _to_dict(folder) for folder in folders.values()}
+        print_json({"folders": contents, "faults": faults})
     else:
         for folder in folders.values():
             _print(folder)
@@ -57,12 +57,9 @@ def check(args: Namespace) -> int:
     return int(bool(faults) or any(f.report.skipped for f in folders.values()))
 
 
-def _told(folder: Folder) -> dict:
-    return {
-        "images": len(folder),
-        "classes": _counts(folder),
-        **folder.report.to_dict(),
-    }
+def _to_dict(folder: Folder) -> dict:
+    counts = {"images": len(folder), "classes": _counts(folder)}
+    return counts | folder.report.to_dict()
 
 
 def _counts(folder: Folder) -> dict[str, int]:

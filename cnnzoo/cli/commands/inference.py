@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,13 +96,13 @@ def predict(args: Namespace) -> None:
     for path, reason in bad:
         print(f"left out {path!r}: {reason}", file=sys.stderr)
     if isinstance(model, Ensemble):
-        names, ask = model.class_names, model.predict
+        names, classify = model.class_names, model.predict
     else:
-        names, ask = class_names(model), lambda source: probabilities(model, source)
+        names, classify = class_names(model), partial(probabilities, model)
     if table:
-        _submit(ask, names, table, args.out)
+        _write_labels(classify, names, table, args.out)
         return
-    predictions = make_predictions(paths, ask(paths), names, args.top or TOP)
+    predictions = make_predictions(paths, classify(paths), names, args.top or TOP)
     folders = [p if p.is_dir() else p.parent for p in map(Path, args.model or ())]
     known = in_training_set(folders, paths)
     rows = zip(predictions, known, _novel(model, folders, paths), strict=True)
@@ -149,12 +150,12 @@ def _table(args: Namespace) -> str | None:
     return tables[0] if tables else None
 
 
-def _submit(ask, names: tuple[str, ...], table: str, out: str | None) -> None:
+def _write_labels(classify, names: tuple[str, ...], table: str, out: str | None) -> None:
     from cnnzoo.data.table import read_csv, write_submission
 
     source = read_csv(table, complete=False)
     path = Path(out or Path(table).with_name("submission.csv"))
-    write_submission(path, [names[i] for i in ask(source).argmax(1)], source.ids)
+    write_submission(path, [names[i] for i in classify(source).argmax(1)], source.ids)
     print(path)
 
 

@@ -146,7 +146,7 @@ def _recipe(args: Namespace):
     """The recipe of that name, or the default one, changed by the options."""
     from cnnzoo.train.recipe import RECIPES, Recipe
 
-    asked = {
+    given = {
         "epochs": args.epochs,
         "batch_size": args.batch_size,
         "optimizer": args.optimizer,
@@ -161,7 +161,7 @@ def _recipe(args: Namespace):
     if args.optimizer is not None and args.optimizer != recipe.optimizer:
         # The recipe's values are for another optimizer.
         recipe = replace(recipe, momentum=None, learning_rate=None)
-    return replace(recipe, **{n: v for n, v in asked.items() if v is not None})
+    return replace(recipe, **{n: v for n, v in given.items() if v is not None})
 
 
 def parse_augment(texts: Sequence[str]) -> Augment:

@@ -68,10 +68,8 @@ def _planned(
     from cnnzoo.transfer import assess, plan
 
     assessment = assess(model, train, seed=args.seed)
-    asked = assessment
-    if args.case != "auto":
-        asked = assessment.taken_as(int(args.case))
-    return assessment, plan(asked, refine=args.refine, views=args.views)
+    basis = assessment if args.case == "auto" else assessment.taken_as(int(args.case))
+    return assessment, plan(basis, refine=args.refine, views=args.views)
 
 
 def _trained(args: Namespace) -> keras.Model:

@@ -6,7 +6,7 @@ photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -16,12 +16,11 @@ from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.folders.inspection import (
     FileInspection,
-    Header,
     OnBad,
     inspect_files,
     unreadable,
 )
-from cnnzoo.data.folders.scan_report import ScanReport, copies, of_headers
+from cnnzoo.data.folders.scan_report import ScanReport, copies, of_inspections
 from cnnzoo.data.folders.walk import FolderFiles, find_images
 
 Depth = Literal["names", "headers", "pixels"]
@@ -36,15 +35,9 @@ class Folder(ImageFiles):
 
     Attributes:
         report: Findings of the scan besides the images.
-        headers: Format and size of each image; None if only names were read.
     """
 
     report: ScanReport = field(default_factory=ScanReport)
-    headers: tuple[Header, ...] | None = None
-
-    def take(self, rows: np.ndarray) -> Folder:
-        headers = self.headers and tuple(self.headers[row] for row in rows)
-        return replace(super().take(rows), headers=headers)
 
     def report_lines(self) -> list[str]:
         return self.report.lines()
@@ -121,29 +114,23 @@ def _folder(
     counts = {name: len(images) for name, images in usable.items()}
     layout.check(root, counts, len(found.loose), complete=complete)
     names = tuple(name for images in usable.values() for name in images)
-    headers = tuple(inspections[name].header for name in names) if inspections else None
-    sums = tuple(inspections[name].checksum for name in names) if checksums else None
+    inspected = {name: inspections[name] for name in names} if inspections else {}
+    sums = tuple(image.checksum for image in inspected.values()) if checksums else None
     report = ScanReport(
         skipped=tuple(bad),
         linked=tuple(found.linked),
         ignored=dict(sorted(found.ignored.items())),
         hidden=found.hidden,
         copies=copies(names, sums) if sums else None,
-        warned=tuple(
-            (name, warning)
-            for name in names
-            if name in inspections
-            for warning in inspections[name].warnings
-        ),
         warnings=(
             *layout.warnings(counts, len(found.loose)),
             *_in_two_classes(names, sums, usable),
         ),
-        **of_headers(names, headers or ()),
+        **of_inspections(inspected),
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
-    return Folder(names, root, labels, tuple(counts), sums, report, headers)
+    return Folder(names, root, labels, tuple(counts), sums, report)
 
 
 def _in_two_classes(
@@ -157,8 +144,8 @@ def _in_two_classes(
     mixed = [group for group in groups if len({of[image] for image in group}) > 1]
     if not mixed:
         return []
-    told = " = ".join(map(repr, mixed[0]))
-    return [f"{len(mixed)} pictures are in more than one class, such as {told}"]
+    example = " = ".join(map(repr, mixed[0]))
+    return [f"{len(mixed)} pictures are in more than one class, such as {example}"]
 
 
 def _find_files(root: Path, follow_links: bool) -> FolderFiles:

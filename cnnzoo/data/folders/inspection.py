@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -34,33 +34,22 @@ END_MARKS = {"PNG": b"IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
 
 
 @dataclass(frozen=True)
-class Header:
-    """Format and size of an image file.
+class FileInspection:
+    """Result of the inspection of a readable file.
 
     Attributes:
         format: Pillow's name of the format of the content, such as "JPEG".
         width: Width in pixels, as stored.
         height: Height in pixels, as stored.
         animated: Whether there are several frames, of which the first is read.
+        checksum: First 16 bytes of the SHA-256 of its content; empty if not requested.
+        warnings: Warnings of Pillow.
     """
 
     format: str
     width: int
     height: int
     animated: bool
-
-
-@dataclass(frozen=True)
-class FileInspection:
-    """Result of the inspection of a readable file.
-
-    Attributes:
-        header: Format and size of the file.
-        checksum: First 16 bytes of the SHA-256 of its content; empty if not requested.
-        warnings: Warnings of Pillow.
-    """
-
-    header: Header
     checksum: bytes = b""
     warnings: tuple[str, ...] = ()
 
@@ -137,9 +126,10 @@ def _look(
 ) -> FileInspection | str:
     here.warnings = []
     try:
-        header = inspect(path, pixels=pixels)
-        summed = checksum(path) if checksums else b""
-        return FileInspection(header, summed, tuple(dict.fromkeys(here.warnings)))
+        found = inspect(path, pixels=pixels)
+        content = checksum(path) if checksums else b""
+        noted = tuple(dict.fromkeys(here.warnings))
+        return replace(found, checksum=content, warnings=noted)
     except ImageDecodeError as error:
         return error.found
     except OSError as error:
@@ -152,7 +142,7 @@ def checksum(path: str | Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()[:SUM_BYTES]
 
 
-def inspect(path: str | Path, *, pixels: bool = False) -> Header:
+def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
     """Reads as much of an image file as it takes to know whether it is readable.
 
     A file that appears truncated is decoded as a whole, since some programs append bytes
@@ -165,16 +155,16 @@ def inspect(path: str | Path, *, pixels: bool = False) -> Header:
         ImageDecodeError: The file is missing, not an image, too large, or truncated.
     """
     with opened(path) as image:
-        header = Header(
+        found = FileInspection(
             format=image.format or "",
             width=image.width,
             height=image.height,
             animated=_animated(image),
         )
-        looks_whole = _looks_whole(path, header.format)
+        looks_whole = _looks_whole(path, found.format)
     if pixels or not looks_whole:
         decode(path, (1, 1), 1)
-    return header
+    return found
 
 
 def _animated(image: Image.Image) -> bool:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cnnzoo.data.table import csv_rows
 from cnnzoo.errors import LabelError
 
 NAMED = 10  # files named in an error message
@@ -65,15 +66,11 @@ def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
     if not path.is_file():
         raise _fault(path, "a CSV file", "no regular file")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != 2:
-                    seen = f"{len(row)} on line {reader.line_num}"
-                    raise _fault(path, "two columns, file and class", seen)
-                yield reader.line_num, (row[0].strip(), row[1].strip())
+        for line, row in csv_rows(path):
+            if len(row) != 2:
+                found = f"{len(row)} on line {line}"
+                raise _fault(path, "two columns, file and class", found)
+            yield line, (row[0].strip(), row[1].strip())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _fault(path, "a CSV file in UTF-8", str(error)) from error
 
@@ -81,8 +78,8 @@ def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
 def _fault(
     path: str | Path, expected: str, found: str, files: Sequence[str] = ()
 ) -> LabelError:
-    told = f", such as {', '.join(map(repr, files[:NAMED]))}"[:500] if files else ""
+    examples = f", such as {', '.join(map(repr, files[:NAMED]))}"[:500] if files else ""
     return LabelError(
-        f"cannot label images by {path}: expected {expected}, found {found}{told}, so "
-        "mend the file"
+        f"cannot label images by {path}: expected {expected}, found {found}{examples}; "
+        "correct the file"
     )

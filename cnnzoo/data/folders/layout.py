@@ -59,19 +59,19 @@ def warnings(images: Mapping[str, int], loose: int) -> tuple[str, ...]:
     """Warnings about the names of classes and their numbers of images."""
     forms = Counter(map(_form, images))
     alike = [name for name in images if forms[_form(name)] > 1]
-    told = []
+    found = []
     if alike:
-        told.append(f"classes whose names are the same to a reader: {', '.join(alike)}")
+        found.append(f"classes whose names are the same to a reader: {', '.join(alike)}")
     if all(name.isdecimal() for name in images) and list(images) != sorted(
         images, key=int
     ):
-        told.append(f"classes are in text order: {', '.join(list(images)[:10])}")
+        found.append(f"classes are in text order: {', '.join(list(images)[:10])}")
     if loose:
-        told.append(f"{loose} images lie beside the class folders and are left out")
+        found.append(f"{loose} images lie beside the class folders and are left out")
     counts = [count for count in images.values() if count]
     if counts and max(counts) > 10 * min(counts):
-        told.append(f"classes have between {min(counts)} and {max(counts)} images")
-    return tuple(told)
+        found.append(f"classes have between {min(counts)} and {max(counts)} images")
+    return tuple(found)
 
 
 def unusable(path: Path, expected: str, found: str, advice: str) -> DatasetError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from cnnzoo.data.folders.inspection import Header
+from PIL import Image
+
+from cnnzoo.data.folders.inspection import FileInspection
 
 LISTED = 10  # maximum number of items per title
 
@@ -80,39 +83,32 @@ class ScanReport:
 
     def lines(self) -> list[str]:
         """Returns the notes, one item per line and at most ten per title."""
-        return [
-            f"{title}: {item}"
-            for title, items in self.notes().items()
-            for item in (
-                *items[:LISTED],
-                *([f"{len(items)} in all; see cnnzoo check"] * (len(items) > LISTED)),
-            )
-        ]
+        lines = []
+        for title, items in self.notes().items():
+            lines += [f"{title}: {item}" for item in items[:LISTED]]
+            if len(items) > LISTED:
+                lines.append(f"{title}: {len(items)} in all; see cnnzoo check")
+        return lines
 
 
 RARE = 0.01  # maximum share of all images that a rare format has
-NAMED = {  # extensions of formats, if others than the format in lower case
-    "JPEG": (".jpg", ".jpeg", ".jfif"),
-    "TIFF": (".tif", ".tiff"),
-    "MPO": (".jpg", ".jpeg"),
-}
 
 
-def of_headers(names: Sequence[str], headers: Sequence[Header]) -> dict:
-    """Fields of the report that come from headers; empty without headers."""
-    if not headers:
+def of_inspections(images: Mapping[str, FileInspection]) -> dict:
+    """Fields of the report that come from the inspection of images, by name."""
+    if not images:
         return {}
-    heights = [header.height for header in headers]
-    widths = [header.width for header in headers]
-    formats = Counter(header.format for header in headers)
-    few = RARE * len(headers)
-    pairs = list(zip(names, headers, strict=True))
+    heights = [image.height for image in images.values()]
+    widths = [image.width for image in images.values()]
+    formats = Counter(image.format for image in images.values())
+    few = RARE * len(images)
     return {
         "formats": dict(formats.most_common()),
         "sizes": ((min(heights), min(widths)), (max(heights), max(widths))),
-        "rare": tuple(name for name, h in pairs if formats[h.format] <= few),
-        "misnamed": tuple(name for name, h in pairs if _misnamed(name, h)),
-        "animated": tuple(name for name, h in pairs if h.animated),
+        "rare": tuple(n for n, image in images.items() if formats[image.format] <= few),
+        "misnamed": tuple(n for n, image in images.items() if _misnamed(n, image.format)),
+        "animated": tuple(n for n, image in images.items() if image.animated),
+        "warned": tuple((n, text) for n, i in images.items() for text in i.warnings),
     }
 
 
@@ -124,9 +120,10 @@ def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:
     return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
-def _misnamed(name: str, header: Header) -> bool:
-    endings = NAMED.get(header.format, (f".{header.format.lower()}",))
-    return not name.lower().endswith(endings)
+def _misnamed(name: str, format: str) -> bool:
+    ending = os.path.splitext(name)[1].lower()
+    expected = "JPEG" if format == "MPO" else format  # MPO is several JPEGs in one file
+    return Image.registered_extensions().get(ending) != expected
 
 
 def _counted(counts: Mapping[str, int]) -> str:

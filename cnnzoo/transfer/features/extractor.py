@@ -17,7 +17,7 @@ from keras import ops
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.pipeline import closed, load_images
+from cnnzoo.data.pipeline import fixed_shape, load_images
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
@@ -118,7 +118,7 @@ class Extractor:
 
     def _pixels(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
         rows = np.array([row for _, row, _ in batch])
-        height, width, channels = closed(self._size)
+        height, width, channels = fixed_shape(self._size)
         images = self._source.load(rows, (height, width), channels)
         self._source.check_unchanged(rows, [key for key, _, _ in batch])
         return images

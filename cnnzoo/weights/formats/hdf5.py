@@ -20,7 +20,7 @@ import numpy as np
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
-from cnnzoo.weights.tensors import Key, Tensor, Tensors
+from cnnzoo.weights.tensors import Key, Tensor, Tensors, damaged
 
 HEAP = b"GCOL\1\0\0\0"
 LARGEST_TEXT = 16 << 20  # bytes of one attribute; a thousand names take some ten thousand
@@ -87,18 +87,12 @@ def check_heaps(content: bytes | mmap, where: str) -> None:
             index, length = unpack_from("<H6xQ", content, place)
             place += 16 + -(-length // 8) * 8 if index else length or end
         if place > end or end > len(content):
-            raise WeightFileError(
-                f"{where} holds a heap of texts without an end; it was damaged, so get "
-                "it again"
-            )
+            raise damaged(where, "holds a heap of texts without an end")
         start = content.find(HEAP, start + 1)
 
 
 def _refusing_damage(where: str) -> AbstractContextManager[None]:
-    error = WeightFileError(
-        f"{where} is not a readable HDF5 file; it was cut or damaged, so get it again"
-    )
-    return files.refusing_damage(error)
+    return files.refusing_damage(damaged(where, "is not a readable HDF5 file"))
 
 
 def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Tensors:
@@ -168,10 +162,7 @@ def _text(group: h5py.Group, name: str, where: str) -> list[str]:
         return []
     is_text = isinstance(attribute.get_type(), h5py.h5t.TypeStringID)
     if not is_text or attribute.get_storage_size() > LARGEST_TEXT:
-        raise WeightFileError(
-            f"{where} has an attribute {name!r} that is not text; it was damaged, so get "
-            "it again"
-        )
+        raise damaged(where, f"has an attribute {name!r} that is not text")
     values = np.ravel(group.attrs[name])
     return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
 
@@ -188,9 +179,7 @@ def _member(
 def _group(parent: h5py.Group, key: str, where: str) -> h5py.Group:
     group = _member(parent, key, where, key)
     if not isinstance(group, h5py.Group):
-        raise WeightFileError(
-            f"{where} has an array where layers stand, {key[:SHOWN]!r}; get it again"
-        )
+        raise damaged(where, f"has an array where layers stand, {key[:SHOWN]!r}")
     return group
 
 
@@ -204,7 +193,7 @@ def _tensor(
 ) -> Tensor:
     data = _member(parent, key, where, name)
     if not isinstance(data, h5py.Dataset):
-        raise WeightFileError(f"{where} has no array {name!r} but a group; get it again")
+        raise damaged(where, f"has no array {name!r} but a group")
     if data.external or data.is_virtual:
         raise _elsewhere(where, name)
     _check_storage(data, name, where)
@@ -224,10 +213,7 @@ def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:
         size = prod(data.chunks) * data.dtype.itemsize
         whole = data.id.get_num_chunks() == prod(chunks) and size <= data.nbytes + CHUNK
     if not whole:
-        raise WeightFileError(
-            f"{where} stores fewer bytes of {name} than its shape needs; it was cut or "
-            "damaged, so get it again"
-        )
+        raise damaged(where, f"stores fewer bytes of {name} than its shape needs")
 
 
 def _read(data: h5py.Dataset, bfloat16: bool, where: str) -> np.ndarray:

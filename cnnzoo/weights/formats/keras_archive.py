@@ -8,7 +8,7 @@ from zipfile import ZipFile
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
 from cnnzoo.weights.formats import hdf5
-from cnnzoo.weights.tensors import WeightSource
+from cnnzoo.weights.tensors import WeightSource, damaged
 
 FORMAT = 1  # of cnnzoo.json
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -115,8 +115,5 @@ def _read_member(archive: ZipFile, name: str, limit: int) -> bytes:
 
 
 def _refusing_damage(path: object) -> AbstractContextManager[None]:
-    error = WeightFileError(
-        f"{path} exists but is not a readable .keras archive; it was cut or damaged, so "
-        "get it again or save the model again"
-    )
-    return files.refusing_damage(error)
+    found = "exists but is not a readable .keras archive"
+    return files.refusing_damage(damaged(path, found))

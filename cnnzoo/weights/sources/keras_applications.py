@@ -34,11 +34,11 @@ STAGES = tuple(  # of ResNets
         (r"stage{}_block(\d+)_preact_bn", r"conv{}_block\1_preact_bn"),
     )
 )
-RESNET = (("stem_conv", "conv1_conv"), ("stem_conv_bn", "conv1_bn"), *STAGES, PREDICTIONS)
-RESNET_V2 = (
+RESNET = (
     ("stem_conv", "conv1_conv"),
-    ("stage4_bn", "post_bn"),
+    ("stem_conv_bn", "conv1_bn"),
     *STAGES,
+    ("stage4_bn", "post_bn"),  # of version 2
     PREDICTIONS,
 )
 XCEPTION = (  # their blocks are numbered across stages: 2, 3, 4 to 12, 13, 14
@@ -118,7 +118,7 @@ NAME_MAPS = {
     ),
     "xception": NameMap("Xception", XCEPTION, XCEPTION_SHORTCUTS),
     **{f"resnet{n}": NameMap(f"ResNet{n}", RESNET) for n in (50, 101, 152)},
-    **{f"resnet{n}_v2": NameMap(f"ResNet{n}V2", RESNET_V2) for n in (50, 101, 152)},
+    **{f"resnet{n}_v2": NameMap(f"ResNet{n}V2", RESNET) for n in (50, 101, 152)},
 }
 
 
