@@ -83,7 +83,7 @@ def main(out: Path, names: Sequence[str] = tuple(NETWORKS)) -> dict[str, keras.M
         with keras.StatelessScope(initialize_variables=False):
             models[name] = NETWORKS[name]()
 
-    table = Table("network", "parameters", "M MACs", "one feature sees", "cut points")
+    table = Table("network", "parameters", "M MACs", "receptive field", "cut points")
     for name, model in models.items():
         rows = graph.layer_rows(model)
         field = next(row.receptive_field for row in rows if row.name == FEATURES)
@@ -97,9 +97,9 @@ def main(out: Path, names: Sequence[str] = tuple(NETWORKS)) -> dict[str, keras.M
         print(f"{out / name}.png: {'every layer' if complete else 'the stages'}")
     Console().print(table)
     if "own_residual" in models:
-        # The layers in a block are not cut points, since the shortcut bypasses them.
+        # The layers inside a block are no cut points, since the shortcut bypasses them.
         cuts = ", ".join(graph.cut_points(models["own_residual"]))
-        print(f"own_residual can be cut behind {cuts}")
+        print(f"cut points of own_residual: {cuts}")
     return models
 
 

@@ -1,10 +1,10 @@
-"""The four cases of transfer learning, measured and carried out on generated data.
+"""The four cases of transfer learning, on digits and generated images.
 
 ResNet20 is trained on the digits 0 to 4, then adapted to four data sets: few and many of
-the digits 5 to 9, which are similar, and few and many gratings, striped squares in eight
-directions, which are different. For each, cnnzoo measures the case, writes a plan and
-carries it out; the accuracy is compared with that of a network of random weights. A data
-set is large from 2,000 images here, not 20,000, so that it takes only some minutes.
+the digits 5 to 9, which are similar, and few and many gratings (stripes in eight
+directions), which are different. For each, cnnzoo measures the case, makes a plan and
+trains by it; the accuracy is compared with that of a training from random weights. A data
+set counts as large from 2,000 images here, not 20,000, so that it takes only minutes.
 
     python examples/four_cases.py
 """
@@ -49,12 +49,12 @@ def gratings(
     labels = np.arange(count) % DIRECTIONS
     angles = (np.pi * labels / DIRECTIONS)[:, None, None]
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    along = rows * np.cos(angles) + columns * np.sin(angles)
-    wide, start, height = (
+    position = rows * np.cos(angles) + columns * np.sin(angles)
+    frequency, phase, amplitude = (
         rng.uniform(low, high, (count, 1, 1))
         for low, high in ((0.7, 1.5), (0, 2 * np.pi), contrast)
     )
-    pixels = 128 + height * np.sin(wide * along + start)
+    pixels = 128 + amplitude * np.sin(frequency * position + phase)
     pixels = (pixels + rng.normal(0, noise, pixels.shape)).clip(0, 255).astype(np.uint8)
     names = tuple(f"{180 * k / DIRECTIONS:g} degrees" for k in range(DIRECTIONS))
     return Images(pixels[..., None], labels, names)
@@ -77,19 +77,19 @@ class Outcome:
     random: float
 
 
-def source(network: str, digits: Images, out: Path, epochs: int) -> keras.Model:
+def train_source(network: str, digits: Images, out: Path, epochs: int) -> keras.Model:
     """A network trained on the digits 0 to 4."""
     keras.utils.set_random_seed(0)
-    known = digits.only("01234")
+    images = digits.only("01234")
     shape = (SIDE, SIDE, 1)
-    model = cnnzoo.build(network, input_shape=shape, class_names=known.class_names)
+    model = cnnzoo.build(network, input_shape=shape, class_names=images.class_names)
     recipe = Recipe(epochs=epochs, patience=None, augment=SHIFTS)
-    Run(out).fit(model, *known.split(0.1, seed=0), recipe)
+    Run(out).fit(model, *images.split(0.1, seed=0), recipe)
     return model
 
 
-def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outcome:
-    """Measures the case of a data set, and carries out its plan.
+def adapt(model: keras.Model, data: Images, test: Images, epochs: int) -> Outcome:
+    """Measures the case of a data set, and trains by its plan and from random weights.
 
     Args:
         model: Source network.
@@ -97,58 +97,58 @@ def outcome(model: keras.Model, data: Images, test: Images, epochs: int) -> Outc
         test: Test images.
         epochs: Maximum number of epochs for training the whole network.
     """
-    train, held_out = data.split(0.2, seed=0)
-    found = transfer.assess(model, train, small=LARGE)
-    print(f"\n{found.explain()}")
-    plan = transfer.plan(found)
-    drawn = transfer.plan(freeze="none", init="random")
-    for phase in (plan.phases[-1], drawn.phases[0]):
-        if phase.until is None:
+    train, validation = data.split(0.2, seed=0)
+    assessment = transfer.assess(model, train, small=LARGE)
+    print(f"\n{assessment.explain()}")
+    case_plan = transfer.plan(assessment)
+    random_plan = transfer.plan(freeze="none", init="random")
+    for phase in (case_plan.phases[-1], random_plan.phases[0]):
+        if phase.until is None:  # the phase trains the whole network
             phase.epochs, phase.batch_size = epochs, BATCH
-    accuracies = [
-        cnnzoo.evaluate(transfer.fit(model, train, held_out, one).model, test).accuracy
-        for one in (plan, drawn)
-    ]
-    return Outcome(len(train), found.case, *accuracies)
+    accuracies = []
+    for plan in (case_plan, random_plan):
+        adapted = transfer.fit(model, train, validation, plan).model
+        accuracies.append(cnnzoo.evaluate(adapted, test).accuracy)
+    return Outcome(len(train), assessment.case, *accuracies)
 
 
 def main(
     out: Path,
     *,
     network: str = "resnet20",
-    chosen: Sequence[str] = SETS,
+    names: Sequence[str] = SETS,
     source_epochs: int = 5,
     epochs: int = 8,
 ) -> dict[str, Outcome]:
-    """Runs everything; returns the outcomes by data set.
+    """Trains the source network and adapts it; returns the outcomes by data set.
 
     Args:
         out: Output folder.
         network: Catalog name of the source network.
-        chosen: Names of the data sets.
+        names: Names of the data sets.
         source_epochs: Number of epochs for the source network.
         epochs: Maximum number of epochs for training the whole network.
     """
     digits = cnnzoo.load_mnist("train")
-    model = source(network, digits, out / "source", source_epochs)
+    model = train_source(network, digits, out / "source", source_epochs)
     others = digits.only("56789")
     few, many = (others.split(count, seed=1)[1] for count in (FEW_DIGITS, MANY))
-    unseen = cnnzoo.load_mnist("test").only("56789")
-    stripes = gratings(1000, seed=3)
+    test_digits = cnnzoo.load_mnist("test").only("56789")
+    test_gratings = gratings(1000, seed=3)
     sets = {
-        "few digits": (few, unseen),
-        "many digits": (many, unseen),
-        "few gratings": (gratings(FEW_GRATINGS, seed=1), stripes),
-        "many gratings": (gratings(MANY, seed=2), stripes),
+        "few digits": (few, test_digits),
+        "many digits": (many, test_digits),
+        "few gratings": (gratings(FEW_GRATINGS, seed=1), test_gratings),
+        "many gratings": (gratings(MANY, seed=2), test_gratings),
     }
-    outcomes = {name: outcome(model, *sets[name], epochs) for name in chosen}
+    outcomes = {name: adapt(model, *sets[name], epochs) for name in names}
     table = Table("data", "images", "case", "accuracy", "from random weights", box=None)
-    for name, one in outcomes.items():
-        shares = (f"{100 * share:.1f} %" for share in (one.accuracy, one.random))
-        table.add_row(name, str(one.images), str(one.case), *shares)
+    for name, outcome in outcomes.items():
+        accuracies = (f"{100 * a:.1f} %" for a in (outcome.accuracy, outcome.random))
+        table.add_row(name, str(outcome.images), str(outcome.case), *accuracies)
     Console().print(table)
-    told = {name: vars(one) for name, one in outcomes.items()}
-    files.write_json(out / "outcomes.json", told)
+    records = {name: vars(outcome) for name, outcome in outcomes.items()}
+    files.write_json(out / "outcomes.json", records)
     return outcomes
 
 

@@ -1,12 +1,12 @@
 """Three small networks on MNIST, each alone and combined by four methods.
 
-By default these are the package's trained networks, which takes a minute; with `--train`,
-they are trained here by the same recipes, which takes 4.5 hours of one core. A training
-that is stopped or killed is resumed when the same command runs again.
+By default these are the package's pretrained networks, which takes a minute. `--train`
+trains them with the same recipes, which takes 4.5 hours on one core. After a stop or a
+kill, the same command resumes the training.
 
-A twelfth of the training digits, 5,000 of 60,000, chooses each network's best epoch and
-the weights of two of the four methods. The test split chooses nothing: all four results
-are printed, and the mean was fixed beforehand as the main one.
+A twelfth of the training digits, 5,000 of 60,000, are for validation: they choose each
+network's best epoch, and two of the four methods are fitted on them. The test split
+chooses nothing: all four results are printed, and the mean is the main one.
 
     CNNZOO_DATA=folder python examples/mnist_ensemble.py
     CNNZOO_DATA=folder python examples/mnist_ensemble.py --train
@@ -32,40 +32,40 @@ from cnnzoo.train import RECIPES, Recipe, Run
 from cnnzoo.train.recipe import mnist_recipe_name
 from cnnzoo.visualization import figures
 
-HELD_OUT = 1 / 12
-ALL = 60_000  # digits; a twelfth was for validation of the package's networks
+VALIDATION = 1 / 12  # share of the digits, also for the package's networks
+ALL = 60_000  # digits
 SEED = 0
-WAYS = ("mean", "vote", "weighted", "stack")
+METHODS = ("mean", "vote", "weighted", "stack")
 
 
-def train(
-    name: str, learned: Images, held_out: Images, out: Path, recipe: Recipe
+def train_network(
+    name: str, train: Images, validation: Images, out: Path, recipe: Recipe
 ) -> keras.Model:
-    """Trains a network on `learned`; `held_out` chooses the best epoch."""
+    """Trains a network, and returns it with the weights of its best epoch."""
     keras.utils.set_random_seed(recipe.seed)
     model = cnnzoo.build(name, include_preprocessing=True)
-    history = Run(out).fit(model, learned, held_out, recipe, verbose=2)
+    history = Run(out).fit(model, train, validation, recipe, verbose=2)
     files.write_bytes(out / "curves.png", figures.learning_curves(history))
     return model
 
 
-def ways(
-    models: list[keras.Model], held_out: Images, test: Images
+def combine(
+    models: list[keras.Model], validation: Images, test: Images
 ) -> dict[str, Evaluation]:
-    """The evaluation of each method on the test digits; `held_out` fits weights.
+    """The evaluation of each method on the test digits, fitted on validation digits.
 
     Every network predicts once for all methods.
     """
-    of_held_out, of_test = (
+    validation_predictions, test_predictions = (
         np.stack([probabilities(model, part) for model in models])
-        for part in (held_out, test)
+        for part in (validation, test)
     )
-    return {
-        way: evaluate_probabilities(
-            Ensemble(models, way).fit(held_out, of_held_out).predict_from(of_test), test
-        )
-        for way in WAYS
-    }
+    evaluations = {}
+    for method in METHODS:
+        ensemble = Ensemble(models, method).fit(validation, validation_predictions)
+        combined = ensemble.predict_from(test_predictions)
+        evaluations[method] = evaluate_probabilities(combined, test)
+    return evaluations
 
 
 def main(
@@ -76,34 +76,37 @@ def main(
     Args:
         out: Output folder.
         digits: Training and validation digits.
-        recipes: Recipes by name of network; None for the package's trained networks.
+        recipes: Recipes by name of network; None for the package's pretrained networks.
     """
     if recipes is None and len(digits) < ALL:
         raise SystemExit(
-            f"found {len(digits):,} digits, which the package's networks have learnt; "
-            "set CNNZOO_DATA to the folder of mnist.npz, or try cnnzoo evaluate mnist "
-            "--ensemble, or --train"
+            f"found {len(digits):,} digits, not {ALL:,}; set CNNZOO_DATA to the folder "
+            "of mnist.npz, or use --train, or run cnnzoo evaluate mnist --ensemble"
         )
-    learned, held_out = digits.split(HELD_OUT, SEED)
+    train, validation = digits.split(VALIDATION, SEED)
     names = PRETRAINED["mnist"]
     if recipes is None:
         models = list(Ensemble.pretrained("mnist").models)
     else:
-        models = [train(n, learned, held_out, out / n, recipes[n]) for n in names]
+        models = [
+            train_network(name, train, validation, out / name, recipes[name])
+            for name in names
+        ]
     test = load_embedded("test")
     results = {
-        name: cnnzoo.evaluate(m, test) for name, m in zip(names, models, strict=True)
+        name: cnnzoo.evaluate(model, test)
+        for name, model in zip(names, models, strict=True)
     }
-    together = ways(models, held_out, test)
-    table = Table("answers", "errors", "error", "95 % interval")
-    for name, result in {**results, **together}.items():
+    combined = combine(models, validation, test)
+    table = Table("predictions", "errors", "error", "95 % interval")
+    for name, result in {**results, **combined}.items():
         low, high = result.error_interval
         error = f"{result.error_percent:.2f} %"
         table.add_row(name, str(result.errors), error, f"{low:.2f} to {high:.2f} %")
     Console().print(table)
-    errors = {name: r.errors for name, r in {**results, **together}.items()}
+    errors = {name: result.errors for name, result in {**results, **combined}.items()}
     files.write_json(out / "errors.json", errors)
-    misclassified = figures.misclassified(test, together["mean"])
+    misclassified = figures.misclassified(test, combined["mean"])
     files.write_bytes(out / "misclassified.png", misclassified)
     Ensemble(models).save(out / "ensemble")
     return errors
@@ -112,7 +115,7 @@ def main(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_ensemble"))
-    parser.add_argument("--train", action="store_true", help="train the networks anew")
+    parser.add_argument("--train", action="store_true", help="train the networks here")
     args = parser.parse_args()
     recipes = {name: RECIPES[mnist_recipe_name(name)] for name in PRETRAINED["mnist"]}
     main(args.out, load_mnist("train"), recipes if args.train else None)

@@ -1,13 +1,13 @@
-"""A folder of photographs and a trained network become a classifier, step by step.
+"""Transfer learning for a folder of photographs, step by step.
 
-The steps of `cnnzoo transfer`, which can be changed here: the case is measured, a plan is
-made, the frozen part is computed once. Then two plans are compared on test photographs,
-and the better network predicts the class of a file.
+The same steps as in `cnnzoo transfer`, for you to change: measure the case, make a plan,
+and train by it, with the features of the frozen part computed once. Two plans are
+compared on test photographs, and the better network predicts the class of a file.
 
-    python examples/transfer_photos.py photos/ known/model.keras --out demo/photos
+    python examples/transfer_photos.py photos/ source/model.keras --out demo/photos
 
-`photos/` has a folder per class. The source network is a .keras file, such as `cnnzoo
-train` writes; the new network has the same image size.
+`photos/` has a folder per class. The source network is a .keras file that `cnnzoo train`
+or `cnnzoo.save` wrote; the new network has the same image size.
 """
 
 import argparse
@@ -19,49 +19,49 @@ from cnnzoo.cli.output import tell_left_out
 from cnnzoo.data.folders.folder import Folder, scan
 
 SEED = 0
-HELD_OUT, JUDGING = 0.2, 0.25
+VALIDATION, TEST = 0.2, 0.25  # shares of the images
 
 
-def photographs(root: str) -> tuple[Folder, Folder, Folder]:
+def load_photographs(root: str) -> tuple[Folder, Folder, Folder]:
     """Training, validation and test images; prints which files are not used."""
-    every = scan(root, depth="pixels", checksums=True, on_bad="skip")
-    tell_left_out(every)
-    rest, judging = every.split(JUDGING, seed=SEED)
-    learned, held_out = rest.split(HELD_OUT, seed=SEED)
-    return learned, held_out, judging
+    images = scan(root, depth="pixels", checksums=True, on_bad="skip")
+    tell_left_out(images)
+    rest, test = images.split(TEST, seed=SEED)
+    train, validation = rest.split(VALIDATION, seed=SEED)
+    return train, validation, test
 
 
-def plans(found: transfer.Assessment) -> dict[str, transfer.Plan]:
-    """The plan of the assessment, and one by hand that freezes the first stage only."""
-    by_hand = transfer.plan(freeze=found.table[0].cut.name)
-    by_hand.phases[-1].epochs = 20
-    return {"measured": transfer.plan(found, refine=True), "by hand": by_hand}
+def make_plans(assessment: transfer.Assessment) -> dict[str, transfer.Plan]:
+    """The plan of the assessment, and a custom plan that freezes the first stage only."""
+    custom = transfer.plan(freeze=assessment.table[0].cut.name)
+    custom.phases[-1].epochs = 20
+    return {"measured": transfer.plan(assessment, refine=True), "custom": custom}
 
 
 def main(photos: str, source: str, out: Path) -> transfer.Race:
-    """Carries out all steps; returns the comparison of the plans."""
-    learned, held_out, judging = photographs(photos)
+    """Runs all steps; returns the comparison of the plans."""
+    train, validation, test = load_photographs(photos)
     model = cnnzoo.load(source)
-    found = transfer.assess(model, learned, seed=SEED)
-    print(found.explain())
-    racing = plans(found)
-    for name, plan in racing.items():
+    assessment = transfer.assess(model, train, seed=SEED)
+    print(assessment.explain())
+    plans = make_plans(assessment)
+    for name, plan in plans.items():
         print(f"{name}: {plan}")
     race = transfer.race(
-        racing, model, learned, held_out, judging, folder=out / "work", seed=SEED
+        plans, model, train, validation, test, folder=out / "work", seed=SEED
     )
     print(race)
     best = race.best.result.model
     print(cnnzoo.save(best, out / "model.keras"))
-    (answer,) = cnnzoo.predict(best, judging.paths[:1])
-    print(answer)
+    (prediction,) = cnnzoo.predict(best, test.paths[:1])
+    print(prediction)
     return race
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("photos", help="a folder of class folders")
-    parser.add_argument("source", help="a .keras file to begin with")
+    parser.add_argument("photos", help="folder with a folder per class")
+    parser.add_argument("source", help=".keras file of the source network")
     parser.add_argument("--out", type=Path, default=Path("demo/photos"))
     args = parser.parse_args()
     main(args.photos, args.source, args.out)

@@ -1,4 +1,4 @@
-"""The examples in a small form, and the code in docs/extending.md as it stands."""
+"""Small runs of the examples, and the code in docs/extending.md."""
 
 import importlib.util
 import json
@@ -35,7 +35,7 @@ def example(name: str) -> ModuleType:
 
 
 def first_digits(split: Split) -> Images:
-    """The first 1,000, which are enough to tell a trained network from a guess."""
+    """The first 1,000, enough to distinguish a trained network from chance."""
     return load_embedded(split).take(np.arange(1000))
 
 
@@ -50,7 +50,7 @@ def assert_pictures(folder: Path, *names: str) -> None:
 # build_and_plot
 
 
-def test_build_and_plot_counts_are_those_of_the_layers(tmp_path, capsys):
+def test_build_and_plot_counts(tmp_path, capsys):
     names = ("lenet5", "resnet18", "vgg16", "tiny_vgg", "own_residual")
     models = example("build_and_plot").main(tmp_path, names)
     counts = {name: graph.parameters(model)[0] for name, model in models.items()}
@@ -76,7 +76,7 @@ def test_build_and_plot_counts_are_those_of_the_layers(tmp_path, capsys):
     assert " 13 of 23 " in row
     (row,) = (line for line in printed.splitlines() if "│ vgg16 " in line)
     assert " 212x212 " in row
-    cuts = re.search(r"can be cut behind (.*)", printed)
+    cuts = re.search(r"cut points of own_residual: (.*)", printed)
     assert cuts is not None
     assert "stage1_conv1" not in cuts[1]
     assert "stage1_add" in cuts[1]
@@ -93,7 +93,7 @@ def shapes() -> ModuleType:
 @pytest.mark.parametrize(
     ("kind", "fill"), [("circle", math.pi / 4), ("rectangle", 1.0), ("triangle", 0.5)]
 )
-def test_a_shape_fills_its_box_as_its_kind_does(shapes, monkeypatch, kind, fill):
+def test_share_of_its_box_that_a_shape_fills(shapes, monkeypatch, kind, fill):
     monkeypatch.setattr(shapes, "NOISE", 0)
     rng = np.random.default_rng(0)
     for _ in range(30):
@@ -120,7 +120,7 @@ def test_drawing_depends_on_the_seed_alone(shapes, tmp_path):
 
 def test_shapes(shapes, tmp_path, capsys):
     result = shapes.main(tmp_path, images=250, test_images=20, epochs=5)
-    assert result.accuracy > 0.6  # a guess is right in a third
+    assert result.accuracy > 0.6  # a third by chance
     assert result.confusion.sum(1).tolist() == [20, 20, 20]
     assert [row.name for row in result.classes] == ["circle", "rectangle", "triangle"]
 
@@ -137,15 +137,15 @@ def test_shapes(shapes, tmp_path, capsys):
     line = re.compile(
         r"(\w+)/\d+\.png: class (\d), (\w+), probability ([\d.]+) \(true class (\d)\)"
     )
-    told = line.findall(capsys.readouterr().out)
-    assert [folder for folder, *_ in told] == [
+    lines = line.findall(capsys.readouterr().out)
+    assert [folder for folder, *_ in lines] == [
         kind for kind in shapes.KINDS for _ in range(3)
     ]
-    for folder, index, name, probability, label in told:
+    for folder, index, name, probability, label in lines:
         assert shapes.KINDS[int(index)] == name
         assert shapes.KINDS[int(label)] == folder
         assert 1 / 3 <= float(probability) <= 1
-    assert sum(index == label for _, index, _, _, label in told) >= 5
+    assert sum(index == label for _, index, _, _, label in lines) >= 5
 
 
 # mlp_plus_cnn
@@ -175,9 +175,9 @@ def test_mlp_plus_cnn(tmp_path, capsys, monkeypatch):
     assert merged.count_params() == mlp + cnn + (64 + 120 + 1) * 84 + 85 * 10
     assert f"merged: {merged.count_params():,} parameters" in capsys.readouterr().out
     test = first_digits("test")
-    answers = merged.predict([module.ink(test.images), test.images], verbose=0)
-    share = np.mean(answers.argmax(1) == test.labels)
-    assert share == pytest.approx(accuracies["merged"]["test"], abs=1e-4)
+    predictions = merged.predict([module.ink(test.images), test.images], verbose=0)
+    accuracy = np.mean(predictions.argmax(1) == test.labels)
+    assert accuracy == pytest.approx(accuracies["merged"]["test"], abs=1e-4)
 
 
 # mnist_ensemble
@@ -186,13 +186,13 @@ def test_mlp_plus_cnn(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     "names",
     [
-        ("lenet5", "lenet_gap", "mlp"),  # which take no time, in place of the package's
+        ("lenet5", "lenet_gap", "mlp"),  # small, in place of the package's
         pytest.param(PRETRAINED["mnist"], marks=pytest.mark.proof),
     ],
     ids=["small", "the package's"],
 )
 def test_mnist_ensemble(names, tmp_path, capsys, monkeypatch):
-    """Trained on a few digits; where the recipe is None, the package's are asked."""
+    """Trained on a few digits."""
     monkeypatch.setitem(PRETRAINED, "mnist", names)
     module = example("mnist_ensemble")
     few = first_digits("test").take(np.arange(200))
@@ -292,16 +292,16 @@ def test_the_page_quotes_the_source_and_names_every_file():
 
 
 def test_four_cases(tmp_path, capsys):
-    """A proof runs it at its own size, where the cases are those of its title."""
+    """A small run; a proof below runs the example in its own size."""
     module = example("four_cases")
-    chosen = module.SETS[:1]
+    names = module.SETS[:1]
     outcomes = module.main(
-        tmp_path, network="lenet_gap", chosen=chosen, source_epochs=1, epochs=1
+        tmp_path, network="lenet_gap", names=names, source_epochs=1, epochs=1
     )
     assert list(outcomes) == ["few digits"]
     assert outcomes["few digits"].images == 80
     assert json.loads((tmp_path / "outcomes.json").read_text()) == {
-        name: vars(one) for name, one in outcomes.items()
+        name: vars(outcome) for name, outcome in outcomes.items()
     }
     case = outcomes["few digits"].case
     assert f"\ncase {case}, small and " in capsys.readouterr().out
@@ -310,7 +310,7 @@ def test_four_cases(tmp_path, capsys):
 @pytest.mark.proof
 def test_four_cases_are_four(tmp_path):
     outcomes = example("four_cases").main(tmp_path)
-    assert [one.case for one in outcomes.values()] == [1, 2, 3, 4]
+    assert [outcome.case for outcome in outcomes.values()] == [1, 2, 3, 4]
     few, many = outcomes["few digits"], outcomes["many digits"]
     assert few.accuracy > few.random
     assert many.accuracy > few.accuracy
@@ -320,7 +320,7 @@ def test_four_cases_are_four(tmp_path):
 
 
 def test_transfer_photos(tmp_path, capsys):
-    """On striped squares for photographs, from a network that is not trained."""
+    """With striped squares instead of photographs, and an untrained network."""
     stripes = example("four_cases").gratings(160, 0)
     for number, (pixels, label) in enumerate(
         zip(stripes.images, np.asarray(stripes.labels), strict=True)
@@ -335,10 +335,10 @@ def test_transfer_photos(tmp_path, capsys):
     race = example("transfer_photos").main(
         str(tmp_path / "photos"), str(tmp_path / "source.keras"), tmp_path / "out"
     )
-    assert [lap.name for lap in race.laps] == ["measured", "by hand"]
+    assert [lap.name for lap in race.laps] == ["measured", "custom"]
     assert race.images == 40  # a quarter of those that are photographs
-    told = capsys.readouterr()
-    assert "missing.gif" in told.err
-    assert re.search(r"case [13], small", told.out)
+    output = capsys.readouterr()
+    assert "missing.gif" in output.err
+    assert re.search(r"case [13], small", output.out)
     model = cnnzoo.load(tmp_path / "out" / "model.keras")
     assert model.cnnzoo.class_names == ("0", "1")
