@@ -6,7 +6,7 @@ members of an old one; the JSON file is replaced in one step.
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,31 +44,20 @@ def write(
                 name: files.sha256(save(model, _member(folder, name)))
                 for name, model in unique.items()
             }
-            members = [names[id(model)] for model in models]
-            path = _write_json(folder, members, hashes, combine, weights)
+            record = {
+                "format": FORMAT,
+                "members": [names[id(model)] for model in models],
+                "sha256": hashes,
+                "combine": combine,
+                "weights": None if weights is None else weights.tolist(),
+            }
+            path = files.write_json(folder / ENSEMBLE_FILE, record)
         except SaveError:
             _remove(folder, unique)
             raise
         found = (re.fullmatch(f"member-({NAME}).keras", p.name) for p in folder.iterdir())
         _remove(folder, {match[1] for match in found if match} - set(unique))
         return path
-
-
-def _write_json(
-    folder: Path,
-    members: Sequence[str],
-    hashes: Mapping[str, str],
-    combine: str,
-    weights: np.ndarray | None,
-) -> Path:
-    record = {
-        "format": FORMAT,
-        "members": members,
-        "sha256": hashes,
-        "combine": combine,
-        "weights": None if weights is None else weights.tolist(),
-    }
-    return files.write_json(folder / ENSEMBLE_FILE, record)
 
 
 def _remove(folder: Path, names: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """Callbacks of a run: the best epoch, the history, and early stopping."""
 
+from collections.abc import Mapping
 from math import inf, isfinite
 from pathlib import Path
 
@@ -32,8 +33,12 @@ class BestCheckpoint(keras.callbacks.Callback):
         loss = (logs or {}).get(self.monitor, inf)
         if isfinite(loss) and loss < self.best and has_finite_weights(self.model):
             self.best = loss
-            with mixed_precision.as_saved(self.model):
-                save(self.model, self.path)
+            self.keep()
+
+    def keep(self) -> None:
+        """Keeps the current weights, which are the best so far."""
+        with mixed_precision.as_saved(self.model):
+            save(self.model, self.path)
 
     def get_state(self) -> dict:
         return {"best": self.best}
@@ -81,11 +86,15 @@ class HistoryFile(keras.callbacks.Callback):
 
     def _write(self) -> None:
         if self.path is not None:
-            finite = {  # JSON has no NaN
-                name: [value if isfinite(value) else None for value in values]
-                for name, values in self.metrics.items()
-            }
-            files.write_json(self.path, finite)
+            files.write_json(self.path, without_nan(self.metrics))
+
+
+def without_nan(metrics: Mapping[str, list[float]]) -> dict[str, list[float | None]]:
+    """The metrics of every epoch with None for NaN and infinity, which JSON lacks."""
+    return {
+        name: [value if isfinite(value) else None for value in values]
+        for name, values in metrics.items()
+    }
 
 
 def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:

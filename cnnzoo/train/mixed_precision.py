@@ -1,7 +1,7 @@
 """Mixed precision: training in bfloat16 on machines that compute faster in it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import keras
 
@@ -51,29 +51,27 @@ def running(model: keras.Model, precision: str) -> Iterator[None]:
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     _forget_traces(model)
     try:
-        with _policies(model, dict.fromkeys(_trunk(model), policy)):
+        with _policy(model, policy):
             yield
     finally:
         _forget_traces(model)
 
 
-@contextmanager
-def as_saved(model: keras.Model) -> Iterator[None]:
+def as_saved(model: keras.Model) -> AbstractContextManager[None]:
     """Context in which the layers' policies are float32, as in files; traces are kept."""
-    with _policies(model, dict.fromkeys(_trunk(model), "float32")):
-        yield
+    return _policy(model, "float32")
 
 
 @contextmanager
-def _policies(model: keras.Model, policies: dict) -> Iterator[None]:
-    before = {layer: layer.dtype_policy for layer in policies}
+def _policy(model: keras.Model, policy: str) -> Iterator[None]:
+    before = {layer: layer.dtype_policy for layer in _trunk(model)}
     try:
-        for layer, policy in policies.items():
+        for layer in before:
             layer.dtype_policy = policy
         yield
     finally:
-        for layer, policy in before.items():
-            layer.dtype_policy = policy
+        for layer, earlier in before.items():
+            layer.dtype_policy = earlier
 
 
 def _trunk(model: keras.Model) -> list[keras.layers.Layer]:

@@ -115,9 +115,9 @@ class Run:
         recipe = recipe or Recipe()
         precision = mixed_precision.resolve(recipe.precision)
         batches = compilation.prepare(model, recipe, train, validation)
-        asked = run_metadata.collect(model, recipe, train, validation, precision)
+        requested = run_metadata.collect(model, recipe, train, validation, precision)
         with folder_lock(self.folder), catch_signals() as signals:
-            metadata = self._check_or_create(asked)
+            metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
             names = metadata_of(model).class_names or tuple(train.class_names)
             model.cnnzoo = replace(metadata_of(model), class_names=names)
@@ -160,7 +160,7 @@ class Run:
         with files.refusing_damage(error):
             return None in files.read_json(path).get("loss", ())
 
-    def _check_or_create(self, asked: RunMetadata) -> RunMetadata:
+    def _check_or_create(self, requested: RunMetadata) -> RunMetadata:
         """The metadata of the folder, from the first start of the training.
 
         Raises:
@@ -172,8 +172,8 @@ class Run:
                 f"{self.folder} has checkpoints but no {path.name}, which tells what the "
                 "training is; get it from a backup, or train into another folder"
             )
-        first = run_metadata.check_or_create(self.folder, asked)
-        if changes := run_metadata.environment_changes(first, asked):
+        first = run_metadata.check_or_create(self.folder, requested)
+        if changes := run_metadata.environment_changes(first, requested):
             self._log(f"continues with other settings: {changes}")
             warn(
                 f"the training in {self.folder} continues with other settings, which can "

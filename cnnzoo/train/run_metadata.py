@@ -96,7 +96,7 @@ def network_facts(model: keras.Model) -> dict:
     }
 
 
-def check_or_create(folder: Path, asked: RunMetadata) -> RunMetadata:
+def check_or_create(folder: Path, new: RunMetadata) -> RunMetadata:
     """The metadata of a folder, which are written if it has none.
 
     Raises:
@@ -106,11 +106,11 @@ def check_or_create(folder: Path, asked: RunMetadata) -> RunMetadata:
     """
     first = read(folder)
     if first is None:
-        files.write_json(folder / RUN_FILE, asked.to_dict())
-        return asked
+        files.write_json(folder / RUN_FILE, new.to_dict())
+        return new
     # Fields that an earlier version did not have get their defaults.
     completed = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
-    if found := differences(_identity(completed, asked), _identity(asked, asked)):
+    if found := differences(_identity(completed, new), _identity(new, new)):
         raise ResumeMismatchError(
             f"{folder} holds another training: {'; '.join(found[:10])}; pass what it "
             "was started with, or train into another folder"
@@ -164,13 +164,13 @@ def differences(before: object, now: object, place: str = "") -> list[str]:
     ]
 
 
-def _identity(metadata: RunMetadata, asked: RunMetadata) -> dict:
+def _identity(metadata: RunMetadata, new: RunMetadata) -> dict:
     """Facts that identify a training.
 
     The number of epochs is left out if the new schedule is "plateau".
     """
     recipe = dict(metadata.recipe)
-    if asked.recipe["schedule"] == "plateau":
+    if new.recipe["schedule"] == "plateau":
         recipe.pop("epochs", None)
     return {
         "network": metadata.network,

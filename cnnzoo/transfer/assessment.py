@@ -18,6 +18,8 @@ NAMES = {
     3: "small and different",
     4: "large and different",
 }
+HEADER = ("cut", "features", "MACs", "bytes", "accuracy", "random weights", "p")
+TEXT_ROW = "{:24} {:>8} {:>8} {:>9} {:>13} {:>14} {:>7}"
 
 
 @dataclass(frozen=True)
@@ -151,23 +153,29 @@ class Assessment:
 
     def explain(self) -> str:
         """The evidence as a table, the decision, and what would change it."""
-        lines = [
+        counts = (
             f"{self.images:,} images, {self.smallest_class:,} in the smallest class and "
             f"{self.largest_class:,} in the largest: "
             f"{'small' if self.small else 'large'} (a large data set has at least "
-            f"{self.large_from:,} images, and {FEW_PER_CLASS} in the median class)",
-            f"{'cut':24} {'features':>8} {'MACs':>9} {'bytes':>9} {'accuracy':>13} "
-            f"{'random':>7} {'p':>6}",
-        ]
-        lines += [
-            f"{row.cut.name:24} {row.cut.pooled:8,} "
-            f"{abbreviate(row.cut.macs):>9} {abbreviate(row.cut.bytes):>9} "
-            f"{100 * row.accuracy:6.1f} ±{100 * row.error:4.1f} % "
-            f"{100 * row.random_baseline:5.1f} % {row.p_value:6.2g}"
-            f"{'  <- used' if row.cut.name == self.cut else ''}"
+            f"{self.large_from:,} images, and {FEW_PER_CLASS} in the median class)"
+        )
+        table = [TEXT_ROW.format(*row) for row in (HEADER, *self.rows())]
+        return "\n".join([counts, *table, *self.decision()])
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The evidence as texts, a row per cut, under `HEADER`."""
+        return [
+            (
+                f"{row.cut.name}{' (used)' if row.cut.name == self.cut else ''}",
+                f"{row.cut.pooled:,}",
+                _abbreviate(row.cut.macs),
+                _abbreviate(row.cut.bytes),
+                f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
+                f"{100 * row.random_baseline:.1f} %",
+                f"{row.p_value:.2g}",
+            )
             for row in self.table
         ]
-        return "\n".join([*lines, *self.decision()])
 
     def decision(self) -> list[str]:
         """The case, the reasons, and what would change it, line by line."""
@@ -203,7 +211,7 @@ class Assessment:
         ]
 
 
-def abbreviate(count: int | None) -> str:
+def _abbreviate(count: int | None) -> str:
     """A number in three digits and a letter; "open" where it is unknown."""
     if count is None:
         return "open"

@@ -23,7 +23,7 @@ from cnnzoo.transfer.cut_points import front
 from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
-ASKED = 500  # images for measuring the statistics, and for the probe
+SAMPLED = 500  # images for measuring the statistics, and for the probe
 BATCH = 64  # images per batch; the statistics of the batches are averaged
 
 
@@ -50,18 +50,18 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
     ]
     if not moving:
         return False
-    asked = in_memory(network, source.take(some_rows(len(source), ASKED, seed)))
-    mode, labels = metadata_of(network).outside, np.asarray(asked.labels)
+    sample = in_memory(network, source.take(some_rows(len(source), SAMPLED, seed)))
+    mode, labels = metadata_of(network).outside, np.asarray(sample.labels)
 
     def accuracy() -> float:
         return probes.leave_one_out(
-            embed(network, [cut], asked, mode)[cut], labels
+            embed(network, [cut], sample, mode)[cut], labels
         ).accuracy
 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
     freeze(network, cut, norm="train")  # also turns dropout off
-    measure(embedding_model, input_batches(network, asked, mode, BATCH))
+    measure(embedding_model, input_batches(network, sample, mode, BATCH))
     if accuracy() > before:
         return True
     for weight, value in zip(moving, start, strict=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from math import inf, isfinite
+from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.system import files
 from cnnzoo.train import compilation
-from cnnzoo.train.callbacks import HistoryFile, has_finite_weights, patience
+from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
 from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.recipe import Recipe
@@ -26,6 +27,7 @@ from cnnzoo.train.run import CHECKPOINTS
 from cnnzoo.transfer.cut_points import embedding_model, tail
 from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
 from cnnzoo.transfer.probes import ridge_init
+from cnnzoo.transfer.results import PhaseResult
 
 BEST_FILE = "best.safetensors"
 SAVE_SECONDS = 60.0  # between two checkpoints; the most that a kill can lose
@@ -33,40 +35,27 @@ RIDGE_IMAGES = 4000  # maximum for the ridge regression
 ROWS = 256  # per batch of the classifier's inputs
 
 
-class BestWeights(Callback):
+class BestWeights(BestCheckpoint):
     """Keeps the weights of the epoch with the lowest validation loss in memory.
 
-    An epoch on features can take a tenth of a second, so the file is written with a
-    checkpoint only.
-
-    Attributes:
-        path: Path of the file, ending in `.safetensors`.
-        best: Lowest loss so far.
+    An epoch on features can take a tenth of a second, so the file, which ends in
+    `.safetensors`, is written with a checkpoint only.
     """
 
-    monitor = "val_loss"
+    _weights: Sequence[np.ndarray] = ()
 
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-        self.best = inf
-        self._weights: list[np.ndarray] = []
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best and has_finite_weights(self.model):
-            self.best = loss
-            self._weights = [weight.copy() for weight in self.model.get_weights()]
+    def keep(self) -> None:
+        self._weights = [weight.copy() for weight in self.model.get_weights()]
 
     def restore(self) -> None:
         """Gives the model the weights of the best epoch."""
-        self.model.set_weights(self._weights)
+        self.model.set_weights(list(self._weights))
 
     def get_state(self) -> dict:
         """The state for a checkpoint; the weights are in the file."""
         arrays = {str(i): weight for i, weight in enumerate(self._weights)}
         files.write_bytes(self.path, safetensors.numpy.save(arrays))
-        return {"best": self.best}
+        return super().get_state()
 
     def set_state(self, state: dict) -> None:
         """Raises CheckpointError where the file does not belong to the checkpoint."""
@@ -80,145 +69,106 @@ class BestWeights(Callback):
             shapes = [tuple(weight.shape) for weight in self.model.weights]
             if shapes != [weight.shape for weight in self._weights]:
                 raise ValueError("weights of other shapes")
-        self.best = state["best"]
+        super().set_state(state)
 
 
-@dataclass(frozen=True)
-class CachedResult:
-    """The result of a training on features.
+def train_on_features(
+    result: PhaseResult,
+    network: keras.Model,
+    cut: str,
+    caches: Sequence[FeatureCache],
+    train: Source,
+    validation: Source,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    from_ridge: bool,
+) -> PhaseResult:
+    """Trains the part of a network after a cut, or resumes; the best epoch is kept.
 
-    Attributes:
-        accuracy: Validation accuracy, 0 to 1.
-        history: Metrics of every epoch.
-        ridge: Exact leave-one-out accuracy of the ridge regression that the classifier
-            started from; None where it did not.
+    Args:
+        result: Result of the phase so far.
+        network: Network whose part up to `cut` is frozen.
+        cut: Name of the cut.
+        caches: Features of the training images, and of the validation images.
+        train: Training images.
+        validation: Validation images.
+        recipe: Recipe, of which the augmentation is not used here.
+        folder: Folder of this phase.
+        from_ridge: Whether the classifier starts from a ridge regression, whose weights
+            are kept if no epoch is better.
+
+    Returns:
+        The result with the validation accuracy, the history, and the leave-one-out
+        accuracy of the ridge regression.
+
+    Raises:
+        TrainingError: No validation loss was finite.
     """
-
-    accuracy: float = 0.0
-    history: dict[str, list[float]] = field(default_factory=dict)
-    ridge: float | None = None
-
-
-class CachedTraining:
-    """The part of a network behind a cut, and the features of the part before it.
-
-    Attributes:
-        train: Features of the training images.
-        validation: Features of the validation images.
-    """
-
-    def __init__(
-        self,
-        network: keras.Model,
-        train: Source,
-        validation: Source,
-        cut: str,
-        folder: Path,
-        features: Path,
-        recipe: Recipe,
-        *,
-        views: int = 1,
-        **options,
-    ):
-        """Computes the features.
-
-        Args:
-            network: Network whose part up to `cut` is frozen.
-            train: Training images.
-            validation: Validation images.
-            cut: Name of the cut.
-            folder: Folder of this phase.
-            features: Folder of cached features.
-            recipe: Recipe, of which the augmentation makes the views.
-            views: Number of versions of each training image.
-            **options: `progress` and `disk` of `FeatureCache.build`.
-        """
-        self._folder = folder
-        self._labels = np.asarray(train.labels)
-        self._validation_labels = np.asarray(validation.labels)
-        self._class_weights = compilation.class_weights(recipe, train)
-        self._recipe = replace(recipe, augment=None)
-        self.train, self.validation = (
-            FeatureCache.build(
-                network,
-                part,
-                cut,
-                features,
-                augment=recipe.augment if count > 1 else None,
-                views=count,
-                seed=recipe.seed,
-                **options,
-            )
-            for part, count in ((train, views), (validation, 1))
+    part = tail(network, cut)
+    part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
+    labels, size = np.asarray(train.labels), recipe.batch_size
+    ridge = (
+        _start_from_ridge(part, caches[0], labels, recipe.seed) if from_ridge else None
+    )
+    compilation.compile_model(part, replace(recipe, augment=None), len(labels))
+    train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
+    # The loss that chooses the best epoch has the same class weights as the training.
+    weights = compilation.class_weights(recipe, train)
+    validation_batches = CachedBatches(
+        caches[1], np.asarray(validation.labels), size, weights=weights
+    )
+    best, history = BestWeights(folder / BEST_FILE), HistoryFile(None)
+    best.set_model(part)
+    if from_ridge:
+        best.on_epoch_end(-1, {best.monitor: _evaluate(part, validation_batches)["loss"]})
+    callbacks = [best, *patience(recipe, best.monitor), history]
+    _fit(part, train_batches, validation_batches, recipe, weights, folder, callbacks)
+    if not isfinite(best.best):
+        raise TrainingError(
+            f"the validation loss was never finite in {folder}; use a lower learning rate"
         )
-        self._tail = tail(network, cut)
-        self._tail.cnnzoo = network.cnnzoo  # the tail ends in the network's classifier
+    best.restore()
+    accuracy = _evaluate(part, validation_batches)["accuracy"]
+    return replace(result, after=accuracy, history=history.metrics, ridge=ridge)
 
-    def run(self, *, from_ridge: bool) -> CachedResult:
-        """Trains or resumes, and leaves the network with the weights of the best epoch.
 
-        Args:
-            from_ridge: Whether the classifier starts from a ridge regression, whose
-                weights are kept if no epoch is better.
-
-        Raises:
-            TrainingError: No validation loss was finite.
-        """
-        recipe = self._recipe
-        ridge = self._ridge_init() if from_ridge else None
-        compilation.compile_model(self._tail, recipe, len(self._labels))
-        train = CachedBatches(
-            self.train, self._labels, recipe.batch_size, shuffle=True, seed=recipe.seed
+def _fit(
+    part: keras.Model,
+    train: CachedBatches,
+    validation: CachedBatches,
+    recipe: Recipe,
+    weights: dict[int, float] | None,
+    folder: Path,
+    callbacks: Sequence[Callback],
+) -> None:
+    checkpoint = Checkpoint(
+        folder / CHECKPOINTS, callbacks=callbacks, save_seconds=SAVE_SECONDS
+    )
+    ordering = LambdaCallback(on_epoch_begin=train.begin)
+    with l2_sp(part, recipe.start_decay), ExitStack() as after:
+        after.callback(checkpoint.on_train_end)  # also when an interrupt ends it
+        part.fit(
+            train,
+            validation_data=validation,
+            epochs=recipe.epochs,
+            shuffle=False,
+            verbose=0,  # an epoch on features is short
+            class_weight=weights,
+            callbacks=[*callbacks, TerminateOnNaN(), ordering, checkpoint],
         )
-        # The loss that chooses the best epoch has the same class weights as the training.
-        validation = CachedBatches(
-            self.validation,
-            self._validation_labels,
-            recipe.batch_size,
-            weights=self._class_weights,
-        )
-        best, history = BestWeights(self._folder / BEST_FILE), HistoryFile(None)
-        best.set_model(self._tail)
-        if from_ridge:
-            best.on_epoch_end(-1, {best.monitor: self._evaluate(validation)["loss"]})
-        remembered = [best, *patience(recipe, best.monitor), history]
-        self._fit(train, validation, remembered)
-        if not np.isfinite(best.best):
-            raise TrainingError(
-                f"the validation loss was never finite in {self._folder}; use a lower "
-                "learning rate"
-            )
-        best.restore()
-        accuracy = float(self._evaluate(validation)["accuracy"])
-        return CachedResult(accuracy, history.metrics, ridge)
 
-    def _fit(
-        self, train: CachedBatches, validation: CachedBatches, remembered: list[Callback]
-    ) -> None:
-        checkpoint = Checkpoint(
-            self._folder / CHECKPOINTS, callbacks=remembered, save_seconds=SAVE_SECONDS
-        )
-        ordering = LambdaCallback(on_epoch_begin=train.begin)
-        with l2_sp(self._tail, self._recipe.start_decay), ExitStack() as after:
-            after.callback(checkpoint.on_train_end)  # also when an interrupt ends it
-            self._tail.fit(
-                train,
-                validation_data=validation,
-                epochs=self._recipe.epochs,
-                shuffle=False,
-                verbose=0,  # an epoch on features is short
-                class_weight=self._class_weights,
-                callbacks=[*remembered, TerminateOnNaN(), ordering, checkpoint],
-            )
 
-    def _evaluate(self, validation: CachedBatches) -> dict[str, float]:
-        return self._tail.evaluate(validation, verbose=0, return_dict=True)
+def _evaluate(part: keras.Model, validation: CachedBatches) -> dict[str, float]:
+    return part.evaluate(validation, verbose=0, return_dict=True)
 
-    def _ridge_init(self) -> float:
-        """Starts the classifier from the ridge regression; returns its accuracy."""
-        front = embedding_model(self._tail)
-        chosen = some_rows(len(self.train), RIDGE_IMAGES, self._recipe.seed)
-        parts = np.array_split(chosen, -(-len(chosen) // ROWS))
-        embeddings = [front.predict_on_batch(self.train.rows(part)) for part in parts]
-        classifier = self._tail.get_layer(PREDICTIONS)
-        return ridge_init(classifier, np.concatenate(embeddings), self._labels[chosen])
+
+def _start_from_ridge(
+    part: keras.Model, cache: FeatureCache, labels: np.ndarray, seed: int
+) -> float:
+    """Starts the classifier from the ridge regression; returns its accuracy."""
+    front = embedding_model(part)
+    chosen = some_rows(len(cache), RIDGE_IMAGES, seed)
+    groups = np.array_split(chosen, -(-len(chosen) // ROWS))
+    rows = [front.predict_on_batch(cache.rows(group)) for group in groups]
+    return ridge_init(part.get_layer(PREDICTIONS), np.concatenate(rows), labels[chosen])

@@ -62,23 +62,37 @@ def plan(
     Raises:
         UsageError: There is no such case, or the arguments do not go together.
     """
-    _check_arguments(case, freeze, init, views)
-    if freeze is not None:
-        made = _simple(freeze, cut, norm, init or "pretrained", augment)
+    number = _check_arguments(case, freeze, init, views)
+    found = case if isinstance(case, Assessment) else None
+    if number is None:
+        made = _simple(freeze, init or "pretrained")
+    elif number in (2, 4):
+        helps = number == 2 or found is None or found.weights_help
+        made = _whole(number, init or ("pretrained" if helps else "random"))
     else:
-        made = _of_case(case, cut, refine, norm, init, augment)
-    if isinstance(case, Assessment) and case.uneven:
-        for phase in made.phases:
+        cut = cut or (found.cut if found else None)
+        made = _frozen(number, cut, init, _refined_from(refine, found, cut))
+    made.cut = cut
+    for phase in made.phases:
+        if phase.name != "head" and norm is not None:
+            phase.norm = norm
+        if phase.name == "whole":
+            phase.augment = augment
+        if found and found.uneven:
             phase.class_weights, phase.mixup = "balanced", None  # which blends classes
-    if views > 1:
-        for phase in made.phases:
-            if phase.cached:
-                phase.views, phase.augment = views, augment
+        if views > 1 and phase.cached:
+            phase.views, phase.augment = views, augment
     return made
 
 
-def _check_arguments(case: object, freeze: object, init: object, views: object) -> None:
-    """Raises UsageError for arguments out of range, or that do not go together."""
+def _check_arguments(
+    case: int | Assessment | None, freeze: object, init: object, views: object
+) -> int | None:
+    """Returns the number of the case; None if `freeze` is given.
+
+    Raises:
+        UsageError: Arguments are out of range, or do not go together.
+    """
     if (case is None) == (freeze is None):
         raise UsageError(
             "a plan is for a case or for what is frozen: pass one of the two, as in "
@@ -86,40 +100,13 @@ def _check_arguments(case: object, freeze: object, init: object, views: object) 
         )
     check_values("plan", {"views": views}, {"views": COUNT})
     if init is not None and init not in get_args(Init):
-        raise unknown("way to begin", init, get_args(Init))
+        raise unknown("initialization", init, get_args(Init))
     number = case.case if isinstance(case, Assessment) else case
     if freeze is None and not (is_count(number) and number in NAMES):
         raise UsageError(
             f"cannot plan case {case!r}: expected 1 to 4, so pass one of them"
         )
-
-
-def _of_case(
-    case: int | Assessment | None,
-    cut: str | None,
-    refine: bool | str,
-    norm: Norm | None,
-    init: Init | None,
-    augment: Augment | None,
-) -> Plan:
-    found = case if isinstance(case, Assessment) else None
-    number = found.case if found else int(case or 0)  # pyright: ignore[reportArgumentType]
-    if number in (2, 4):
-        helps = found is None or found.weights_help
-        init = init or ("pretrained" if number == 2 or helps else "random")
-        return _whole(number, cut, norm, init, augment)
-    at = cut or (found.cut if found else None)
-    if number == 3 and at is None:
-        raise UsageError(
-            "case 3 puts the classifier on an earlier cut; pass cut=, or an assessment, "
-            "which measures which"
-        )
-    if init == "random":
-        raise UsageError(
-            f"case {number} freezes trained weights, and random ones are not; leave init "
-            "out, or choose another case"
-        )
-    return _frozen(number, at, _refined_from(refine, found, at), norm)
+    return number
 
 
 def head() -> Phase:
@@ -135,8 +122,18 @@ def head() -> Phase:
     )
 
 
-def _frozen(number: int, cut: str | None, start: str | None, norm: Norm | None) -> Plan:
+def _frozen(number: int, cut: str | None, init: Init | None, start: str | None) -> Plan:
     """Cases 1 and 3: a small data set, for which the classifier is trained."""
+    if number == 3 and cut is None:
+        raise UsageError(
+            "case 3 puts the classifier on an earlier cut; pass cut=, or an assessment, "
+            "which measures which"
+        )
+    if init == "random":
+        raise UsageError(
+            f"case {number} freezes trained weights, and random ones are not; leave init "
+            "out, or choose another case"
+        )
     phases = [head()]
     phases[0].adapt_batch_norm = number == 3
     if start is not None:
@@ -144,63 +141,48 @@ def _frozen(number: int, cut: str | None, start: str | None, norm: Norm | None) 
             Phase(
                 name="refine",
                 until=start,
-                norm=norm or "frozen",
+                norm="frozen",
                 cached=True,
                 guarded=True,
                 learning_rate=1e-5 if number == 1 else 3e-5,
                 patience=10,
             )
         )
-    return Plan(case=number, cut=cut, phases=phases)
+    return Plan(case=number, phases=phases)
 
 
-def _whole(
-    number: int,
-    cut: str | None,
-    norm: Norm | None,
-    init: Init,
-    augment: Augment | None,
-) -> Plan:
+def _whole(number: int, init: Init) -> Plan:
     """Cases 2 and 4: a large data set, for which the whole network is trained."""
-    similar = number == 2
     body = Phase(
         name="whole",
-        norm=norm or ("affine" if similar else "train"),
-        learning_rate=RATES if similar else RATES[1:],
-        layer_decay=0.9 if similar else None,
-        epochs=10 if similar else 20,
+        learning_rate=RATES[1:],
+        epochs=20,
         batch_size=64,
-        augment=augment,
-        mixup=0.1 if similar else None,
         weight_decay=1e-4,
     )
-    if init == "random":
-        body.norm, body.learning_rate = norm or "train", 1e-3
-        body.layer_decay = None
-        return Plan(case=number, cut=cut, init=init, phases=[body])
     first = head()
-    if not similar:
+    if number == 2:
+        body.learning_rate, body.layer_decay = RATES, 0.9
+        body.norm, body.epochs, body.mixup = "affine", 10, 0.1
+    else:
         first.epochs, first.patience = 1, None
-    return Plan(case=number, cut=cut, init=init, phases=[first, body])
+    if init == "pretrained":
+        return Plan(case=number, phases=[first, body])
+    body.norm, body.learning_rate, body.layer_decay = "train", 1e-3, None
+    return Plan(case=number, init=init, phases=[body])
 
 
-def _simple(
-    freeze: str | int,
-    cut: str | None,
-    norm: Norm | None,
-    init: Init,
-    augment: Augment | None,
-) -> Plan:
+def _simple(freeze: str | int | None, init: Init) -> Plan:
+    """A plan that freezes what the caller says."""
     if freeze == "all":
-        return Plan(cut=cut, init=init, phases=[head()])
-    body = Phase(name="whole", norm=norm or "train", augment=augment)
+        return Plan(init=init, phases=[head()])
+    body = Phase(name="whole")
     if freeze != "none":
-        body.name, body.until = "tail", freeze
-        body.cached, body.augment = isinstance(freeze, str), None
+        body.name, body.until, body.cached = "tail", freeze, isinstance(freeze, str)
     if init == "random":
-        return Plan(cut=cut, init=init, phases=[body])
+        return Plan(init=init, phases=[body])
     body.learning_rate = 1e-4
-    return Plan(cut=cut, init=init, phases=[head(), body])
+    return Plan(init=init, phases=[head(), body])
 
 
 def _refined_from(

@@ -25,7 +25,7 @@ OPERATIONS = (
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Gelu", "Silu", "HardSilu"),
     *("MaxPool", "AveragePool"),
 )
-NO_CODES = ("softmax", "sigmoid", "linear")  # the ends of classifiers, and no activation
+NOT_HIDDEN = ("softmax", "sigmoid", "linear")  # ends of classifiers, and no activation
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def cuts(model: keras.Model) -> list[Cut]:
     """
     through = set(graph.cut_points(model))
     calls = Counter(node.operation.name for node in graph_nodes(model))
-    codes: set[int] = set()  # ids of the outputs after an activation or a pooling layer
+    activated = set[int]()  # ids of the outputs after an activation or a pooling layer
     found, macs = [], 0
     for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         macs = None if macs is None or row.macs is None else macs + row.macs
         output = node.outputs[0]
-        if not _are_codes(node, codes):
+        if not _is_activated(node, activated):
             continue
-        codes.add(id(output))
+        activated.add(id(output))
         once = calls[row.name] == 1  # the name of a shared layer is ambiguous
         if once and row.name in through and output is not model.outputs[0]:
             shape = tuple(output.shape[1:])
@@ -170,18 +170,18 @@ def embedding_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs[0], node.input_tensors[0])
 
 
-def _are_codes(node, codes: Set[int]) -> bool:
+def _is_activated(node, activated: Set[int]) -> bool:
     """Whether a node's output is that of an activation or a pooling layer."""
     op = node.operation
     if isinstance(op, layers.Concatenate):  # the branches of an Inception module
-        return all(id(tensor) in codes for tensor in node.input_tensors)
+        return all(id(tensor) in activated for tensor in node.input_tensors)
     if isinstance(op, (*ACTIVATIONS, *POOLS, *WHOLE_IMAGE)):
         kind = getattr(op, "activation", None)
-        return kind is None or getattr(kind, "__name__", "") not in NO_CODES
+        return kind is None or getattr(kind, "__name__", "") not in NOT_HIDDEN
     if type(op).__name__ in OPERATIONS and not isinstance(op, layers.Layer):
         return True
     kind = getattr(getattr(op, "activation", None), "__name__", "linear")
-    return kind not in NO_CODES
+    return kind not in NOT_HIDDEN
 
 
 def _pooled(model: keras.Model, shape: tuple[int | None, ...]) -> int:

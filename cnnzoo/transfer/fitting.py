@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -84,13 +83,14 @@ def fit(
         model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
     )
     check(network, todo)
-    with _open(folder) as place, folder_lock(place):
-        _check_or_create(place, _identity(model, todo, train, validation, seed))
+    with TemporaryDirectory() as temporary:
+        place = Path(folder or temporary)
         own = Path(features or place / FEATURES_FOLDER)
-        runner = PhaseRunner(
-            network, train, validation, own, seed, verbose, progress, disk
-        )
-        phases = tuple(_run_all(runner, todo, place))
+        images = train, validation
+        runner = PhaseRunner(network, *images, own, seed, verbose, progress, disk)
+        with folder_lock(place):
+            _check_or_create(place, _identity(model, todo, train, validation, seed))
+            phases = tuple(_run_all(runner, todo, place))
     unfreeze(network)
     # Plain SGD has no state, so the saved file contains only the weights.
     loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
@@ -130,15 +130,6 @@ def _run_all(runner: PhaseRunner, plan: Plan, place: Path) -> Iterator[PhaseResu
         if result.kept:
             before = result.after
         yield result
-
-
-@contextmanager
-def _open(folder: str | Path | None) -> Iterator[Path]:
-    if folder is not None:
-        yield Path(folder)
-        return
-    with TemporaryDirectory() as temporary:
-        yield Path(temporary)
 
 
 def _identity(

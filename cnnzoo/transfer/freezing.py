@@ -60,8 +60,8 @@ class FreezeReport:
         share = 100 * self.trainable / max(1, self.total)
         where = f"up to {self.until}" if self.until else "nowhere"
         return (
-            f"frozen {where}: {len(self.frozen)} layers, batch normalisation "
-            f"{self.norm}; {self.trainable:,} of {self.total:,} numbers learn "
+            f"frozen {where}: {len(self.frozen)} layers, batch normalization "
+            f"{self.norm}; {self.trainable:,} of {self.total:,} weights are trained "
             f"({share:.1f} %)"
         )
 
@@ -71,7 +71,7 @@ def freeze(
     until: str | None = None,
     *,
     norm: Norm | None = None,
-    behind: Norm = "train",
+    norm_after: Norm = "train",
 ) -> FreezeReport:
     """Freezes a layer and all layers that it depends on; the layers after it are trained.
 
@@ -86,7 +86,7 @@ def freeze(
             and offsets and keeps the statistics; "train" updates all of them. None for
             "frozen" in a frozen part, and "train" if there is none. Dropout, noise and
             spectral normalization run there as at inference.
-        behind: Mode of batch normalization after the frozen part.
+        norm_after: Mode of batch normalization after the frozen part.
 
     Returns:
         Report to pass to `check_frozen`.
@@ -97,9 +97,9 @@ def freeze(
             is unchanged then.
     """
     norm = norm or ("frozen" if until is not None else "train")
-    for mode in (norm, behind):
+    for mode in (norm, norm_after):
         if mode not in get_args(Norm):
-            raise unknown("mode of batch normalisation", mode, get_args(Norm))
+            raise unknown("mode of batch normalization", mode, get_args(Norm))
     inside = set(graph.ancestors(model, until)) if until is not None else set()
     _check_once(model, until)
     held = [layer for layer in model.layers if layer.name in inside]
@@ -115,7 +115,7 @@ def freeze(
     for layer in flatten_layers(model.layers):
         if isinstance(layer, BatchNormalization):
             within = until is None or id(layer) in inner
-            _set_norm(layer, norm if within else behind)
+            _set_norm(layer, norm if within else norm_after)
     if arguments is not None:
         model.compile(**arguments)
     return _report(model, until, norm)
@@ -148,7 +148,7 @@ def _unfreeze(model: keras.Model) -> None:
     model.trainable = True  # otherwise no layer in it is trained, whatever its own flag
     for layer in flatten_layers(model.layers):
         layer.trainable = True
-        if _is_ours(vars(layer).get("call")):
+        if _runs_at_inference(layer):
             del layer.call
     if "compile" in vars(model):  # it was accelerated before its `call` was replaced
         accelerate(model)
@@ -159,27 +159,24 @@ def _check_once(model: keras.Model, until: str | None) -> None:
     calls = [node.operation.name for node in graph_nodes(model)].count(until)
     if calls > 1:
         raise UsageError(
-            f"{model.name!r} calls the layer {until!r} {calls} times, so nobody knows up "
-            "to where to freeze; name another, or use a layer of its own at each place"
+            f"{model.name!r} calls the layer {until!r} {calls} times, so it is unclear "
+            "where to stop freezing; name another layer, or build one layer per place"
         )
 
 
 def _set_norm(layer: BatchNormalization, norm: Norm) -> None:
     layer.trainable = norm != "frozen"
     if norm == "affine":
-        layer.call = MethodType(_by_statistics, layer)
+        layer.call = MethodType(_at_inference, layer)
 
 
-def _at_inference(self, inputs, training=False):
-    return type(self).call(self, inputs, training=False)
+def _at_inference(self, inputs, training=False, **options):
+    return type(self).call(self, inputs, training=False, **options)
 
 
-def _by_statistics(self, inputs, training=False, mask=None):
-    return type(self).call(self, inputs, training=False, mask=mask)
-
-
-def _is_ours(call: object) -> bool:
-    return getattr(call, "__func__", None) in (_at_inference, _by_statistics)
+def _runs_at_inference(layer: keras.Layer) -> bool:
+    """Whether `freeze` replaced the layer's `call`."""
+    return getattr(vars(layer).get("call"), "__func__", None) is _at_inference
 
 
 def _compiled(model: keras.Model) -> dict | None:
@@ -195,34 +192,29 @@ def _compiled(model: keras.Model) -> dict | None:
         return keras.saving.deserialize_keras_object(config)
     except Exception as error:
         raise UsageError(
-            f"model {model.name!r} was compiled with what Keras cannot make anew "
-            f"({str(error)[:200]}); freeze it before compile, and compile it then"
+            f"model {model.name!r} was compiled with objects that Keras cannot "
+            f"restore ({str(error)[:200]}); freeze it before compile, then compile it"
         ) from error
 
 
 def _report(model: keras.Model, until: str | None, norm: Norm) -> FreezeReport:
-    learning = {id(weight) for weight in model.trainable_weights}
-    parts = flatten_layers(model.layers)
+    trained = {id(weight) for weight in model.trainable_weights}
     # After the frozen part, layers may change non-trainable weights, such as statistics.
-    moving = {
-        id(weight)
-        for layer in parts
-        if layer.trainable
-        for weight in layer.non_trainable_weights
-    }
-    held = {
-        id(weight)
-        for layer in parts
-        if isinstance(layer, BatchNormalization) and _stays(layer)
-        for weight in layer.non_trainable_weights
-    }
+    changing, kept = set[int](), set[int]()
+    for layer in flatten_layers(model.layers):
+        weights = {id(weight) for weight in layer.non_trainable_weights}
+        fixed = not layer.trainable or _runs_at_inference(layer)
+        if isinstance(layer, BatchNormalization) and fixed:
+            kept |= weights
+        elif layer.trainable:
+            changing |= weights
     frozen = tuple(
         layer.name
         for layer in model.layers
-        if layer.weights and not any(id(w) in learning for w in layer.weights)
+        if layer.weights and not any(id(weight) in trained for weight in layer.weights)
     )
     trainable, total = graph.parameters(model)[1], model.count_params()
-    hashes = _hashes(model.weights, without=learning | (moving - held))
+    hashes = _hashes(model.weights, without=trained | (changing - kept))
     return FreezeReport(until, norm, frozen, trainable, total, hashes)
 
 
@@ -237,7 +229,3 @@ def _hashes(
         for i, weight in enumerate(weights)
         if id(weight) not in without
     }
-
-
-def _stays(layer: BatchNormalization) -> bool:
-    return not layer.trainable or _is_ours(vars(layer).get("call"))

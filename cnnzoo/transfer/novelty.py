@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import safetensors.numpy
+from sklearn.preprocessing import normalize
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
@@ -118,9 +119,7 @@ def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
     """The inputs of the classifier, scaled to length 1, (n, d)."""
     preprocessing = metadata_of(model).outside
     batches = predict_batches(embedding_model(model), source, preprocessing)
-    codes = np.concatenate([output for (output,) in batches])
-    lengths = np.linalg.norm(codes, axis=1, keepdims=True)
-    return codes / np.where(lengths > 0, lengths, 1.0)
+    return normalize(np.concatenate([output for (output,) in batches]))
 
 
 def _distances(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -19,9 +17,9 @@ from cnnzoo.inference import probabilities
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.train.run import Run
 from cnnzoo.transfer.batch_norm import adapt_batch_norm
-from cnnzoo.transfer.cached_training import CachedResult, CachedTraining
+from cnnzoo.transfer.cached_training import train_on_features
 from cnnzoo.transfer.cut_points import frozen_cut
-from cnnzoo.transfer.features.cache import ON_DISK, Progress
+from cnnzoo.transfer.features.cache import ON_DISK, FeatureCache, Progress
 from cnnzoo.transfer.freezing import check_frozen, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan, check_phase
 from cnnzoo.transfer.rate_search import choose_learning_rate
@@ -67,10 +65,43 @@ class PhaseRunner:
         begun = time.monotonic()
         start = [] if before is None else self.network.get_weights()
         until = layer_of(self.network, phase.until)
-        if phase.cached and until:
-            result = self._on_features(phase, folder, until, before)
-        else:
-            result = self._on_images(phase, folder, until, before)
+        cut = frozen_cut(self.network, until) if phase.cached and until else None
+        adapted = False
+        if cut and phase.adapt_batch_norm:
+            adapted = adapt_batch_norm(self.network, self.train, cut, self.seed)
+        norm = phase.frozen_norm if until else phase.norm
+        report = freeze(self.network, cut or until, norm=norm, norm_after=phase.norm)
+        caches = self._features(phase, cut) if cut else []
+        result = PhaseResult(
+            name=phase.name,
+            before=before,
+            learning_rate=phase.rates[0],
+            trainable=report.trainable,
+            frozen=len(report.hashes),
+            computed=sum(cache.computed for cache in caches),
+            reused=sum(cache.reused for cache in caches),
+            batch_norm_adapted=adapted,
+        )
+        try:
+            if cut:
+                result = train_on_features(
+                    result,
+                    self.network,
+                    cut,
+                    caches,
+                    self.train,
+                    self.validation,
+                    phase.recipe(self.seed),
+                    folder,
+                    from_ridge=phase.ridge_init,
+                )
+            else:
+                result = self._train_on_images(phase, folder, result)
+        except TrainingError as error:
+            if before is None:
+                raise
+            result = replace(result, failure=str(error))
+        check_frozen(report, self.network)
         kept = before is None or (
             result.failure is None and self._is_kept(phase, before, result.after)
         )
@@ -89,92 +120,35 @@ class PhaseRunner:
         error = np.sqrt(before * (1 - before) / len(self.validation))
         return bool(after - before > error)
 
-    def _on_features(
-        self, phase: Phase, folder: Path, until: str, before: float | None
+    def _features(self, phase: Phase, cut: str) -> list[FeatureCache]:
+        """The features at a cut of the training images, and of the validation images."""
+        return [
+            FeatureCache.build(
+                self.network,
+                source,
+                cut,
+                self.features,
+                augment=phase.augment if views > 1 else None,
+                views=views,
+                seed=self.seed,
+                progress=self.progress,
+                disk=self.disk,
+            )
+            for source, views in ((self.train, phase.views), (self.validation, 1))
+        ]
+
+    def _train_on_images(
+        self, phase: Phase, folder: Path, result: PhaseResult
     ) -> PhaseResult:
-        cut = frozen_cut(self.network, until)
-        recipe = phase.recipe(self.seed)
-        adapted = phase.adapt_batch_norm and adapt_batch_norm(
-            self.network, self.train, cut, self.seed
-        )
-        report = freeze(self.network, cut, behind=phase.norm)
-        training = CachedTraining(
-            self.network,
-            self.train,
-            self.validation,
-            cut,
-            folder,
-            self.features,
-            recipe,
-            views=phase.views,
-            progress=self.progress,
-            disk=self.disk,
-        )
-
-        result = CachedResult()
-        with _failing(before) as failures:
-            result = training.run(from_ridge=phase.ridge_init)
-        check_frozen(report, self.network)
-        return PhaseResult(
-            name=phase.name,
-            before=before,
-            after=result.accuracy,
-            learning_rate=phase.rates[0],
-            trainable=report.trainable,
-            frozen=len(report.hashes),
-            history=result.history,
-            failure="; ".join(failures) or None,
-            computed=training.train.computed + training.validation.computed,
-            reused=training.train.reused + training.validation.reused,
-            batch_norm_adapted=adapted,
-            ridge=result.ridge,
-        )
-
-    def _on_images(
-        self, phase: Phase, folder: Path, until: str | None, before: float | None
-    ) -> PhaseResult:
-        norm = phase.frozen_norm if until else phase.norm
-        report = freeze(self.network, until, norm=norm, behind=phase.norm)
-        after, history, rate = 0.0, {}, phase.rates[0]
-        recipe = phase.recipe(self.seed)
-        images = self.train, self.validation
-        with _failing(before) as failures:
-            if len(phase.rates) > 1:
-                rate = choose_learning_rate(
-                    self.network, *images, recipe, phase.rates, folder
-                )
-                recipe = replace(recipe, learning_rate=rate)
-            history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
-            after = self.accuracy()
-        check_frozen(report, self.network)
-        return PhaseResult(
-            name=phase.name,
-            before=before,
-            after=after,
-            learning_rate=rate,
-            trainable=report.trainable,
-            frozen=len(report.hashes),
-            history=history,
-            failure="; ".join(failures) or None,
-        )
-
-
-@contextmanager
-def _failing(before: float | None) -> Iterator[list[str]]:
-    """Yields a list that gets the reason if the training in the block fails.
-
-    A phase after the first whose loss is never finite is undone.
-
-    Raises:
-        TrainingError: The first phase fails, before which there is no accuracy.
-    """
-    failures: list[str] = []
-    try:
-        yield failures
-    except TrainingError as error:
-        if before is None:
-            raise
-        failures.append(str(error))
+        images, recipe = (self.train, self.validation), phase.recipe(self.seed)
+        if len(phase.rates) > 1:
+            rate = choose_learning_rate(
+                self.network, *images, recipe, phase.rates, folder
+            )
+            recipe = replace(recipe, learning_rate=rate)
+            result = replace(result, learning_rate=rate)
+        history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
+        return replace(result, after=self.accuracy(), history=history)
 
 
 def check(network: keras.Model, plan: Plan) -> None:
@@ -186,7 +160,7 @@ def check(network: keras.Model, plan: Plan) -> None:
     if not plan.phases:
         raise UsageError("a plan without phases trains nothing; add at least one")
     if plan.init not in get_args(Init):
-        raise unknown("way to begin", plan.init, get_args(Init))
+        raise unknown("initialization", plan.init, get_args(Init))
     for phase in plan.phases:
         check_phase(phase)
         until = layer_of(network, phase.until)

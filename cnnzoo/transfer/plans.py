@@ -87,45 +87,37 @@ class Phase:
 
     def recipe(self, seed: int) -> Recipe:
         """The phase as a recipe for `train.Run`, at the first of several rates."""
-        asked = {
-            one.name: getattr(self, one.name)
-            for one in fields(Recipe)
-            if hasattr(self, one.name)
-        }
-        return Recipe(**{**asked, "learning_rate": self.rates[0], "seed": seed})
+        names = {one.name for one in fields(Recipe)}
+        settings = {name: value for name, value in vars(self).items() if name in names}
+        return Recipe(**{**settings, "learning_rate": self.rates[0], "seed": seed})
 
     def __str__(self) -> str:
+        views = f", {self.views} views" if self.views > 1 else ""
+        decay = self.layer_decay
+        details = {
+            f"rate times {decay} per stage towards the image": decay is not None,
+            f"batch normalization {self.norm}": self.norm != "train",
+            f"{self.frozen_norm} in the frozen part": self.frozen_norm != "frozen",
+            f"features computed once{views}": self.cached,
+            "batch normalization adapted if better": self.adapt_batch_norm,
+            "starts as a ridge regression": self.ridge_init,
+            f"mixup {self.mixup}": self.mixup is not None,
+            "balanced class weights": self.class_weights is not None,
+            "kept if better by a standard error": self.guarded,
+        }
         parts = [
-            self._learns(),
+            self._trained(),
             f"{self.optimizer} at {self._rate()}",
             f"at most {self.epochs} epochs",
+            *(text for text, applies in details.items() if applies),
         ]
-        if self.layer_decay is not None:
-            parts.append(f"rate times {self.layer_decay:g} per stage towards the image")
-        if self.norm != "train":
-            parts.append(f"batch normalization {self.norm}")
-        if self.frozen_norm != "frozen":
-            parts.append(f"{self.frozen_norm} in the frozen part")
-        if self.cached:
-            views = f", {self.views} views" if self.views > 1 else ""
-            parts.append(f"features computed once{views}")
-        if self.adapt_batch_norm:
-            parts.append("batch normalization adapted if better")
-        if self.ridge_init:
-            parts.append("starts as a ridge regression")
-        if self.mixup is not None:
-            parts.append(f"mixup {self.mixup:g}")
-        if self.class_weights:
-            parts.append("balanced class weights")
-        if self.guarded:
-            parts.append("kept if better by a standard error")
         return f"{self.name}: {', '.join(parts)}"
 
     def _rate(self) -> str:
         rates = ", ".join(f"{rate:g}" for rate in self.rates)
         return rates if len(self.rates) == 1 else f"the best of {rates}"
 
-    def _learns(self) -> str:
+    def _trained(self) -> str:
         if self.until is None:
             return "everything is trained"
         if self.until == FEATURES:

@@ -6,7 +6,7 @@ then trained by steps can start from a probe.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import keras
@@ -54,12 +54,13 @@ def mean_and_scale(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class RidgeProblem:
     """Embeddings and their classes, decomposed once for all penalties."""
 
-    def __init__(self, embeddings: np.ndarray, labels: np.ndarray):
+    def __init__(self, embeddings: np.ndarray, labels: np.ndarray, classes: int):
         """Decomposes the matrix.
 
         Args:
             embeddings: (n, d), standardized.
             labels: (n,) class numbers from 0 on.
+            classes: Number of classes.
         """
         self._labels, self._mean = labels, embeddings.mean(0)
         self._centred = centred = embeddings - self._mean
@@ -69,6 +70,10 @@ class RidgeProblem:
         else:
             self._left, values, _ = np.linalg.svd(centred, full_matrices=False)
             self._energies = values**2
+        # 1 for the image's class and -1 for the others
+        self._targets = np.where(np.eye(classes)[labels] > 0, 1.0, -1.0)
+        self._offset = self._targets.mean(0)
+        self._projected = self._left.T @ (self._targets - self._offset)
 
     def leave_one_out(self, penalties: Iterable[float] = PENALTIES) -> Ridge:
         """Exact leave-one-out predictions of ridge regression, for the best penalty.
@@ -80,42 +85,30 @@ class RidgeProblem:
             penalties: Penalties to choose from.
         """
         best: Ridge | None = None
-        for penalty, scores in self._left_out(penalties):
+        for penalty in penalties:
+            shrunk = self._energies / (self._energies + penalty)
+            leverage = 1 / len(self._labels) + (self._left**2 * shrunk).sum(1)
+            fitted = self._offset + self._left @ (shrunk[:, None] * self._projected)
+            residuals = (self._targets - fitted) / (1 - leverage)[:, None]
+            scores = self._targets - residuals
             predictions = scores.argmax(1)
             accuracy = float(np.mean(predictions == self._labels))
             if best is None or accuracy >= best.accuracy:
-                best = Ridge(predictions, accuracy, penalty, scores)
+                best = Ridge(predictions, accuracy, float(penalty), scores)
         assert best is not None
         return best
 
-    def _left_out(self, penalties: Iterable[float]) -> Iterator[tuple[float, np.ndarray]]:
-        """Yields each penalty with the leave-one-out scores of the images."""
-        targets = self._targets(self._labels.max() + 1)
-        mean = targets.mean(0)
-        projected = self._left.T @ (targets - mean)
-        for penalty in penalties:
-            shrunk = self._energies / (self._energies + penalty)
-            leverage = 1 / len(targets) + (self._left**2 * shrunk).sum(1)
-            fitted = mean + self._left @ (shrunk[:, None] * projected)
-            yield float(penalty), targets - (targets - fitted) / (1 - leverage)[:, None]
-
-    def solve(self, classes: int, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    def solve(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
         """Weights (d, classes) and offsets (classes,) of the ridge regression itself."""
-        targets = self._targets(classes)
-        mean = targets.mean(0)
-        projected = self._left.T @ (targets - mean)
-        dual = self._left @ (projected / (self._energies + penalty)[:, None])
+        dual = self._left @ (self._projected / (self._energies + penalty)[:, None])
         weights = self._centred.T @ dual
-        return weights, mean - self._mean @ weights
-
-    def _targets(self, classes: int) -> np.ndarray:
-        """Targets, (n, classes): 1 for the image's class and -1 for the others."""
-        return np.where(np.eye(classes)[self._labels] > 0, 1.0, -1.0)
+        return weights, self._offset - self._mean @ weights
 
 
 def leave_one_out(embeddings: np.ndarray, labels: np.ndarray) -> Ridge:
     """The leave-one-out ridge probe of (n, d) embeddings, which are standardized here."""
-    return RidgeProblem(standardize(embeddings), labels).leave_one_out()
+    problem = RidgeProblem(standardize(embeddings), labels, labels.max() + 1)
+    return problem.leave_one_out()
 
 
 def ridge_init(
@@ -135,9 +128,9 @@ def ridge_init(
         The exact leave-one-out accuracy.
     """
     mean, scale = mean_and_scale(embeddings)
-    problem = RidgeProblem((embeddings - mean) / scale, labels)
+    problem = RidgeProblem((embeddings - mean) / scale, labels, layer.units)
     ridge = problem.leave_one_out()
-    weights, offsets = problem.solve(layer.units, ridge.penalty)
+    weights, offsets = problem.solve(ridge.penalty)
     factor = _likeliest_factor(ridge.scores, labels)
     kernel = factor * weights / scale[:, None]
     layer.set_weights([kernel, factor * offsets - mean @ kernel])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train.cross_validation import Folds
 from cnnzoo.transfer import novelty
-from cnnzoo.transfer.assessment import Assessment, abbreviate
+from cnnzoo.transfer.assessment import HEADER, Assessment
 from cnnzoo.transfer.results import PhaseResult, Result
 from cnnzoo.visualization.html import Section, render_page
 
@@ -69,43 +68,37 @@ def save_results(
         paths.append(files.write_json(out / "assessment.json", assessment.to_dict()))
     training_files.write(out, train)
     evaluation = evaluate(result.model, validation)
-    # Splits of one folder share its report.
-    unused = [*dict.fromkeys([*train.report_lines(), *validation.report_lines()])]
-    report = report_html(
-        result, assessment, validation, evaluation, unused=unused, folds=folds
-    )
+    report = _report(result, assessment, train, validation, evaluation, folds)
     paths.append(files.write_text(out / "report.html", report))
     return SavedResults(tuple(paths), evaluation)
 
 
-def report_html(
+def _report(
     result: Result,
     assessment: Assessment | None,
+    train: Source,
     validation: Source,
     evaluation: Evaluation,
-    *,
-    unused: Sequence[str] = (),
-    folds: Folds | None = None,
+    folds: Folds | None,
 ) -> str:
-    """The report as HTML.
-
-    Args:
-        result: Result of `fit`.
-        assessment: Evidence for the plan; None for none.
-        validation: Validation images.
-        evaluation: Metrics on them.
-        unused: Files of the folder that are not used, with reasons.
-        folds: Result of a cross-validation; None for none.
-    """
+    """The report as HTML."""
     from cnnzoo.visualization import figures
 
     lead = (
-        f"{evaluation.summary}; they were held out and chose the best epochs, so "
-        "this is a little too good"
+        f"{evaluation.summary}; these are the validation images, which chose the best "
+        "epochs, so the accuracy is slightly optimistic"
     )
     sections = [_folds(folds)] if folds else []
     if assessment:
-        sections.append(_evidence(assessment))
+        sections.append(
+            Section(
+                "The case, and the evidence for it",
+                text="\n".join(assessment.decision()),
+                header=HEADER,
+                rows=assessment.rows(),
+                pictures=[(assessment.picture(), "accuracy by depth")],
+            )
+        )
     sections.append(Section("The plan", text=str(result.plan)))
     confusion = figures.confusion(evaluation)
     errors = figures.misclassified(validation, evaluation)
@@ -114,37 +107,14 @@ def report_html(
         Section("Confused classes", pictures=[(confusion, "confusion matrix")]),
         Section("The most confident errors", pictures=[(errors, "misclassified images")]),
     ]
+    # Splits of one folder share its report.
+    unused = dict.fromkeys([*train.report_lines(), *validation.report_lines()])
     if unused:
         rows = [(line,) for line in unused]
         sections.append(Section("The folder", header=("found",), rows=rows))
     names = ", ".join(validation.class_names[:6])
     more = ", ..." if len(validation.class_names) > 6 else ""
     return render_page(f"{result.model.name} for {names}{more}", lead, sections)
-
-
-def _evidence(assessment: Assessment) -> Section:
-    rows = [
-        (
-            f"{row.cut.name}{' (used)' if row.cut.name == assessment.cut else ''}",
-            f"{row.cut.pooled:,}",
-            abbreviate(row.cut.macs),
-            abbreviate(row.cut.bytes),
-            f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
-            f"{100 * row.random_baseline:.1f} %",
-            f"{row.p_value:.2g}",
-        )
-        for row in assessment.table
-    ]
-    return Section(
-        "The case, and the evidence for it",
-        text="\n".join(assessment.decision()),
-        header=(
-            *("cut", "features", "MACs", "bytes per image"),
-            *("accuracy", "random weights", "p"),
-        ),
-        rows=rows,
-        pictures=[(assessment.picture(), "accuracy by depth")],
-    )
 
 
 def _phases(phases: tuple[PhaseResult, ...]) -> Section:
@@ -179,9 +149,9 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
 
 def _folds(folds: Folds) -> Section:
     return Section(
-        "On images that no network had seen",
-        text=f"{folds.evaluation.summary}; each was judged by a network that "
-        "learnt from others",
+        "Cross-validation",
+        text=f"{folds.evaluation.summary}; each image was predicted by a network that "
+        "was not trained on it",
         header=("fold", "accuracy"),
         rows=[(i, f"{100 * a:.1f} %") for i, a in enumerate(folds.accuracies, start=1)],
     )

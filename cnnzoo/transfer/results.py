@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from math import isfinite
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ import keras
 
 from cnnzoo.errors import CheckpointError
 from cnnzoo.system import files
+from cnnzoo.train.callbacks import without_nan
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.plans import Plan
 
@@ -45,13 +45,13 @@ class PhaseResult:
 
     name: str
     before: float | None
-    after: float
+    after: float = 0.0
     kept: bool = True
     seconds: float = 0.0
     learning_rate: float
     trainable: int
     frozen: int
-    history: Mapping[str, list[float]]
+    history: Mapping[str, list[float]] = field(default_factory=dict)
     failure: str | None = None
     computed: int = 0
     reused: int = 0
@@ -60,11 +60,7 @@ class PhaseResult:
 
     def to_dict(self) -> dict:
         """The fields as JSON has them, with None for NaN."""
-        finite = {
-            name: [value if isfinite(value) else None for value in values]
-            for name, values in self.history.items()
-        }
-        return {**asdict(self), "history": finite}
+        return {**asdict(self), "history": without_nan(self.history)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> PhaseResult:
@@ -128,10 +124,5 @@ def read_record(path: Path, make: Callable[[dict], Record], remedy: str) -> Reco
     bad = CheckpointError(f"cannot read {path}, which is damaged; {remedy}")
     with files.refusing_damage(bad):
         record = files.read_json(path)
-        found = record.pop("format", None)
-        if found != FORMAT:
-            raise CheckpointError(
-                f"cannot read {path}: expected format {FORMAT}, found {found!r:.50}, of "
-                f"another version of cnnzoo; {remedy}"
-            )
-        return make(record)
+        files.check_format(path, record, FORMAT, CheckpointError)
+        return make({k: value for k, value in record.items() if k != "format"})

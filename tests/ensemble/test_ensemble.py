@@ -247,15 +247,16 @@ def test_files_of_others_stay(members, tmp_path: Path):
 
 def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch):
     """The second waits: it would take the members of the first for an old one's."""
-    write, started = storage._write_json, threading.Event()
+    save, started = storage.save, threading.Event()
 
     def slowly(*args):
+        path = save(*args)
         if not started.is_set():
             started.set()
             second.join(timeout=1)
-        return write(*args)
+        return path
 
-    monkeypatch.setattr(storage, "_write_json", slowly)
+    monkeypatch.setattr(storage, "save", slowly)
     second = threading.Thread(
         target=lambda: started.wait() and Ensemble(members[:1]).save(tmp_path)
     )

@@ -17,8 +17,18 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.errors import TrainingError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import Recipe
-from cnnzoo.transfer import Phase, Plan, cached_training, fit, novelty, plan
-from cnnzoo.transfer.cached_training import CachedTraining
+from cnnzoo.transfer import (
+    Phase,
+    PhaseResult,
+    Plan,
+    cached_training,
+    cut_points,
+    fit,
+    novelty,
+    phase_runner,
+    plan,
+)
+from cnnzoo.transfer.cached_training import train_on_features
 from cnnzoo.transfer.cut_points import frozen_cut
 from cnnzoo.transfer.phase_runner import PhaseRunner
 
@@ -61,9 +71,17 @@ def test_the_cached_head_answers_as_the_network(source, tmp_path: Path):
     network = cnnzoo.reset_classifier(source, class_names=CLASSES, cut="stage1_pool")
     cut = frozen_cut(network, "features")
     recipe = Recipe(epochs=1)
-    work = CachedTraining(network, TRAIN, HELD_OUT, cut, tmp_path, tmp_path, recipe)
-    work.run(from_ridge=True)
-    by_features = work._tail.predict(work.validation.rows(np.arange(80)), verbose=0)
+    runner = PhaseRunner(network, TRAIN, HELD_OUT, tmp_path)
+    caches = runner._features(plan(1).phases[0], cut)
+    start = PhaseResult(
+        name="head", before=None, learning_rate=1e-3, trainable=0, frozen=0
+    )
+    result = train_on_features(
+        start, network, cut, caches, TRAIN, HELD_OUT, recipe, tmp_path, from_ridge=True
+    )
+    assert result.ridge is not None
+    part = cut_points.tail(network, cut)
+    by_features = part.predict(caches[1].rows(np.arange(80)), verbose=0)
     by_images = network.predict(HELD_OUT.images, verbose=0)
     np.testing.assert_allclose(by_features, by_images, atol=1e-4)
 
@@ -171,7 +189,7 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
     older = json.loads(note.read_text())
     assert older.pop("format") == 1
     note.write_text(json.dumps(older))
-    with pytest.raises(cnnzoo.CheckpointError, match="expected format 1, found None"):
+    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 1"):
         fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
     note.write_text("[")
     with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json, which is damaged"):
@@ -348,21 +366,15 @@ def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
 
 def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
     """`fit` itself asks for the proof, also behind a phase on features."""
-    real = CachedTraining.run
+    real = train_on_features
 
-    def altered(self, **options):
-        result = real(self, **options)
-        kernel = self._altered.get_layer("stage1_conv1").kernel
+    def altered(result, network, *args, **options):
+        result = real(result, network, *args, **options)
+        kernel = network.get_layer("stage1_conv1").kernel
         kernel.assign_add(keras.ops.full_like(kernel, 1e-6))
         return result
 
-    def begins(self, network, *args, **options):
-        init(self, network, *args, **options)
-        self._altered = network
-
-    init = CachedTraining.__init__
-    monkeypatch.setattr(CachedTraining, "__init__", begins)
-    monkeypatch.setattr(CachedTraining, "run", altered)
+    monkeypatch.setattr(phase_runner, "train_on_features", altered)
     with pytest.raises(TrainingError, match="stage1_conv1/kernel"):
         fit(source, TRAIN, HELD_OUT, plan(1))
 

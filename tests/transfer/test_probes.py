@@ -20,7 +20,7 @@ def test_leave_one_out_is_exact(width: int):
     """Every image left out in turn, and the rest fitted anew."""
     embeddings, labels = problem(width=width)
     embeddings = probes.standardize(embeddings)
-    found = probes.RidgeProblem(embeddings, labels).leave_one_out()
+    found = probes.RidgeProblem(embeddings, labels, 3).leave_one_out()
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     best = 0.0
     for penalty in probes.PENALTIES:
@@ -43,7 +43,7 @@ def test_the_residuals_are_those_of_refits(penalty: float):
     embeddings, labels = problem(width=60)
     embeddings = probes.standardize(embeddings)
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
-    found = probes.RidgeProblem(embeddings, labels).leave_one_out([penalty]).scores
+    found = probes.RidgeProblem(embeddings, labels, 3).leave_one_out([penalty]).scores
     for row in range(len(labels)):
         rest = np.arange(len(labels)) != row
         fit = Sklearn(alpha=penalty, tol=1e-12).fit(embeddings[rest], targets[rest])
@@ -54,7 +54,7 @@ def test_the_residuals_are_those_of_refits(penalty: float):
 
 def test_the_solution_is_the_ridge_regression():
     embeddings, labels = problem()
-    weights, offsets = probes.RidgeProblem(embeddings, labels).solve(3, 2.5)
+    weights, offsets = probes.RidgeProblem(embeddings, labels, 3).solve(2.5)
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     fit = Sklearn(alpha=2.5).fit(embeddings, targets)
     expected = fit.predict(embeddings)
@@ -74,5 +74,5 @@ def test_embeddings_of_one_value_do_no_harm():
     embeddings, labels = problem()
     embeddings[:, 3] = 7
     assert np.isfinite(probes.standardize(embeddings)).all()
-    found = probes.RidgeProblem(probes.standardize(embeddings), labels).leave_one_out()
+    found = probes.leave_one_out(embeddings, labels)
     assert found.accuracy > 0.3

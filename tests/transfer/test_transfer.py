@@ -223,7 +223,7 @@ def test_what_cannot_be_frozen():
     model = norms("relu1")
     with pytest.raises(cnnzoo.UsageError, match=r"unknown layer 'relu3'.*'relu"):
         transfer.freeze(model, until="relu3")
-    with pytest.raises(cnnzoo.UsageError, match="mode of batch normalisation 'affin'"):
+    with pytest.raises(cnnzoo.UsageError, match="mode of batch normalization 'affin'"):
         transfer.freeze(model, until="relu1", norm="affin")  # pyright: ignore
 
 

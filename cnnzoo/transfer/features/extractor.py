@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from time import monotonic
 from typing import Literal
@@ -36,38 +36,35 @@ SECONDS = 30.0  # after which finished rows are written; the most that a kill ca
 IRRELEVANT = ("name", "_initializer", "_regularizer", "_constraint", "seed", "trainable")
 
 
+@dataclass
 class Extractor:
-    """Computes rows of a cache: the features of images, or of views of them."""
+    """Computes rows of a cache: the features of images, or of views of them.
 
-    def __init__(
-        self,
-        model: keras.Model,
-        source: Source,
-        cut: str,
-        preprocessing: Preprocess | None,
-        augment: Augment | None,
-        seed: int,
-        dtype: Dtype,
-        batch_size: int,
-    ):
-        shape = to_channels_last(model, model.input_shape[1:])
-        if source.image_shape is not None:
-            source = load_images(source, shape)
-        self._source = source
-        self._size = source.image_shape or shape
-        self._front = front(model, [cut])
-        self._first = channels_first(model)
-        self._preprocessing = preprocessing
-        self._augment, self._seed = augment, seed
-        self._dtype = dtype
-        self._batch_size = batch_size
-        self._cut = cut
+    The attributes are the arguments of `FeatureCache.build`.
+    """
+
+    model: keras.Model
+    source: Source
+    cut: str
+    preprocessing: Preprocess | None
+    augment: Augment | None
+    seed: int
+    dtype: Dtype
+    batch_size: int
+
+    def __post_init__(self):
+        shape = to_channels_last(self.model, self.model.input_shape[1:])
+        if self.source.image_shape is not None:
+            self.source = load_images(self.source, shape)
+        self._size = self.source.image_shape or shape
+        self._front = front(self.model, [self.cut])
+        self._first = channels_first(self.model)
 
     @property
     def row_bytes(self) -> int:
         """The size of a row in a file, in bytes."""
         shape = self._front.output_shape[1:]
-        return int(np.prod(shape)) * np.dtype(self._dtype).itemsize
+        return int(np.prod(shape)) * np.dtype(self.dtype).itemsize
 
     def rows(
         self, todo: Sequence[tuple[str, int, int]]
@@ -80,8 +77,8 @@ class Extractor:
         keys: list[str] = []
         rows: list[np.ndarray] = []
         begun = monotonic()
-        for start in range(0, len(todo), self._batch_size):
-            batch = todo[start : start + self._batch_size]
+        for start in range(0, len(todo), self.batch_size):
+            batch = todo[start : start + self.batch_size]
             keys += [key for key, _, _ in batch]
             rows.append(self._compute(batch))
             full = sum(row.nbytes for row in rows) >= SHARD or len(keys) >= ROWS
@@ -100,35 +97,35 @@ class Extractor:
                     for pixels, (key, _, view) in zip(images, batch, strict=True)
                 ]
             )
-        if self._preprocessing is not None:
-            images = preprocess_input(images, self._preprocessing)
+        if self.preprocessing is not None:
+            images = preprocess_input(images, self.preprocessing)
         if self._first:
             images = np.moveaxis(images, -1, 1)
         # All batches have one size, since another size may round differently.
-        full = np.resize(images, (self._batch_size, *images.shape[1:]))
+        full = np.resize(images, (self.batch_size, *images.shape[1:]))
         output = np.asarray(self._front.predict_on_batch(full))[: len(images)]
         with np.errstate(over="ignore"):
-            rows = output.astype(self._dtype)
+            rows = output.astype(self.dtype)
         if not np.isfinite(rows).all():
             raise UsageError(
-                f"features at {self._cut!r} are up to {np.abs(output).max():.3g}, which "
-                f"{self._dtype} cannot hold; pass dtype='float32', or finite weights"
+                f"features at {self.cut!r} are up to {np.abs(output).max():.3g}, which "
+                f"{self.dtype} cannot hold; pass dtype='float32', or finite weights"
             )
         return rows
 
     def _pixels(self, batch: Sequence[tuple[str, int, int]]) -> np.ndarray:
         rows = np.array([row for _, row, _ in batch])
         height, width, channels = fixed_shape(self._size)
-        images = self._source.load(rows, (height, width), channels)
-        self._source.check_unchanged(rows, [key for key, _, _ in batch])
+        images = self.source.load(rows, (height, width), channels)
+        self.source.check_unchanged(rows, [key for key, _, _ in batch])
         return images
 
     def _view(self, pixels: np.ndarray, key: str, view: int) -> np.ndarray:
         """A view of an image, whose changes depend on the content of the image."""
-        if not view or self._augment is None:
+        if not view or self.augment is None:
             return pixels.astype(np.float32)
         number = int(key[:8], 16)
-        return apply_augment(pixels[None], self._augment, self._seed, view, number)[0]
+        return apply_augment(pixels[None], self.augment, self.seed, view, number)[0]
 
 
 def augment_key(augment: Augment | None, seed: int) -> str:
