@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from math import isfinite
 
 import keras
@@ -16,50 +17,40 @@ Metrics = dict[str, float]
 NAMES_SHOWN = 10  # images of a batch named in a message
 
 
+@dataclass(frozen=True)
 class Loop:
     """A training loop that can start at any step.
 
     Attributes:
         model: Compiled model.
-        callbacks: Callbacks of the whole training, called as `fit` would call them.
-        ema: Moving averages to evaluate instead of the weights; None for the weights.
-        steps: Number of batches per epoch.
-    """
-
-    def __init__(
-        self,
-        model: keras.Model,
-        train: Batches,
-        validation: tuple,
-        callbacks: keras.callbacks.CallbackList,
-        ema: EMA | None = None,
-        class_weights: dict[int, float] | None = None,
-    ):
-        """Args:
-        model: Compiled model.
         train: Training batches, with a new order in each epoch.
         validation: (images, labels), or (batches, None).
-        callbacks: Callbacks of the whole training.
-        ema: Moving averages of the weights.
+        callbacks: Callbacks of the whole training, called as `fit` would call them.
+        ema: Moving averages to evaluate instead of the weights; None for the weights.
         class_weights: Weight of each class in the loss; None for equal weights.
-        """
-        self.model = model
-        self.callbacks = callbacks
-        self.ema = ema
-        self._train = train
-        self._validation = validation
-        self._class_weights = class_weights
-        self.steps = len(train)
+    """
+
+    model: keras.Model
+    train: Batches
+    validation: tuple
+    callbacks: keras.callbacks.CallbackList
+    ema: EMA | None = None
+    class_weights: dict[int, float] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Number of batches per epoch."""
+        return len(self.train)
 
     def build_metrics(self) -> None:
         """Makes Keras create its metrics, which it otherwise does at their first use."""
-        images, labels = self._train[0]
+        images, labels = self.train[0]
         self.model.test_on_batch(images, labels)
 
     def describe_failure(self, progress: TrainingProgress) -> str:
         """Message that the loss became NaN or infinite in the step after `progress`."""
-        self._train.epoch = progress.epoch
-        names = self._train.image_names(min(progress.batch, self.steps - 1))
+        self.train.epoch = progress.epoch
+        names = self.train.image_names(min(progress.batch, self.steps - 1))
         more = len(names) - NAMES_SHOWN
         rate = float(ops.convert_to_numpy(self.model.optimizer.learning_rate))
         return (
@@ -101,7 +92,7 @@ class Loop:
 
     def _train_epoch(self, start: TrainingProgress, autosave: Autosave) -> Metrics:
         """Trains on the rest of an epoch."""
-        self._train.epoch = start.epoch
+        self.train.epoch = start.epoch
 
         def after_batch(batch: int) -> None:
             if self.ema:
@@ -110,12 +101,12 @@ class Loop:
                 autosave.update(TrainingProgress(start.epoch, batch))
 
         self.callbacks.on_epoch_begin(start.epoch)
-        with own_errors(self._train):
+        with own_errors(self.train):
             self.model.fit(
-                RemainingBatches(self._train, start.batch),
+                RemainingBatches(self.train, start.batch),
                 shuffle=False,
                 verbose=0,
-                class_weight=self._class_weights,
+                class_weight=self.class_weights,
                 callbacks=[BatchCallback(self.callbacks, start.batch, after_batch)],
             )
         metrics = self.model.get_metrics_result()
@@ -123,7 +114,7 @@ class Loop:
 
     def _validate(self, epoch: int, metrics: Metrics, autosave: Autosave) -> None:
         """Evaluates the validation images, and ends the epoch."""
-        images, labels = self._validation
+        images, labels = self.validation
         watch = keras.callbacks.LambdaCallback(
             on_test_batch_end=lambda batch, logs: autosave.check_signals()
         )
@@ -140,7 +131,7 @@ class Loop:
             return self.model.evaluate(
                 images,
                 labels,
-                batch_size=None if labels is None else self._train.batch_size,
+                batch_size=None if labels is None else self.train.batch_size,
                 verbose=0,
                 return_dict=True,
                 callbacks=[watch],

@@ -61,7 +61,7 @@ class FreezeReport:
         where = f"up to {self.until}" if self.until else "nowhere"
         return (
             f"frozen {where}: {len(self.frozen)} layers, batch normalization "
-            f"{self.norm}; {self.trainable:,} of {self.total:,} weights are trained "
+            f"{self.norm}; {self.trainable:,} of {self.total:,} parameters are trained "
             f"({share:.1f} %)"
         )
 

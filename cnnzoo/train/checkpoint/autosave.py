@@ -36,37 +36,29 @@ class TrainingProgress:
         return f"{self.epoch} epochs and {self.batch} batches"
 
 
+@dataclass
 class Autosave:
     """Saves a training periodically, and stops it when a signal arrives.
 
     Attributes:
-        progress: Progress of the training.
-        rejected: Checkpoints that were damaged, each with the reason.
-    """
-
-    def __init__(
-        self,
-        store: CheckpointStore,
-        session: TrainingSession,
-        signals: Signals,
-        *,
-        steps: int,
-        save_seconds: float,
-    ):
-        """Args:
         store: Store of the checkpoints.
         session: Training to be saved.
         signals: Signals that this process has received.
         steps: Number of batches per epoch.
         save_seconds: Seconds between two checkpoints.
-        """
-        self.progress = TrainingProgress()
-        self.rejected: tuple[str, ...] = ()
-        self._store = store
-        self._session = session
-        self._signals = signals
-        self._steps = steps
-        self._save_seconds = save_seconds
+        progress: Progress of the training.
+        rejected: Checkpoints that were damaged, each with the reason.
+    """
+
+    store: CheckpointStore
+    session: TrainingSession
+    signals: Signals
+    steps: int
+    save_seconds: float
+    progress: TrainingProgress = TrainingProgress()
+    rejected: tuple[str, ...] = ()
+
+    def __post_init__(self):
         self._earlier = (0.0, 0.0)  # seconds and CPU seconds of earlier processes
         self._start = (time.monotonic(), time.process_time())
         self._saved_at = time.monotonic()
@@ -89,7 +81,7 @@ class Autosave:
             CheckpointError: All checkpoints are damaged.
             ResumeMismatchError: The checkpoints are of another training.
         """
-        saved = self._session.load(self._store)
+        saved = self.session.load(self.store)
         if saved is None:
             return
         self.progress = self._saved = TrainingProgress(**saved.facts["progress"])
@@ -103,13 +95,13 @@ class Autosave:
             TrainingInterrupt: A signal has arrived.
         """
         self.progress = progress
-        if time.monotonic() - self._saved_at >= self._save_seconds:
+        if time.monotonic() - self._saved_at >= self.save_seconds:
             self.save()
         self.check_signals()
 
     def check_signals(self) -> None:
         """Raises TrainingInterrupt if a signal has arrived."""
-        if self._signals.received is not None:
+        if self.signals.received is not None:
             raise TrainingInterrupt
 
     def save(self) -> None:
@@ -121,8 +113,8 @@ class Autosave:
                 "cpu_seconds": self.cpu_seconds,
             }
             # The end of an epoch's batches and that of its validation are two steps.
-            step = self.progress.epoch * (self._steps + 1) + self.progress.batch
-            if not self._session.save(self._store, step, facts):
+            step = self.progress.epoch * (self.steps + 1) + self.progress.batch
+            if not self.session.save(self.store, step, facts):
                 return
             self._saved = self.progress
         self._saved_at = time.monotonic()
