@@ -43,8 +43,9 @@ soak: $(VENV)/.test
 	@rm -rf build/soak
 	$(BIN)/python tests/helpers/killed_training.py 100 build/soak
 
+# NAMES="vgg11 vgg13" draws these networks only.
 index: $(VENV)/.test
-	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/generate.py $(NAMES)
 
 # ROWS="small_vgg lrn" measures these rows only and leaves docs/speed.md as it is.
 bench: $(BACKENDS)/.bench

@@ -1,4 +1,5 @@
-"""Writes every file that is computed from the networks: `make index`.
+"""Writes every file that is computed from the networks: `make index`, or for some of
+the networks `make index NAMES="fork"`.
 
 - `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
 - `tests/golden/NAME.txt`: the structure of each network, one line per layer;
@@ -11,6 +12,8 @@ The tests compute the same again and fail if a file is stale.
 
 import json
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +23,7 @@ import pages
 import trainings
 
 from cnnzoo import graph
+from cnnzoo.errors import unknown
 from cnnzoo.graph.keras_internals import graph_nodes, producer
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, every_model
@@ -161,16 +165,22 @@ def write_pages() -> None:
     files.write_text(MNIST, trainings.page())
 
 
-def main() -> None:
-    models = {name: sketch(spec) for name, spec in catalog.SPECS.items()}
-    rows = [index_row(spec, models[name]) for name, spec in catalog.SPECS.items()]
-    lines = ",\n".join(json.dumps(row) for row in rows)
+def main(names: Sequence[str] = ()) -> None:
+    """Draws the named networks anew, and those that the index lacks; by default all."""
+    for name in names:
+        if name not in catalog.SPECS:
+            raise unknown("model", name, catalog.SPECS)
+    rows = {row["name"]: row for row in json.loads(INDEX.read_text(encoding="utf-8"))}
+    for name, spec in catalog.SPECS.items():
+        if not names or name in names or name not in rows:
+            model = sketch(spec)
+            rows[name] = index_row(spec, model)
+            files.write_text(GOLDEN / f"{name}.txt", golden(model))
+    lines = ",\n".join(json.dumps(rows[name]) for name in catalog.SPECS)
     files.write_text(INDEX, f"[\n{lines}\n]\n")
-    for name, model in models.items():
-        files.write_text(GOLDEN / f"{name}.txt", golden(model))
     every_model.cache_clear()  # the pages show the new index
     write_pages()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

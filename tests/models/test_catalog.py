@@ -13,7 +13,7 @@ import pytest
 import cnnzoo
 from cnnzoo import graph
 from cnnzoo.layers import LocalResponseNormalization
-from cnnzoo.models.catalog import SPECS
+from cnnzoo.models.catalog import FAMILIES, SPECS
 from cnnzoo.zoo import build, sketch
 
 REFERENCES = Path(__file__).parents[1] / "references"
@@ -98,6 +98,7 @@ def test_every_trainable_weight_learns(name):
     """No weight is cut off from the loss, but for biases that BN takes out again."""
     import tensorflow as tf
 
+    keras.utils.set_random_seed(0)  # else all ReLUs of a head are dead once in a while
     model = smallest(name, 8, include_preprocessing=True, dropout=0.0)
     for layer in model.layers:  # slopes of 0 hide what is behind a sum of positive parts
         if isinstance(layer, keras.layers.PReLU):
@@ -197,14 +198,14 @@ def has_lrn(name: str) -> bool:
     return any(isinstance(layer, LocalResponseNormalization) for layer in layers)
 
 
-# Keras has no LRN, so that a file of a network with one needs cnnzoo.
-TO_LOAD = [n for n in SPECS if n not in LOADED_ELSEWHERE and not has_lrn(n)]
-
-
 @pytest.mark.proof
-@pytest.mark.parametrize("family", sorted({SPECS[name].family for name in TO_LOAD}))
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_file_loads_where_cnnzoo_is_not_installed(family, tmp_path):
-    names = [name for name in TO_LOAD if SPECS[name].family == family]
+    names = [name for name, spec in SPECS.items() if spec.family == family]
+    # Keras has no LRN, so that a file of a network with one needs cnnzoo.
+    names = [n for n in names if n not in LOADED_ELSEWHERE and not has_lrn(n)]
+    if not names:
+        pytest.skip("each network of the family is loaded elsewhere or has LRN")
     check_loads_without_cnnzoo(names, tmp_path)
 
 
