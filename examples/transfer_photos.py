@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cnnzoo
 from cnnzoo import transfer
-from cnnzoo.cli.output import tell_left_out
+from cnnzoo.cli.output import print_left_out
 from cnnzoo.data.folders.folder import Folder, scan
 
 SEED = 0
@@ -25,7 +25,7 @@ VALIDATION, TEST = 0.2, 0.25  # shares of the images
 def load_photographs(root: str) -> tuple[Folder, Folder, Folder]:
     """Training, validation and test images; prints which files are not used."""
     images = scan(root, depth="pixels", checksums=True, on_bad="skip")
-    tell_left_out(images)
+    print_left_out(images)
     rest, test = images.split(TEST, seed=SEED)
     train, validation = rest.split(VALIDATION, seed=SEED)
     return train, validation, test

@@ -73,13 +73,8 @@ def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
 
 
-def tell_left_out(*sources: Source) -> None:
+def print_left_out(*sources: Source) -> None:
     """Prints to stderr which files of folders are not used, and other problems."""
-    for line in left_out(*sources):
-        print(line, file=sys.stderr)
-
-
-def left_out(*sources: Source) -> list[str]:
-    """Lines about the files of folders that are not used, and other problems."""
     lines = (line for source in sources for line in source.report_lines())
-    return list(dict.fromkeys(lines))  # splits of one folder share its report
+    for line in dict.fromkeys(lines):  # splits of one folder share its report
+        print(line, file=sys.stderr)

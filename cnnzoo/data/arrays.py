@@ -223,46 +223,40 @@ def labels_hash(source: Source) -> Any:
 
 def check_pixels(images: np.ndarray) -> None:
     """Raises UsageError if `images` is not an array of pixels of 0 to 255."""
-    expected = "an array (n, h, w, c) of pixels of 0 to 255"
-    dtype = getattr(images, "dtype", None)
     if not isinstance(images, np.ndarray) or images.ndim != 4:
         found = f"the shape {getattr(images, 'shape', None)}"
-    elif dtype == np.uint8 or images.size == 0:
+    elif images.dtype == np.uint8 or images.size == 0:
         return
-    elif not np.issubdtype(dtype, np.integer) and not np.issubdtype(dtype, np.floating):
-        found = f"the type {dtype}"
+    elif images.dtype.kind not in "uif":
+        found = f"the type {images.dtype}"
     else:
         low, high = float(images.min()), float(images.max())
-        scaled = np.issubdtype(dtype, np.floating) and 0 < high <= 1
+        scaled = images.dtype.kind == "f" and 0 < high <= 1
         if 0 <= low <= high <= 255 and not scaled:
             return
-        found = f"{dtype} between {low:g} and {high:g}"
+        found = f"{images.dtype} between {low:g} and {high:g}"
     raise UsageError(
-        f"cannot take these images: expected {expected}, found {found}, so pass them as "
-        "files have them, without scaling"
+        "cannot take these images: expected an array (n, h, w, c) of pixels of 0 to 255, "
+        f"found {found}, so pass them as files have them, without scaling"
     )
 
 
 def check_labels(labels: np.ndarray, images: int) -> None:
     """Raises LabelError if `labels` are not class numbers, one per image."""
-    expected = f"{images} numbers of classes"
     labels = np.asarray(labels)
     if labels.shape != (images,):
         found = f"the shape {labels.shape}"
-    elif not np.issubdtype(labels.dtype, np.integer):
+    elif labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
         values = labels.tolist()
-        row = next((i for i, value in enumerate(values) if not _is_whole(value)), 0)
+        row = next((i for i, value in enumerate(values) if not _is_class(value)), 0)
         found = f"{values[row]!r} as label {row}"
-    elif labels.size and labels.min() < 0:
-        row = int(labels.argmin())
-        found = f"{labels[row]} as label {row}"
     else:
         return
     raise LabelError(
-        f"cannot take these labels: expected {expected}, found {found}, so pass an array "
-        "of integers from 0 on"
+        f"cannot take these labels: expected {images} numbers of classes, found {found}, "
+        "so pass an array of integers from 0 on"
     )
 
 
-def _is_whole(label: object) -> bool:
-    return isinstance(label, int) or (isinstance(label, float) and label.is_integer())
+def _is_class(label: object) -> bool:
+    return isinstance(label, int | float) and label >= 0 and float(label).is_integer()

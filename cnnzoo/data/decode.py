@@ -103,9 +103,7 @@ def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> n
         if pixels.dtype != np.uint8:  # Pillow has RGB in no other type
             pixels = np.rint(pixels).astype(np.uint8)
         image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
-        image = image.convert(PILLOW_MODES[channels])
-        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-        resized[i] = np.asarray(image).reshape(*size, channels)
+        resized[i] = _array(image, size, channels)
     return resized
 
 

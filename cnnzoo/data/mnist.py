@@ -35,6 +35,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_MAX_RATIO = 1032  # maximum compression ratio of deflate
 _DIGITS = Path(__file__).parent / "digits"
 _IDX_STEMS = {"train": "train", "test": "t10k"}
+_IDX_RANKS = {"images-idx3": 3, "labels-idx1": 1}
 
 
 def load_mnist(
@@ -84,28 +85,29 @@ def is_mnist_folder(path: str | Path) -> bool:
     return any(
         _find(Path(path), stem, kind) is not None
         for stem in _IDX_STEMS.values()
-        for kind in ("images-idx3", "labels-idx1")
+        for kind in _IDX_RANKS
     )
 
 
 def _find(folder: Path, stem: str, kind: str) -> Path | None:
     """Finds an IDX file under one of the four spellings of its name."""
-    for name in (f"{stem}-{kind}-ubyte", f"{stem}-{kind.replace('-', '.')}-ubyte"):
-        for ending in ("", ".gz"):
-            if (folder / f"{name}{ending}").is_file():
-                return folder / f"{name}{ending}"
-    return None
+    paths = (
+        folder / f"{stem}-{spelling}-ubyte{ending}"
+        for spelling in (kind, kind.replace("-", "."))
+        for ending in ("", ".gz")
+    )
+    return next(filter(Path.is_file, paths), None)
 
 
 def _read_folder(folder: Path, split: Split) -> Images:
-    files = []
-    for kind in ("images-idx3", "labels-idx1"):
+    arrays = []
+    for kind, rank in _IDX_RANKS.items():
         file = _find(folder, _IDX_STEMS[split], kind)
         if file is None:
             expected = f"the file {_IDX_STEMS[split]}-{kind}-ubyte, with or without .gz"
             raise cannot_read(folder, expected, "none", "put it there")
-        files.append(file)
-    return _checked(folder, read_idx(files[0], rank=3), read_idx(files[1], rank=1))
+        arrays.append(read_idx(file, rank))
+    return _checked(folder, *arrays)
 
 
 def _read_keras(path: Path, split: Split) -> Images:

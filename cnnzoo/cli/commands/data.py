@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.cli.output import tell_left_out
+from cnnzoo.cli.output import print_left_out
 
 if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
@@ -31,7 +31,7 @@ def open_parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]
         download=args.download,
         **reading(args, again=again),
     )
-    tell_left_out(train, validation)
+    print_left_out(train, validation)
     return train, validation
 
 

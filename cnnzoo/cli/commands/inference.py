@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import reading
-from cnnzoo.cli.output import print_json, print_table, start, tell_left_out
+from cnnzoo.cli.output import print_json, print_left_out, print_table, start
 from cnnzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def evaluate(args: Namespace) -> None:
     from cnnzoo.visualization import figures
 
     source = open_source(args.data, "test", **reading(args))
-    tell_left_out(source)
+    print_left_out(source)
     model, folder = _open_model(args)
     if isinstance(model, Ensemble):
         found = model.evaluate(source)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnzoo.cli.commands.data import open_parts, reading
-from cnnzoo.cli.output import print_json, print_table, start, tell_left_out, verbosity
+from cnnzoo.cli.output import print_json, print_left_out, print_table, start, verbosity
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.models.index import ModelInfo, model_info
 
@@ -71,9 +71,11 @@ def _report(history: Mapping[str, list[float]], out: Path) -> None:
 def kfold(args: Namespace) -> None:
     network = model_info(args.model)
     start(args.threads)
+    from cnnzoo.data.sources import open_source
     from cnnzoo.train.cross_validation import FOLDS_FILE, PREDICTIONS_FILE, kfold
 
-    source = _source(args)
+    source = open_source(args.data, "train", download=args.download, **reading(args))
+    print_left_out(source)
     if args.preprocessing == "featurewise":
         raise UsageError(
             "featurewise preprocessing would be measured on the test images, too; "
@@ -117,14 +119,6 @@ def _loggers(args: Namespace) -> list:
             )
         loggers.append(TensorBoard(out / "tensorboard", write_graph=False))
     return loggers
-
-
-def _source(args: Namespace):
-    from cnnzoo.data.sources import open_source
-
-    source = open_source(args.data, "train", download=args.download, **reading(args))
-    tell_left_out(source)
-    return source
 
 
 def _network(args: Namespace, network: ModelInfo, train):
