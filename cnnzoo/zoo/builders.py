@@ -31,7 +31,7 @@ P = ParamSpec("P")
 
 def _builder(name: str, options: Callable[P, BuildOptions]) -> Callable[P, keras.Model]:
     """`build` of the network that bears this name in the catalog's spelling."""
-    spec = next(s for s in SPECS.values() if s.name.replace("_", "") == name.lower())
+    spec = {key.replace("_", ""): spec for key, spec in SPECS.items()}[name.lower()]
     signature = inspect.signature(options).replace(return_annotation=keras.Model)
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
