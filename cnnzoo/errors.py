@@ -1,4 +1,4 @@
-"""One small tree of exceptions.
+"""Exceptions of cnnzoo, and functions that make frequent ones.
 
 Every error of cnnzoo is a `CnnzooError` and also the built-in error that a caller would
 expect, so `except ValueError` keeps working. A message is one sentence that says what,
@@ -17,7 +17,7 @@ class CnnzooError(Exception):
 
 
 class UsageError(CnnzooError, ValueError):
-    """An argument that no data could make right: unknown name, impossible size."""
+    """An invalid argument, such as an unknown name or an impossible size."""
 
     exit_code = 2
 
@@ -27,7 +27,7 @@ class DatasetError(CnnzooError, ValueError):
 
 
 class ImageDecodeError(DatasetError):
-    """A file that should be an image and is not a readable one.
+    """An image file that is missing or cannot be read.
 
     Attributes:
         found: What is wrong with the file, in a few words.
@@ -39,19 +39,19 @@ class ImageDecodeError(DatasetError):
 
 
 class LabelError(DatasetError):
-    """Labels that do not go with the images."""
+    """Labels that do not fit the images."""
 
 
 class TrainingError(CnnzooError, ArithmeticError):
-    """A training that came to nothing."""
+    """A training that failed, such as by an infinite loss."""
 
 
 class CheckpointError(CnnzooError, RuntimeError):
-    """A training that cannot go on from its folder; nothing there was changed."""
+    """A training that cannot be resumed from its folder, which is unchanged."""
 
 
 class ResumeMismatchError(CheckpointError):
-    """A folder that holds another training than the one asked for."""
+    """A folder that contains a training with other data or another recipe."""
 
     exit_code = 2
 
@@ -61,19 +61,19 @@ class WeightFileError(CnnzooError, ValueError):
 
 
 class UnsafeFileError(WeightFileError):
-    """A file that asks for something that no honest file asks for."""
+    """A file with content that sound files never have, such as external links."""
 
     exit_code = 4
 
 
 class SaveError(CnnzooError, OSError):
-    """A file that could not be written; what stood there before is untouched."""
+    """A file that could not be written; an existing file is unchanged."""
 
     exit_code = 3
 
 
 class DownloadError(CnnzooError, OSError):
-    """A file that could not be fetched."""
+    """A file that could not be downloaded."""
 
     exit_code = 3
 

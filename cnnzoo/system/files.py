@@ -230,8 +230,8 @@ def refusing_os_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise SaveError(
-            f"cannot write {path}: {error.strerror or error}; what stood there before is "
-            "untouched, so make room or choose another place and try again"
+            f"cannot write {path}: {error.strerror or error}; an existing file is "
+            "unchanged, so make room or choose another place and try again"
         ) from error
 
 

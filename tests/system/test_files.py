@@ -62,7 +62,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, step):
 
     monkeypatch.setattr(os, step, full)
     with pytest.raises(
-        SaveError, match=r"a\.txt: No space left .* untouched, so make room"
+        SaveError, match=r"a\.txt: No space left .* unchanged, so make room"
     ):
         files.write_text(path, "new")
     assert path.read_text() == "old"
