@@ -43,13 +43,13 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 def with_known(rows: list[tuple], digests: dict[str, str]) -> list[tuple]:
-    """The rows, and those of proofs.json that still hold and are not made anew."""
-    known, anew = proofs.load_proofs(), {row[:3] for row in rows}
-    kept = map(astuple, known.proofs)
+    """The new rows, and those of proofs.json that still apply."""
+    stored, replaced = proofs.load_proofs(), {row[:3] for row in rows}
+    kept = map(astuple, stored.proofs)
     return rows + [
         row
         for row in kept
-        if row[:3] not in anew and known.graphs.get(row[0]) == digests.get(row[0])
+        if row[:3] not in replaced and stored.graphs.get(row[0]) == digests.get(row[0])
     ]
 
 
@@ -60,7 +60,7 @@ def pytest_runtest_logreport(report):
 
 @pytest.fixture
 def record(request):
-    """Notes a comparison: record(network, what, against, difference, bound)."""
+    """Records a comparison: record(network, what, against, difference, bound)."""
 
     def note(
         network: str, what: str, against: str, difference: float, bound: float
@@ -105,7 +105,7 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory):
-    """A small network that two kinds of stripes were shown to, to be transferred."""
+    """A small source network, trained on two kinds of stripes."""
     from transferring import trained
 
     return trained(tmp_path_factory.mktemp("source"))

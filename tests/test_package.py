@@ -1,4 +1,4 @@
-"""The wheel: what it holds, and that it works from any folder on its own."""
+"""The content of the wheel, and its installation outside of the repository."""
 
 import os
 import subprocess

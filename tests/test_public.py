@@ -1,4 +1,4 @@
-"""What a user sees first: the names, the signatures, the import, the README."""
+"""The public names, the signatures, the import, the README."""
 
 import inspect
 import re
@@ -28,7 +28,7 @@ def catalog_name(builder: str) -> str:
     )
 
 
-def test_every_name_is_there():
+def test_every_public_name_exists():
     for name in cnnzoo.__all__:
         assert getattr(cnnzoo, name) is not None
     assert set(cnnzoo.__all__) <= set(dir(cnnzoo))
@@ -121,7 +121,7 @@ assert "keras" not in sys.modules
 
 
 @pytest.mark.parametrize("flags", [["-I"], ["-O"], ["-W", "error"]])
-def test_importing_brings_nothing_else(flags, tmp_path):
+def test_importing_has_no_side_effect(flags, tmp_path):
     result = subprocess.run(
         [sys.executable, *flags, "-c", QUIET_IMPORT],
         capture_output=True,
@@ -133,7 +133,7 @@ def test_importing_brings_nothing_else(flags, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_readmes_example_works_when_pasted(tmp_path, capsys, monkeypatch):
+def test_the_example_in_the_readme(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNZOO_DATA", raising=False)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def test_the_readmes_example_works_when_pasted(tmp_path, capsys, monkeypatch):
     assert (tmp_path / "digits.keras").exists()
 
 
-def test_the_readmes_transfer_works_when_pasted(tmp_path, capsys, monkeypatch):
+def test_transfer_in_the_readme(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNZOO_DATA", raising=False)
     text = (ROOT / "README.md").read_text(encoding="utf-8")

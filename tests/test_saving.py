@@ -1,4 +1,4 @@
-"""save() and load(): what is kept, what is refused, and that nothing is half done."""
+"""save() and load(): saved content, refused files, no partial results."""
 
 import io
 import json
@@ -157,7 +157,7 @@ def test_a_model_on_the_users_layers_is_not_rebuilt_without_them(tmp_path):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_a_damaged_archive_is_one_kind_of_error(saved, tmp_path, seed):
-    """Flipped bits in a packed archive: refused with a reason, or harmless."""
+    """Flipped bits in a compressed archive are refused with a reason, or harmless."""
     path = tmp_path / "packed.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members(saved[0]).items():
@@ -250,7 +250,7 @@ def test_a_file_without_weights(saved, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no HDF5 at all"])
-def test_weights_that_are_no_hdf5(saved, tmp_path, content):
+def test_weights_that_are_not_hdf5(saved, tmp_path, content):
     path = written(
         tmp_path / "bad.keras",
         {**members(saved[0]), WEIGHTS_MEMBER: content.ljust(300_000, b"x")},
@@ -327,7 +327,7 @@ def test_altered_metadata(saved, tmp_path, changes, error, message):
     assert len(str(caught.value)) <= 1000
 
 
-def test_two_members_of_one_name(saved, tmp_path):
+def test_two_archive_members_with_the_same_name(saved, tmp_path):
     path = shutil.copy(saved[0], tmp_path / "two.keras")
     with (
         pytest.warns(UserWarning, match="Duplicate name"),

@@ -35,8 +35,8 @@ def networks_page() -> str:
             "published",
             "MACs",
             "published",
-            "compared with: largest difference",
-            "differs from its paper",
+            "reference: largest difference",
+            "differences from the paper",
         ),
         "llrrrrll",
         [
@@ -50,20 +50,20 @@ def networks_page() -> str:
                 f"{info.macs:,}",
                 _published(info.published_macs),
                 summary(info.name),
-                info.differences or "in nothing known",
+                info.differences or "none known",
             )
             for info in _infos()
         ],
     )
-    return f"""# The networks, and what each was compared with
+    return f"""# The networks and their references
 
-{len(list_models())} networks, each at its paper's image size. Written by `make index`
-from the built networks and by `make proofs` from its comparisons. Where two numbers of
-parameters stand, the first counts the moving statistics of batch normalisation, the
-second only what trains; publications count either. MACs are multiply-adds of
-convolutions and dense layers for one image. A difference is the largest one over all
-comparisons with that reference, divided by the largest output;
-[proofs.md](proofs.md) has every comparison.
+{len(list_models())} networks, each with its paper's image size. Written by `make index`
+from the networks, and by `make proofs` from its comparisons. Of two numbers of
+parameters, the first includes the moving statistics of batch normalisation, and the
+second counts the trainable parameters only; publications give one or the other. MACs are
+the multiply-adds of convolutions and dense layers for one image. A difference is the
+largest one of all comparisons with that reference, relative to the largest output;
+[proofs.md](proofs.md) lists every comparison.
 
 {rows}
 """
@@ -72,7 +72,7 @@ comparisons with that reference, divided by the largest output;
 def proofs_page() -> str:
     """`docs/proofs.md`: every comparison."""
     rows = table(
-        ("network", "what", "against", "difference", "bound"),
+        ("network", "output", "reference", "difference", "bound"),
         "lllrr",
         [
             (
@@ -85,11 +85,11 @@ def proofs_page() -> str:
             for proof in load_proofs().proofs
         ],
     )
-    return f"""# What is proven
+    return f"""# Comparisons with references
 
 Written by `make proofs`. Each row compares a network with an independent definition that
-has the same random weights, BN statistics included, on random images. The difference is
-the largest one, divided by the largest output.
+has the same random weights, including the statistics of batch normalisation, on random
+images. The difference is the largest one, relative to the largest output.
 
 {rows}
 """

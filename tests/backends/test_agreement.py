@@ -96,7 +96,7 @@ def agree(name: str, *found: np.ndarray) -> None:
 
 
 def outputs(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
-    """What the model says to images (b, h, w, c), output by output."""
+    """The outputs of the model for images (b, h, w, c)."""
     if keras.config.image_data_format() == "channels_first":
         x = np.moveaxis(x, -1, 1)
     # JAX compiles a whole graph sooner than its operations one by one.
@@ -149,7 +149,7 @@ def test_local_response_normalisation(data_format: str, alpha: float, k: float):
 
 
 def test_gradient_of_local_response_normalisation():
-    """Weights that learnt through it are the same."""
+    """Weights trained through it are the same."""
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -166,9 +166,11 @@ def test_gradient_of_local_response_normalisation():
     x, y = rng.normal(0, 3, (8, 6, 5, 3)), rng.normal(0, 1, (8, 2))
     model.compile(keras.optimizers.SGD(0.01), "mse")
     model.fit(x, y, epochs=5, shuffle=False, verbose=0)
-    learnt = model.get_weights()
-    assert all(relative(new, old) > 0.01 for new, old in zip(learnt, before, strict=True))
-    agree("lrn-gradient", *learnt)
+    trained = model.get_weights()
+    assert all(
+        relative(new, old) > 0.01 for new, old in zip(trained, before, strict=True)
+    )
+    agree("lrn-gradient", *trained)
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +194,8 @@ def test_a_network_takes_the_same_steps(digits: Images, tmp_path: Path):
     )
     history = fit(model, digits, digits, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
-    told = np.array([history["loss"], history["val_loss"]])
-    agree("steps", told.T, probabilities(model, digits))
+    losses = np.array([history["loss"], history["val_loss"]])
+    agree("steps", losses.T, probabilities(model, digits))
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
@@ -222,8 +224,8 @@ def test_training_with_an_auxiliary_classifier(digits: Images, tmp_path: Path):
         epochs=3, batch_size=60, optimizer="sgd", learning_rate=0.1, precision="float32"
     )
     history = fit(model, digits, digits, tmp_path, recipe)
-    told = np.array([history[name] for name in ("loss", "aux1_loss", "total_loss")])
-    agree("helped", told.T, probabilities(model, digits))
+    losses = np.array([history[name] for name in ("loss", "aux1_loss", "total_loss")])
+    agree("helped", losses.T, probabilities(model, digits))
 
 
 def test_a_file_that_tensorflow_wrote(digits: Images):

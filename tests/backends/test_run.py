@@ -1,4 +1,4 @@
-"""A training that was cut short goes on bit by bit, on every backend."""
+"""An interrupted training resumes bit by bit, on every backend."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def parts() -> tuple[Images, Images]:
     return load_embedded("train").take(np.arange(160)).split(0.2, seed=0)
 
 
-def test_a_run_goes_on(tmp_path: Path):
+def test_a_run_resumes(tmp_path: Path):
     for name, batches in (("alone", 0), ("early", 2), ("late", 9)):
         run = Run(tmp_path / name, save_seconds=0)
         if batches:
@@ -59,7 +59,7 @@ def test_a_run_goes_on(tmp_path: Path):
         assert_same_end(tmp_path / "alone", tmp_path / name)
 
 
-def test_a_signal_while_an_epoch_is_judged(tmp_path: Path):
+def test_a_signal_during_validation(tmp_path: Path):
     Run(tmp_path / "alone").fit(network(), *parts(), RECIPE)
     model = network()
     evaluate = model.evaluate
@@ -94,7 +94,7 @@ def _without_times(state: dict) -> dict:
     return {n: v for n, v in state.items() if n not in ("seconds", "cpu_seconds")}
 
 
-def test_a_plain_fit_goes_on(tmp_path: Path):
+def test_a_plain_fit_resumes(tmp_path: Path):
     digits = load_embedded("train").take(np.arange(96))
 
     def fit(folder: Path, *failures: keras.callbacks.Callback) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Transfer on TensorFlow, JAX and PyTorch: what is frozen stays, the rest learns."""
+"""Transfer on TensorFlow, JAX and PyTorch: frozen weights stay, others are trained."""
 
 import json
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_what_is_frozen_stays_bit_by_bit(norm, when: str):
         transfer.check_frozen(report, model)
 
 
-def test_statistics_are_measured_anew():
+def test_batch_norm_is_adapted():
     model = network()
     transfer.freeze(model, "stage2_drop", norm="train")
     embedding_model = front(model, ["stage2_drop"])
@@ -90,7 +90,7 @@ def test_dropout_is_off_in_what_is_frozen():
         assert (one == other).all() == same
 
 
-def test_the_tail_on_features_is_the_whole():
+def test_the_tail_on_features_equals_the_network():
     model = network()
     features = front(model, ["stage1_relu"]).predict_on_batch(IMAGES)
     by_parts = tail(model, "stage1_relu").predict_on_batch(features)
@@ -127,7 +127,7 @@ def test_rates_by_stage_and_l2_sp():
 
 
 def test_fit(tmp_path: Path):
-    """A head and a whole network; what ends is the same function that was trained."""
+    """A classifier and a whole network; the result is the function that was trained."""
     keras.utils.set_random_seed(0)
     model = cnnzoo.build("lenet_gap", classes=5)
     data = digits(200)
@@ -139,20 +139,20 @@ def test_fit(tmp_path: Path):
     assert head.ridge is not None
     assert head.after > 0.5
     assert whole.frozen == 0
-    answers = cnnzoo.evaluate(result.model, data)
-    assert answers.accuracy == pytest.approx(result.accuracy, abs=0.01)
+    evaluation = cnnzoo.evaluate(result.model, data)
+    assert evaluation.accuracy == pytest.approx(result.accuracy, abs=0.01)
     again = cnnzoo.load(cnnzoo.save(result.model, tmp_path / "model.keras"))
-    assert cnnzoo.evaluate(again, data).accuracy == answers.accuracy
+    assert cnnzoo.evaluate(again, data).accuracy == evaluation.accuracy
 
 
 def test_assess():
-    """The same evidence on every backend, for weights that are the same on all."""
+    """The same assessment on every backend, for the same weights."""
     model = cnnzoo.build("lenet_gap")
     randomise(model)
     found = transfer.assess(model, digits(200))
     assert found == transfer.assess(model, digits(200))
     assert [row.cut.name for row in found.table] == [c.name for c in stage_cuts(model)]
-    told = {
+    record = {
         "case": found.case,
         "accuracy": [row.accuracy for row in found.table],
         "random_baseline": [row.random_baseline for row in found.table],
@@ -160,9 +160,9 @@ def test_assess():
     }
     path = FOLDER / "assess.json"
     if keras.backend.backend() == "tensorflow":
-        files.write_json(path, told)
+        files.write_json(path, record)
     first = json.loads(path.read_bytes())
-    assert told["case"] == first["case"]
+    assert record["case"] == first["case"]
     for name in ("accuracy", "random_baseline"):
-        assert told[name] == pytest.approx(first[name], abs=2 / 200)  # two images
-    assert told["p_value"] == pytest.approx(first["p_value"], abs=0.2)
+        assert record[name] == pytest.approx(first[name], abs=2 / 200)  # two images
+    assert record["p_value"] == pytest.approx(first["p_value"], abs=0.2)

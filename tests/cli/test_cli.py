@@ -25,7 +25,7 @@ from cnnzoo.train.recipe import mnist_recipe_name
 
 
 def cli(*arguments: str, cwd: Path | None = None, **environment: str):
-    """A fresh process, as from a shell."""
+    """A new process, as from a shell."""
     return subprocess.run(
         [sys.executable, "-m", "cnnzoo", *arguments],
         capture_output=True,
@@ -96,58 +96,62 @@ def test_evaluate(run, capsys):
     assert re.search(r"class +precision +recall +F1 +images\n0 ", text)
 
 
-def test_evaluate_several_as_one(run, tmp_path, capsys):
-    data, out, told = str(run / "train.csv"), str(run / "out"), str(tmp_path / "told")
-    asked = ["evaluate", data, "--model", out, "--model", out, "--out", told]
-    assert main([*asked, "--json"]) == 0
-    figures = json.loads(capsys.readouterr().out)
-    low, high = figures["error_interval"]
-    assert low < figures["error_percent"] < high
-    assert [member["errors"] for member in figures["members"]] == [figures["errors"]] * 2
-    assert figures["members"][0]["accuracy_without"] == figures["accuracy"]
-    written = {path.name for path in (tmp_path / "told").iterdir()}
+def test_evaluate_several_models_as_an_ensemble(run, tmp_path, capsys):
+    data, out, target = (
+        str(run / "train.csv"),
+        str(run / "out"),
+        str(tmp_path / "evaluation"),
+    )
+    args = ["evaluate", data, "--model", out, "--model", out, "--out", target]
+    assert main([*args, "--json"]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    low, high = metrics["error_interval"]
+    assert low < metrics["error_percent"] < high
+    assert [member["errors"] for member in metrics["members"]] == [metrics["errors"]] * 2
+    assert metrics["members"][0]["accuracy_without"] == metrics["accuracy"]
+    written = {path.name for path in (tmp_path / "evaluation").iterdir()}
     assert written == {"evaluation.json", "confusion.png", "misclassified.png"}
-    assert width(tmp_path / "told" / "misclassified.png") > 300
-    assert main(asked) == 0
+    assert width(tmp_path / "evaluation" / "misclassified.png") > 300
+    assert main(args) == 0
     text = capsys.readouterr().out
-    assert re.search(rf"\nall together +{figures['errors']} ", text)
-    assert f"images: {figures['errors']}, or {low:.2f} to {high:.2f} % with 95" in text
+    assert re.search(rf"\nall together +{metrics['errors']} ", text)
+    assert f"images: {metrics['errors']}, or {low:.2f} to {high:.2f} % with 95" in text
 
 
 def test_an_ensemble_in_a_folder(run, tmp_path, capsys):
     model = cnnzoo.load(run / "out" / "model.keras")
     cnnzoo.Ensemble([model, model]).save(tmp_path)
     digit, table = str(run / "digit.png"), str(run / "test.csv")
-    asked = ["predict", digit, "--json", "--model"]
-    assert main([*asked, str(tmp_path)]) == 0
+    args = ["predict", digit, "--json", "--model"]
+    assert main([*args, str(tmp_path)]) == 0
     (one,) = json.loads(capsys.readouterr().out)
-    assert main([*asked, str(run / "out")]) == 0
+    assert main([*args, str(run / "out")]) == 0
     (other,) = json.loads(capsys.readouterr().out)
     assert [name for name, _ in one["top"]] == [name for name, _ in other["top"]]
-    target = tmp_path / "answers.csv"
+    target = tmp_path / "predictions.csv"
     assert main(["predict", table, "--model", str(tmp_path), "--out", str(target)]) == 0
     assert len(target.read_text().splitlines()) == 21
 
 
-def test_training_again_goes_on(run, capsys, monkeypatch):
-    """It is over already, so nothing changes; another training is refused."""
+def test_a_finished_training_is_not_repeated(run, capsys, monkeypatch):
+    """A finished training does not change; another one in its folder is refused."""
     monkeypatch.chdir(run)
     before = (run / "out" / "model.keras").read_bytes()
     assert main([*TRAIN]) == 0
-    told = capsys.readouterr().out
-    assert "precision: float32, as at its start\nout has this training al" in told
-    assert "the training was finished already; nothing was trained" in told
+    output = capsys.readouterr().out
+    assert "precision: float32, as at its start\nout has this training al" in output
+    assert "the training was finished already; nothing was trained" in output
     assert (run / "out" / "model.keras").read_bytes() == before
     assert main([*TRAIN, "--lr", "0.004"]) == 2
-    told = capsys.readouterr().err
-    assert "recipe.learning_rate was 0.003 and is 0.004; pass what it was" in told
+    output = capsys.readouterr().err
+    assert "recipe.learning_rate was 0.003 and is 0.004; pass what it was" in output
 
 
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
 )
-def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
-    """It ends with a checkpoint, and goes on to the end of an untouched training."""
+def test_stopped_training_resumes(run, tmp_path, number: int, code: int):
+    """It saves a checkpoint, and resumes to the result of an uninterrupted training."""
     shutil.copy(run / "train.csv", tmp_path)
     command = [sys.executable, "-m", "cnnzoo", *TRAIN]
     process = subprocess.Popen(
@@ -175,49 +179,55 @@ def test_training_that_is_stopped(run, tmp_path, number: int, code: int):
 
 
 def test_kfold(run, capsys, monkeypatch):
-    """Every fold's network begins from a seed of its own."""
+    """Each fold's network has a seed of its own."""
     monkeypatch.chdir(run)
     seeds, real = [], keras.utils.set_random_seed
     monkeypatch.setattr(
         keras.utils, "set_random_seed", lambda seed: (seeds.append(seed), real(seed))
     )
-    asked = ["kfold", "train.csv", "--model", "mlp", "--epochs", "1", "--folds", "2"]
-    assert main([*asked, "--seed", "5", "--out", "folds"]) == 0
+    args = ["kfold", "train.csv", "--model", "mlp", "--epochs", "1", "--folds", "2"]
+    assert main([*args, "--seed", "5", "--out", "folds"]) == 0
     assert seeds == [6, 7]
-    asked += ["--seed", "5"]
+    args += ["--seed", "5"]
     text = capsys.readouterr().out
     assert Path("folds/predictions.npz").is_file()
     assert re.search(r"fold +accuracy\n1 +\d\d\.\d\d %\n2 +", text)
     assert "300 images, each evaluated by a network that was not trained on it" in text
-    assert main([*asked, "--out", "folds", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert {"format": 1, **told} == json.loads((run / "folds" / "folds.json").read_text())
-    assert len(told["accuracies"]) == 2
-    assert main([*asked, "--out", "other", "--preprocessing", "featurewise"]) == 2
+    assert main([*args, "--out", "folds", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert {"format": 1, **record} == json.loads(
+        (run / "folds" / "folds.json").read_text()
+    )
+    assert len(record["accuracies"]) == 2
+    assert main([*args, "--out", "other", "--preprocessing", "featurewise"]) == 2
     assert "would be measured on the test images" in capsys.readouterr().err
 
 
 def test_train_by_a_recipe(run, capsys, monkeypatch):
-    """The original's ranges, and all names that there are."""
+    """The values of the original's recipe, and the names of all recipes."""
     monkeypatch.chdir(run)
-    asked = ["train", "train.csv", "--model", "mlp", "--validation", "0.2"]
-    assert main([*asked, "--recipe", "mnist_kkweon", "--epochs", "1", "--out", "by"]) == 0
-    told = json.loads((run / "by/run.json").read_text())["recipe"]
-    assert (told["epochs"], told["batch_size"], told["optimizer"]) == (1, 32, "adam")
-    assert told["augment"] == {
+    args = ["train", "train.csv", "--model", "mlp", "--validation", "0.2"]
+    assert main([*args, "--recipe", "mnist_kkweon", "--epochs", "1", "--out", "by"]) == 0
+    recipe = json.loads((run / "by/run.json").read_text())["recipe"]
+    assert (recipe["epochs"], recipe["batch_size"], recipe["optimizer"]) == (
+        1,
+        32,
+        "adam",
+    )
+    assert recipe["augment"] == {
         "rotation_range": 30,
         "shear_range": 0.1,
         "zoom_range": 0.1,
         "width_shift_range": 0.2,
         "height_shift_range": 0.2,
     }
-    assert main([*asked, "--recipe", "cifar10", *["--epochs", "1", "--out", "sgd"]]) == 0
+    assert main([*args, "--recipe", "cifar10", *["--epochs", "1", "--out", "sgd"]]) == 0
     adam = ["--optimizer", "adam", "--epochs", "1", "--out", "adam"]
-    assert main([*asked, "--recipe", "cifar10", *adam]) == 0
+    assert main([*args, "--recipe", "cifar10", *adam]) == 0
     by = [json.loads((run / n / "run.json").read_text()) for n in ("sgd", "adam")]
-    kept = ("momentum", "learning_rate", "batch_size")
-    told = [[card["recipe"][name] for name in kept] for card in by]
-    assert told == [[0.9, 0.1, 128], [None, None, 128]]
+    names_of_values = ("momentum", "learning_rate", "batch_size")
+    values = [[card["recipe"][name] for name in names_of_values] for card in by]
+    assert values == [[0.9, 0.1, 128], [None, None, 128]]
     capsys.readouterr()
     assert set(options.RECIPES) == set(RECIPES)
     names = {mnist_recipe_name(network) for network in PRETRAINED["mnist"]}
@@ -255,7 +265,7 @@ def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
 
 
 def test_submission(run, capsys):
-    target = run / "answers.csv"
+    target = run / "predictions.csv"
     arguments = ["predict", str(run / "test.csv"), "--model", str(run / "out")]
     assert main([*arguments, "--out", str(target)]) == 0
     lines = target.read_text().splitlines()
@@ -373,7 +383,7 @@ def test_usage(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_debug_shows_where(tmp_path):
+def test_debug_shows_the_traceback(tmp_path):
     result = cli("--debug", "info", "nothing")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
@@ -419,14 +429,14 @@ def test_tensorflow_does_not_warn_of_many_small_networks(monkeypatch, capsys):
     assert logger.isEnabledFor(logging.ERROR)
 
 
-def test_a_reader_that_has_seen_enough():
+def test_a_reader_that_closes_the_pipe():
     command = f"{sys.executable} -m cnnzoo list | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert result.stderr == ""
     assert result.stdout.startswith("network")
 
 
-def test_files_that_are_no_images_are_told(run, tmp_path, capsys):
+def test_files_that_are_no_images_are_listed(run, tmp_path, capsys):
     for name in "05":
         (tmp_path / name).mkdir()
         Image.open(run / "digit.png").save(tmp_path / name / "1.png")
@@ -460,8 +470,8 @@ def test_logs_for_other_programs(run, tmp_path, capsys, monkeypatch):
     assert [line.split(",")[0] for line in lines[1:]] == ["0", "1"]
     column = lines[0].split(",").index("val_loss")
     history = json.loads((tmp_path / "history.json").read_text())
-    told = [float(line.split(",")[column]) for line in lines[1:]]
-    assert told == pytest.approx(history["val_loss"], rel=1e-6)
+    losses = [float(line.split(",")[column]) for line in lines[1:]]
+    assert losses == pytest.approx(history["val_loss"], rel=1e-6)
     kinds = {path.parent.name for path in tmp_path.glob("tensorboard/*/events*")}
     assert kinds == {"train", "validation"}
     monkeypatch.setattr("cnnzoo.cli.commands.training.find_spec", lambda name: None)

@@ -1,4 +1,4 @@
-"""The verb: from a folder of photographs to a network and a report."""
+"""`cnnzoo transfer`: from a folder of photographs to a network and a report."""
 
 import json
 import sys
@@ -25,18 +25,18 @@ def photographs(folder: Path) -> Path:
     return folder
 
 
-def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
+def test_transfer(source, tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 10)
     photos = photographs(tmp_path / "photos")
     cnnzoo.save(source, tmp_path / "source.keras")
     out = tmp_path / "out"
-    asked = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
-    assert main([*asked, "--out", str(out)]) == 0
-    told = capsys.readouterr()
-    assert "64 training images, 16 validation images, 4 classes" in told.out
+    args = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
+    assert main([*args, "--out", str(out)]) == 0
+    output = capsys.readouterr()
+    assert "64 training images, 16 validation images, 4 classes" in output.out
     measured = json.loads((out / "assessment.json").read_text())
-    assert f"\ncase {measured['case']}, " in told.out
-    assert ".txt 1" in told.err
+    assert f"\ncase {measured['case']}, " in output.out
+    assert ".txt 1" in output.err
     for name in ("model.keras", "report.html", "assessment.json", "class_names.json"):
         assert (out / name).is_file()
     assert json.loads((out / "class_names.json").read_text()) == sorted(CLASSES)
@@ -49,35 +49,35 @@ def test_the_verb(source, tmp_path: Path, capsys, monkeypatch):
     Image.new("L", (SIDE, SIDE), 0).save(black)
     one = next(photos.rglob("*.png"))
     assert main(["predict", str(one), str(black), "--model", str(out), "--json"]) == 0
-    answers = json.loads(capsys.readouterr().out)
-    assert answers[1]["novel"] is True
+    predictions = json.loads(capsys.readouterr().out)
+    assert predictions[1]["novel"] is True
     assert main(["predict", str(black), "--model", str(out)]) == 0
     assert "(probably none of these)" in capsys.readouterr().out
-    assert main([*asked, "--out", str(out), "--case", "4"]) == 2
+    assert main([*args, "--out", str(out), "--case", "4"]) == 2
     assert "holds another transfer" in capsys.readouterr().err
     assert main(["transfer", str(photos), "--model", "vgg16", "--out", str(out)]) == 2
     assert "--weights is missing for vgg16" in capsys.readouterr().err
 
 
-def test_the_verb_with_a_file_of_weights(tmp_path: Path, capsys, monkeypatch):
+def test_transfer_with_a_weight_file(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 1)
     photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
     cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
-    asked = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]
+    args = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]
     out = ["--size", "16", "--out", str(tmp_path / "out")]
-    assert main([*asked, "--weights", str(weights), *out]) == 0
+    assert main([*args, "--weights", str(weights), *out]) == 0
     assert "features of 64 of 64 images" in capsys.readouterr().err
     assert cnnzoo.load(tmp_path / "out" / "model.keras").output_shape == (None, 4)
-    assert main([*asked, "--weights", "imagenet", *out]) == 2
+    assert main([*args, "--weights", "imagenet", *out]) == 2
     assert "imagenet" in capsys.readouterr().err
 
 
 @pytest.mark.proof
-def test_the_verb_with_folds(source, tmp_path: Path, capsys):
+def test_transfer_with_folds(source, tmp_path: Path, capsys):
     photos = photographs(tmp_path / "photos")
     cnnzoo.save(source, tmp_path / "source.keras")
-    asked = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
-    assert main([*asked, "--out", str(tmp_path / "out"), "--folds", "2"]) == 0
+    args = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
+    assert main([*args, "--out", str(tmp_path / "out"), "--folds", "2"]) == 0
     assert "2 folds: " in capsys.readouterr().out
     assert "Cross-validation" in (tmp_path / "out" / "report.html").read_text()
 
@@ -87,13 +87,13 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     """With the package's own weights; one of the files is a placeholder."""
     with zipfile.ZipFile(data_folder / "hymenoptera_train.zip") as archive:
         archive.extractall(tmp_path / "photos")
-    known = ["--model", "resnet20", "--weights", "cifar10", "--size", "64", "--refine"]
+    options = ["--model", "resnet20", "--weights", "cifar10", "--size", "64", "--refine"]
     out = tmp_path / "out"
-    asked = ["transfer", str(tmp_path / "photos"), *known]
-    assert main([*asked, "--out", str(out)]) == 0
-    told = capsys.readouterr()
-    assert "of a format that nearly no other has: 'ants/imageNotFound.gif'" in told.err
-    assert "196 training images, 49 validation images, 2 classes" in told.out
-    assert "too few images to fine-tune" in told.out
+    args = ["transfer", str(tmp_path / "photos"), *options]
+    assert main([*args, "--out", str(out)]) == 0
+    output = capsys.readouterr()
+    assert "of a format that nearly no other has: 'ants/imageNotFound.gif'" in output.err
+    assert "196 training images, 49 validation images, 2 classes" in output.out
+    assert "too few images to fine-tune" in output.out
     assert "ants/imageNotFound.gif" in (out / "report.html").read_text()
     assert json.loads((out / "class_names.json").read_text()) == ["ants", "bees"]

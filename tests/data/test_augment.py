@@ -74,7 +74,7 @@ def expected_map(numbers: TransformParams, i: int, height: int, width: int) -> n
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("mode", FILL_MODES)
-def test_affine_maps_are_scipys(mode: Any, shape: tuple[int, int, int]):
+def test_affine_transforms_equal_scipy(mode: Any, shape: tuple[int, int, int]):
     images = pictures((4, *shape))
     numbers = replace(MOVED, flips=FLIPS)
     augment = Augment(rotation_range=1, fill_mode=mode, cval=17)
@@ -139,7 +139,7 @@ def test_brightness_is_keras_without_its_rounding():
 
 @pytest.mark.parametrize("shape", [(9, 12, 1), (10, 7, 3)])
 @pytest.mark.parametrize("mode", FILL_MODES)
-def test_elastic_is_scipys(mode: Any, shape: tuple[int, int, int]):
+def test_elastic_deformation_equals_scipy(mode: Any, shape: tuple[int, int, int]):
     rng = np.random.default_rng(1)
     noise = 2 * rng.random((4, 2, *shape[:2]), np.float32) - 1
     field = displacements(noise, 30.0, 2.5)
@@ -165,7 +165,7 @@ def test_elastic_is_scipys(mode: Any, shape: tuple[int, int, int]):
         np.testing.assert_allclose(found[i, ..., channel], expected, rtol=0, atol=BOUND)
 
 
-def test_elastic_noise_has_the_deviation_that_is_told():
+def test_elastic_noise_has_the_documented_deviation():
     noise = 2 * np.random.default_rng(2).random((40, 50, 50), np.float32) - 1
     inner = displacements(noise, 34, 4)[:, 16:-16, 16:-16]
     assert inner.std() == pytest.approx(0.16 * 34 / 4, rel=0.05)
@@ -212,14 +212,14 @@ def test_a_quarter_turn_is_rot90():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
-def test_nothing_asked_changes_nothing(dtype: type):
+def test_default_values_change_nothing(dtype: type):
     images = pictures((3, 5, 6, 1)).astype(dtype)
     for augment in (Augment(), Augment(zoom_range=(1, 1), elastic=(0, 1), cval=5)):
         assert not augment.random
         assert apply_augment(images, augment, 0, 0, 0) is images
 
 
-def test_images_given_stay_as_they_are():
+def test_input_images_are_not_modified():
     images = pictures((4, 6, 6, 3)).astype(np.float32)
     before = images.copy()
     colours = Augment(channel_shift_range=9, brightness_range=(0.5, 0.6))
@@ -243,7 +243,7 @@ def spans(values: np.ndarray, low: float, high: float) -> bool:
     return inside and values.max() > high - 0.01 * reach and middle
 
 
-def test_ranges_are_used_and_kept():
+def test_parameters_fill_their_ranges():
     assert spans(draw(rotation_range=30).rotation, -30, 30)
     assert spans(draw(shear_range=12.5).shear, -12.5, 12.5)
     numbers = draw(zoom_range=0.3)
@@ -282,7 +282,7 @@ def test_shifts_are_shares_pixels_or_choices():
     assert not draw(width_shift_range=0, height_shift_range=0.0).shift.any()
 
 
-def test_draws_come_from_seed_epoch_and_batch_alone():
+def test_parameters_depend_on_seed_epoch_and_batch_only():
     images = pictures((6, 12, 10, 3))
     first = apply_augment(images, EVERYTHING, 1, 2, 3)
     assert first.dtype == np.float32
@@ -345,7 +345,7 @@ def test_impossible_values(options: Any, message: str):
         Augment(**options)
 
 
-def test_nobody_can_change_it():
+def test_augment_is_immutable():
     steps = [1, 2]
     augment = Augment(width_shift_range=steps, zoom_range=[np.float64(0.5), 1])
     steps.append(3)
@@ -395,7 +395,7 @@ def test_images_in_memory_have_the_size_already(photos: Path):
         Batches(images, (10, 9, 3), 7, shuffle=True, seed=0)
 
 
-def test_what_feed_gives(photos: Path):
+def test_model_inputs(photos: Path):
     images = load_images(scan(photos), (10, 8, 3))
     plain = make_model_inputs(images, (10, 8, 3), 7, augment=Augment())
     np.testing.assert_array_equal(plain[0], images.images)
@@ -409,7 +409,7 @@ def test_what_feed_gives(photos: Path):
     assert len(labels) == 2
 
 
-def test_errors_of_a_batch_come_through(photos: Path):
+def test_errors_of_a_batch_are_raised(photos: Path):
     batches, _ = make_model_inputs(scan(photos), (10, 8, 3), 7)
     (photos / "above" / "3.png").write_bytes(b"")
     model = build("mlp", classes=2, input_shape=(10, 8, 3), depth=1, width=2)
@@ -419,7 +419,7 @@ def test_errors_of_a_batch_come_through(photos: Path):
 
 @pytest.mark.parametrize("kind", ["folder", "memory"])
 def test_training_sees_other_pixels_each_epoch(kind, photos, tmp_path, monkeypatch):
-    """And validation sees its own: the figures are those of the images as they are."""
+    """Validation images are not augmented, and the metrics are theirs."""
     keras.utils.set_random_seed(0)
     folder = scan(photos)
     source = folder if kind == "folder" else load_images(folder, (10, 8, 3))
@@ -447,10 +447,10 @@ def test_training_sees_other_pixels_each_epoch(kind, photos, tmp_path, monkeypat
     history = fit(model, train, validation, tmp_path / "run", recipe)
     assert max(history["val_accuracy"]) > 0.8
     assert len({image for image in seen if len(image) == 4 * 240}) == 6 * len(train)
-    held_out = load_images(folder, (10, 8, 3)).split(0.25, seed=0)[1].images
-    answers = model.predict(held_out, verbose=0).argmax(1)
+    pixels = load_images(folder, (10, 8, 3)).split(0.25, seed=0)[1].images
+    predictions = model.predict(pixels, verbose=0).argmax(1)
     best = int(np.argmin(history["val_loss"]))
-    accuracy = np.mean(answers == validation.labels)
+    accuracy = np.mean(predictions == validation.labels)
     assert accuracy == pytest.approx(history["val_accuracy"][best])
 
 

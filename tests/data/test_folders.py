@@ -96,7 +96,7 @@ def test_headers_alone_find_all_but_damage_in_between(kind: str, photos: Path):
 
 
 def test_s02_ten_thousand_images_and_a_hundred_bad_ones(tmp_path: Path):
-    """Exactly the good ones are learnt, and every bad one is named."""
+    """Exactly the valid files are used, and every invalid one is named."""
     bad: set[str] = set()
     for number in range(10_000):
         folder = tmp_path / "photos" / "abcd"[number % 4]
@@ -113,9 +113,9 @@ def test_s02_ten_thousand_images_and_a_hundred_bad_ones(tmp_path: Path):
     assert {name for name, _ in folder.report.skipped} == bad
     assert len(bad) == 100
     assert len(folder) == 9_900
-    learned, held_out = folder.split(0.1, seed=0)
-    assert not bad & {*learned.names, *held_out.names}
-    history = Run(tmp_path / "run").fit(network(4), learned, held_out, Recipe(epochs=1))
+    train, validation = folder.split(0.1, seed=0)
+    assert not bad & {*train.names, *validation.names}
+    history = Run(tmp_path / "run").fit(network(4), train, validation, Recipe(epochs=1))
     assert len(history["loss"]) == 1
     card = json.loads((tmp_path / "run" / "run.json").read_text())
     assert card["data"]["train"]["images"] + card["data"]["validation"]["images"] == 9_900
@@ -134,7 +134,7 @@ def test_i18_a_file_that_changes_after_the_scan(photos: Path, tmp_path: Path):
 # One rule everywhere --------------------------------------------------------------------
 
 
-def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
+def test_i04_i05_i06_i07_every_path_gives_the_same_array(tmp_path: Path):
     """Training, evaluation, prediction of files, and `decode`: difference 0."""
     forms = dict(every_form())
     assert len(forms) >= 40
@@ -156,13 +156,13 @@ def test_i04_i05_i06_i07_every_way_gives_the_same_array(tmp_path: Path):
 
 
 def test_a_picture_in_lab_is_read_as_grey_too(tmp_path: Path):
-    """What is checked in one number of channels is read in the other."""
+    """Files checked with one number of channels are read with another."""
     (tmp_path / "lab.tif").write_bytes(packed(picture().convert("LAB"), "TIFF"))
     grey, colour = (decode(tmp_path / "lab.tif", SIZE, c) for c in (1, 3))
     assert np.abs(grey[..., 0] - colour @ [0.299, 0.587, 0.114]).max() < 2
 
 
-def test_i08_i09_i10_names_that_mislead(photos: Path):
+def test_i08_i09_i10_misleading_names(photos: Path):
     (photos / "ants" / "x.jpg").write_bytes(packed(picture(), "PNG"))
     for name in ("a.heic", "b.avif", "c.heic", "notes.txt"):
         (photos / "bees" / name).write_bytes(b"x")
@@ -177,7 +177,7 @@ def test_i08_i09_i10_names_that_mislead(photos: Path):
 
 
 def test_a_jpeg_is_decoded_at_less_than_its_size_alike_everywhere(tmp_path: Path):
-    """Which changes little: an eighth of the pixels is what the size wanted asks for."""
+    """The size that was requested needs only an eighth of the pixels."""
     path = tmp_path / "a.jpg"
     path.write_bytes(packed(picture(800), "JPEG", quality=95))
     with Image.open(path) as image:
@@ -248,7 +248,7 @@ def test_i12_links_are_followed_once(photos: Path, tmp_path: Path):
 
 
 def test_i12_links_within_the_folder(photos: Path):
-    """To what the walk does not come to by itself; in a circle; twice by two ways."""
+    """Links to outside of the folder, in a cycle, and twice to the same folder."""
     (photos / ".pool").mkdir()
     for number in range(3):
         content = packed(picture(12, 50 + number), "PNG")
@@ -332,11 +332,11 @@ def test_i14_i15_layouts_that_are_no_class_folders(tmp_path: Path):
             scan(root)
 
 
-def test_i16_what_is_suspicious_is_told(tmp_path: Path):
+def test_i16_suspicious_folders_give_warnings(tmp_path: Path):
     numbers = fill(tmp_path / "n", {"0": 1, "1": 1, "2": 1, "10": 20})
-    told = scan(numbers).report.warnings
-    assert told[0] == "classes are in text order: 0, 1, 10, 2"
-    assert told[1] == "classes have between 1 and 20 images"
+    messages = scan(numbers).report.warnings
+    assert messages[0] == "classes are in text order: 0, 1, 10, 2"
+    assert messages[1] == "classes have between 1 and 20 images"
     alike = fill(tmp_path / "c", {"Caf\u00e9": 1, "cafe\u0301": 1, "tea": 1})
     (warning,) = scan(alike).report.warnings
     assert warning.startswith("classes whose names are the same to a reader: ")
@@ -365,7 +365,7 @@ def test_i20_copies_stay_together(photos: Path):
         assert len(train) + len(validation) == 18
 
 
-def test_one_copy_changes_neither_the_share_nor_the_time():
+def test_copies_change_neither_the_split_nor_its_time():
     labels = np.arange(2000) % 4
     groups = np.arange(2000)
     groups[8] = groups[0]
@@ -382,23 +382,23 @@ def test_folds_keep_copies_and_groups_together(photos: Path):
         path.with_name(f"copy{path.name}").write_bytes(path.read_bytes())
     folder = scan(photos, checksums=True)
     assert folder.checksums
-    for learned, judging in split(folder, 3, 0):
-        sums = [{folder.checksums[row] for row in rows} for rows in (learned, judging)]
+    for train, test in split(folder, 3, 0):
+        sums = [{folder.checksums[row] for row in rows} for rows in (train, test)]
         assert not sums[0] & sums[1]
     apart = scan(photos)
     pattern = r"[a-z]+/(?:copy)?(\d+)"
     parts = list(split(apart, 3, 0, pattern))
-    assert sorted(np.concatenate([judging for _, judging in parts])) == list(range(24))
-    for learned, judging in parts:
+    assert sorted(np.concatenate([test for _, test in parts])) == list(range(24))
+    for train, test in parts:
         one, other = (
-            {name[-5] for name in apart.take(rows).names} for rows in (learned, judging)
+            {name[-5] for name in apart.take(rows).names} for rows in (train, test)
         )
         assert not one & other
     with pytest.raises(UsageError, match="expected a folder of image files"):
         next(split(load_images(apart, (*SIZE, 3)), 3, 0, "x"))
 
 
-def test_groups_in_both_given_parts_are_refused(tmp_path: Path):
+def test_groups_in_both_predefined_splits_are_refused(tmp_path: Path):
     fill(tmp_path / "train", {"a": 2, "b": 2})
     fill(tmp_path / "val", {"a": 3, "b": 2})
     with pytest.raises(DatasetError, match=r"4 groups are in .*such as 'a/0'"):
@@ -407,7 +407,7 @@ def test_groups_in_both_given_parts_are_refused(tmp_path: Path):
         open_train_validation(str(tmp_path), labels="x.csv")
 
 
-def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path, capsys):
+def test_i20_predefined_splits_that_share_images_are_refused(tmp_path: Path, capsys):
     fill(tmp_path / "set" / "train", {"a": 4, "b": 4})
     val = fill(tmp_path / "set" / "val", {"a": 4, "b": 4})  # the same pictures
     root = str(tmp_path / "set")
@@ -415,10 +415,10 @@ def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path, capsys):
         open_train_validation(root)
     assert main(["check", root]) == 1
     assert "8 images of" in capsys.readouterr().out
-    learned, held_out = open_train_validation(root, allow_copies=True)
-    assert isinstance(learned, Folder)
-    assert isinstance(held_out, Folder)
-    assert (learned.root, held_out.root) == (tmp_path / "set" / "train", val)
+    train, validation = open_train_validation(root, allow_copies=True)
+    assert isinstance(train, Folder)
+    assert isinstance(validation, Folder)
+    assert (train.root, validation.root) == (tmp_path / "set" / "train", val)
     for path in val.rglob("*.png"):
         seed = 100 + 10 * ord(path.parent.name) + int(path.stem)
         path.write_bytes(packed(picture(12, seed), "PNG"))
@@ -426,8 +426,8 @@ def test_i20_given_parts_that_share_images_are_refused(tmp_path: Path, capsys):
     again = (val / "a" / "0.png").read_bytes()
     (val / "b" / "0.png").write_bytes(again)
     (warning,) = scan(val, checksums=True).report.warnings
-    told = "1 pictures are in more than one class, such as 'a/0.png' = 'b/0.png'"
-    assert warning == told
+    expected = "1 pictures are in more than one class, such as 'a/0.png' = 'b/0.png'"
+    assert warning == expected
 
 
 def test_groups_stay_together(photos: Path):
@@ -489,7 +489,7 @@ def test_l02_labels_from_a_table(text: str, flat: Path):
         ("9.png,x\n0,x\n1,y\n2,x\n", "1 files that are not in the folder"),
     ],
 )
-def test_l01_l02_labels_that_do_not_go_with_the_images(text, message, flat: Path):
+def test_l01_l02_labels_that_do_not_match_the_images(text, message, flat: Path):
     with pytest.raises(LabelError, match=message):
         labelled(flat, text)
     with pytest.raises(LabelError, match="found no regular file"):
@@ -499,16 +499,16 @@ def test_l01_l02_labels_that_do_not_go_with_the_images(text, message, flat: Path
 # Guards ---------------------------------------------------------------------------------
 
 
-def test_l05_a_loss_that_is_no_number_names_the_images(photos: Path, tmp_path: Path):
+def test_l05_a_nan_loss_names_the_images(photos: Path, tmp_path: Path):
     folder = scan(photos)
     recipe = Recipe(epochs=3, batch_size=4, optimizer="sgd", learning_rate=1e25)
     with pytest.raises(cnnzoo.TrainingError) as caught:
         Run(tmp_path / "run").fit(network(), folder, folder, recipe)
-    told = str(caught.value)
-    assert "the loss became NaN or infinite in batch " in told
-    assert "of epoch 1, at the learning rate 1e+25, on " in told
-    assert ".png" in told
-    assert len(told) <= 1000
+    message = str(caught.value)
+    assert "the loss became NaN or infinite in batch " in message
+    assert "of epoch 1, at the learning rate 1e+25, on " in message
+    assert ".png" in message
+    assert len(message) <= 1000
 
 
 # Command line ---------------------------------------------------------------------------
@@ -526,27 +526,27 @@ def test_check(photos: Path, capsys):
     assert main(["check", str(photos), "--json"]) == 1
     every = json.loads(capsys.readouterr().out)
     assert every["faults"] == []
-    (told,) = every["folders"].values()
-    assert told["skipped"] == [["bees/odd.gif", "content in none of these formats"]]
-    assert told["classes"] == {"ants": 6, "bees": 6}
+    (record,) = every["folders"].values()
+    assert record["skipped"] == [["bees/odd.gif", "content in none of these formats"]]
+    assert record["classes"] == {"ants": 6, "bees": 6}
 
 
 def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path, capsys):
     (photos / "bees" / "odd.png").write_bytes(BAD["wrong checksum"]())
     out = tmp_path / "run"
-    asked = ["train", str(photos), "--model", "mlp", "--size", "12", "--epochs", "1"]
-    asked += ["--out", str(out), "--validation", "0.5"]
-    assert main(asked) == 1
+    args = ["train", str(photos), "--model", "mlp", "--size", "12", "--epochs", "1"]
+    args += ["--out", str(out), "--validation", "0.5"]
+    assert main(args) == 1
     assert "'bees/odd.png' (" in capsys.readouterr().err
     assert not out.exists()
-    assert main([*asked, "--on-bad", "skip"]) == 0
+    assert main([*args, "--on-bad", "skip"]) == 0
     captured = capsys.readouterr()
     assert "left out: 'bees/odd.png': " in captured.err
     assert "6 training images, 6 validation images" in captured.out
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_given_parts_are_used(number: int, tmp_path: Path, capsys):
+def test_predefined_splits_are_used(number: int, tmp_path: Path, capsys):
     root = tmp_path / "set"
     fill(root / "train", {"a": 5, "b": 5})
     for i, part in enumerate(("val", "test")[: 1 + number], start=1):
@@ -555,26 +555,28 @@ def test_given_parts_are_used(number: int, tmp_path: Path, capsys):
             content = packed(picture(12, 100 * i + ord(name)), "PNG")
             (root / part / name / "1.png").write_bytes(content)
     out = str(tmp_path / "run")
-    asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
-    assert main(["train", str(root), *asked]) == 0
+    args = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
+    assert main(["train", str(root), *args]) == 0
     assert "10 training images, 2 validation images" in capsys.readouterr().out
     assert main(["evaluate", str(root), "--model", out]) == 0
     assert "of 2 images" in capsys.readouterr().out
 
 
-def test_predict_says_that_it_learnt_a_picture(photos: Path, tmp_path: Path, capsys):
+def test_predict_marks_training_images(photos: Path, tmp_path: Path, capsys):
     out = str(tmp_path / "run")
-    asked = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
-    assert main(["train", str(photos), *asked, "--validation", "0.5"]) == 0
-    learned = (tmp_path / "run" / training_files.FILE).read_text().split()
-    assert len(learned) == 6
+    args = ["--model", "mlp", "--size", "12", "--epochs", "1", "--out", out]
+    assert main(["train", str(photos), *args, "--validation", "0.5"]) == 0
+    listed_names = (tmp_path / "run" / training_files.FILE).read_text().split()
+    assert len(listed_names) == 6
     capsys.readouterr()
     paths = [str(path) for path in sorted(photos.rglob("*.png"))]
     assert main(["predict", *paths, "--model", out, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert sum(one["in_training"] for one in told) == 6
+    predictions = json.loads(capsys.readouterr().out)
+    assert sum(p["in_training"] for p in predictions) == 6
     copy = tmp_path / "another name.png"
-    copy.write_bytes(Path(next(o["path"] for o in told if o["in_training"])).read_bytes())
+    copy.write_bytes(
+        Path(next(p["path"] for p in predictions if p["in_training"])).read_bytes()
+    )
     assert main(["predict", str(copy), "--model", out]) == 0
     assert capsys.readouterr().out.endswith(" (a training image)\n")
 
@@ -586,23 +588,23 @@ def test_predict_names_all_files_that_it_cannot_read(
     good = str(photos / "ants" / "0.png")
     bad = [str(tmp_path / "missing.png"), str(tmp_path / "text.png")]
     Path(bad[1]).write_bytes(BAD["text"]())
-    asked = ["--model", str(tmp_path / "model.keras")]
-    assert main(["predict", good, *bad, *asked]) == 1
-    told = capsys.readouterr()
-    assert all(repr(path) in told.err for path in bad)
-    assert not told.out
-    assert main(["predict", *bad, good, *asked, "--on-bad", "skip", "--json"]) == 0
-    told = capsys.readouterr()
-    assert [one["path"] for one in json.loads(told.out)] == [good]
+    args = ["--model", str(tmp_path / "model.keras")]
+    assert main(["predict", good, *bad, *args]) == 1
+    captured = capsys.readouterr()
+    assert all(repr(path) in captured.err for path in bad)
+    assert not captured.out
+    assert main(["predict", *bad, good, *args, "--on-bad", "skip", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert [p["path"] for p in json.loads(captured.out)] == [good]
     assert [
         line.startswith(f"left out {path!r}: ")
-        for line, path in zip(told.err.splitlines(), bad, strict=True)
+        for line, path in zip(captured.err.splitlines(), bad, strict=True)
     ] == [True, True]
-    assert main(["predict", *bad, *asked, "--on-bad", "skip"]) == 1
+    assert main(["predict", *bad, *args, "--on-bad", "skip"]) == 1
     assert "2 files, has 2 files that cannot be read" in capsys.readouterr().err
 
 
-def test_i07_what_the_decoder_warns_of_is_told_with_the_file(photos: Path, capsys):
+def test_i07_warnings_of_the_decoder_name_the_file(photos: Path, capsys):
     (photos / "bees" / "odd.png").write_bytes(wrong_animation())
     with warnings.catch_warnings(record=True) as loose:
         warnings.simplefilter("always")
@@ -616,49 +618,49 @@ def test_i07_what_the_decoder_warns_of_is_told_with_the_file(photos: Path, capsy
     assert "read with a warning:\n  'bees/odd.png': Inv" in capsys.readouterr().out
 
 
-def test_images_are_decoded_once_as_far_as_memory_goes(photos: Path, monkeypatch):
-    asked: list[str] = []
+def test_images_are_decoded_once_within_the_memory_limit(photos: Path, monkeypatch):
+    decoded: list[str] = []
 
-    def counted(path, *target):
-        asked.append(Path(path).name)
+    def count_and_decode(path, *target):
+        decoded.append(Path(path).name)
         return decode(path, *target)
 
-    monkeypatch.setattr(image_files, "decode", counted)
+    monkeypatch.setattr(image_files, "decode", count_and_decode)
     folder = scan(photos)
     monkeypatch.setattr(batching, "MEMORY", 5 * 12 * 12 * 3)
     first = Batches(folder, (*SIZE, 3), 5, shuffle=False, seed=0)
     first._order = rows = np.array([11, 0, 4, 0, 5])
     expected = load_images(folder, (*SIZE, 3)).images[rows]
-    asked.clear()
+    decoded.clear()
     np.testing.assert_array_equal(first[0][0], expected)
-    asked.clear()
+    decoded.clear()
     np.testing.assert_array_equal(first[0][0], expected)
-    assert sorted(asked) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
+    assert sorted(decoded) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
     monkeypatch.undo()
-    monkeypatch.setattr(image_files, "decode", counted)
+    monkeypatch.setattr(image_files, "decode", count_and_decode)
     batches = Batches(folder, (*SIZE, 3), 5, shuffle=True, seed=0)
-    asked.clear()
+    decoded.clear()
     for epoch in range(3):
         batches.epoch = epoch
         for index in range(len(batches)):
             images, _ = batches[index]
-            images[:] = 0  # what a caller does to a batch does not reach what is kept
-    assert len(asked) == len(folder)
+            images[:] = 0  # must not change the cached images
+    assert len(decoded) == len(folder)
     assert batches[0][0].any()
 
 
 def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys):
-    """Among them is a picture that says that a photograph was not found."""
+    """One of the files is a placeholder for a missing photograph."""
     with zipfile.ZipFile(data_folder / "hymenoptera_train.zip") as archive:
         archive.extractall(tmp_path / "photos")
     assert main(["check", str(tmp_path / "photos")]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     odd = "nearly no other has:\n  'ants/imageNotFound.gif'"
-    assert odd in told
-    assert "245 images that can be read" in told
-    asked = ["--model", "lenet_gap", "--size", "32", "--channels", "3", "--epochs", "1"]
+    assert odd in output
+    assert "245 images that can be read" in output
+    args = ["--model", "lenet_gap", "--size", "32", "--channels", "3", "--epochs", "1"]
     out = ["--out", str(tmp_path / "run")]
-    assert main(["train", str(tmp_path / "photos"), *asked, *out]) == 0
+    assert main(["train", str(tmp_path / "photos"), *args, *out]) == 0
     assert "220 training images, 25 validation images" in capsys.readouterr().out
 
 
@@ -678,7 +680,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     ],
     ids=str,
 )
-def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
+def test_i21_l07_arrays_that_are_not_pixels(pixels, found: str):
     with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
         cnnzoo.evaluate(network(), Images(pixels, np.array([0, 1]), ("a", "b")))
     with pytest.raises(UsageError, match=rf"pixels of 0 to 255, found {found}, so"):
@@ -697,7 +699,7 @@ def test_i21_l07_arrays_that_are_no_pixels(pixels, found: str):
     ],
     ids=str,
 )
-def test_l01_l02_l03_labels_that_are_no_numbers_of_classes(labels, found, tmp_path):
+def test_l01_l02_l03_invalid_labels(labels, found, tmp_path):
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
     data = Images(pixels, np.array(labels), ("a", "b"))
     good = Images(pixels, np.array([0, 1]), ("a", "b"))
@@ -730,8 +732,8 @@ def mutants(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore")  # of Pillow, which the scan notes
-def test_damage_of_any_kind_is_an_image_or_an_error(tmp_path: Path):
-    """Every format, flipped and cut: what is read is read alike by everyone."""
+def test_damaged_files_give_an_image_or_an_error(tmp_path: Path):
+    """Every format with flipped bits and truncated: all readers agree."""
     rng = np.random.default_rng(0)
     forms = {n: c for n, c in every_form() if n not in ("large.jpg",)}
     (tmp_path / "a").mkdir()

@@ -1,4 +1,4 @@
-"""Preprocessing: arrays and drawn layers give the same numbers, and the right ones."""
+"""Preprocessing: arrays and layers give the same, correct values."""
 
 from pathlib import Path
 from typing import cast
@@ -151,7 +151,7 @@ def test_mixed_policy_does_not_touch_it(mode: str):
     assert_close(np.asarray(model(x)), preprocess_input(x, mode))
 
 
-def test_array_is_left_as_it_was():
+def test_the_array_is_not_modified():
     x = pixels(4, 4, 3).astype(np.float32)
     kept = x.copy()
     for mode in MODES:
@@ -199,12 +199,12 @@ def test_resolve():
         (np.full((4, 4, 3), np.inf), "finite values, found NaN or infinity"),
     ],
 )
-def test_no_pixels(x: np.ndarray, message: str):
+def test_arrays_that_are_not_pixels(x: np.ndarray, message: str):
     with pytest.raises(UsageError, match=message):
         preprocess_input(x, "tf")
 
 
-def test_featurewise_needs_a_set():
+def test_featurewise_needs_images():
     with pytest.raises(UsageError, match="rank 4"):
         featurewise(pixels(4, 4, 3))
 
@@ -220,7 +220,7 @@ def test_featurewise_needs_a_set():
         (Preprocess(std=(1.0, 0.0, 1.0)), "values above 0, found 0.0, so use 1"),
     ],
 )
-def test_numbers_that_do_not_fit(how: Preprocess, message: str):
+def test_values_for_other_channels(how: Preprocess, message: str):
     with pytest.raises(UsageError, match=message):
         preprocess_input(pixels(4, 4, 3), how)
     with pytest.raises(UsageError, match=message):

@@ -1,4 +1,4 @@
-"""Folders of images: what they hold, and how they come in batches."""
+"""Folders of images, and their batches."""
 
 import os
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_scan(photos: Path):
     assert [path.parent.name for path in folder.paths] == classes
 
 
-def test_scan_knows_endings_and_counts_the_rest(photos: Path):
+def test_scan_counts_files_with_other_endings(photos: Path):
     for name in [
         "a.JPG",
         "b.jpeg",
@@ -130,7 +130,7 @@ def test_unreadable_folder(photos: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 class Generated(Source):
-    """A third kind of source: row n of it is a picture of grey n, made when asked for."""
+    """A third kind of source: row n is an image of grey n, made when it is loaded."""
 
     def __init__(self, greys: np.ndarray, labels: np.ndarray, class_names=("a", "b")):
         self.greys, self.labels, self.class_names = greys, labels, tuple(class_names)
@@ -159,7 +159,7 @@ class Generated(Source):
 
 
 def test_a_third_kind_of_source(tmp_path: Path):
-    """Nobody else has to know it."""
+    """No other code depends on its class."""
     whole = Generated(np.arange(40), np.arange(40) // 20)
     train, validation = whole.split(0.5, seed=0)
     model = build("mlp", input_shape=(4, 4, 1), classes=2, depth=1, width=4)
@@ -208,7 +208,7 @@ def test_load(photos: Path):
 
 
 def order(batches: Batches) -> list[int]:
-    """The grey of every image, which tells which image it is, in the order of a pass."""
+    """The grey of every image, which identifies it, in the order of an epoch."""
     passed = [batches[index] for index in range(len(batches))]
     for images, labels in passed:
         greys = images[:, 0, 0, 0]
@@ -243,7 +243,7 @@ def test_order_comes_from_seed_and_epoch(photos: Path):
 
 
 class Noting(Batches):
-    """Notes the images of each batch, as the model receives them."""
+    """Records the images of each batch, as the model receives them."""
 
     def __init__(self, *args, **options) -> None:
         super().__init__(*args, **options)

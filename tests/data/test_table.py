@@ -90,7 +90,7 @@ def test_bad_csv(tmp_path: Path, text: str, message: str):
     assert len(str(caught.value)) <= 1000
 
 
-def test_csv_that_is_none(tmp_path: Path):
+def test_files_that_are_not_csv(tmp_path: Path):
     path = csv_of(tmp_path / "a.csv", "label,é\n0,1\n", "latin-1")
     with pytest.raises(DatasetError, match=r"a\.csv: expected a CSV file in UTF-8"):
         read_csv(path)

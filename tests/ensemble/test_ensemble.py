@@ -1,4 +1,4 @@
-"""Several networks as one: the arithmetic, the files, what is refused."""
+"""Ensembles: combination methods, files, invalid arguments."""
 
 import json
 import threading
@@ -40,16 +40,16 @@ def members() -> list[keras.Model]:
 
 
 @pytest.fixture(scope="module")
-def answers(members, digits) -> np.ndarray:
+def predictions(members, digits) -> np.ndarray:
     return np.stack([probabilities(model, digits) for model in members])
 
 
-def accuracy(answers: np.ndarray, digits: Images) -> float:
-    return float(np.mean(answers.argmax(1) == digits.labels))
+def accuracy(predictions: np.ndarray, digits: Images) -> float:
+    return float(np.mean(predictions.argmax(1) == digits.labels))
 
 
-def test_mean(members, answers, digits):
-    expected = (answers[0] + answers[1] + answers[2]) / 3
+def test_mean(members, predictions, digits):
+    expected = (predictions[0] + predictions[1] + predictions[2]) / 3
     found = Ensemble(members).predict(digits)
     np.testing.assert_allclose(found, expected, atol=1e-7)
     assert found.dtype == np.float32
@@ -57,16 +57,16 @@ def test_mean(members, answers, digits):
 
 @pytest.mark.parametrize("combine", ["mean", "vote", (1, 2, 3)])
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_equal_members_are_the_member(combine, count: int, members, answers, digits):
+def test_equal_members_are_the_member(combine, count: int, members, predictions, digits):
     combine = combine if isinstance(combine, str) else combine[:count]
     whole = Ensemble([members[0]] * count, combine)
     found = whole.predict(digits)
     if combine == "vote":
-        np.testing.assert_array_equal(found.argmax(1), answers[0].argmax(1))
+        np.testing.assert_array_equal(found.argmax(1), predictions[0].argmax(1))
     else:
-        np.testing.assert_allclose(found, answers[0], rtol=2e-7)
+        np.testing.assert_allclose(found, predictions[0], rtol=2e-7)
     if combine == "mean":
-        np.testing.assert_array_equal(found, answers[0])
+        np.testing.assert_array_equal(found, predictions[0])
 
 
 def test_a_vote_and_its_ties():
@@ -84,13 +84,13 @@ def test_a_vote_and_its_ties():
     assert whole.predict_from(said).argmax(1)[0] != said.mean(0).argmax(1)[0]
 
 
-def test_fixed_weights(members, answers, digits):
+def test_fixed_weights(members, predictions, digits):
     found = Ensemble(members, [2, 0, 6]).predict(digits)
-    expected = 0.25 * answers[0] + 0.75 * answers[2]
+    expected = 0.25 * predictions[0] + 0.75 * predictions[2]
     np.testing.assert_allclose(found, expected, atol=1e-7)
 
 
-def test_fitted_weights_find_who_is_right(members, digits):
+def test_fitted_weights_prefer_the_accurate_member(members, digits):
     labels = np.asarray(digits.labels)
     rng = np.random.default_rng(0)
     right = np.full((90, 3), 0.1) + 0.7 * np.eye(3)[labels]
@@ -106,8 +106,8 @@ def test_fitted_weights_find_who_is_right(members, digits):
         assert -np.log(other[np.arange(90), labels]).mean() >= best - 1e-6
 
 
-def test_a_stack_learns_what_no_mean_can(members, digits):
-    """A member that calls every a b, and every b a, is as good as any."""
+def test_a_stack_corrects_swapped_classes(members, digits):
+    """A member that swaps two classes is as useful as any other."""
     labels = np.asarray(digits.labels)
     turned = np.array([1, 0, 2])[labels]
     said = np.full((3, 90, 3), 1 / 3)
@@ -128,7 +128,7 @@ def test_a_stack_of_labels_that_lack_a_class(kept, members, digits):
     assert accuracy(whole.predict_from(said), some) == 1
 
 
-def test_members_may_number_their_classes_and_see_pixels_otherwise(digits, answers):
+def test_members_may_differ_in_class_order_and_preprocessing(digits, predictions):
     turned = member(1, names=("c", "a", "b"))
     keras.utils.set_random_seed(2)
     colours = cnnzoo.build(
@@ -137,20 +137,22 @@ def test_members_may_number_their_classes_and_see_pixels_otherwise(digits, answe
     whole = Ensemble([member(0), turned, colours])
     assert whole.class_names == NAMES
     said = [
-        answers[0],
+        predictions[0],
         probabilities(turned, digits)[:, [1, 2, 0]],
         probabilities(colours, digits)[:, [2, 0, 1]],
     ]
     np.testing.assert_allclose(whole.predict(digits), np.mean(said, 0), atol=1e-6)
 
 
-def test_evaluation_tells_members_and_who_is_missed(members, answers, digits):
-    told = Ensemble(members).evaluate(digits)
-    assert told.whole.accuracy == accuracy(answers.mean(0), digits)
-    for one, answer in zip(told.members, answers, strict=True):
-        assert one.accuracy == accuracy(answer, digits)
-    expected = [accuracy(np.delete(answers, i, 0).mean(0), digits) for i in range(3)]
-    assert told.without == tuple(expected)
+def test_evaluation_of_members_and_of_the_ensemble_without_each(
+    members, predictions, digits
+):
+    result = Ensemble(members).evaluate(digits)
+    assert result.whole.accuracy == accuracy(predictions.mean(0), digits)
+    for member, member_predictions in zip(result.members, predictions, strict=True):
+        assert member.accuracy == accuracy(member_predictions, digits)
+    expected = [accuracy(np.delete(predictions, i, 0).mean(0), digits) for i in range(3)]
+    assert result.without == tuple(expected)
     assert Ensemble(members[:1]).evaluate(digits).without == (None,)
 
 
@@ -165,7 +167,7 @@ def test_files(combine, members, digits, tmp_path: Path):
     assert loaded.combine == whole.combine
 
 
-def test_a_member_that_stands_twice_is_written_once(members, tmp_path: Path):
+def test_a_repeated_member_is_written_once(members, tmp_path: Path):
     Ensemble([members[0], members[1], members[0]]).save(tmp_path)
     assert len(list(tmp_path.glob("member-*.keras"))) == 2
     loaded = Ensemble.load(tmp_path)
@@ -189,7 +191,7 @@ def test_a_member_that_stands_twice_is_written_once(members, tmp_path: Path):
     ],
     ids=lambda change: str(change)[:40],
 )
-def test_a_card_that_was_altered(change: dict, members, tmp_path: Path):
+def test_altered_metadata_of_an_ensemble(change: dict, members, tmp_path: Path):
     Ensemble(members[:2], (1, 1)).save(tmp_path)
     card = json.loads((tmp_path / "ensemble.json").read_text())
     (tmp_path / "ensemble.json").write_text(json.dumps({**card, **change}))
@@ -202,13 +204,15 @@ def test_an_ensemble_of_another_version(number, members, tmp_path: Path):
     Ensemble(members[:2]).save(tmp_path)
     path = tmp_path / "ensemble.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": number}))
-    told = f"json has format {number}: expected 1, which this version"
-    with pytest.raises(cnnzoo.WeightFileError, match=told):
+    message = f"json has format {number}: expected 1, which this version"
+    with pytest.raises(cnnzoo.WeightFileError, match=message):
         Ensemble.load(tmp_path)
 
 
-def test_another_ensemble_takes_the_folder(members, digits, tmp_path: Path, monkeypatch):
-    """Not before it is whole: until then the first one stays."""
+def test_another_ensemble_replaces_the_first(
+    members, digits, tmp_path: Path, monkeypatch
+):
+    """The first ensemble stays until the second is complete."""
     first = Ensemble(members[:1])
     first.save(tmp_path)
 
@@ -235,7 +239,7 @@ def test_a_member_of_another_ensemble(members, tmp_path: Path):
         Ensemble.load(tmp_path)
 
 
-def test_files_of_others_stay(members, tmp_path: Path):
+def test_other_files_in_the_folder_are_kept(members, tmp_path: Path):
     """A name that only looks like a member's, and nothing half after a full disk."""
     (tmp_path / "member-1.keras").write_bytes(b"mine")
     whole = Ensemble(members[:2])
@@ -245,8 +249,8 @@ def test_files_of_others_stay(members, tmp_path: Path):
     assert len(list(tmp_path.glob("member-*.keras"))) == 3
 
 
-def test_two_save_into_one_folder_at_a_time(members, tmp_path: Path, monkeypatch):
-    """The second waits: it would take the members of the first for an old one's."""
+def test_two_processes_save_into_one_folder(members, tmp_path: Path, monkeypatch):
+    """The second process waits for the first, and removes none of its members."""
     save, started = storage.save, threading.Event()
 
     def slowly(*args):
@@ -274,18 +278,18 @@ def test_a_member_without_numbers(members, digits):
     for call in (whole.predict, whole.evaluate, Ensemble([broken], "weighted").fit):
         with pytest.raises(cnnzoo.UsageError, match="predicts NaN"):
             call(digits)
-    answers = np.full((1, len(digits.labels), 3), np.nan)
+    predictions = np.full((1, len(digits.labels), 3), np.nan)
     with pytest.raises(cnnzoo.UsageError, match="leave out the member"):
-        Ensemble(members[:1], "stack").fit(digits, answers)
+        Ensemble(members[:1], "stack").fit(digits, predictions)
 
 
-def test_who_alone_has_a_weight(members, digits):
-    told = Ensemble(members, (1, 0, 0)).evaluate(digits)
-    assert told.without[0] is None
-    assert told.without[1] == told.without[2] == told.whole.accuracy
+def test_an_ensemble_with_one_weight(members, digits):
+    result = Ensemble(members, (1, 0, 0)).evaluate(digits)
+    assert result.without[0] is None
+    assert result.without[1] == result.without[2] == result.whole.accuracy
 
 
-def test_what_is_refused(members, digits):
+def test_invalid_arguments_are_refused(members, digits):
     rows: list[tuple[Any, str]] = [
         ("median", "cannot combine by 'median'"),
         ((1, 2), r"must be 3 numbers of at least 0, found \(1, 2\)"),

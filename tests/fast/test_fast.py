@@ -121,7 +121,7 @@ def test_one_value_a_channel():
 
 
 def test_large_means():
-    """Held against float64: a small variance beside a large mean keeps its digits."""
+    """Compared with float64: a small variance with a large mean keeps its digits."""
     stock, fast = pair()
     x = values(8, *SHAPE) + 1000
     exact = x.astype(np.float64)
@@ -133,7 +133,7 @@ def test_large_means():
 
 
 def test_sums_of_many_pixels():
-    """Held against float64: a hundred thousand pixels, as of 128 digits."""
+    """Compared with float64, for a hundred thousand pixels, as of 128 digits."""
     stock, fast = pair((28, 28, 8))
     x = np.maximum(values(128, 28, 28, 8) - 4, 0) + np.float32(0.3)
     exact = x.astype(np.float64)
@@ -191,7 +191,7 @@ def test_policy_of_a_run():
 
 
 def test_half_precision_variables_under_a_wider_policy():
-    """What counts for the kernel is the type of the variables, not today's policy."""
+    """The kernel depends on the type of the variables, not on the current policy."""
     stock, fast = pair(dtype="bfloat16")
     x = values(8, *SHAPE)
     for model in (stock, fast):
@@ -217,7 +217,7 @@ def test_half_precision_variables_under_a_wider_policy():
     ],
     ids=str,
 )
-def test_left_alone(shape: tuple[int, ...], options: dict):
+def test_unsupported_layers_are_not_changed(shape: tuple[int, ...], options: dict):
     model = normalised(shape, **options)
     x = values(4, *shape)
     expected = array(model(x, training=False))
@@ -226,7 +226,7 @@ def test_left_alone(shape: tuple[int, ...], options: dict):
     np.testing.assert_array_equal(array(model(x, training=False)), expected)
 
 
-def test_subclass_is_left_alone():
+def test_subclasses_are_not_changed():
     class Own(keras.layers.BatchNormalization):
         pass
 
@@ -234,7 +234,7 @@ def test_subclass_is_left_alone():
     assert not is_fast(accelerate(model))
 
 
-def test_other_backends_are_left_alone(monkeypatch: pytest.MonkeyPatch):
+def test_models_of_other_backends_are_not_changed(monkeypatch: pytest.MonkeyPatch):
     model = normalised()
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert not is_fast(accelerate(model))
@@ -254,18 +254,18 @@ def test_mask(training: bool):
 
 
 def test_avx512_is_what_onednn_may_use(tmp_path, monkeypatch):
-    known = context.avx512.__wrapped__
+    has_avx512 = context.avx512.__wrapped__
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(context.platform, "machine", lambda: "x86_64")
     facts = tmp_path / "cpuinfo"
     facts.write_text("flags\t\t: avx avx2 avx512f avx512_bf16\n")
-    assert known(facts)
+    assert has_avx512(facts)
     for held_to, expected in (("AVX2", False), ("avx2_vnni", False), ("DEFAULT", True)):
         monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", held_to)
-        assert known(facts) is expected
+        assert has_avx512(facts) is expected
     older = tmp_path / "older"
     older.write_text("flags\t\t: avx avx2\n")
-    assert not known(older)
-    assert not known(tmp_path / "none")
+    assert not has_avx512(older)
+    assert not has_avx512(tmp_path / "none")
     monkeypatch.setattr(context.platform, "machine", lambda: "arm64")
-    assert known(facts)
+    assert has_avx512(facts)

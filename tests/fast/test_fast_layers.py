@@ -1,4 +1,4 @@
-"""The faster ways for convolutions and PReLU give the stock layers' numbers."""
+"""Accelerated convolutions and PReLU equal the stock layers."""
 
 from functools import partial
 from itertools import product
@@ -63,7 +63,7 @@ def operations(model: keras.Model, shape: tuple[int, ...], *, training: bool) ->
     ("height", "width"), [*product((1, 2, 3, 4, 7, 9), (1, 3, 5, 14))]
 )
 def test_algorithm_is_exact(height: int, width: int):
-    """Held against the sum over the nine taps, in float64 but for float32 matrices."""
+    """Compared with the sum over the nine taps, in float64 but for float32 matrices."""
     rng = np.random.default_rng(0)
     image, kernel = rng.normal(size=(height, width)), rng.normal(size=(3, 3))
     padded = np.pad(image, 1)
@@ -93,7 +93,7 @@ def test_fewer_products():
         (7, 1, 64, False),
     ],
 )
-def test_worth_it(side: int, channels: int, filters: int, worth: bool):
+def test_where_winograd_is_used(side: int, channels: int, filters: int, worth: bool):
     assert winograd.worth_it(side, side, channels, filters) is worth
 
 
@@ -205,7 +205,7 @@ def test_prelu_in_float64_keeps_its_digits():
     assert_same(all_numbers(fast, x)[2:], all_numbers(stock, x)[2:], bound=1e-14)
 
 
-def test_asking_whether_a_layer_learns_changes_nothing():
+def test_a_direct_call_leaves_no_training_flag():
     fast = pair((3,), keras.layers.PReLU)[1]
     fast.get_layer("one").call(tf.ones((2, 3)))
     dropout = keras.layers.Dropout(0.5)
@@ -213,7 +213,7 @@ def test_asking_whether_a_layer_learns_changes_nothing():
     np.testing.assert_array_equal(array(dropout(tf.ones((2, 30)))), np.ones((2, 30)))
 
 
-def test_a_call_of_the_users_own_stays():
+def test_a_custom_call_is_kept():
     def own(self, inputs):
         return 2 * inputs
 
@@ -224,7 +224,7 @@ def test_a_call_of_the_users_own_stays():
     assert_same([model(tf.ones((2, 3)), training=True)], [np.full((2, 3), 2.0)])
 
 
-def test_prelu_lets_what_is_no_number_through():
+def test_prelu_propagates_nan():
     stock, fast = pair((3,), keras.layers.PReLU)
     x = np.array([[np.nan, np.inf, -np.inf]], np.float32)
     expected, found = (array(model(x, training=True)) for model in (stock, fast))

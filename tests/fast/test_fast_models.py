@@ -1,4 +1,4 @@
-"""What `accelerate` means for whole models: training, files, copies."""
+"""`accelerate` for whole models: training, files, copies."""
 
 import copy
 import json
@@ -63,8 +63,8 @@ def test_fit(batch_size: int, jit_compile: bool):
         before = model.get_layer("bn").get_weights()
         model.compile("sgd", "mse", jit_compile=jit_compile)
         model.fit(x, y, batch_size=batch_size, epochs=2, shuffle=False, **QUIET)
-        learnt = zip(before, model.get_layer("bn").get_weights(), strict=True)
-        assert all((new != old).any() for old, new in learnt)
+        trained = zip(before, model.get_layer("bn").get_weights(), strict=True)
+        assert all((new != old).any() for old, new in trained)
     assert_same(fast.weights, stock.weights, bound=1e-5)
     assert_same([fast.predict(x, **QUIET)], [stock.predict(x, **QUIET)], bound=1e-5)
 
@@ -122,7 +122,7 @@ def gradient(model: keras.Model) -> np.ndarray:
 
 @pytest.mark.proof
 def test_gradients_of_keras_resnet50():
-    """They are as near to float64's as stock Keras's; a ReLU beside 0 moves both."""
+    """As close to float64 as stock Keras; a ReLU near 0 changes both."""
     stock, exact = gradient(resnet50()), gradient(resnet50("float64"))
     ours = gradient(accelerate(resnet50()))
     assert relative(ours, exact) <= 1.5 * relative(stock, exact)
@@ -147,7 +147,7 @@ def members(model: keras.Model, path: Path) -> tuple[dict, list[str]]:
         return json.loads(archive.read("config.json")), archive.namelist()
 
 
-def test_file_has_no_trace(tmp_path: Path):
+def test_the_file_is_that_of_the_stock_model(tmp_path: Path):
     stock, fast = pair()
     config, names = members(fast, tmp_path / "fast.keras")
     expected = members(stock, tmp_path / "stock.keras")

@@ -12,7 +12,7 @@ from cnnzoo.fast import accelerate
 
 
 def scaled(learning_rate: float) -> keras.Optimizer:
-    """As Keras has it for float16."""
+    """As in Keras for float16."""
     adam = keras.optimizers.Adam(learning_rate)
     return keras.optimizers.LossScaleOptimizer(adam, initial_scale=4.0)
 
@@ -78,7 +78,7 @@ def test_a_compiled_model_is_accelerated_too():
     assert "update_step" in vars(model.optimizer)
 
 
-def test_file_has_no_trace(tmp_path):
+def test_the_file_is_that_of_the_stock_model(tmp_path):
     models = network(), accelerate(network())
     for model in models:
         model.compile(keras.optimizers.Adam(0.01), "mse")

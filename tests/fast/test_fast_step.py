@@ -1,7 +1,8 @@
-"""A step of training is the one that stock Keras takes, and nearer to the exact one.
+"""Training steps agree with stock Keras, and are closer to the exact ones.
 
-The judge is the same network in float64. Gradients are sums of thousands of terms that
-nearly cancel, so two ways to add float32 numbers differ by more than their last digit.
+The exact steps are those of the same network in float64. Gradients are sums of thousands
+of terms that nearly cancel, so float32 sums in another order differ by more than their
+last digit.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ NETWORKS = [
 
 @dataclass(frozen=True)
 class Training:
-    """What a training came to: a loss a step, moving statistics, trained weights."""
+    """The result of a training: loss per step, moving statistics, trained weights."""
 
     losses: np.ndarray
     statistics: np.ndarray
@@ -34,7 +35,7 @@ class Training:
 
 
 def trained(model: keras.Model, weights: list, steps: int) -> Training:
-    """So many steps of SGD on digits, from the same weights, in the same order."""
+    """A number of SGD steps on digits, from the same weights, in the same order."""
     digits = load_embedded("train").take(np.arange(BATCH * steps))
     images = digits.images.astype(model.compute_dtype) / 255
     if model.input_shape[-1] == 3:
@@ -54,11 +55,11 @@ def trained(model: keras.Model, weights: list, steps: int) -> Training:
         callbacks=[note],
     )
     moving = [weight.numpy().ravel() for weight in model.non_trainable_weights]
-    learnt = [weight.numpy().ravel() for weight in model.trainable_weights]
+    trained = [weight.numpy().ravel() for weight in model.trainable_weights]
     # Keras tells the mean of the losses so far.
     counts = np.arange(1, steps + 1)
     each = np.diff(np.array(losses) * counts, prepend=0)
-    return Training(each, np.concatenate(moving), np.concatenate(learnt))
+    return Training(each, np.concatenate(moving), np.concatenate(trained))
 
 
 def three(name: str, steps: int) -> tuple[Training, Training, Training]:

@@ -1,4 +1,4 @@
-"""What graph.py reads from a built graph, against sums done by hand."""
+"""Properties of a built graph, compared with sums computed by hand."""
 
 import keras
 import pytest
@@ -83,7 +83,7 @@ def test_a_model_of_two_outputs_inside_another():
         assert graph.layer_rows(model)[-1].receptive_field == (side + 1, side + 1)
 
 
-def test_what_cannot_be_read():
+def test_models_that_cannot_be_read():
     class Own(keras.Model):
         def call(self, x):
             return x
@@ -118,7 +118,7 @@ def test_cut_points_of_a_fork():
 
 
 def test_every_cut_point_cuts():
-    """The front and the tail can be built at each, and give the whole again."""
+    """Front and tail can be built at each cut, and together equal the model."""
     model = build("resnet18", input_shape=(33, 33, 3), classes=4)
     images = keras.random.uniform((2, 33, 33, 3))
     expected = model(images)
@@ -187,7 +187,7 @@ def test_output_shapes_at_another_size():
 
 @pytest.mark.parametrize("name", ["lenet5", "small_resnet", "inception_v1", "simple_cnn"])
 def test_smallest_side_is_what_building_finds(name):
-    """The sides from the smallest on build, and those below do not."""
+    """The smallest side can be built, and smaller ones cannot."""
     spec = find(name)
     smallest = smallest_side(spec)
     assert smallest == cnnzoo.model_info(name).min_size

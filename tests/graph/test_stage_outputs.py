@@ -134,7 +134,7 @@ def test_with_auxiliary_classifiers():
     assert [(f.channels, f.stride) for f in info] == [(480, 16), (832, 32), (1024, 32)]
 
 
-def test_what_cannot_be_had(resnet):
+def test_invalid_arguments(resnet):
     with pytest.raises(
         cnnzoo.UsageError, match="unknown stage of resnet18 'stage5'; did"
     ):

@@ -1,4 +1,4 @@
-"""Calls of the system that fail, each in its turn."""
+"""System calls that fail, one after the other."""
 
 import os
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 @contextmanager
 def kth_call_fails(owner: object, call: str, k: int, fault: int) -> Iterator[None]:
-    """Inside, the call fails once: after it has been right k times."""
+    """A context in which the call fails once, after k successful calls."""
     real, calls = getattr(owner, call), 0
 
     def failing(*args, **options):

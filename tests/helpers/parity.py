@@ -1,4 +1,4 @@
-"""What the parity tests share: images, random weights and the comparison."""
+"""Images, random weights and the comparison for the parity tests."""
 
 from collections.abc import Callable
 from math import prod
@@ -41,7 +41,7 @@ def randomise(model: keras.Model, seed: int = 0, classifier: float = 0.5) -> Non
 
 
 def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Random values for a weight, by what Keras calls its kind."""
+    """Random values for a weight, by the kind that Keras gives it."""
     if kind.endswith("kernel"):
         inputs = prod(shape[:2] if kind == "depthwise_kernel" else shape[:-1])
         return rng.standard_normal(shape, np.float32) * np.float32((2 / inputs) ** 0.5)
@@ -57,7 +57,7 @@ def draw(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndar
 
 
 def relative(found, expected: np.ndarray) -> float:
-    """The largest difference, in parts of the largest expected value."""
+    """The largest difference, relative to the largest expected value."""
     found = np.asarray(found, np.float64)
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / np.abs(expected).max())

@@ -1,4 +1,4 @@
-"""Image files of many kinds, and files that are none, made anew by tests."""
+"""Valid and invalid image files, generated for tests."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ def packed(image: Image.Image, form: str, **options: Any) -> bytes:
 
 
 def picture(side: int = 24, seed: int = 0) -> Image.Image:
-    """Smooth enough that JPEG keeps it, and different for each seed."""
+    """A smooth image, which JPEG keeps nearly unchanged, different for each seed."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
     return small.resize((side, side // 2 * 2), Image.Resampling.BICUBIC)
@@ -34,7 +34,7 @@ def bomb() -> bytes:
 
 
 def wrong_checksum() -> bytes:
-    """A PNG of which a bit of the pixels was lost, so that its checksum is wrong."""
+    """A PNG with a flipped bit in its pixels, so that its checksum is wrong."""
     content = bytearray(packed(picture(), "PNG"))
     place = content.index(b"IDAT") + 40
     content[place] ^= 4
@@ -42,7 +42,7 @@ def wrong_checksum() -> bytes:
 
 
 def wrong_animation() -> bytes:
-    """A PNG that says that it is an animation of no frames, of which Pillow warns."""
+    """A PNG that claims to be an animation without frames; Pillow warns about it."""
     content = packed(picture(), "PNG")
     chunk = b"acTL" + struct.pack(">II", 0, 0)
     chunk = struct.pack(">I", 8) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -67,7 +67,7 @@ BAD: dict[str, Callable[[], bytes]] = {
     "wrong checksum": wrong_checksum,
     "EPS": lambda: packed(picture(), "EPS"),
 }
-"""What no rule can read, by kind: the content of a file that is named like an image."""
+"""Invalid content by kind, for files with the name of an image."""
 
 
 def every_form() -> Iterator[tuple[str, bytes]]:

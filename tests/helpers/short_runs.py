@@ -34,7 +34,7 @@ def network(**options: Any) -> keras.Model:
 
 
 def train(folder: Path, recipe: Recipe = RECIPE, *, data: Images | None = None, **more):
-    """The model after the training of a folder, and its history."""
+    """The trained model of a folder, and its history."""
     model, data = more.pop("model", None) or network(), data or halves()
     run = Run(folder, save_seconds=more.pop("save_seconds", 0))
     history = run.fit(model, *data.split(0.25, seed=0), recipe, **more)
@@ -54,7 +54,7 @@ def assert_equal(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> No
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends the process's training at a batch, by an error or by a signal."""
+    """Stops the training at a batch, with an error or a signal."""
 
     def __init__(self, batches: int, how: type[BaseException] | int):
         super().__init__()

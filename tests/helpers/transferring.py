@@ -46,11 +46,11 @@ def trained(folder: Path) -> keras.Model:
 
 
 ZOOM = Augment(zoom_range=0.1)
-TRAIN, HELD_OUT = gratings(48, 1), gratings(80, 2)
+TRAIN, VALIDATION = gratings(48, 1), gratings(80, 2)
 
 
 def quick(case: int = 1, **options) -> Plan:
-    """The plan of a case, whose classifier learns for a few epochs."""
+    """The plan of a case, with few epochs for the classifier."""
     found = plan(case, **options)
     found.phases[0].epochs = 4
     return found

@@ -24,7 +24,7 @@ SHAPE = (2, 5, 4, 8)
 
 
 def values(*shape: int, seed: int = 3) -> np.ndarray:
-    """As large as behind a first convolution, where LRN bites."""
+    """Values as large as after a first convolution, where LRN has an effect."""
     return np.random.default_rng(seed).normal(0, 60, shape).astype(np.float32)
 
 

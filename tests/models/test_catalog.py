@@ -1,4 +1,4 @@
-"""What holds for every network of the catalog, at its smallest size."""
+"""Tests of every network in the catalog, at its smallest size."""
 
 import json
 import re
@@ -94,8 +94,8 @@ def test_every_network_with_a_published_count_is_in_the_counts():
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_every_trainable_weight_learns(name):
-    """No weight is cut off from the loss, but for biases that BN takes out again."""
+def test_every_trainable_weight_has_a_gradient(name):
+    """Every weight affects the loss, except biases that BN cancels."""
     import tensorflow as tf
 
     keras.utils.set_random_seed(0)  # else all ReLUs of a head are dead once in a while

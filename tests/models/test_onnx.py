@@ -159,7 +159,7 @@ def test_onnx_at_another_size(record: Record, name: str):
 
 @pytest.mark.parametrize("name", ["alexnet", "zfnet512", "inception_v1"])
 def test_normalisation_matters(name: str):
-    """What the comparisons above would see if a network left its LRN out."""
+    """Without its LRN, a network fails the comparisons above."""
     side = 96
     found, _ = expected_of(name, side, lrn=False)
     expected, _ = expected_of(name, side)

@@ -201,11 +201,11 @@ def test_one_output_of_nin_reaches_both_classes():
     ours = cnnzoo.build("nin_mnist", classes=2, classifier_activation="sigmoid")
     last = ours.get_layer("head_conv")
     kernel = np.random.default_rng(0).standard_normal(last.kernel.shape)
-    answers = []
+    outputs = []
     for sign in (-1, 1):
         last.set_weights([sign * kernel, np.zeros(1)])
-        answers.append(float(np.asarray(ours(images(28, 1)))[0, 0]))
-    assert min(answers) < 0.5 < max(answers)
+        outputs.append(float(np.asarray(ours(images(28, 1)))[0, 0]))
+    assert min(outputs) < 0.5 < max(outputs)
 
 
 # Small images --------------------------------------------------------------------------

@@ -32,7 +32,7 @@ LOGITS = {"classifier_activation": None, "classes": CLASSES}
 FEATURES = {"include_top": False}
 
 
-def answers(module: nn.Module, x: np.ndarray, *hooked: str) -> list[Tensor]:
+def run_module(module: nn.Module, x: np.ndarray, *hooked: str) -> list[Tensor]:
     """The logits for images (b, h, w, c), then the outputs of the named submodules."""
     kept = {}
     hooks = [
@@ -102,7 +102,7 @@ def googlenet(aux: bool) -> tuple[nn.Module, State]:
 def test_googlenet_bn(record: Record, side: int, options: dict):
     module, state = googlenet(aux=False)
     x = images(side)
-    logits, features = answers(module, x, "inception5b")
+    logits, features = run_module(module, x, "inception5b")
     if options:
         state = without(state, "fc.")
     ours = twin("googlenet_bn", side, state, googlenet_name, **options)
@@ -114,7 +114,7 @@ def test_googlenet_bn_aux_heads(record: Record, side: int):
     """Behind the paper's pool, torchvision's adaptive one to 4x4 changes nothing."""
     module, state = googlenet(aux=True)
     x = images(side)
-    logits, *maps = answers(module, x, "inception4a", "inception4d")
+    logits, *maps = run_module(module, x, "inception4a", "inception4d")
     with torch.no_grad():
         aux = [
             getattr(module, name)(functional.avg_pool2d(x, 5, 3))
@@ -155,7 +155,7 @@ def test_inception_v2(record: Record, name: str, side: int):
     state = convert_state(random_state(module, adds=False))
     x = images(side)
     ours = twin(name, side, state, name_of)
-    check(record, DEFINITION, ours, x, answers(module, x))
+    check(record, DEFINITION, ours, x, run_module(module, x))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_inception_v2_aux_heads(record: Record, name: str, side: int, pooled: in
     state = convert_state(random_state(module, adds=False))
     x = images(side)
     ours = twin(name, side, state, name_of, aux_heads=True)
-    check(record, DEFINITION, ours, x, answers(module, x))
+    check(record, DEFINITION, ours, x, run_module(module, x))
 
 
 # Inception V4 ------------------------------------------------------------------------
@@ -192,7 +192,7 @@ def inception_v4() -> tuple[nn.Module, State]:
 def test_inception_v4(record: Record, side: int, options: dict):
     module, state = inception_v4()
     x = images(side)
-    logits, features = answers(module, x, "features")
+    logits, features = run_module(module, x, "features")
     if options:
         state = without(state, "last_linear.")
     ours = twin("inception_v4", side, state, timm_name, **options)
@@ -207,7 +207,7 @@ def with_its_head(
     values = random_state(head, seed=1)
     state |= {f"aux.{name}": value for name, value in values.items()}
     x = images(side)
-    logits, maps = answers(module, x, "features.17")
+    logits, maps = run_module(module, x, "features.17")
     with torch.no_grad():
         aux = head.eval()(maps)
     ours = twin("inception_v4", side, state, timm_name, aux_heads=True, **options)

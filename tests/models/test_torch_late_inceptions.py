@@ -16,8 +16,8 @@ from test_torch_inceptions import (
     FEATURES,
     TIMM,
     TORCHVISION,
-    answers,
     check,
+    run_module,
     timm,
     torchvision,
     twin,
@@ -78,7 +78,7 @@ def same_inception_v3(
     options,
 ) -> None:
     x = images(side)
-    logits, maps, features = answers(module, x, "Mixed_6e", "Mixed_7c")
+    logits, maps, features = run_module(module, x, "Mixed_6e", "Mixed_7c")
     expected = [features if options == FEATURES else logits]
     if options.get("aux_heads"):
         head = module.get_submodule("AuxLogits")
@@ -128,7 +128,7 @@ def same_inception_resnet(
     set_scales_to_1(module, state)
     x = images(side)
     hooked = ["repeat_1", "conv2d_7b"] if options == FEATURES else ["repeat_1"]
-    logits, maps, *features = answers(module, x, *hooked)
+    logits, maps, *features = run_module(module, x, *hooked)
     expected = features or [logits]
     if options.get("aux_heads"):
         head = SlimAux(maps.shape[1], CLASSES)
@@ -196,7 +196,7 @@ def test_xception_timm(record: Record, side: int, options: dict):
     if options.get("stem") == "small":
         without_stem_strides(module, ("conv1",))
     x = images(side)
-    logits, features = answers(module, x, "act4")
+    logits, features = run_module(module, x, "act4")
     if options == FEATURES:
         state = without(state, "fc.")
     name_of = torch_late_inceptions.timm_xception_name

@@ -16,7 +16,7 @@ Sides = tuple[int, int]  # before and after
 
 
 def tf_same(side: int, kernel: int, stride: int) -> Sides:
-    """TensorFlow's SAME padding; what cannot be halved goes behind."""
+    """TensorFlow's SAME padding; an odd pixel is added at the end."""
     total = max((ceil(side / stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2
 
@@ -96,7 +96,7 @@ def softmax(x: Array) -> Array:
 
 @dataclass
 class Weights:
-    """Named weights, and the layers whose weights were asked for.
+    """Named weights, and the layers whose weights were read.
 
     `values` maps the name of a layer to its weights by their own names.
     """

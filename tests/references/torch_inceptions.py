@@ -33,7 +33,7 @@ PRINTED = {  # pool projections of 96 make the channels that the paper prints
 
 
 def window(x: Tensor, size: int, stride: int, value: float = 0.0) -> Tensor:
-    """TensorFlow's SAME padding; what cannot be halved goes behind."""
+    """TensorFlow's SAME padding; an odd pixel is added at the end."""
     pads = []
     for side in reversed(x.shape[2:]):
         total = max((-(-side // stride) - 1) * stride + size - side, 0)
@@ -117,7 +117,7 @@ class BNInception(nn.Module):
         return self.run(x, "conv1_7x7_s2", 2)
 
     def maps(self, x: Tensor) -> dict[str, Tensor]:
-        """What each module gives."""
+        """The outputs of each module."""
         x = self.max_pool(self.first(x), 2)
         x = self.run(self.run(x, "conv2_3x3_reduce"), "conv2_3x3")
         x = self.max_pool(x, 2)

@@ -132,8 +132,8 @@ def from_channels_first(kernel: np.ndarray, shape: tuple[int, int, int]) -> np.n
 
 
 def outputs(module: torch.nn.Module, images: np.ndarray) -> np.ndarray:
-    """What the module answers in evaluation mode to images (b, h, w, c)."""
+    """The outputs of the module in evaluation mode for images (b, h, w, c)."""
     module.eval()
     with torch.no_grad():
-        answers = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
-    return answers.numpy()
+        outputs = module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    return outputs.numpy()

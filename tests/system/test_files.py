@@ -1,4 +1,4 @@
-"""Atomic writes: whoever kills the writer, the old bytes or the new ones stand there."""
+"""Atomic writes: after a kill, the file has either the old or the new bytes."""
 
 import errno
 import os
@@ -69,9 +69,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch, step):
     assert temporaries(tmp_path) == []
 
 
-def test_what_was_written_is_there_though_its_folder_cannot_be_flushed(
-    tmp_path, monkeypatch
-):
+def test_a_file_is_written_where_folders_cannot_be_flushed(tmp_path, monkeypatch):
     """Some file systems cannot; the file's own bytes were flushed before."""
     path, flushed, real = tmp_path / "a.txt", [], os.fsync
 
@@ -111,7 +109,7 @@ def test_json_that_is_damaged_raises_the_callers_error(tmp_path, content):
         files.read_json(path, limit=1 << 20)
 
 
-def test_json_that_is_whole(tmp_path):
+def test_valid_json(tmp_path):
     path = files.write_json(tmp_path / "a.json", {"a": [1]})
     assert files.read_json(path) == {"a": [1]}
     assert files.sha256(path) == files.sha256(path.read_bytes())

@@ -66,7 +66,7 @@ WRITERS: dict[str, Callable[[Path, int], object]] = {
 @pytest.mark.parametrize("call", ["_flush", "replace"])
 @pytest.mark.parametrize("kind", [kind for kind in WRITERS if kind != "checkpoint"])
 def test_the_kth_call_fails(kind: str, call: str, tmp_path: Path):
-    """The same where the disk is broken; of checkpoints it is asked in test_run.py."""
+    """The same with a broken disk; test_run.py tests checkpoints."""
     WRITERS[kind](tmp_path, 1)
     before, owner = contents(tmp_path), files if call == "_flush" else Path
     failed = 0
@@ -80,7 +80,7 @@ def test_the_kth_call_fails(kind: str, call: str, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_what_was_there_stays(kind: str, tmp_path: Path):
+def test_old_files_are_kept(kind: str, tmp_path: Path):
     write = WRITERS[kind]
     write(tmp_path, 1)
     before = contents(tmp_path)
@@ -93,7 +93,7 @@ def test_what_was_there_stays(kind: str, tmp_path: Path):
     assert contents(tmp_path) != before
 
 
-def test_a_training_goes_on_when_there_is_room_again(tmp_path: Path):
+def test_a_training_resumes_when_the_disk_has_space_again(tmp_path: Path):
     train(tmp_path / "alone")
     whole = contents(tmp_path / "alone").values()
     largest = max(map(len, whole))

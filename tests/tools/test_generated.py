@@ -1,4 +1,4 @@
-"""What is computed from the networks and kept in files: none of it may be stale."""
+"""Files that are computed from the networks must be up to date."""
 
 import json
 from dataclasses import fields

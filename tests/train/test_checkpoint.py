@@ -1,4 +1,4 @@
-"""Keras's own `fit` with `Checkpoint`: killed, stopped, or started twice."""
+"""Keras's own `fit` with `Checkpoint`, killed, stopped or started twice."""
 
 import threading
 from pathlib import Path
@@ -44,7 +44,7 @@ def fit_until(
     return model, history.epoch, stopping
 
 
-def test_it_goes_on_after_the_last_epoch(tmp_path: Path):
+def test_it_resumes_after_the_last_epoch(tmp_path: Path):
     untouched, _, expected = plain_fit(tmp_path / "alone")
     with pytest.raises(RuntimeError, match="the power went"):
         plain_fit(tmp_path / "cut", 4, Stop(10, RuntimeError))  # in the third epoch
@@ -70,7 +70,7 @@ def test_another_model_is_refused(tmp_path: Path):
         )
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
+def test_a_nan_loss_keeps_the_last_finite_checkpoint(tmp_path: Path):
     class Spoil(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
             if epoch == 1 and logs:
@@ -83,7 +83,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
 
 
 class Poison(keras.callbacks.Callback):
-    """Makes weights no numbers in the last batch of the second epoch."""
+    """Sets weights to NaN in the last batch of the second epoch."""
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if int(self.model.optimizer.iterations) == 8:
@@ -91,7 +91,7 @@ class Poison(keras.callbacks.Callback):
             bias.assign(np.full(bias.shape, np.nan))
 
 
-def test_it_keeps_no_weights_that_are_no_numbers(tmp_path: Path):
+def test_it_does_not_save_nan_weights(tmp_path: Path):
     plain_fit(tmp_path, 2, Poison())
     saved = CheckpointStore(tmp_path).newest()
     assert saved
@@ -99,13 +99,13 @@ def test_it_keeps_no_weights_that_are_no_numbers(tmp_path: Path):
 
 
 def worse() -> keras.callbacks.EarlyStopping:
-    """Stops after two epochs, since nothing is ever good enough."""
+    """Stops after two epochs, as no epoch is an improvement."""
     return keras.callbacks.EarlyStopping(
         "loss", patience=1, min_delta=100, restore_best_weights=True
     )
 
 
-def test_what_was_stopped_is_over(tmp_path: Path):
+def test_a_stopped_training_is_finished(tmp_path: Path):
     model, epochs, _ = fit_until(tmp_path, worse(), 6)
     again, none, _ = fit_until(tmp_path, worse(), 6)
     assert (epochs, none) == ([0, 1], [])
@@ -148,7 +148,7 @@ def test_it_remembers_the_best_file(tmp_path: Path):
     assert (tmp_path / "best.keras").read_bytes() == before
 
 
-def test_it_takes_no_callback_of_which_it_can_hold_nothing(tmp_path: Path):
+def test_it_refuses_callbacks_without_restorable_state(tmp_path: Path):
     with pytest.raises(UsageError, match="hold the state of TerminateOnNaN"):
         Checkpoint(tmp_path, callbacks=[keras.callbacks.TerminateOnNaN()])
 
@@ -168,21 +168,21 @@ def test_it_remembers_the_best_weights(tmp_path: Path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_it_keeps_its_end_however_short(tmp_path: Path):
+def test_it_saves_at_the_end_of_a_short_training(tmp_path: Path):
     stopping = keras.callbacks.EarlyStopping("loss", patience=3)
     fit_until(tmp_path, stopping, 3, save_seconds=600)
     assert fit_until(tmp_path, stopping, 3, save_seconds=600)[1] == []
 
 
-def test_again_while_its_error_is_looked_at(tmp_path: Path):
-    """A notebook holds the error, and by it the callback and its lock."""
+def test_it_resumes_while_the_error_is_still_referenced(tmp_path: Path):
+    """A notebook keeps the error, which references the callback and its lock."""
     with pytest.raises(RuntimeError, match="the power went") as held:
         plain_fit(tmp_path, 4, Stop(10, RuntimeError))
     assert plain_fit(tmp_path)[1] == [2, 3]
     assert held.value
 
 
-def test_another_thread_is_told_who_is_there(tmp_path: Path):
+def test_a_second_thread_is_refused(tmp_path: Path):
     refused: list[BaseException] = []
 
     def second() -> None:
@@ -202,7 +202,7 @@ def test_another_thread_is_told_who_is_there(tmp_path: Path):
     assert "is in use by process" in str(refused[0])
 
 
-def test_who_is_refused_locks_nobody_out(tmp_path: Path):
+def test_a_refused_process_leaves_no_lock(tmp_path: Path):
     plain_fit(tmp_path, 1)
     model = network(width=9)
     model.compile("adam", "sparse_categorical_crossentropy")

@@ -40,56 +40,56 @@ def marked() -> Images:
 
 def test_folds_share_no_row(marked):
     parts = list(split(marked, 5, 0))
-    judged = np.concatenate([judging for _, judging in parts])
-    assert sorted(judged) == list(range(240))
+    tested = np.concatenate([test for _, test in parts])
+    assert sorted(tested) == list(range(240))
     labels = np.asarray(marked.labels)
-    for learned, judging in parts:
-        assert not set(learned) & set(judging)
-        assert len(learned) + len(judging) == 240
-        assert labels[judging].mean() == 0.5  # each class has its share
-    others = [judging for _, judging in split(marked, 5, 1)]
+    for train, test in parts:
+        assert not set(train) & set(test)
+        assert len(train) + len(test) == 240
+        assert labels[test].mean() == 0.5  # each class has its share
+    others = [test for _, test in split(marked, 5, 1)]
     assert any(set(a) != set(b) for (_, a), b in zip(parts, others, strict=True))
 
 
-def test_nothing_leaks(marked, tmp_path: Path):
-    """Who learns the rows by heart knows nothing of a row that it did not learn."""
-    found = kfold(network, marked, tmp_path, RECIPE, folds=3)
+def test_validation_images_are_not_used_for_training(marked, tmp_path: Path):
+    """A network that memorises its rows is right by chance on the others."""
+    result = kfold(network, marked, tmp_path, RECIPE, folds=3)
     histories = [
         json.loads((tmp_path / f"fold-{i}/history.json").read_text()) for i in (1, 2, 3)
     ]
     assert min(history["accuracy"][-1] for history in histories) > 0.85
     deviation = np.sqrt(0.25 / 240)
-    assert abs(found.evaluation.accuracy - 0.5) < 3 * deviation
-    assert found.evaluation.images == 240
-    assert found.mean == pytest.approx(np.mean(found.accuracies))
-    assert found.deviation == pytest.approx(np.std(found.accuracies, ddof=1))
-    told = json.loads((tmp_path / "folds.json").read_text())
-    assert told["accuracies"] == list(found.accuracies)
-    with np.load(tmp_path / "predictions.npz") as kept:
+    assert abs(result.evaluation.accuracy - 0.5) < 3 * deviation
+    assert result.evaluation.images == 240
+    assert result.mean == pytest.approx(np.mean(result.accuracies))
+    assert result.deviation == pytest.approx(np.std(result.accuracies, ddof=1))
+    record = json.loads((tmp_path / "folds.json").read_text())
+    assert record["accuracies"] == list(result.accuracies)
+    with np.load(tmp_path / "predictions.npz") as arrays:
         np.testing.assert_array_equal(
-            kept["probabilities"], found.evaluation.probabilities
+            arrays["probabilities"], result.evaluation.probabilities
         )
-        np.testing.assert_array_equal(kept["labels"], marked.labels)
-        assert tuple(kept["class_names"]) == marked.class_names
+        np.testing.assert_array_equal(arrays["labels"], marked.labels)
+        assert tuple(arrays["class_names"]) == marked.class_names
     again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
     np.testing.assert_array_equal(
-        again.evaluation.probabilities, found.evaluation.probabilities
+        again.evaluation.probabilities, result.evaluation.probabilities
     )
 
 
 def test_classes_in_another_order(marked, tmp_path: Path):
-    """What the folds say of all images is held against the model's order of classes."""
+    """Predictions of the folds are compared in the model's order of classes."""
     bright = (255 * np.asarray(marked.labels)).astype(np.uint8)[:, None, None, None]
-    told = replace(marked, images=np.broadcast_to(bright, marked.images.shape))
+    data = replace(marked, images=np.broadcast_to(bright, marked.images.shape))
 
-    def turned() -> keras.Model:
+    def reordered() -> keras.Model:
         shape = {"input_shape": (8, 8, 1), "depth": 1, "width": 8}
         names = ("yes", "no")
         return cnnzoo.build("mlp", **shape, class_names=names, include_preprocessing=True)
 
-    found = kfold(turned, told, tmp_path, replace(RECIPE, epochs=8), folds=2)
-    assert found.mean == 1
-    assert found.evaluation.accuracy == 1
+    result = kfold(reordered, data, tmp_path, replace(RECIPE, epochs=8), folds=2)
+    assert result.mean == 1
+    assert result.evaluation.accuracy == 1
 
 
 def test_folds_of_a_folder(marked, tmp_path: Path):
@@ -121,10 +121,10 @@ def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
     short = replace(RECIPE, epochs=1)
     models = bag(network, train, validation, tmp_path, short, members=2)
     cards = [json.loads((tmp_path / f"bag-{i}/run.json").read_text()) for i in (1, 2)]
-    learned = [card["data"]["train"] for card in cards]
-    assert [part["images"] for part in learned] == [180, 180]
+    samples = [card["data"]["train"] for card in cards]
+    assert [sample["images"] for sample in samples] == [180, 180]
     whole = train.fingerprint()
-    assert len({whole, *(part["sha256"] for part in learned)}) == 3
+    assert len({whole, *(sample["sha256"] for sample in samples)}) == 3
     loaded = members(tmp_path)
     for one, other in zip(models, loaded, strict=True):
         np.testing.assert_array_equal(one.get_weights()[0], other.get_weights()[0])
@@ -133,7 +133,7 @@ def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
         members(tmp_path / "bag-1")
 
 
-def test_members_stand_in_the_order_of_their_numbers(marked, tmp_path: Path):
+def test_members_are_ordered_by_number(marked, tmp_path: Path):
     short = replace(RECIPE, epochs=1)
     train, validation = marked.take(np.arange(40)).split(0.25, seed=0)
     repeat(network, train, validation, tmp_path, short, seeds=(2, 10, 1))
@@ -146,7 +146,7 @@ def test_members_stand_in_the_order_of_their_numbers(marked, tmp_path: Path):
         members(tmp_path)
 
 
-def test_members_whose_training_is_not_over(marked, tmp_path: Path):
+def test_members_with_unfinished_training(marked, tmp_path: Path):
     def builds_two() -> keras.Model:
         if (tmp_path / "seed-1").exists():
             raise RuntimeError("the power went")
@@ -172,7 +172,7 @@ def test_folds_of_few_images(marked, tmp_path: Path):
     assert not (tmp_path / "2").exists()
 
 
-def test_what_is_refused(marked, tmp_path: Path):
+def test_invalid_arguments_are_refused(marked, tmp_path: Path):
     with pytest.raises(cnnzoo.UsageError, match="cannot make 1 folds"):
         kfold(network, marked, tmp_path, folds=1)
     with pytest.raises(cnnzoo.DatasetError, match="have none"):

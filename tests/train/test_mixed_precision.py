@@ -45,7 +45,7 @@ def test_unknown():
         ("gpu", "AuthenticAMD", "avx2", "bfloat16"),
     ],
 )
-def test_auto_goes_by_the_machine(
+def test_auto_depends_on_the_machine(
     monkeypatch, tmp_path: Path, device: str, vendor: str, flags: str, precision: str
 ):
     facts = tmp_path / "cpuinfo"
@@ -107,8 +107,8 @@ def test_run(tmp_path: Path):
     recipe = Recipe(epochs=2, batch_size=24, precision="bfloat16")
     history = fit(model, data, data, tmp_path, recipe)
     assert history["loss"][-1] < history["loss"][0]
-    told = json.loads((tmp_path / "run.json").read_text())["environment"]
-    assert told["precision"] == "bfloat16"
+    environment = json.loads((tmp_path / "run.json").read_text())["environment"]
+    assert environment["precision"] == "bfloat16"
     with ZipFile(tmp_path / "model.keras") as archive:
         assert b"bfloat16" not in archive.read("config.json")
     assert all(weight.dtype == "float32" for weight in model.weights)
@@ -123,7 +123,7 @@ def test_run(tmp_path: Path):
 # What it costs in accuracy --------------------------------------------------------------
 
 
-def accuracy_after_two_epochs(name: str, train: Images, held_out: Images) -> float:
+def accuracy_after_two_epochs(name: str, train: Images, test: Images) -> float:
     """SmallVGG's on the digits held out, 0 to 1; its rate falls to 0, to end at rest."""
     keras.utils.set_random_seed(0)
     model = cnnzoo.build("small_vgg", include_preprocessing=True)
@@ -135,20 +135,19 @@ def accuracy_after_two_epochs(name: str, train: Images, held_out: Images) -> flo
     )
     with mixed_precision.running(model, name):
         model.fit(train.images, train.labels, batch_size=128, epochs=2, verbose=0)
-    x, y = held_out.images, held_out.labels
+    x, y = test.images, test.labels
     return model.evaluate(x, y, batch_size=256, verbose=0, return_dict=True)["accuracy"]
 
 
 @pytest.mark.proof
-def test_bfloat16_learns_as_well(data_folder: Path):
+def test_bfloat16_is_as_accurate(data_folder: Path):
     """Its accuracy lies in the 95 % interval (Wilson's) of what float32 reaches."""
     digits = load_mnist("train", data_folder / "mnist.npz")
-    held_out, train = digits.take(np.arange(6_000)), digits.take(np.arange(6_000, 60_000))
+    test, train = digits.take(np.arange(6_000)), digits.take(np.arange(6_000, 60_000))
     float32, bfloat16 = (
-        accuracy_after_two_epochs(name, train, held_out)
-        for name in ("float32", "bfloat16")
+        accuracy_after_two_epochs(name, train, test) for name in ("float32", "bfloat16")
     )
-    right = binomtest(round(float32 * len(held_out)), len(held_out))
-    interval = right.proportion_ci(method="wilson")
+    correct = binomtest(round(float32 * len(test)), len(test))
+    interval = correct.proportion_ci(method="wilson")
     assert float32 > 0.98
     assert interval.low <= bfloat16 <= interval.high

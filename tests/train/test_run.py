@@ -1,4 +1,4 @@
-"""A training that is killed, stopped, damaged, or started twice."""
+"""Trainings that are killed, stopped, damaged or started twice."""
 
 import errno
 import json
@@ -45,7 +45,7 @@ HELPERS = Path(__file__).parents[1] / "helpers"
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
-    """The folder of a training that was left alone."""
+    """The folder of an uninterrupted training."""
     folder = tmp_path_factory.mktemp("alone")
     train(folder)
     return folder
@@ -55,16 +55,16 @@ def alone(tmp_path_factory) -> Path:
 
 
 def test_killed_ten_times(tmp_path: Path):
-    """Kill -9 at any moment: the end is bit-equal to that of an untouched training."""
-    found = subprocess.run(
+    """After kill -9 at any moment, the result equals that of an undisturbed training."""
+    process = subprocess.run(
         [sys.executable, HELPERS / "killed_training.py", "10", tmp_path],
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    told = json.loads(found.stdout.splitlines()[-1])
-    assert told["killed"] >= 10
-    assert told["went_on"] >= 3
+    counts = json.loads(process.stdout.splitlines()[-1])
+    assert counts["killed"] >= 10
+    assert counts["went_on"] >= 3
 
 
 @pytest.mark.parametrize("batches", [1, 2, 3, 4, 7])
@@ -76,7 +76,7 @@ def test_an_error_at_any_batch(batches: int, alone: Path, tmp_path: Path):
     assert history == json.loads((alone / "history.json").read_text())
 
 
-def test_no_batch_is_learnt_twice(tmp_path: Path):
+def test_no_batch_is_used_twice(tmp_path: Path):
     with pytest.raises(RuntimeError, match="the power went"):
         train(tmp_path, callbacks=[Stop(2, RuntimeError)])
     train(tmp_path)
@@ -95,7 +95,7 @@ def test_no_batch_is_learnt_twice(tmp_path: Path):
     ids=["ctrl-c", "term", "hup"],
 )
 def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Path):
-    """They end the training where nothing is lost, though no checkpoint was due."""
+    """Signals stop the training with a checkpoint, also when none was due."""
     before = signal.signal(number, signal.default_int_handler)  # who may ignore it
     try:
         with pytest.raises(error) as raised:
@@ -111,7 +111,7 @@ def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Pa
 
 
 def test_ignored_signals_stay_ignored(alone: Path, tmp_path: Path):
-    """As `nohup` and a shell's `&` have it."""
+    """As under `nohup` and a shell's `&`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         train(tmp_path, callbacks=[Stop(2, signal.SIGHUP)])
@@ -120,7 +120,7 @@ def test_ignored_signals_stay_ignored(alone: Path, tmp_path: Path):
     assert_equal(last(tmp_path), last(alone))
 
 
-def test_enough_within_an_epoch_and_killed_while_it_was_judged(tmp_path: Path):
+def test_killed_during_validation(tmp_path: Path):
     class Enough(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
             self.model.stop_training = True
@@ -171,7 +171,7 @@ def test_best_and_patience_are_remembered(tmp_path: Path):
         np.testing.assert_array_equal(*weights)
 
 
-def test_a_training_that_is_over(alone: Path, tmp_path: Path):
+def test_a_finished_training(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     model, history = train(tmp_path / "run", callbacks=[Stop(1, RuntimeError)])
     assert history == json.loads((alone / "history.json").read_text())
@@ -188,7 +188,7 @@ def test_more_epochs(alone: Path, tmp_path: Path):
     assert_equal(last(tmp_path / "run"), last(tmp_path / "at once"))
 
 
-def test_averages_are_judged_and_saved(tmp_path: Path):
+def test_averages_are_evaluated_and_saved(tmp_path: Path):
     recipe = replace(RECIPE, averaging=0.9, patience=None)
     model, _ = train(tmp_path, recipe)
     arrays = last(tmp_path)
@@ -230,7 +230,7 @@ DAMAGE = [
     ("name", "way"), DAMAGE, ids=[f"{n}-{w.__name__}" for n, w in DAMAGE]
 )
 def test_a_damaged_checkpoint(name: str, way: Callable, alone: Path, tmp_path: Path):
-    """The one before it is taken, and the reason is told."""
+    """The previous checkpoint is used, and the reason is reported."""
     shutil.copytree(alone / "checkpoints", tmp_path / "checkpoints")
     store = CheckpointStore(tmp_path / "checkpoints")
     newest = sorted(store.folder.iterdir())[-1]
@@ -249,8 +249,8 @@ def test_a_checkpoint_of_another_version(number, alone: Path, tmp_path: Path):
     path = sorted(store.folder.iterdir())[-1] / MANIFEST
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "format": number}))
-    told = f"step-0.* has format {number!r}: expected 2, which this version"
-    with pytest.raises(CheckpointError, match=told):
+    message = f"step-0.* has format {number!r}: expected 2, which this version"
+    with pytest.raises(CheckpointError, match=message):
         store.newest()
 
 
@@ -259,20 +259,20 @@ def test_metadata_of_another_version(number, alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     path = tmp_path / "run/run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": number}))
-    told = rf"run\.json has format {number}: expected 2, which this version"
-    with pytest.raises(CheckpointError, match=told):
+    message = rf"run\.json has format {number}: expected 2, which this version"
+    with pytest.raises(CheckpointError, match=message):
         train(tmp_path / "run")
 
 
-def test_training_goes_on_from_the_one_before(alone: Path, tmp_path: Path):
+def test_training_resumes_from_the_previous_checkpoint(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     flip(sorted((tmp_path / "run/checkpoints").iterdir())[-1] / ARRAYS)
     train(tmp_path / "run")
     assert_equal(last(tmp_path / "run"), last(alone))
-    told = (tmp_path / "run/log.txt").read_text().splitlines()
-    assert "ignored a damaged checkpoint: step-000000" in told[-3]
-    assert "starts after 2 epochs and 3 batches" in told[-2]
-    assert "the training ended after 3 epochs and 0 batches" in told[-1]
+    log = (tmp_path / "run/log.txt").read_text().splitlines()
+    assert "ignored a damaged checkpoint: step-000000" in log[-3]
+    assert "starts after 2 epochs and 3 batches" in log[-2]
+    assert "the training ended after 3 epochs and 0 batches" in log[-1]
 
 
 def test_all_checkpoints_damaged(alone: Path, tmp_path: Path):
@@ -295,7 +295,7 @@ def test_order_is_that_of_the_numbers(tmp_path: Path):
     assert saved.step == 10
 
 
-def test_two_are_kept(tmp_path: Path):
+def test_two_checkpoints_are_kept(tmp_path: Path):
     store = CheckpointStore(tmp_path)
     for step in range(5):
         store.write(step, {"x": np.array(step, "float32")}, {"at": inf})
@@ -310,7 +310,7 @@ def test_two_are_kept(tmp_path: Path):
     assert saved.facts == {"at": inf}
 
 
-def test_a_damaged_one_is_none_of_the_two(tmp_path: Path):
+def test_a_damaged_checkpoint_does_not_count(tmp_path: Path):
     store = CheckpointStore(tmp_path)
     for step in (8, 20):
         store.write(step, {"x": np.arange(step)}, {})
@@ -333,7 +333,7 @@ FAULTS = [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EINTR]
 @pytest.mark.parametrize("fault", FAULTS, ids=[errno.errorcode[f] for f in FAULTS])
 @pytest.mark.parametrize("call", ["write_bytes", "mkdir", "rename", "_flush"])
 def test_the_kth_call_fails(call: str, fault: int, tmp_path: Path):
-    """The checkpoints that were there stay, and nothing half is left."""
+    """Old checkpoints stay, and no incomplete one is left."""
     store = CheckpointStore(tmp_path)
     for step in (1, 2):
         store.write(step, {"x": np.arange(9)}, {})
@@ -381,8 +381,8 @@ def test_another_training(change: dict, message: str, alone: Path, tmp_path: Pat
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_metadata_that_is_older_than_a_field(alone: Path, tmp_path: Path):
-    """What it does not tell was as it is by itself."""
+def test_metadata_without_a_newer_field(alone: Path, tmp_path: Path):
+    """A missing field means its default."""
     shutil.copytree(alone, tmp_path / "run")
     path = tmp_path / "run/run.json"
     card = json.loads(path.read_text())
@@ -420,7 +420,7 @@ def test_a_log_of_any_bytes_stops_no_training(alone: Path, tmp_path: Path):
     assert b"the training ended after" in log
 
 
-def test_a_folder_knows_whether_it_is_over(alone: Path, tmp_path: Path):
+def test_is_over(alone: Path, tmp_path: Path):
     assert not Run(tmp_path).is_over
     assert Run(alone).is_over
     with pytest.raises(RuntimeError, match="the power went"):
@@ -428,7 +428,7 @@ def test_a_folder_knows_whether_it_is_over(alone: Path, tmp_path: Path):
     assert not Run(tmp_path).is_over
 
 
-def test_an_epoch_that_was_not_over(tmp_path: Path):
+def test_an_unfinished_epoch(tmp_path: Path):
     with pytest.raises(RuntimeError, match="the power went"):
         train(tmp_path, callbacks=[Stop(2, RuntimeError)])
     assert not Run(tmp_path).is_over
@@ -451,7 +451,7 @@ def test_another_picture_of_the_same_size(tmp_path: Path):
     assert scan(tmp_path / "data", checksums=True).fingerprint() != before
 
 
-def test_checkpoints_of_nobody_knows_what(alone: Path, tmp_path: Path):
+def test_checkpoints_without_metadata(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     (tmp_path / "run/run.json").unlink()
     with pytest.raises(CheckpointError, match=r"has checkpoints but no run\.json"):
@@ -459,8 +459,8 @@ def test_checkpoints_of_nobody_knows_what(alone: Path, tmp_path: Path):
     assert not (tmp_path / "run/run.json").exists()
 
 
-def test_a_start_with_other_settings_is_noted(alone: Path, tmp_path: Path):
-    """It may end with other last bits, which nobody could explain without the note."""
+def test_other_settings_at_resume_are_logged(alone: Path, tmp_path: Path):
+    """The result may differ in its last bits, and the log says why."""
     shutil.copytree(alone, tmp_path / "run")
     card = json.loads((alone / "run.json").read_text())
     assert card["environment"]["deterministic"] is True
@@ -486,18 +486,18 @@ def test_seconds_add_up_over_processes(tmp_path: Path):
     assert second
     for kind in ("seconds", "cpu_seconds"):
         assert 0 < first.facts[kind] < second.facts[kind] < 600
-    told = (tmp_path / "log.txt").read_text().splitlines()[-1]
-    assert re.search(r"ended after 3 epochs .*, \d+ s in all$", told)
+    last_line = (tmp_path / "log.txt").read_text().splitlines()[-1]
+    assert re.search(r"ended after 3 epochs .*, \d+ s in all$", last_line)
 
 
-def test_metadata_that_is_cut(alone: Path, tmp_path: Path):
+def test_truncated_metadata(alone: Path, tmp_path: Path):
     shutil.copytree(alone, tmp_path / "run")
     cut(tmp_path / "run/run.json")
     with pytest.raises(CheckpointError, match="does not tell which training"):
         train(tmp_path / "run")
 
 
-def test_a_second_process_is_told_who_is_there(tmp_path: Path):
+def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path):
     with folder_lock(tmp_path):
         here = f"in use by process {os.getpid()} on .* since 2"
         with pytest.raises(CheckpointError, match=here):
@@ -522,7 +522,7 @@ def test_a_link_to_a_folder_and_a_file_in_the_way(tmp_path: Path):
         train(tmp_path / "file")
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
+def test_a_nan_loss_keeps_the_last_finite_checkpoint(tmp_path: Path):
     recipe = replace(RECIPE, learning_rate=1e30, optimizer="sgd")
     with pytest.raises(TrainingError, match="never finite"):
         train(tmp_path, recipe)
@@ -531,8 +531,8 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_one(tmp_path: Path):
         assert all(np.isfinite(array).all() for array in saved.arrays.values())
 
 
-def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path):
-    """A step may end there while its loss, which comes before, is still a number."""
+def test_nan_weights_are_not_saved(tmp_path: Path):
+    """The weights may become NaN in a step whose loss is still finite."""
 
     class Poison(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -547,8 +547,8 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path: Path):
     assert saved.facts["progress"]["batch"] == 1
 
 
-def test_a_loss_that_becomes_no_number_later_leaves_the_best(tmp_path: Path):
-    """The first epoch's network is what is left, and a warning says why."""
+def test_a_later_nan_loss_keeps_the_best_weights(tmp_path: Path):
+    """The network of the first epoch is kept, with a warning."""
 
     class Poison(keras.callbacks.Callback):
         def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
@@ -566,7 +566,7 @@ def test_a_loss_that_becomes_no_number_later_leaves_the_best(tmp_path: Path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_snapshot_of_another_model(tmp_path: Path):
+def test_a_checkpoint_of_another_model(tmp_path: Path):
     model, other = network(), network(width=9)
     for one in (model, other):
         one.compile("adam", "sparse_categorical_crossentropy")

@@ -37,7 +37,7 @@ def digits() -> Images:
 
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
-    """A network that has seen the 600 digits, its folder and its history."""
+    """A network trained on the 600 digits, its folder and its history."""
     keras.utils.set_random_seed(0)
     out = tmp_path_factory.mktemp("run")
     model = build("simple_cnn", filters=(8, 16), pools=2, include_preprocessing=True)
@@ -46,7 +46,7 @@ def trained(digits, tmp_path_factory):
     return model, out, fit(model, train, validation, out, recipe)
 
 
-def test_it_learns_and_keeps_the_best(trained, digits):
+def test_training_restores_the_best_weights(trained, digits):
     model, out, history = trained
     assert len(history["loss"]) == 6
     assert history["loss"][-1] < history["loss"][0] / 2
@@ -79,7 +79,7 @@ def test_evaluation_counts(trained, digits):
 
 
 def test_classes_are_matched_by_name(trained, digits):
-    """Data that number their classes otherwise get the same answers."""
+    """Data with another order of classes get the same predictions."""
     model, _, _ = trained
     turned = replace(
         digits, class_names=tuple("9876543210"), labels=9 - np.asarray(digits.labels)
@@ -98,9 +98,9 @@ def test_predict_files(trained, digits, tmp_path):
     for i in range(5):
         paths.append(tmp_path / f"{i}.png")
         Image.fromarray(digits.images[i].squeeze()).save(paths[-1])
-    answers = probabilities(model, digits.images[:5])
+    expected = probabilities(model, digits.images[:5])
     for prediction, row, path in zip(
-        cnnzoo.predict(model, paths, top=2), answers, paths, strict=True
+        cnnzoo.predict(model, paths, top=2), expected, paths, strict=True
     ):
         assert prediction.path == str(path)
         assert [name for name, _ in prediction.top] == [
@@ -145,7 +145,7 @@ def test_two_classes_with_one_unit(digits, tmp_path):
         "SparseCategoricalCrossentropy",
     ],
 )
-def test_losses_that_want_rows(digits, tmp_path, loss):
+def test_losses_of_one_hot_labels(digits, tmp_path, loss):
     keras.utils.set_random_seed(0)
     model = build("mlp", depth=1, width=16, include_preprocessing=True)
     recipe = Recipe(epochs=2, loss=loss, optimizer="sgd", learning_rate=0.5)
@@ -174,7 +174,7 @@ def test_mixup_blends_images_and_classes_alike():
     assert np.abs(images - other).max() > 0
 
 
-def test_the_shares_of_mixup_are_those_of_the_distribution():
+def test_shares_of_mixup_follow_the_beta_distribution():
     """Beta(a, a) has the mean 1 / 2 and the variance 1 / (8 a + 4)."""
     pair = np.eye(2, dtype="float32")
     shares = [mixup(pair, pair, 0.5, 0, 0, batch)[1][0].max() for batch in range(4000)]
@@ -184,20 +184,22 @@ def test_the_shares_of_mixup_are_those_of_the_distribution():
     assert spread == pytest.approx(1 / 8, rel=0.1)
 
 
-def test_batches_are_mixed_to_learn_from_and_whole_to_judge_by(digits):
+def test_training_batches_are_mixed_and_validation_batches_are_not(digits):
     model = build("mlp", depth=1, width=16, include_preprocessing=True)
     plain, recipe = Recipe(loss="categorical_crossentropy"), Recipe(mixup=0.4, seed=3)
     loss = compilation.compile_model(model, recipe, len(digits))
-    learned, (_, judging) = compilation.make_inputs(model, loss, recipe, digits, digits)
-    assert set(np.unique(judging)) == {0, 1}
-    whole, _ = compilation.make_inputs(
+    train_batches, (_, labels_of_validation) = compilation.make_inputs(
+        model, loss, recipe, digits, digits
+    )
+    assert set(np.unique(labels_of_validation)) == {0, 1}
+    unmixed, _ = compilation.make_inputs(
         model, plain.loss, replace(plain, seed=3), digits, digits
     )
     for epoch, batch in ((0, 0), (0, 2), (1, 2)):
-        learned.epoch = whole.epoch = epoch
-        images, labels = whole[batch]
+        train_batches.epoch = unmixed.epoch = epoch
+        images, labels = unmixed[batch]
         blended = mixup(images, labels, 0.4, 3, epoch, batch)
-        for found, expected in zip(learned[batch], blended, strict=True):
+        for found, expected in zip(train_batches[batch], blended, strict=True):
             np.testing.assert_array_equal(found, expected)
 
 
@@ -214,7 +216,7 @@ def test_mixup_trains_on_shares(digits, tmp_path, classes):
     )
 
 
-def test_a_loss_that_is_not_finite_keeps_nothing(digits, tmp_path):
+def test_nothing_is_saved_when_the_loss_is_not_finite(digits, tmp_path):
     model = build("mlp", depth=1, width=16)
     (tmp_path / "model.keras").write_bytes(b"of another run")
     recipe = Recipe(epochs=5, optimizer="sgd", learning_rate=1e30)
@@ -236,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_found_at_once(digits, tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], before[0])
 
 
-def test_validation_may_number_its_classes_otherwise_and_lack_some(digits, tmp_path):
+def test_validation_may_have_another_order_of_classes_and_lack_some(digits, tmp_path):
     keras.utils.set_random_seed(4)
     labels = np.asarray(digits.labels)
     some = digits.take(np.flatnonzero(labels < 9))
@@ -253,8 +255,8 @@ def test_validation_may_number_its_classes_otherwise_and_lack_some(digits, tmp_p
 
 
 @pytest.mark.parametrize("kind", ["images", "folder"])
-def test_preprocessing_that_is_not_in_the_model_is_done_for_it(kind, digits, photos):
-    """The same weights give the same answers, preprocessing inside and outside."""
+def test_preprocessing_outside_the_model_is_applied(kind, digits, photos):
+    """The same predictions with preprocessing inside and outside of the model."""
     source = digits if kind == "images" else open_source(str(photos))
     options = {"classes": len(source.class_names), "preprocessing": "samplewise"}
     inside = build("lenet_gap", **options, include_preprocessing=True)
@@ -268,7 +270,7 @@ def test_preprocessing_that_is_not_in_the_model_is_done_for_it(kind, digits, pho
         assert np.abs(raw - expected).max() > 1e-3
 
 
-def test_a_model_without_class_names_is_judged_by_number(photos):
+def test_a_model_without_class_names_is_evaluated_by_number(photos):
     folder = open_source(str(photos))
     model = build("lenet_gap", classes=3)
     result = cnnzoo.evaluate(model, folder)
@@ -360,7 +362,7 @@ def test_an_optimiser_with_a_weight_decay_of_its_own(digits, tmp_path):
     ],
     ids=str,
 )
-def test_recipes_that_nobody_can_follow(change: dict, digits, tmp_path):
+def test_invalid_recipes(change: dict, digits, tmp_path):
     (name,) = change
     with pytest.raises(cnnzoo.UsageError, match=f"cannot train with {name}=.*: expected"):
         fit(build("mlp"), digits, digits, tmp_path, Recipe(**change))
@@ -368,7 +370,7 @@ def test_recipes_that_nobody_can_follow(change: dict, digits, tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_of_the_package_can_be_followed(name: str):
+def test_recipes_of_the_package_are_valid(name: str):
     check_recipe(RECIPES[name])
 
 
@@ -395,7 +397,7 @@ def test_losses_that_do_not_fit_the_classifier(digits, tmp_path):
     assert logits.cnnzoo.class_names is None
 
 
-def test_logits_learn_too(digits, tmp_path):
+def test_training_on_logits(digits, tmp_path):
     keras.utils.set_random_seed(6)
     model = build("mlp", classifier_activation=None, depth=1, width=32)
     history = fit(model, digits, digits, tmp_path, Recipe(epochs=4, batch_size=32))
@@ -440,7 +442,7 @@ def test_labels_without_names(digits):
         cnnzoo.evaluate(build("mlp"), replace(digits, class_names=()))
 
 
-def test_no_probabilities(digits):
+def test_models_without_probabilities(digits):
     features = build("mlp", include_top=False)
     logits = build("mlp", classifier_activation=None)
     for model in (features, logits):

@@ -1,10 +1,10 @@
-"""Batch normalisation's statistics, measured anew, and kept where they serve better."""
+"""Adaptation of batch normalisation's statistics, which are kept if better."""
 
 from pathlib import Path
 
 import keras
 import numpy as np
-from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, quick, weights_of
+from transferring import CLASSES, SIDE, TRAIN, VALIDATION, quick, weights_of
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
@@ -25,7 +25,7 @@ def moving(model: keras.Model) -> dict[str, np.ndarray]:
     return {k: v for k, v in weights_of(model).items() if "moving" in k}
 
 
-def test_they_are_the_means_over_all_images():
+def test_statistics_are_means_over_all_images():
     model = keras.Sequential(
         [keras.Input((4, 4, 3)), keras.layers.BatchNormalization(momentum=0.9)]
     )
@@ -41,7 +41,7 @@ def test_they_are_the_means_over_all_images():
     assert norm.momentum == 0.9
 
 
-def test_they_are_kept_where_they_serve_better(source):
+def test_statistics_are_kept_if_better(source):
     network = reset_classifier(source, class_names=CLASSES, cut=CUT)
     before = weights_of(network)
     assert adapt_batch_norm(network, faint(TRAIN), CUT, seed=0)
@@ -50,7 +50,7 @@ def test_they_are_kept_where_they_serve_better(source):
     assert changed == set(moving(network))
 
 
-def test_they_are_put_back_where_they_do_not(source):
+def test_statistics_are_restored_if_not_better(source):
     """Noise has no classes, and no statistics make any of it."""
     rng = np.random.default_rng(0)
     blank = Images(
@@ -70,22 +70,24 @@ def test_without_batch_normalisation_nothing_is_measured():
     assert all(map(np.array_equal, before, model.get_weights()))
 
 
-def test_case_3_measures_them_before_anything_is_computed(source, tmp_path: Path):
+def test_case_3_adapts_before_features_are_computed(source, tmp_path: Path):
     start = weights_of(source)
-    asked = quick(3, cut=CUT)
-    assert "batch normalization adapted if better" in str(asked)
-    result = fit(source, faint(TRAIN), faint(HELD_OUT), asked, folder=tmp_path)
+    requested = quick(3, cut=CUT)
+    assert "batch normalization adapted if better" in str(requested)
+    result = fit(source, faint(TRAIN), faint(VALIDATION), requested, folder=tmp_path)
     (done,) = result.phases
     assert done.batch_norm_adapted
     assert "batch normalization adapted" in str(done)
-    assert done.computed == len(TRAIN) + len(HELD_OUT)  # once, of what is kept
-    asked.phases[0].adapt_batch_norm = False
-    other = fit(source, faint(TRAIN), faint(HELD_OUT), asked)
+    assert done.computed == len(TRAIN) + len(VALIDATION)  # once, of what is kept
+    requested.phases[0].adapt_batch_norm = False
+    other = fit(source, faint(TRAIN), faint(VALIDATION), requested)
     assert result.accuracy > other.accuracy
     assert all(
         np.array_equal(start[name], now) for name, now in weights_of(source).items()
     )
-    again = fit(source, faint(TRAIN), faint(HELD_OUT), quick(3, cut=CUT), folder=tmp_path)
+    again = fit(
+        source, faint(TRAIN), faint(VALIDATION), quick(3, cut=CUT), folder=tmp_path
+    )
     assert again.phases == result.phases
     assert moving(again.model).keys() == moving(result.model).keys()
     for name, value in moving(again.model).items():

@@ -1,4 +1,4 @@
-"""What phases are made of: ridge_init, rates per stage, L2-SP, first layers."""
+"""Parts of phases: ridge_init, learning rates per stage, L2-SP, first layers."""
 
 import keras
 import numpy as np
@@ -36,7 +36,7 @@ def test_the_ridge_regression_is_scikit_learns():
     assert 1 <= np.median(ratios[int(np.argmin(spread))]) <= 100
 
 
-def test_early_stages_learn_more_slowly(source):
+def test_early_stages_have_lower_learning_rates(source):
     def moved(decay: float | None) -> dict[str, np.ndarray]:
         keras.utils.set_random_seed(1)
         model = cnnzoo.reset_classifier(source, class_names=CLASSES)
@@ -46,9 +46,9 @@ def test_early_stages_learn_more_slowly(source):
         before = weights_of(model)
         model.train_on_batch(TRAIN.images, TRAIN.labels)
         assert type(model.optimizer) is keras.optimizers.SGD
-        learnt = {weight.path for weight in model.trainable_weights}
+        trainable = {weight.path for weight in model.trainable_weights}
         now = weights_of(model)
-        return {path: now[path] - before[path] for path in learnt}
+        return {path: now[path] - before[path] for path in trainable}
 
     plain, slowed = moved(None), moved(0.5)
     factors = {}
@@ -61,7 +61,7 @@ def test_early_stages_learn_more_slowly(source):
     assert {path[:6] for path in factors} >= {"stage1", "stage2", "predic"}
 
 
-def test_weights_are_held_to_where_they_began(source):
+def test_l2_sp_penalises_the_distance_from_the_start(source):
     model = cnnzoo.reset_classifier(source, class_names=CLASSES)
     first = model.get_layer(next(n.name for n in model.layers if n.weights))
     with l2_sp(model, 0.25):

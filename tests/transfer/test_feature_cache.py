@@ -1,4 +1,4 @@
-"""What is computed once: the rows F01 to F08 of the project's list of failures."""
+"""The feature cache, with the failures F01 to F08 of the project's list."""
 
 import json
 import multiprocessing
@@ -36,7 +36,7 @@ def network(seed: int = 0, filters: int = 4) -> keras.Model:
     x = keras.layers.Conv2D(filters, 3, activation="relu", name="conv1")(inputs)
     x = keras.layers.MaxPooling2D(name=CUT)(x)
     x = keras.layers.Flatten(name="flat")(x)
-    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="answer")(x))
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="classifier")(x))
 
 
 def images(count: int = 40, seed: int = 0) -> Images:
@@ -56,7 +56,7 @@ def small_files(monkeypatch) -> None:
     monkeypatch.setattr(extractor, "SHARD", 36 * 4 * 8)
 
 
-def test_rows_are_what_the_front_gives(tmp_path: Path):
+def test_rows_are_the_outputs_of_the_front(tmp_path: Path):
     every = np.arange(40)
     cache = built(tmp_path)
     seen = front(network(), [CUT]).predict_on_batch(images().images.astype("float32"))
@@ -71,7 +71,7 @@ def test_rows_are_what_the_front_gives(tmp_path: Path):
     np.testing.assert_array_equal(half.rows(every), seen.astype("float16"))
 
 
-def test_views_are_those_of_the_image_and_not_of_its_place(tmp_path: Path):
+def test_views_depend_on_the_image_and_not_on_its_row(tmp_path: Path):
     options = {"augment": SHIFTS, "views": 3, "seed": 5}
     cache = built(tmp_path / "one", **options)
     every = np.arange(40)
@@ -107,13 +107,15 @@ def test_batches_show_each_image_once_an_epoch(tmp_path: Path):
     np.testing.assert_array_equal(batches[0][0], epochs[0][1][:16])
 
 
-def test_f02_what_computes_otherwise_is_computed_anew(tmp_path: Path):
+def test_f02_a_changed_front_is_computed_again(tmp_path: Path):
     built(tmp_path)
     assert built(tmp_path, model=network(seed=1)).computed == 40
     assert built(tmp_path, preprocessing=Preprocess(scale=1 / 255)).computed == 40
     assert built(tmp_path, dtype="float16").computed == 40
     retrained = network()
-    retrained.get_layer("answer").kernel.assign(retrained.get_layer("answer").kernel * 2)
+    retrained.get_layer("classifier").kernel.assign(
+        retrained.get_layer("classifier").kernel * 2
+    )
     assert built(tmp_path, model=retrained).computed == 0  # it is behind the cut
     retrained.get_layer("conv1").bias.assign(np.full(4, 1e-7))
     assert built(tmp_path, model=retrained).computed == 40
@@ -121,7 +123,7 @@ def test_f02_what_computes_otherwise_is_computed_anew(tmp_path: Path):
     assert built(tmp_path).reused == 40  # the old one stays
 
 
-def test_f03_images_that_come_go_or_change_cost_themselves(tmp_path: Path):
+def test_f03_only_new_or_changed_images_are_computed(tmp_path: Path):
     first = built(tmp_path, images(40))
     more = Images(
         np.concatenate([images(3, seed=9).images, images(40).images[5:]]),
@@ -137,7 +139,7 @@ def test_f03_images_that_come_go_or_change_cost_themselves(tmp_path: Path):
     assert built(tmp_path / "new", twice).computed == 2
 
 
-def test_f03_files_go_by_their_content(tmp_path: Path):
+def test_f03_files_are_identified_by_content(tmp_path: Path):
     from PIL import Image
 
     for name, pixels in zip("abcdef", images(6).images, strict=True):
@@ -173,7 +175,7 @@ def test_f03_files_go_by_their_content(tmp_path: Path):
     ],
     ids=["cut", "flipped", "zeros", "gone", "note cut", "note odd", "row count", "older"],
 )
-def test_f04_damaged_files_are_made_again(damage, reason, tmp_path, monkeypatch):
+def test_f04_damaged_files_are_computed_again(damage, reason, tmp_path, monkeypatch):
     small_files(monkeypatch)
     expected = built(tmp_path).rows(np.arange(40))
     file = sorted(tmp_path.glob("*/rows-*.npy"))[1]
@@ -194,8 +196,8 @@ def flip(file: Path) -> None:
 
 
 def fewer(note: Path) -> None:
-    told = json.loads(note.read_text())
-    note.write_text(json.dumps({**told, "keys": told["keys"][1:]}))
+    record = json.loads(note.read_text())
+    note.write_text(json.dumps({**record, "keys": record["keys"][1:]}))
 
 
 def older(note: Path) -> None:
@@ -221,7 +223,7 @@ def test_the_same_bytes_in_another_shape_are_another_image():
 
 
 def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
-    """Each time the rest is computed; what was whole counts, and nothing is wrong."""
+    """The missing rest is computed each time; complete files are reused."""
     monkeypatch.setattr(extractor, "SHARD", 36 * 4 * 2)
     writes: list[int] = []
     real = shards.write
@@ -255,8 +257,8 @@ def test_f01_killed_at_any_moment(tmp_path: Path, monkeypatch):
     np.testing.assert_allclose(cache.rows(np.arange(40)), expected, rtol=1e-5)
 
 
-def test_f01_what_a_kill_left_long_ago_is_removed(tmp_path: Path, monkeypatch):
-    """And what is young stays: its writer may be about to write the note."""
+def test_f01_old_temporary_files_are_removed(tmp_path: Path, monkeypatch):
+    """Recent files stay, since their writer may still be running."""
     place = built(tmp_path).folder
     whole = set(place.iterdir())
     left = {place / f"rows-{'0' * 16}.npy", place / f"{files.TEMPORARY_PREFIX}1-2.npy"}
@@ -271,7 +273,7 @@ def test_f01_what_a_kill_left_long_ago_is_removed(tmp_path: Path, monkeypatch):
 
 
 def test_f01_kill_9(tmp_path: Path):
-    """A process that is killed while it computes; the next uses what it left."""
+    """A process is killed while it computes; the next one reuses its files."""
     place = tmp_path / "cache"
     code = KILLED.format(tests=str(Path(__file__).parent), place=str(place))
     process = subprocess.Popen([sys.executable, "-c", code])
@@ -312,7 +314,7 @@ def test_f05_several_write_at_once(tmp_path: Path, monkeypatch):
     assert (last.computed, last.rejected) == (0, ())
 
 
-def test_f06_a_full_disk_leaves_what_was_whole(tmp_path: Path, monkeypatch):
+def test_f06_a_full_disk_leaves_complete_files(tmp_path: Path, monkeypatch):
     small_files(monkeypatch)
     real, count = files.write_bytes, []
 
@@ -330,7 +332,7 @@ def test_f06_a_full_disk_leaves_what_was_whole(tmp_path: Path, monkeypatch):
     assert (cache.rejected, cache.reused > 0, cache.computed > 0) == ((), True, True)
 
 
-def test_classes_may_weigh_differently_where_a_loss_is_judged(tmp_path: Path):
+def test_class_weights_of_a_validation_loss(tmp_path: Path):
     labels = np.arange(40) % 2
     batches = CachedBatches(built(tmp_path), labels, 16, weights={0: 0.5, 1: 2.0})
     _, own, weights = batches[2]
@@ -373,7 +375,7 @@ def largest(place: str, queue) -> None:
 
 
 @pytest.mark.proof
-def test_f08_larger_than_the_memory_that_it_takes(tmp_path: Path):
+def test_f08_features_larger_than_memory(tmp_path: Path):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     child = context.Process(target=largest, args=(str(tmp_path), queue))
@@ -385,7 +387,7 @@ def test_f08_larger_than_the_memory_that_it_takes(tmp_path: Path):
     assert total > 0
 
 
-def test_no_more_room_is_taken_than_allowed(tmp_path: Path):
+def test_the_size_limit_is_kept(tmp_path: Path):
     size = 40 * 36 * 4  # images, numbers of a row, bytes of a number
     with pytest.raises(cnnzoo.UsageError, match="features would add"):
         built(tmp_path, disk=size - 1)
@@ -394,7 +396,7 @@ def test_no_more_room_is_taken_than_allowed(tmp_path: Path):
     assert built(tmp_path, disk=0).computed == 0  # since nothing is added
 
 
-def test_what_cannot_be_cached_is_said(tmp_path: Path):
+def test_features_that_cannot_be_cached(tmp_path: Path):
     with pytest.raises(cnnzoo.UsageError, match="cannot cache 2 views"):
         built(tmp_path, views=2)
     with pytest.raises(cnnzoo.DatasetError, match="features of no images"):

@@ -1,4 +1,4 @@
-"""Phases and races: what is trained, what stays, what is undone, what goes on."""
+"""Phases and races: training, frozen weights, undone phases, resuming."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from transferring import CLASSES, HELD_OUT, SIDE, TRAIN, gratings, quick, weights_of
+from transferring import CLASSES, SIDE, TRAIN, VALIDATION, gratings, quick, weights_of
 
 import cnnzoo
 from cnnzoo import transfer
@@ -35,9 +35,9 @@ from cnnzoo.transfer.phase_runner import PhaseRunner
 
 def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
     before = weights_of(source)
-    result = fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path / "run")
+    result = fit(source, TRAIN, VALIDATION, quick(), folder=tmp_path / "run")
     (head,) = result.phases
-    assert head.computed == len(TRAIN) + len(HELD_OUT)
+    assert head.computed == len(TRAIN) + len(VALIDATION)
     assert head.ridge is not None
     assert result.accuracy > 0.6  # four classes, of which it had seen two
     model = result.model
@@ -50,9 +50,11 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
             for now, then in zip(layer.get_weights(), own, strict=True):
                 np.testing.assert_array_equal(now, then)
     assert head.frozen == len(model.weights) - 2
-    # What was learnt on features holds for images: the assembled network answers alike.
-    answers = probabilities(model, HELD_OUT).argmax(1)
-    assert np.mean(answers == HELD_OUT.labels) == pytest.approx(result.accuracy, abs=0.02)
+    # The classifier trained on features gives the same predictions in the network.
+    predictions = probabilities(model, VALIDATION).argmax(1)
+    assert np.mean(predictions == VALIDATION.labels) == pytest.approx(
+        result.accuracy, abs=0.02
+    )
     assert all(layer.trainable for layer in model.layers)
     # It is flat, compiled with stock objects, and saved with its classes.
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
@@ -61,38 +63,38 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
     again = cnnzoo.load(path)
     assert again.cnnzoo.class_names == CLASSES
     plain = keras.saving.load_model(path)
-    expected = model.predict(HELD_OUT.images, verbose=0)
+    expected = model.predict(VALIDATION.images, verbose=0)
     for one in (again, plain):
-        said = one.predict(HELD_OUT.images, verbose=0)
+        said = one.predict(VALIDATION.images, verbose=0)
         np.testing.assert_allclose(said, expected, atol=1e-5)
 
 
-def test_the_cached_head_answers_as_the_network(source, tmp_path: Path):
+def test_the_cached_classifier_predicts_as_the_network(source, tmp_path: Path):
     network = cnnzoo.reset_classifier(source, class_names=CLASSES, cut="stage1_pool")
     cut = frozen_cut(network, "features")
     recipe = Recipe(epochs=1)
-    runner = PhaseRunner(network, TRAIN, HELD_OUT, tmp_path)
+    runner = PhaseRunner(network, TRAIN, VALIDATION, tmp_path)
     caches = runner._features(plan(1).phases[0], cut)
     start = PhaseResult(
         name="head", before=None, learning_rate=1e-3, trainable=0, frozen=0
     )
     result = train_on_features(
-        start, network, cut, caches, TRAIN, HELD_OUT, recipe, tmp_path, from_ridge=True
+        start, network, cut, caches, TRAIN, VALIDATION, recipe, tmp_path, from_ridge=True
     )
     assert result.ridge is not None
     part = cut_points.tail(network, cut)
     by_features = part.predict(caches[1].rows(np.arange(80)), verbose=0)
-    by_images = network.predict(HELD_OUT.images, verbose=0)
+    by_images = network.predict(VALIDATION.images, verbose=0)
     np.testing.assert_allclose(by_features, by_images, atol=1e-4)
 
 
-def test_a_tail_learns_from_a_cut(source):
-    asked = plan(freeze="stage1_pool")
-    asked.phases[0].epochs = 2
-    asked.phases[1].epochs = 2
-    asked.phases[1].learning_rate = 1e-3
-    asked.phases[1].guarded = False
-    result = fit(source, TRAIN, HELD_OUT, asked)
+def test_training_from_a_cut(source):
+    requested = plan(freeze="stage1_pool")
+    requested.phases[0].epochs = 2
+    requested.phases[1].epochs = 2
+    requested.phases[1].learning_rate = 1e-3
+    requested.phases[1].guarded = False
+    result = fit(source, TRAIN, VALIDATION, requested)
     head, tail = result.phases
     assert tail.before == head.after
     assert 0 < tail.frozen < head.frozen
@@ -110,44 +112,46 @@ def test_a_tail_learns_from_a_cut(source):
             np.testing.assert_array_equal(now, then)
 
 
-def test_a_phase_that_makes_it_worse_is_undone(source):
-    asked = quick()
-    asked.phases.append(
+def test_a_phase_that_lowers_the_accuracy_is_undone(source):
+    requested = quick()
+    requested.phases.append(
         Phase(name="wild", learning_rate=1.0, epochs=1, batch_size=16, guarded=True)
     )
-    result = fit(source, TRAIN, HELD_OUT, asked)
+    result = fit(source, TRAIN, VALIDATION, requested)
     head, wild = result.phases
     assert not wild.kept
     assert "undone" in str(result)
     assert result.accuracy == head.after
-    answers = probabilities(result.model, HELD_OUT).argmax(1)
-    assert np.mean(answers == HELD_OUT.labels) == pytest.approx(head.after, abs=0.02)
+    predictions = probabilities(result.model, VALIDATION).argmax(1)
+    assert np.mean(predictions == VALIDATION.labels) == pytest.approx(
+        head.after, abs=0.02
+    )
 
 
-def test_the_whole_network_learns(source):
-    asked = quick(2)
-    asked.phases[1].epochs, asked.phases[1].batch_size = 1, 16
-    asked.phases[1].learning_rate, asked.phases[1].start_decay = 1e-4, 1e-3
-    asked.phases[1].class_weights, asked.phases[1].mixup = "balanced", None
-    result = fit(source, TRAIN, HELD_OUT, asked)
+def test_training_the_whole_network(source):
+    requested = quick(2)
+    requested.phases[1].epochs, requested.phases[1].batch_size = 1, 16
+    requested.phases[1].learning_rate, requested.phases[1].start_decay = 1e-4, 1e-3
+    requested.phases[1].class_weights, requested.phases[1].mixup = "balanced", None
+    result = fit(source, TRAIN, VALIDATION, requested)
     whole = result.phases[1]
     assert whole.trainable > result.phases[0].trainable
     assert len(whole.history["loss"]) == 1
     drawn = plan(freeze="none", init="random")
     drawn.phases[0].epochs = 1
-    result = fit(source, TRAIN, HELD_OUT, drawn)
+    result = fit(source, TRAIN, VALIDATION, drawn)
     assert [done.name for done in result.phases] == ["whole"]
 
 
-def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
-    def asked() -> Plan:
+def test_a_transfer_resumes(source, tmp_path: Path, monkeypatch):
+    def requested() -> Plan:
         found = plan(1)
         found.phases[0].epochs, found.phases[0].patience = 6, None
         found.phases.append(Phase(name="whole", learning_rate=1e-5, epochs=1))
         return found
 
     monkeypatch.setattr(cached_training, "SAVE_SECONDS", 0.0)
-    untouched = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "whole")
+    untouched = fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "whole")
     real, epochs = cnnzoo.train.Checkpoint.on_epoch_end, []
 
     def killed(self, epoch, logs=None):
@@ -158,9 +162,9 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(cnnzoo.train.Checkpoint, "on_epoch_end", killed)
     with pytest.raises(KeyboardInterrupt):
-        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+        fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     monkeypatch.setattr(cnnzoo.train.Checkpoint, "on_epoch_end", real)
-    result = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    result = fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     assert epochs == [0, 1, 2]
     head = result.phases[0]
     assert head.computed == 0  # the features were there
@@ -168,37 +172,37 @@ def test_a_transfer_goes_on_where_it_was(source, tmp_path: Path, monkeypatch):
     np.testing.assert_allclose(
         head.history["val_loss"], untouched.phases[0].history["val_loss"], rtol=1e-4
     )
-    again = fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+    again = fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     assert again.phases == result.phases  # all is over, and only read
     for weights in zip(result.model.weights, untouched.model.weights, strict=True):
         np.testing.assert_allclose(*(w.numpy() for w in weights), rtol=1e-3, atol=1e-5)
-    other = asked()
+    other = requested()
     other.phases[0].epochs = 7
-    fewer = HELD_OUT.take(np.arange(len(HELD_OUT) - 1))
-    for differs, held_out, todo, seed in (
-        (r"plan\.phases\.0\.epochs was 6 and is 7;", HELD_OUT, other, 0),
-        ("validation was", fewer, asked(), 0),
-        ("seed was 0 and is 1;", HELD_OUT, asked(), 1),
+    fewer = VALIDATION.take(np.arange(len(VALIDATION) - 1))
+    for differs, validation, todo, seed in (
+        (r"plan\.phases\.0\.epochs was 6 and is 7;", VALIDATION, other, 0),
+        ("validation was", fewer, requested(), 0),
+        ("seed was 0 and is 1;", VALIDATION, requested(), 1),
     ):
         with pytest.raises(cnnzoo.ResumeMismatchError, match=f": {differs}"):
-            fit(source, TRAIN, held_out, todo, folder=tmp_path / "cut", seed=seed)
+            fit(source, TRAIN, validation, todo, folder=tmp_path / "cut", seed=seed)
     (tmp_path / "cut" / "1-head" / "phase.json").write_text("{")
     with pytest.raises(cnnzoo.CheckpointError, match=r"phase\.json, which is damaged"):
-        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+        fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note = tmp_path / "cut" / "transfer.json"
     older = json.loads(note.read_text())
     assert older.pop("format") == 1
     note.write_text(json.dumps(older))
     with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 1"):
-        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+        fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note.write_text("[")
     with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json, which is damaged"):
-        fit(source, TRAIN, HELD_OUT, asked(), folder=tmp_path / "cut")
+        fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
 
 
 def test_auto_measures_plans_and_fits(source, monkeypatch):
     monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 3)
-    result = fit(source, TRAIN, HELD_OUT)
+    result = fit(source, TRAIN, VALIDATION)
     assert result.assessment is not None
     assert result.assessment.few_shots
     assert result.plan.case == result.assessment.case
@@ -208,9 +212,9 @@ def test_auto_measures_plans_and_fits(source, monkeypatch):
 def test_a_network_that_ends_in_a_vector_can_be_transferred():
     keras.utils.set_random_seed(0)
     model = cnnzoo.build("mlp", input_shape=(SIDE, SIDE, 1), classes=2, width=16)
-    asked = quick()
-    result = fit(model, TRAIN, HELD_OUT, asked)
-    assert result.phases[0].computed == len(TRAIN) + len(HELD_OUT)
+    requested = quick()
+    result = fit(model, TRAIN, VALIDATION, requested)
+    assert result.phases[0].computed == len(TRAIN) + len(VALIDATION)
 
 
 def test_layers_of_the_callers_own_are_not_lost_silently():
@@ -221,33 +225,33 @@ def test_layers_of_the_callers_own_are_not_lost_silently():
         cnnzoo.reset_classifier(model, 3)
 
 
-def test_what_is_wrong_is_said_before_anything_is_kept(source, tmp_path: Path):
+def test_errors_are_raised_before_anything_is_written(source, tmp_path: Path):
     one = replace(TRAIN, labels=None)
     with pytest.raises(cnnzoo.DatasetError, match="the data have none"):
-        fit(source, one, HELD_OUT, quick(), folder=tmp_path)
-    strange = replace(HELD_OUT, class_names=("across", "down", "rising", "else"))
+        fit(source, one, VALIDATION, quick(), folder=tmp_path)
+    strange = replace(VALIDATION, class_names=("across", "down", "rising", "else"))
     with pytest.raises(cnnzoo.DatasetError, match="such as 'else'"):
         fit(source, TRAIN, strange, quick(), folder=tmp_path)
     late = quick()
     late.phases.append(Phase(name="late", until="stage9"))
     with pytest.raises(cnnzoo.UsageError, match="'stage9'"):
-        fit(source, TRAIN, HELD_OUT, late, folder=tmp_path)
+        fit(source, TRAIN, VALIDATION, late, folder=tmp_path)
     with pytest.raises(cnnzoo.UsageError, match="without phases"):
-        fit(source, TRAIN, HELD_OUT, Plan(), folder=tmp_path)
+        fit(source, TRAIN, VALIDATION, Plan(), folder=tmp_path)
     assert not list(tmp_path.iterdir())
-    fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+    fit(source, TRAIN, VALIDATION, quick(), folder=tmp_path)
     other = cnnzoo.reset_classifier(source, 2)
     other.get_layer("stage1_conv1").bias.assign(np.ones(8))
     with pytest.raises(cnnzoo.ResumeMismatchError, match="weights was"):
-        fit(other, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+        fit(other, TRAIN, VALIDATION, quick(), folder=tmp_path)
 
 
-def test_a_lost_phase_is_undone_though_nothing_was_right_before(source, tmp_path: Path):
-    """To be no worse than 0 % right takes nothing."""
+def test_a_nan_phase_is_undone_after_zero_accuracy(source, tmp_path: Path):
+    """Also where the accuracy before the phase was 0 %."""
     network = cnnzoo.reset_classifier(source, class_names=CLASSES)
     wild = Phase(name="x", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
     before = network.get_weights()
-    runner = PhaseRunner(network, TRAIN, HELD_OUT, tmp_path / "features")
+    runner = PhaseRunner(network, TRAIN, VALIDATION, tmp_path / "features")
     done = runner.run(wild, tmp_path / "wild", 0.0)
     assert done.failure
     assert not done.kept
@@ -256,47 +260,47 @@ def test_a_lost_phase_is_undone_though_nothing_was_right_before(source, tmp_path
 
 
 def test_numbers_of_numpy_are_numbers(source, tmp_path: Path):
-    asked = quick()
-    (head,) = asked.phases
+    requested = quick()
+    (head,) = requested.phases
     head.epochs, head.learning_rate = np.int64(2), np.float32(1e-3)  # pyright: ignore
     for _ in range(2):  # the second only reads
-        (done,) = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path).phases
+        (done,) = fit(source, TRAIN, VALIDATION, requested, folder=tmp_path).phases
         assert done.learning_rate == pytest.approx(1e-3)
         assert len(done.history["loss"]) == 2
 
 
-def test_a_longer_plan_is_told_from_a_shorter(source, tmp_path: Path):
-    fit(source, TRAIN, HELD_OUT, quick(), folder=tmp_path)
+def test_a_longer_plan_is_refused(source, tmp_path: Path):
+    fit(source, TRAIN, VALIDATION, quick(), folder=tmp_path)
     longer = quick()
     longer.phases.append(Phase(name="more"))
-    told = r"plan\.phases\.1 was None and is \{'name': 'more'"
-    with pytest.raises(cnnzoo.ResumeMismatchError, match=told):
-        fit(source, TRAIN, HELD_OUT, longer, folder=tmp_path)
+    message = r"plan\.phases\.1 was None and is \{'name': 'more'"
+    with pytest.raises(cnnzoo.ResumeMismatchError, match=message):
+        fit(source, TRAIN, VALIDATION, longer, folder=tmp_path)
 
 
 def test_a_later_phase_that_is_never_finite_is_undone(source, tmp_path: Path):
-    asked = quick()
-    asked.phases.append(
+    requested = quick()
+    requested.phases.append(
         Phase(name="wild", learning_rate=1e30, optimizer="sgd", epochs=1, batch_size=8)
     )
-    result = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
+    result = fit(source, TRAIN, VALIDATION, requested, folder=tmp_path)
     assert [done.kept for done in result.phases] == [True, False]
     assert "wild: undone, since" in str(result)
     assert "learning rate" in str(result.phases[1].failure)
     assert result.accuracy == result.phases[0].after
-    again = fit(source, TRAIN, HELD_OUT, asked, folder=tmp_path)
+    again = fit(source, TRAIN, VALIDATION, requested, folder=tmp_path)
     assert [done.kept for done in again.phases] == [True, False]
     for one, other in zip(again.model.weights, result.model.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
-def test_statistics_of_batch_normalisation_stay_where_they_shall(source):
-    asked = quick()
-    asked.phases += [
+def test_frozen_batch_norm_statistics_do_not_change(source):
+    requested = quick()
+    requested.phases += [
         Phase(name="all", norm="affine", learning_rate=1e-5, epochs=1),
         Phase(name="tail", until="stage1_pool", learning_rate=1e-5, epochs=1),
     ]
-    result = fit(source, TRAIN, HELD_OUT, asked)
+    result = fit(source, TRAIN, VALIDATION, requested)
     _, everything, tail = result.phases
     moving = [w for w in source.weights if "moving" in w.path]
     assert everything.frozen == len(moving)
@@ -305,10 +309,10 @@ def test_statistics_of_batch_normalisation_stay_where_they_shall(source):
     assert tail.frozen < len(result.model.weights)
 
 
-def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
-    model = fit(source, TRAIN, HELD_OUT, quick()).model
-    found = novelty.measure(model, TRAIN, HELD_OUT)
-    assert np.mean(found.distances(model, HELD_OUT) <= found.threshold) >= 0.94
+def test_images_of_another_kind_are_novel(source, tmp_path: Path):
+    model = fit(source, TRAIN, VALIDATION, quick()).model
+    found = novelty.measure(model, TRAIN, VALIDATION)
+    assert np.mean(found.distances(model, VALIDATION) <= found.threshold) >= 0.94
     black = Images(np.zeros((1, SIDE, SIDE, 1), np.uint8), np.zeros(1, int), CLASSES)
     assert found.distances(model, black)[0] > 2 * found.threshold
     found.save(tmp_path)
@@ -316,7 +320,7 @@ def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
     assert again is not None
     assert again.threshold == found.threshold
     np.testing.assert_allclose(
-        again.distances(model, HELD_OUT), found.distances(model, HELD_OUT), atol=0.02
+        again.distances(model, VALIDATION), found.distances(model, VALIDATION), atol=0.02
     )
     assert novelty.load(tmp_path / "elsewhere", model) is None
     assert novelty.load(tmp_path, source) is None  # which has another classifier
@@ -328,30 +332,30 @@ def test_images_of_another_kind_are_none_of_these(source, tmp_path: Path):
             novelty.load(tmp_path, model)
 
 
-def test_the_files_of_the_command_from_python(source, tmp_path: Path):
-    result = fit(source, TRAIN, HELD_OUT, quick(), seed=1)
+def test_save_results(source, tmp_path: Path):
+    result = fit(source, TRAIN, VALIDATION, quick(), seed=1)
     assessment = transfer.assess(source, TRAIN)
-    saved = transfer.save_results(result, assessment, TRAIN, HELD_OUT, tmp_path)
+    saved = transfer.save_results(result, assessment, TRAIN, VALIDATION, tmp_path)
     names = [path.name for path in saved.paths]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
     assert {"model.keras", "novelty.safetensors", "assessment.json"} < set(names)
     assert json.loads((tmp_path / "class_names.json").read_text()) == list(CLASSES)
     model = cnnzoo.load(tmp_path / "model.keras")
-    assert cnnzoo.evaluate(model, HELD_OUT).accuracy == saved.evaluation.accuracy
+    assert cnnzoo.evaluate(model, VALIDATION).accuracy == saved.evaluation.accuracy
     assert novelty.load(tmp_path, model) is not None
     report = (tmp_path / "report.html").read_text()
     assert f"case {assessment.case}, " in report
     (tmp_path / "assessment.json").unlink()
-    again = transfer.save_results(result, None, TRAIN, HELD_OUT, tmp_path)
+    again = transfer.save_results(result, None, TRAIN, VALIDATION, tmp_path)
     assert "assessment.json" not in [path.name for path in again.paths]
 
 
-def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
+def test_a_race_is_evaluated_on_test_images(source, tmp_path: Path):
     drawn = plan(freeze="none", init="random")
     drawn.phases[0].epochs = 1
     plans = {"frozen": quick(), "drawn": drawn}
     test = gratings(60, 3)
-    result = transfer.race(plans, source, TRAIN, HELD_OUT, test, folder=tmp_path)
+    result = transfer.race(plans, source, TRAIN, VALIDATION, test, folder=tmp_path)
     assert [lap.name for lap in result.laps] == ["frozen", "drawn"]
     assert result.best.name == "frozen"
     frozen, other = result.laps
@@ -361,10 +365,10 @@ def test_a_race_is_judged_on_images_that_chose_nothing(source, tmp_path: Path):
     assert len(str(result).splitlines()) == 3
     json.dumps(result.to_dict())
     with pytest.raises(cnnzoo.UsageError, match="cannot race 1 plan"):
-        transfer.race({"one": plan(1)}, source, TRAIN, HELD_OUT, test)
+        transfer.race({"one": plan(1)}, source, TRAIN, VALIDATION, test)
 
 
-def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
+def test_changed_frozen_weights_are_an_error(source, monkeypatch):
     """`fit` itself asks for the proof, also behind a phase on features."""
     real = train_on_features
 
@@ -376,14 +380,14 @@ def test_what_was_frozen_and_changed_is_no_result(source, monkeypatch):
 
     monkeypatch.setattr(phase_runner, "train_on_features", altered)
     with pytest.raises(TrainingError, match="stage1_conv1/kernel"):
-        fit(source, TRAIN, HELD_OUT, plan(1))
+        fit(source, TRAIN, VALIDATION, plan(1))
 
 
 @pytest.mark.parametrize(("gained", "kept"), [(-1, False), (0.5, False), (2, True)])
 def test_a_guarded_phase_is_kept_beyond_one_standard_error(gained, kept, source):
-    before, count = 0.5, len(HELD_OUT)
+    before, count = 0.5, len(VALIDATION)
     error = np.sqrt(before * (1 - before) / count)
-    runner = PhaseRunner(source, TRAIN, HELD_OUT, Path())
+    runner = PhaseRunner(source, TRAIN, VALIDATION, Path())
     guarded, plain = (Phase(name="x", guarded=g) for g in (True, False))
     assert runner._is_kept(guarded, before, before + gained * error) is kept
     assert bool(runner._is_kept(plain, before, before + gained * error)) is (gained > 0)

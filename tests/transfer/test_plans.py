@@ -1,11 +1,11 @@
-"""Plans: what each case asks for, what a caller may change, what cannot be."""
+"""Plans: those of each case, changes by the caller, invalid ones."""
 
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from transferring import HELD_OUT, TRAIN, ZOOM
+from transferring import TRAIN, VALIDATION, ZOOM
 
 import cnnzoo
 from cnnzoo import transfer
@@ -21,13 +21,13 @@ def test_the_plan_of_a_case(case: int, phases: list[str]):
     assert [phase.name for phase in found.phases] == phases
     assert found.phases[0].cached
     assert found.phases[0].ridge_init
-    told = str(found)
-    assert told.startswith(f"case {case}, {NAMES[case]}: ")
-    assert len(told.splitlines()) == 1 + len(phases)
+    text = str(found)
+    assert text.startswith(f"case {case}, {NAMES[case]}: ")
+    assert len(text.splitlines()) == 1 + len(phases)
     whole = found.phases[-1]
     if case == 2:
         assert (whole.norm, whole.layer_decay, whole.rates[0]) == ("affine", 0.9, 1e-4)
-        assert "mixup 0.1" in told
+        assert "mixup 0.1" in text
     if case == 4:
         assert (whole.norm, whole.layer_decay, whole.rates[0]) == ("train", None, 3e-4)
 
@@ -55,12 +55,12 @@ def test_a_plan_can_be_changed():
         ({"case": 1, "init": "random"}, "random ones are not"),
     ],
 )
-def test_plans_that_cannot_be(arguments: dict, message: str):
+def test_invalid_plans(arguments: dict, message: str):
     with pytest.raises(cnnzoo.UsageError, match=message):
         plan(**arguments)
 
 
-def test_evidence_taken_for_another_case(source):
+def test_an_assessment_with_another_case(source):
     found = transfer.assess(source, TRAIN)
     last, earlier = found.table[-1], found.table[:-1]
     assert found.taken_as(found.case) is found
@@ -72,14 +72,14 @@ def test_evidence_taken_for_another_case(source):
     assert found.picture().startswith(b"\x89PNG")
 
 
-def test_views_are_of_what_is_computed_once():
+def test_views_need_cached_features():
     frozen, whole = plan(1, views=4, augment=ZOOM), plan(2, views=4)
     assert [(p.views, p.augment) for p in frozen.phases] == [(4, ZOOM)]
     assert [p.views for p in whole.phases] == [4, 1]
     assert [p.augment for p in plan(1, augment=ZOOM).phases] == [None]
 
 
-def test_what_a_caller_asks_for_is_not_dropped(source):
+def test_requested_options_are_used(source):
     few = replace(transfer.assess(source, TRAIN).taken_as(3), few_shots=True)
     assert [p.name for p in plan(few, refine=True).phases] == ["head"]
     assert [p.name for p in plan(few, refine="images").phases] == ["head", "refine"]
@@ -128,17 +128,17 @@ def test_what_a_caller_asks_for_is_not_dropped(source):
         (Phase(name="x", until="stage9"), "unknown layer 'stage9'"),
     ],
 )
-def test_phases_that_cannot_be(phase: Phase, message: str, source):
+def test_invalid_phases(phase: Phase, message: str, source):
     with pytest.raises(cnnzoo.UsageError, match=message):
-        fit(source, TRAIN, HELD_OUT, Plan(phases=[phase]))
+        fit(source, TRAIN, VALIDATION, Plan(phases=[phase]))
 
 
-def test_ways_to_begin_that_there_are_none(source):
-    """Anything but the one name would draw all weights anew."""
+def test_unknown_initialisations(source):
+    """Any other name would reinitialise all weights."""
     begin: Any = "pretraned"
     with pytest.raises(cnnzoo.UsageError, match="did you mean 'pretrained'"):
         plan(2, init=begin)
     made = plan(1)
     made.init = begin
     with pytest.raises(cnnzoo.UsageError, match="did you mean 'pretrained'"):
-        fit(source, TRAIN, HELD_OUT, made)
+        fit(source, TRAIN, VALIDATION, made)

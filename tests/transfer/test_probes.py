@@ -1,4 +1,4 @@
-"""Closed-form probes, held against doing it the long way."""
+"""Closed-form probes, compared with explicit refits."""
 
 import numpy as np
 import pytest
@@ -17,24 +17,24 @@ def problem(count: int = 40, width: int = 12, classes: int = 3, seed: int = 0):
 
 @pytest.mark.parametrize("width", [5, 60], ids=["narrow", "wider than images"])
 def test_leave_one_out_is_exact(width: int):
-    """Every image left out in turn, and the rest fitted anew."""
+    """Leaves out each image in turn, and refits on the others."""
     embeddings, labels = problem(width=width)
     embeddings = probes.standardize(embeddings)
     found = probes.RidgeProblem(embeddings, labels, 3).leave_one_out()
     targets = np.where(np.eye(3)[labels] > 0, 1.0, -1.0)
     best = 0.0
     for penalty in probes.PENALTIES:
-        answers, scores = [], []
+        predictions, scores = [], []
         for row in range(len(labels)):
             rest = np.arange(len(labels)) != row
             fit = Sklearn(alpha=penalty).fit(embeddings[rest], targets[rest])
             scores.append(fit.predict(embeddings[row : row + 1])[0])
-            answers.append(int(np.argmax(scores[-1])))
-        accuracy = float(np.mean(np.array(answers) == labels))
+            predictions.append(int(np.argmax(scores[-1])))
+        accuracy = float(np.mean(np.array(predictions) == labels))
         if accuracy >= best:
-            best, expected, kept = accuracy, answers, penalty
+            best, expected, best_penalty = accuracy, predictions, penalty
     assert found.accuracy == pytest.approx(best, abs=1e-10)
-    assert found.penalty == kept
+    assert found.penalty == best_penalty
     np.testing.assert_array_equal(found.predictions, expected)
 
 
@@ -70,7 +70,7 @@ def test_mcnemar_and_holm():
     assert probes.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
 
 
-def test_embeddings_of_one_value_do_no_harm():
+def test_constant_embeddings():
     embeddings, labels = problem()
     embeddings[:, 3] = 7
     assert np.isfinite(probes.standardize(embeddings)).all()

@@ -98,7 +98,7 @@ def norms(until: str | None, **options) -> keras.Model:
         x = keras.layers.ReLU(name=f"relu{stage}")(x)
         x = keras.layers.Dropout(0.5, name=f"drop{stage}")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="answer")(x))
+    return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="classifier")(x))
 
 
 def trained(model: keras.Model) -> None:
@@ -124,13 +124,13 @@ def test_what_is_frozen_stays_bit_by_bit(when: str, accelerated: bool):
     transfer.check_frozen(report, model)
     changed = {w.path for w in model.weights if (w.numpy() != before[w.path]).any()}
     assert not {path for path in changed if path.split("/")[0] in ("conv1", "bn1")}
-    assert {path.split("/")[0] for path in changed} >= {"conv2", "bn2", "answer"}
+    assert {path.split("/")[0] for path in changed} >= {"conv2", "bn2", "classifier"}
     assert report.frozen == ("conv1", "bn1")
     assert len(report.hashes) == 6
     assert "frozen up to relu1: 2 layers" in str(report)
 
 
-def test_a_frozen_weight_that_changed_is_found():
+def test_a_changed_frozen_weight_is_detected():
     model = norms("relu1")
     report = transfer.freeze(model, until="relu1")
     model.get_layer("conv1").bias.assign(np.ones(4))
@@ -139,7 +139,7 @@ def test_a_frozen_weight_that_changed_is_found():
 
 
 @pytest.mark.parametrize("accelerated", [False, True])
-def test_norms_that_learn_scales_and_keep_statistics(accelerated: bool):
+def test_batch_norm_with_trainable_scales_and_frozen_statistics(accelerated: bool):
     model = norms("relu1")
     if accelerated:
         cnnzoo.accelerate(model)
@@ -157,7 +157,7 @@ def test_norms_that_learn_scales_and_keep_statistics(accelerated: bool):
     assert any(name.endswith("bn1/moving_mean") for name in report.hashes)
 
 
-def test_statistics_may_be_estimated_anew():
+def test_batch_norm_statistics_may_be_adapted():
     model = norms("relu1")
     model.compile("adam", "sparse_categorical_crossentropy")
     report = transfer.freeze(model, until="relu1", norm="train")
@@ -180,7 +180,7 @@ def test_dropout_is_off_in_the_frozen_part_and_on_again():
     assert all(layer.trainable for layer in model.layers)
 
 
-def test_layers_that_move_more_than_they_learn():
+def test_layers_with_untrained_state():
     """They are still where nothing learns, and what lies behind may move its own."""
     layers = keras.layers
     model = keras.Sequential(
@@ -208,7 +208,7 @@ def test_layers_that_move_more_than_they_learn():
     transfer.check_frozen(report, model)
 
 
-def test_what_is_saved_is_stock(tmp_path):
+def test_saved_models_have_stock_layers(tmp_path):
     model = norms("drop1")
     transfer.freeze(model, until="drop1", norm="affine")
     model.save(tmp_path / "m.keras")
@@ -219,7 +219,7 @@ def test_what_is_saved_is_stock(tmp_path):
     )
 
 
-def test_what_cannot_be_frozen():
+def test_invalid_freezes():
     model = norms("relu1")
     with pytest.raises(cnnzoo.UsageError, match=r"unknown layer 'relu3'.*'relu"):
         transfer.freeze(model, until="relu3")
@@ -228,7 +228,7 @@ def test_what_cannot_be_frozen():
 
 
 def test_a_loss_of_the_users_own():
-    """It cannot be made anew, which is said before anything changes."""
+    """It cannot be recreated, and the error is raised before anything changes."""
     model = norms("relu1")
     model.compile("adam", lambda y, p: keras.ops.mean(p))
     with pytest.raises(cnnzoo.UsageError, match="freeze it before compile"):
@@ -236,7 +236,7 @@ def test_a_loss_of_the_users_own():
     assert all(layer.trainable for layer in model.layers)
 
 
-def test_a_layer_that_stands_at_two_places():
+def test_a_shared_layer():
     inputs = keras.Input((8, 8, 3))
     relu = keras.layers.ReLU(name="relu")
     x = relu(keras.layers.Conv2D(4, 3, name="conv1")(inputs))
@@ -314,7 +314,7 @@ def reader() -> keras.Model:
     return model
 
 
-def test_where_the_last_maps_have_lost_the_task_it_is_a_different_one(reader):
+def test_the_case_of_a_task_that_late_layers_discard(reader):
     """Of the stripes that the second stage sees, the third lets one channel through."""
     forgetful = cnnzoo.build("lenet_gap", classes=5, include_preprocessing=True)
     forgetful.set_weights(reader.get_weights())
@@ -329,9 +329,9 @@ def test_where_the_last_maps_have_lost_the_task_it_is_a_different_one(reader):
     assert found.cut == "stage2_pool"
     assert found.table[1].p_value < 1e-6
     gain = found.table[1].accuracy - found.table[-1].accuracy
-    told = found.to_dict()
-    assert told["margin"] == found.margin == pytest.approx(gain - 0.02)
-    assert told["p_value"] == found.table[1].p_value
+    record = found.to_dict()
+    assert record["margin"] == found.margin == pytest.approx(gain - 0.02)
+    assert record["p_value"] == found.table[1].p_value
     assert f"this one is {100 * found.margin:.1f} points above" in found.explain()
     assert found == transfer.assess(forgetful, gratings(300))
     assert "different" in found.explain()
@@ -348,7 +348,7 @@ def test_a_network_of_operations_has_cuts():
     assert found == [(10, 10, 4), (8, 8, 8), (4, 4, 8), (8,)]
 
 
-def test_a_network_with_one_cut_can_be_compared_with_nothing():
+def test_a_network_with_one_cut():
     images = keras.Input((28, 28, 1))
     x = keras.layers.Conv2D(4, 3, activation="relu", name="only")(images)
     outputs = keras.layers.Dense(3, "softmax")(keras.layers.Flatten()(x))
@@ -364,9 +364,9 @@ def test_other_digits_are_a_similar_task(reader):
     found = transfer.assess(reader, whole.take(rows))
     assert found.case == 1
     assert found.images == 300
-    told = json.loads(json.dumps(found.to_dict()))
-    assert told["case"] == 1
-    assert len(told["table"]) == len(found.table)
+    record = json.loads(json.dumps(found.to_dict()))
+    assert record["case"] == 1
+    assert len(record["table"]) == len(found.table)
     text = found.explain()
     assert "case 1, small and similar: cut at stage3_conv_act" in text
     assert "as a large data set it would be case 2" in text
@@ -425,7 +425,7 @@ def test_the_random_baseline_has_other_weights_and_leaves_keras_alone(reader):
     assert reader.count_params() == one.count_params()
 
 
-def test_the_random_baseline_of_a_network_with_norms_knows_its_images():
+def test_the_random_baseline_adapts_batch_norm():
     model = norms("relu1")
     images = RNG.normal(5, 3, (64, 8, 8, 3)).astype("float32")
     made = random_baseline.copy_with_random_weights(model, images, 0)
@@ -466,7 +466,7 @@ def test_a_network_that_ends_at_a_cut(cut: str, tmp_path):
     np.testing.assert_allclose(loaded(scaled), model(scaled), rtol=1e-6)
 
 
-def test_cuts_that_cannot_be():
+def test_invalid_cuts():
     with pytest.raises(cnnzoo.UsageError, match="unknown cut of lenet_gap 'stage9'"):
         cnnzoo.build("lenet_gap", cut="stage9")
     with pytest.raises(cnnzoo.UsageError, match="auxiliary classifiers and for the cut"):
@@ -481,18 +481,18 @@ def test_cuts_that_cannot_be():
         (np.arange(20) // 19, "the smallest of 1"),
     ],
 )
-def test_what_cannot_be_assessed(labels, message: str, reader):
+def test_models_that_cannot_be_assessed(labels, message: str, reader):
     data = Images(np.zeros((20, 28, 28, 1), np.uint8), labels, ("a", "b"))
     with pytest.raises(cnnzoo.DatasetError, match=message):
         transfer.assess(reader, data)
 
 
-def test_numbers_and_cuts_that_cannot_be_asked(reader):
+def test_invalid_numbers_and_cuts(reader):
     good = Images(np.zeros((8, 28, 28, 1), np.uint8), np.arange(8) % 2, ("a", "b"))
-    asked: list[dict[str, Any]] = [{"probed": 0}, {"batch_size": -1}, {"small": True}]
-    for wrong in asked:
+    invalid: list[dict[str, Any]] = [{"probed": 0}, {"batch_size": -1}, {"small": True}]
+    for options in invalid:
         with pytest.raises(cnnzoo.UsageError, match="cannot assess with"):
-            transfer.assess(reader, good, **wrong)
+            transfer.assess(reader, good, **options)
     first, *_, last = places = transfer.cuts(reader)
     with pytest.raises(cnnzoo.UsageError, match="unknown cut"):
         transfer.assess(reader, good, cuts=[replace(last, name="stage9")])
@@ -502,7 +502,7 @@ def test_numbers_and_cuts_that_cannot_be_asked(reader):
     assert named.table == found.table
 
 
-def test_images_and_labels_that_are_none(reader):
+def test_invalid_images_and_labels(reader):
     good = Images(np.zeros((8, 28, 28, 1), np.uint8), np.arange(8) % 2, ("a", "b"))
     scaled = np.full((8, 28, 28, 1), 0.5, "float32")
     for pixels in (scaled, np.full_like(scaled, np.nan)):

@@ -66,12 +66,12 @@ def test_confusion_and_curves(classes):
 def test_errors_and_where_the_error_lies():
     """Wilson's interval of 15 errors in 10,000, as tables have it; the surest first."""
     labels = np.arange(10_000) % 2
-    answers = np.eye(2)[labels]
-    answers[:15] = 1 - answers[:15]
-    answers[3] = 0.4, 0.6
+    predictions = np.eye(2)[labels]
+    predictions[:15] = 1 - predictions[:15]
+    predictions[3] = 0.4, 0.6
     labels[3] = 0
     source = Images(np.zeros((10_000, 4, 4, 1), np.uint8), labels, ("even", "odd"))
-    result = evaluate_probabilities(answers, source)
+    result = evaluate_probabilities(predictions, source)
     assert result.errors == 15
     assert result.error_interval == pytest.approx((0.0909, 0.2473), abs=1e-4)
     assert result.most_confident_errors(99).tolist() == [*range(3), *range(4, 15), 3]
@@ -93,7 +93,7 @@ FAKE_DOT = '#!/bin/sh\nfor last; do :; done\nexec /bin/cat "$last"\n'
 
 @pytest.fixture
 def fake_dot(tmp_path, monkeypatch):
-    """A program `dot` that gives back the graph's source instead of a picture."""
+    """A program `dot` that returns the source of the graph instead of a picture."""
     program = tmp_path / "bin" / "dot"
     program.parent.mkdir()
     program.write_text(FAKE_DOT)
@@ -163,7 +163,7 @@ def test_report_is_one_file_and_escapes():
 
 
 def test_the_demo_in_a_small_form(tmp_path, monkeypatch, capsys):
-    """One epoch on few digits: every file is there, and the report tells the figures."""
+    """One epoch on few digits writes every file, and the report has the metrics."""
     few = {split: load_embedded(split).split(0.05, 0)[1] for split in ("train", "test")}
     monkeypatch.setattr(demo, "load_embedded", few.__getitem__)
     monkeypatch.setattr(demo, "RECIPE", replace(demo.RECIPE, epochs=1))

@@ -1,4 +1,4 @@
-"""The weights in the package: what their metadata tell is so."""
+"""The weights in the package agree with their metadata."""
 
 import json
 from dataclasses import fields, replace
@@ -26,7 +26,7 @@ NAMES = sorted(path.stem for path in bundled.FOLDER.glob("*.json"))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_metadata_tells_of_its_file(name: str):
+def test_metadata_describes_its_file(name: str):
     network, _, tag = name.rpartition("-")
     metadata = bundled.metadata(network, tag)
     path = bundled.path(network, tag)
@@ -40,7 +40,7 @@ def test_metadata_tells_of_its_file(name: str):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-mnist")])
-def test_networks_of_the_package_read_as_their_metadata_say(name: str):
+def test_networks_of_the_package_match_their_metadata(name: str):
     metadata = bundled.metadata(name.removesuffix("-mnist"), "mnist")
     sample = load_embedded("test").take(np.arange(0, 10_000, 10))
     model = cnnzoo.build(metadata["network"], weights="mnist", include_preprocessing=True)

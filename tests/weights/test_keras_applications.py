@@ -291,5 +291,5 @@ def test_imagenet_without_a_network(tmp_path):
     )
 
 
-def test_the_index_tells_who_has_imagenet():
+def test_the_index_lists_imagenet_weights():
     assert set(cnnzoo.list_models(weights=IMAGENET)) == set(NAME_MAPS)

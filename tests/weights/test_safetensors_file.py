@@ -46,7 +46,7 @@ def test_float32_comes_back_bit_by_bit(written):
     np.testing.assert_array_equal(built.get_weights()[0], model.get_weights()[0])
 
 
-def test_other_programs_see_names_and_sums(written):
+def test_other_programs_read_names_and_checksums(written):
     model, path = written
     arrays, metadata = tensors(path)
     assert arrays["stage1_conv/0/kernel"].shape == (5, 5, 1, 6)
@@ -55,7 +55,7 @@ def test_other_programs_see_names_and_sums(written):
     assert len(arrays) == len(model.weights)
 
 
-def test_float16_is_half_as_large_and_told(written, tmp_path: Path):
+def test_float16_is_half_as_large_and_recorded(written, tmp_path: Path):
     model, path = written
     half = cnnzoo.save_weights(model, tmp_path / "half.safetensors", dtype="float16")
     assert half.stat().st_size < 0.6 * path.stat().st_size
@@ -76,7 +76,7 @@ def test_a_number_that_float16_cannot_hold(tmp_path: Path):
 
 
 def refused(content: bytes, message: str, tmp_path: Path, **options: Any) -> None:
-    """The file is refused, and the model is as it was."""
+    """The file is refused, and the model is unchanged."""
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
     model = network(**options)
@@ -119,7 +119,7 @@ def test_files_of_others(written, tmp_path: Path):
     refused(written[1].read_bytes(), "has shape", tmp_path, classes=7)
 
 
-def test_names_and_types_that_do_not_go(tmp_path: Path):
+def test_invalid_names_and_types(tmp_path: Path):
     model = network()
     with pytest.raises(cnnzoo.UsageError, match=r"\.weights\.h5 or \.safetensors; got"):
         cnnzoo.save_weights(model, tmp_path / "x.npz")

@@ -1,4 +1,4 @@
-"""load_weights() and save_weights(): what is taken, and what is refused."""
+"""load_weights() and save_weights(): accepted and refused files."""
 
 import os
 import shutil
@@ -84,7 +84,7 @@ def altered(path: Path, tmp_path: Path, change) -> Path:
 def refused(
     path: str | Path | keras.Model, message: str, error: type = cnnzoo.WeightFileError
 ) -> None:
-    """Asserts one sentence, and a model that is as it was."""
+    """Asserts an error in one sentence, and an unchanged model."""
     model = target()
     before = model.get_weights()
     with pytest.raises(error, match=message) as caught:
@@ -279,7 +279,7 @@ def test_another_network(files):
 
 
 def test_another_network_whose_layers_fit(tmp_path):
-    """LRN stands elsewhere in CaffeNet, but every kernel fits."""
+    """CaffeNet has LRN at other places, but all its kernels have the same shapes."""
     options = {"input_shape": (67, 67, 3), "include_top": False}
     alexnet, caffenet = build("alexnet", **options), build("caffenet", **options)
     path = cnnzoo.save(alexnet, tmp_path / "alexnet.keras")
@@ -298,7 +298,7 @@ def test_another_network_whose_layers_fit(tmp_path):
 
 
 @pytest.mark.parametrize("source", [None, 5, ["a.keras"]])
-def test_what_is_no_source(source):
+def test_invalid_sources(source):
     refused(source, "from a model or the path of a file; got a", cnnzoo.UsageError)
 
 
@@ -319,7 +319,7 @@ def test_no_file(tmp_path):
     refused(tmp_path / "none.h5", r"there is no file .*none\.h5", FileNotFoundError)
 
 
-def test_what_is_no_file(tmp_path):
+def test_paths_that_are_not_files(tmp_path):
     folder = tmp_path / "folder.weights.h5"
     folder.mkdir()
     refused(folder, "is a folder; expected a file of weights")
@@ -342,7 +342,7 @@ def test_other_content(tmp_path, content, message):
     refused(path, message)
 
 
-def test_the_content_tells_what_a_file_is(source, files, tmp_path):
+def test_the_format_is_recognised_by_content(source, files, tmp_path):
     for form, name in (("new", "x.keras"), ("archive", "y.h5"), ("old", "z.weights.h5")):
         model = network()
         load_weights(model, shutil.copy(files[form], tmp_path / name))
@@ -521,7 +521,7 @@ def test_altered_old_files(files, tmp_path, change, message):
     refused(altered(files["old"], tmp_path, change), message)
 
 
-def test_an_attribute_that_crashes_hdf5(files, tmp_path):
+def test_an_attribute_that_would_crash_hdf5(files, tmp_path):
     """One byte of the type of a text, and h5py would follow a pointer to nowhere."""
 
     def mark(file):
@@ -536,7 +536,7 @@ def test_an_attribute_that_crashes_hdf5(files, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["new", "archive"])
-def test_a_heap_that_hdf5_walks_for_ever(files, form, tmp_path):
+def test_a_heap_that_hdf5_would_read_forever(files, form, tmp_path):
     """The first of its objects is free space of no length."""
     path = Path(shutil.copy(files[form], tmp_path / files[form].name))
     content = bytearray(path.read_bytes())
@@ -578,12 +578,23 @@ def test_damage_is_one_kind_of_error(source, files, form, seed, tmp_path):
 
 def test_counted_names():
     name_map = NameMap("X", (("predictions", "predictions"),), ("first", "second"))
-    known = ["conv2d_9", "conv2d_10", "batch_normalization", "batch_normalization_1"]
-    names = name_map.names(["first", "second", "first_bn", "predictions"], known, "it")
+    layer_names = [
+        "conv2d_9",
+        "conv2d_10",
+        "batch_normalization",
+        "batch_normalization_1",
+    ]
+    names = name_map.names(
+        ["first", "second", "first_bn", "predictions"], layer_names, "it"
+    )
     assert (names["first"], names["second"]) == ("conv2d_9", "conv2d_10")
     assert names["second_bn"] == "batch_normalization_1"
     assert "head_dense1" not in names
-    for wrong in (known[:1] + known[2:], [*known, "conv2d"], ["conv2d_7", *known[1:]]):
+    for wrong in (
+        layer_names[:1] + layer_names[2:],
+        [*layer_names, "conv2d"],
+        ["conv2d_7", *layer_names[1:]],
+    ):
         with pytest.raises(
             cnnzoo.WeightFileError, match=r"layers named conv2d_N, and ke"
         ):

@@ -1,4 +1,4 @@
-"""Auxiliary classifiers in training: their losses count, their answers are not asked."""
+"""Auxiliary classifiers in training: their losses count, their outputs are not used."""
 
 import json
 from dataclasses import replace
@@ -68,7 +68,7 @@ def pair(digits) -> Images:
 
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):
-    """A network with two auxiliary classifiers, its folder, its history, the held out."""
+    """A network with two auxiliary heads, its folder, history and validation images."""
     keras.utils.set_random_seed(0)
     out = tmp_path_factory.mktemp("run")
     train, validation = digits.split(0.3, seed=0)
@@ -77,11 +77,13 @@ def trained(digits, tmp_path_factory):
     return model, out, fit(model, train, validation, out, recipe), validation
 
 
-def cross_entropy(answers: np.ndarray, labels) -> float:
-    return float(-np.log(answers[np.arange(len(answers)), np.asarray(labels)]).mean())
+def cross_entropy(predictions: np.ndarray, labels) -> float:
+    return float(
+        -np.log(predictions[np.arange(len(predictions)), np.asarray(labels)]).mean()
+    )
 
 
-def test_the_figures_have_the_names_of_one_classifier(trained):
+def test_metrics_have_the_names_of_one_classifier(trained):
     _, out, history, _ = trained
     assert set(history) == FIGURES
     assert json.loads((out / "history.json").read_text()) == history
@@ -96,16 +98,16 @@ def test_the_figures_have_the_names_of_one_classifier(trained):
 
 def test_the_kept_epoch_is_the_main_classifiers_best(trained):
     model, _, history, validation = trained
-    answers = probabilities(model, validation)
+    predictions = probabilities(model, validation)
     best = int(np.argmin(history["val_loss"]))
-    assert cross_entropy(answers, validation.labels) == pytest.approx(
+    assert cross_entropy(predictions, validation.labels) == pytest.approx(
         history["val_loss"][best], rel=1e-4
     )
     accuracy = cnnzoo.evaluate(model, validation).accuracy
     assert accuracy == pytest.approx(history["val_accuracy"][best])
 
 
-def test_only_the_first_classifier_answers(trained, digits, tmp_path):
+def test_only_the_main_classifier_predicts(trained, digits, tmp_path):
     model, _, _, _ = trained
     outputs = model.predict(digits.images[:5], verbose=0)
     assert len(outputs) == 3
@@ -126,7 +128,7 @@ def test_a_checkpoint_goes_by_the_main_loss(tmp_path):
 
 
 def test_patience_goes_by_the_main_loss(digits, tmp_path):
-    """Where only an auxiliary classifier learns, nothing gets better."""
+    """A lower auxiliary loss alone does not count as an improvement."""
     keras.utils.set_random_seed(0)
     model = helped()
     for layer in model.layers:
@@ -169,7 +171,7 @@ def test_one_unit(pair, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["categorical_crossentropy", "mean_squared_error"])
-def test_losses_that_want_rows(digits, tmp_path, loss):
+def test_losses_of_one_hot_labels(digits, tmp_path, loss):
     recipe = Recipe(epochs=2, loss=loss, learning_rate=5e-3)
     history = fit(helped(), digits, digits, tmp_path, recipe)
     assert set(history) == FIGURES
@@ -234,13 +236,13 @@ def test_a_file_needs_keras_alone(trained):
     _, out, history, validation = trained
     alone = keras.saving.load_model(out / "model.keras")
     labels = (np.asarray(validation.labels),) * 3
-    told = alone.evaluate(validation.images, labels, verbose=0, return_dict=True)
+    metrics = alone.evaluate(validation.images, labels, verbose=0, return_dict=True)
     best = int(np.argmin(history["val_loss"]))
     expected = history["val_loss"][best]
-    assert told["predictions_mean_loss"] == pytest.approx(expected, rel=1e-4)
+    assert metrics["predictions_mean_loss"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_what_the_graph_tells(tmp_path: Path):
+def test_properties_of_the_graph(tmp_path: Path):
     model, plain = helped(), build(LENET, include_preprocessing=True)
     rows = {row.name: row for row in graph.layer_rows(model)}
     assert rows["aux1_predictions"].macs == 8 * 10
@@ -292,7 +294,7 @@ def test_dropout_is_the_papers_or_the_callers_in_every_head():
         ),
     ],
 )
-def test_what_cannot_be(network, arguments, message):
+def test_invalid_options(network, arguments, message):
     with pytest.raises(cnnzoo.UsageError, match=message):
         sketch(network, aux_heads=True, **arguments)
 

@@ -311,7 +311,7 @@ def test_preprocessing_inside_equals_outside():
     np.testing.assert_allclose(inside(images), outside(prepared), rtol=1e-4)
 
 
-def test_building_leaves_the_callers_state_alone():
+def test_building_does_not_change_global_state():
     keras.utils.set_random_seed(5)
     before = np.random.get_state(legacy=False)["state"]["key"].copy()
     policy, layout = keras.config.dtype_policy(), keras.config.image_data_format()
@@ -322,7 +322,7 @@ def test_building_leaves_the_callers_state_alone():
     assert keras.config.image_data_format() == layout
 
 
-def test_a_seed_means_the_same_for_the_first_network_of_a_process():
+def test_a_seed_gives_the_same_weights_in_a_new_process():
     """Nothing that is imported for it draws numbers of its own."""
     code = (
         "import keras, cnnzoo\n"
@@ -336,7 +336,7 @@ def test_a_seed_means_the_same_for_the_first_network_of_a_process():
     assert first == second
 
 
-def test_a_sketch_never_gets_memory_for_weights():
+def test_a_sketch_allocates_no_weights():
     """Keras gives it to all that it has noted when another scope of its own ends."""
     seen = sketch("simple_cnn")
     assert seen.count_params() == cnnzoo.model_info("simple_cnn").parameters
