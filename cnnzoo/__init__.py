@@ -2,7 +2,6 @@
 
 Importing costs nothing: a name brings its module, and Keras with it, when it is used.
 """
-# ruff: noqa: F403, F405, since the names of the networks are those of `zoo.builders`
 
 from typing import TYPE_CHECKING
 
@@ -125,7 +124,52 @@ if TYPE_CHECKING:
     from cnnzoo.system.runtime import configure
     from cnnzoo.weights.loading import LoadReport, load_weights, save_weights
     from cnnzoo.zoo import build
-    from cnnzoo.zoo.builders import *
+    from cnnzoo.zoo.builders import (
+        MLP,
+        VGG11,
+        VGG11BN,
+        VGG13,
+        VGG13BN,
+        VGG16,
+        VGG16BN,
+        VGG19,
+        VGG19BN,
+        AlexNet,
+        CaffeNet,
+        GoogLeNet,
+        InceptionResNetV1,
+        InceptionResNetV2,
+        InceptionV1,
+        InceptionV2,
+        InceptionV3,
+        InceptionV4,
+        LeNet5,
+        LeNetGAP,
+        NiN,
+        ResNet18,
+        ResNet18V2,
+        ResNet20,
+        ResNet32,
+        ResNet34,
+        ResNet34V2,
+        ResNet44,
+        ResNet50,
+        ResNet50V2,
+        ResNet56,
+        ResNet101,
+        ResNet101V2,
+        ResNet110,
+        ResNet152,
+        ResNet152V2,
+        ShapesCNN,
+        SimpleCNN,
+        SmallResNet,
+        SmallVGG,
+        VerySmallVGG,
+        Xception,
+        ZFNet,
+        ZFNet512,
+    )
     from cnnzoo.zoo.classifier import reset_classifier
 else:
     # Where each name lives, but for errors, and networks, which live in `zoo.builders`.

@@ -34,7 +34,7 @@ def place(path: Path) -> str:
 @pytest.fixture(scope="module")
 def imports() -> dict[str, set[str]]:
     """Modules that each module imports, also within functions."""
-    graph = grimp.build_graph("cnnzoo", exclude_type_checking_imports=True)
+    graph = grimp.build_graph("cnnzoo")
     return {m: graph.find_modules_directly_imported_by(m) for m in graph.modules}
 
 

@@ -170,9 +170,11 @@ def main(names: Sequence[str] = ()) -> None:
     for name in names:
         if name not in catalog.SPECS:
             raise unknown("model", name, catalog.SPECS)
-    rows = {row["name"]: row for row in json.loads(INDEX.read_text(encoding="utf-8"))}
+    # All networks are drawn without the old index, which may be damaged.
+    kept = json.loads(INDEX.read_text(encoding="utf-8")) if names else []
+    rows = {row["name"]: row for row in kept}
     for name, spec in catalog.SPECS.items():
-        if not names or name in names or name not in rows:
+        if name in names or name not in rows:
             model = sketch(spec)
             rows[name] = index_row(spec, model)
             files.write_text(GOLDEN / f"{name}.txt", golden(model))

@@ -1,6 +1,6 @@
 """Affine maps of images: the source position of each pixel, and its interpolation.
 
-Everything is computed by NumPy and SciPy, so the results are bit-equal on all backends.
+Everything is computed by NumPy in float32, so the results are bit-equal on all backends.
 Positions are (row, column) in pixels; the centre of the first pixel is (0, 0).
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 FillMode = Literal["nearest", "constant", "reflect", "wrap"]
 FILL_MODES: tuple[str, ...] = get_args(FillMode)
@@ -70,7 +69,8 @@ def displacements(noise: np.ndarray, alpha: float, sigma: float) -> np.ndarray:
     Returns:
         Displacements in pixels, (..., h, w), float32.
     """
-    smooth = gaussian_filter(noise, sigma, mode="constant", axes=(-2, -1))
+    height, width = noise.shape[-2:]
+    smooth = _gaussian(height, sigma) @ noise @ _gaussian(width, sigma)
     return smooth * np.float32(alpha)
 
 
@@ -111,6 +111,16 @@ def resample(
         if outside is not None:
             np.copyto(result[block], np.float32(cval), where=outside[..., None])
     return result
+
+
+def _gaussian(side: int, sigma: float) -> np.ndarray:
+    """Matrix (side, side), float32, that smooths a line, with zeros around it."""
+    reach = int(4 * sigma + 0.5)  # beyond it a Gaussian is below 0.0004 of its peak
+    distances = np.abs(np.arange(side)[:, None] - np.arange(side))
+    weights = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
+    matrix = np.exp(-0.5 * np.square(distances / sigma)) / weights.sum()
+    matrix[distances > reach] = 0
+    return matrix.astype(np.float32)
 
 
 def _lines(maps: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -246,7 +246,7 @@ def check_labels(labels: np.ndarray, images: int) -> None:
     labels = np.asarray(labels)
     if labels.shape != (images,):
         found = f"the shape {labels.shape}"
-    elif labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+    elif labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0):
         values = labels.tolist()
         row = next((i for i, value in enumerate(values) if not _is_class(value)), 0)
         found = f"{values[row]!r} as label {row}"
@@ -259,4 +259,6 @@ def check_labels(labels: np.ndarray, images: int) -> None:
 
 
 def _is_class(label: object) -> bool:
-    return isinstance(label, int | float) and label >= 0 and float(label).is_integer()
+    if isinstance(label, float) and not label.is_integer():
+        return False
+    return isinstance(label, int | float) and label >= 0

@@ -100,14 +100,14 @@ def _find(folder: Path, stem: str, kind: str) -> Path | None:
 
 
 def _read_folder(folder: Path, split: Split) -> Images:
-    arrays = []
-    for kind, rank in _IDX_RANKS.items():
+    files = []
+    for kind in _IDX_RANKS:
         file = _find(folder, _IDX_STEMS[split], kind)
         if file is None:
             expected = f"the file {_IDX_STEMS[split]}-{kind}-ubyte, with or without .gz"
             raise cannot_read(folder, expected, "none", "put it there")
-        arrays.append(read_idx(file, rank))
-    return _checked(folder, *arrays)
+        files.append(file)
+    return _checked(folder, *map(read_idx, files, _IDX_RANKS.values()))
 
 
 def _read_keras(path: Path, split: Split) -> Images:

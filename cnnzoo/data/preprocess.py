@@ -13,7 +13,6 @@ from typing import cast
 import keras
 import numpy as np
 from keras import KerasTensor, layers, ops
-from sklearn.preprocessing import StandardScaler
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
@@ -37,11 +36,18 @@ def featurewise(images: np.ndarray) -> Preprocess:
         UsageError: The images have another rank or dtype, are empty, or are not finite.
     """
     images = _pixels(images, ranks=(4,))
-    scaler = StandardScaler()
-    for start in range(0, len(images), _CHUNK):
-        chunk = images[start : start + _CHUNK].astype(np.float64)
-        scaler.partial_fit(chunk.reshape(-1, images.shape[-1]))
-    mean, std = np.asarray(scaler.mean_), np.asarray(scaler.scale_)
+    starts = range(0, len(images), _CHUNK)
+    axes = (0, 1, 2)
+    pixels = images.size // images.shape[-1]
+    total = sum(
+        images[start : start + _CHUNK].sum(axes, dtype=np.float64) for start in starts
+    )
+    mean = np.asarray(total) / pixels
+    squares = sum(
+        np.square(images[start : start + _CHUNK] - mean).sum(axes) for start in starts
+    )
+    std = np.sqrt(np.asarray(squares) / pixels)
+    std[std == 0] = 1.0
     return Preprocess(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
 

@@ -158,7 +158,7 @@ def _shape(path: Path, line: int, pixels: int) -> tuple[int, int, int]:
         side = math.isqrt(pixels // channels)
         if side and side * side * channels == pixels:
             return side, side, channels
-    expected = "a square number of pixel columns for grey images, or three times for RGB"
+    expected = "a square number of pixel columns for grey images, three times one for RGB"
     advice = "check the columns, of which label and id columns must be named in a header"
     raise cannot_read(f"{path}, line {line}", expected, str(pixels), advice)
 

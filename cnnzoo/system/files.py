@@ -154,14 +154,18 @@ def refusing_damage(error: CnnzooError) -> Iterator[None]:
 
 
 def check_format(
-    path: str | Path, content: Mapping[str, Any], expected: int, kind: type[CnnzooError]
+    path: str | Path,
+    content: Mapping[str, Any],
+    expected: int,
+    kind: type[CnnzooError],
+    remedy: str = "make it again",
 ) -> None:
     """Raises an error of type `kind` for a record of an older or newer format."""
     found = content.get("format")
     if found != expected:
         raise kind(
             f"{path} has format {found!r:.20}: expected {expected}, which this version "
-            "of cnnzoo reads, so use the version that wrote it or make it again"
+            f"of cnnzoo reads, so use the version that wrote it or {remedy}"
         )
 
 

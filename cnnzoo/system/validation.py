@@ -67,6 +67,6 @@ ABOVE_ZERO: Rule = (is_above_zero, "a number above 0")
 AT_LEAST_ZERO: Rule = (is_at_least_zero, "a number of at least 0")
 SEED: Rule = (
     lambda value: is_number(value, Integral) and 0 <= value < 2**32,
-    "0 to 4294967295",
+    "a whole number from 0 to 4294967295",
 )
 FRACTION: Rule = (is_fraction, "a number from 0 to below 1")

@@ -18,8 +18,8 @@ NAMES = {
     3: "small and different",
     4: "large and different",
 }
-HEADER = ("cut", "features", "MACs", "bytes", "accuracy", "random weights", "p")
-TEXT_ROW = "{:24} {:>8} {:>8} {:>9} {:>13} {:>14} {:>7}"
+HEADER = ("cut", "features", "MACs", "bytes/image", "accuracy", "random weights", "p")
+TEXT_ROW = "{:32} {:>8} {:>8} {:>11} {:>13} {:>14} {:>7}"
 
 
 @dataclass(frozen=True)

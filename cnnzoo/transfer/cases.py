@@ -71,7 +71,9 @@ def plan(
         made = _whole(number, init or ("pretrained" if helps else "random"))
     else:
         cut = cut or (found.cut if found else None)
-        made = _frozen(number, cut, init, _refined_from(refine, found, cut))
+        made = _frozen(number, cut, init)
+        if start := _refined_from(refine, found, cut):
+            made.phases.append(_refinement(number, start))
     made.cut = cut
     for phase in made.phases:
         if phase.name != "head" and norm is not None:
@@ -106,7 +108,7 @@ def _check_arguments(
         raise UsageError(
             f"cannot plan case {case!r}: expected 1 to 4, so pass one of them"
         )
-    return number
+    return None if number is None else int(number)
 
 
 def head() -> Phase:
@@ -122,7 +124,7 @@ def head() -> Phase:
     )
 
 
-def _frozen(number: int, cut: str | None, init: Init | None, start: str | None) -> Plan:
+def _frozen(number: int, cut: str | None, init: Init | None) -> Plan:
     """Cases 1 and 3: a small data set, for which the classifier is trained."""
     if number == 3 and cut is None:
         raise UsageError(
@@ -134,21 +136,22 @@ def _frozen(number: int, cut: str | None, init: Init | None, start: str | None) 
             f"case {number} freezes trained weights, and random ones are not; leave init "
             "out, or choose another case"
         )
-    phases = [head()]
-    phases[0].adapt_batch_norm = number == 3
-    if start is not None:
-        phases.append(
-            Phase(
-                name="refine",
-                until=start,
-                norm="frozen",
-                cached=True,
-                guarded=True,
-                learning_rate=1e-5 if number == 1 else 3e-5,
-                patience=10,
-            )
-        )
-    return Plan(case=number, phases=phases)
+    classifier = head()
+    classifier.adapt_batch_norm = number == 3
+    return Plan(case=number, phases=[classifier])
+
+
+def _refinement(number: int, start: str) -> Phase:
+    """The part after the cut `start`, in cases 1 and 3."""
+    return Phase(
+        name="refine",
+        until=start,
+        norm="frozen",
+        cached=True,
+        guarded=True,
+        learning_rate=1e-5 if number == 1 else 3e-5,
+        patience=10,
+    )
 
 
 def _whole(number: int, init: Init) -> Plan:

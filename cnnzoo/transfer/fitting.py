@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -83,8 +84,8 @@ def fit(
         model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
     )
     check(network, todo)
-    with TemporaryDirectory() as temporary:
-        place = Path(folder or temporary)
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
+        place = Path(opened)
         own = Path(features or place / FEATURES_FOLDER)
         images = train, validation
         runner = PhaseRunner(network, *images, own, seed, verbose, progress, disk)

@@ -13,7 +13,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import safetensors.numpy
-from sklearn.preprocessing import normalize
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
@@ -119,7 +118,9 @@ def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
     """The inputs of the classifier, scaled to length 1, (n, d)."""
     preprocessing = metadata_of(model).outside
     batches = predict_batches(embedding_model(model), source, preprocessing)
-    return normalize(np.concatenate([output for (output,) in batches]))
+    embeddings = np.concatenate([output for (output,) in batches])
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.where(lengths > 0, lengths, 1.0)
 
 
 def _distances(embeddings: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -75,32 +76,16 @@ class PhaseRunner:
         result = PhaseResult(
             name=phase.name,
             before=before,
+            after=0.0,
             learning_rate=phase.rates[0],
             trainable=report.trainable,
             frozen=len(report.hashes),
+            history={},
             computed=sum(cache.computed for cache in caches),
             reused=sum(cache.reused for cache in caches),
             batch_norm_adapted=adapted,
         )
-        try:
-            if cut:
-                result = train_on_features(
-                    result,
-                    self.network,
-                    cut,
-                    caches,
-                    self.train,
-                    self.validation,
-                    phase.recipe(self.seed),
-                    folder,
-                    from_ridge=phase.ridge_init,
-                )
-            else:
-                result = self._train_on_images(phase, folder, result)
-        except TrainingError as error:
-            if before is None:
-                raise
-            result = replace(result, failure=str(error))
+        result = self._train(phase, cut, caches, folder, result)
         check_frozen(report, self.network)
         kept = before is None or (
             result.failure is None and self._is_kept(phase, before, result.after)
@@ -137,18 +122,40 @@ class PhaseRunner:
             for source, views in ((self.train, phase.views), (self.validation, 1))
         ]
 
-    def _train_on_images(
-        self, phase: Phase, folder: Path, result: PhaseResult
+    def _train(
+        self,
+        phase: Phase,
+        cut: str | None,
+        caches: Sequence[FeatureCache],
+        folder: Path,
+        result: PhaseResult,
     ) -> PhaseResult:
+        """Trains on features after a cut, or on images; adds what came of it."""
         images, recipe = (self.train, self.validation), phase.recipe(self.seed)
-        if len(phase.rates) > 1:
-            rate = choose_learning_rate(
-                self.network, *images, recipe, phase.rates, folder
-            )
-            recipe = replace(recipe, learning_rate=rate)
-            result = replace(result, learning_rate=rate)
-        history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
-        return replace(result, after=self.accuracy(), history=history)
+        try:
+            if cut:
+                return train_on_features(
+                    result,
+                    self.network,
+                    cut,
+                    caches,
+                    *images,
+                    recipe,
+                    folder,
+                    from_ridge=phase.ridge_init,
+                )
+            if len(phase.rates) > 1:
+                rate = choose_learning_rate(
+                    self.network, *images, recipe, phase.rates, folder
+                )
+                recipe = replace(recipe, learning_rate=rate)
+                result = replace(result, learning_rate=rate)
+            history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
+            return replace(result, after=self.accuracy(), history=history)
+        except TrainingError as error:
+            if result.before is None:
+                raise
+            return replace(result, failure=str(error))
 
 
 def check(network: keras.Model, plan: Plan) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,13 +45,13 @@ class PhaseResult:
 
     name: str
     before: float | None
-    after: float = 0.0
+    after: float
     kept: bool = True
     seconds: float = 0.0
     learning_rate: float
     trainable: int
     frozen: int
-    history: Mapping[str, list[float]] = field(default_factory=dict)
+    history: Mapping[str, list[float]]
     failure: str | None = None
     computed: int = 0
     reused: int = 0
@@ -124,5 +124,5 @@ def read_record(path: Path, make: Callable[[dict], Record], remedy: str) -> Reco
     bad = CheckpointError(f"cannot read {path}, which is damaged; {remedy}")
     with files.refusing_damage(bad):
         record = files.read_json(path)
-        files.check_format(path, record, FORMAT, CheckpointError)
+        files.check_format(path, record, FORMAT, CheckpointError, remedy)
         return make({k: value for k, value in record.items() if k != "format"})

@@ -26,15 +26,15 @@ from cnnzoo.zoo.options import (
     arguments_doc,
 )
 
-_P = ParamSpec("_P")  # with an underscore, so that `import *` leaves it out
+P = ParamSpec("P")
 
 
-def _builder(name: str, options: Callable[_P, BuildOptions]) -> Callable[_P, keras.Model]:
+def _builder(name: str, options: Callable[P, BuildOptions]) -> Callable[P, keras.Model]:
     """`build` of the network that bears this name in the catalog's spelling."""
     spec = {key.replace("_", ""): spec for key, spec in SPECS.items()}[name.lower()]
     signature = inspect.signature(options).replace(return_annotation=keras.Model)
 
-    def builder(*args: _P.args, **kwargs: _P.kwargs) -> keras.Model:
+    def builder(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
         return build(spec.name, **signature.bind(*args, **kwargs).arguments)
 
     builder.__name__ = builder.__qualname__ = name

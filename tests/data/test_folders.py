@@ -696,6 +696,7 @@ def test_i21_l07_arrays_that_are_not_pixels(pixels, found: str):
         ([0, np.nan], r".*nan.* as label 1"),
         (["0", "x"], "'0'.* as label 0"),
         ([0, None], "None as label 1"),
+        ([10**400, None], "None as label 1"),
     ],
     ids=str,
 )

@@ -349,7 +349,13 @@ def test_split_is_stratified_and_repeatable():
         ([0, 0, 1, 1], 1.0, 0, UsageError, "fraction=1.0"),
         ([0, 0, 1, 1], 0, 0, UsageError, "fraction=0: expected a share above 0"),
         ([0, 0, 1, 1], 4, 0, DatasetError, "4 images of 2 classes with fraction 4"),
-        ([0, 0, 1, 1], 0.5, -1, UsageError, "seed=-1: expected 0 to 4294967295"),
+        (
+            [0, 0, 1, 1],
+            0.5,
+            -1,
+            UsageError,
+            "seed=-1: expected a whole number from 0",
+        ),
         (None, 0.5, 0, DatasetError, "4 unlabelled images"),
     ],
 )

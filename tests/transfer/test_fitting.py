@@ -76,7 +76,13 @@ def test_the_cached_classifier_predicts_as_the_network(source, tmp_path: Path):
     runner = PhaseRunner(network, TRAIN, VALIDATION, tmp_path)
     caches = runner._features(plan(1).phases[0], cut)
     start = PhaseResult(
-        name="head", before=None, learning_rate=1e-3, trainable=0, frozen=0
+        name="head",
+        before=None,
+        after=0.0,
+        learning_rate=1e-3,
+        trainable=0,
+        frozen=0,
+        history={},
     )
     result = train_on_features(
         start, network, cut, caches, TRAIN, VALIDATION, recipe, tmp_path, from_ridge=True
@@ -244,6 +250,19 @@ def test_errors_are_raised_before_anything_is_written(source, tmp_path: Path):
     other.get_layer("stage1_conv1").bias.assign(np.ones(8))
     with pytest.raises(cnnzoo.ResumeMismatchError, match="weights was"):
         fit(other, TRAIN, VALIDATION, quick(), folder=tmp_path)
+
+
+def test_a_failed_phase_has_the_rate_that_was_searched(source, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise cnnzoo.TrainingError("the validation loss was never finite")
+
+    monkeypatch.setattr(phase_runner, "choose_learning_rate", lambda *_: 1e-4)
+    monkeypatch.setattr(phase_runner.Run, "fit", fail)
+    network = cnnzoo.reset_classifier(source, class_names=CLASSES)
+    runner = PhaseRunner(network, TRAIN, VALIDATION, tmp_path / "features")
+    phase = Phase(name="x", learning_rate=(1e-3, 3e-4, 1e-4))
+    done = runner.run(phase, tmp_path / "x", 0.5)
+    assert (done.learning_rate, done.kept) == (1e-4, False)
 
 
 def test_a_nan_phase_is_undone_after_zero_accuracy(source, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Plans: those of each case, changes by the caller, invalid ones."""
 
+import json
 from dataclasses import replace
 from typing import Any, cast
 
@@ -18,6 +19,9 @@ from cnnzoo.transfer.assessment import NAMES
 )
 def test_the_plan_of_a_case(case: int, phases: list[str]):
     found = plan(case)
+    assert json.dumps(found.to_dict()) == json.dumps(
+        plan(cast(int, np.int64(case))).to_dict()
+    )
     assert [phase.name for phase in found.phases] == phases
     assert found.phases[0].cached
     assert found.phases[0].ridge_init
@@ -51,6 +55,8 @@ def test_a_plan_can_be_changed():
         ({"case": True}, "cannot plan case True: expected"),
         ({"case": 1, "views": 0}, "views=0: expected a whole number"),
         ({"case": 3}, "pass cut=, or an assessment"),
+        ({"case": 3, "refine": True}, "pass cut=, or an assessment"),
+        ({"case": 1, "init": "random", "refine": True}, "random ones are not"),
         ({"case": 1, "refine": True}, "pass refine=NAME"),
         ({"case": 1, "init": "random"}, "random ones are not"),
     ],
