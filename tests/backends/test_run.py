@@ -14,6 +14,7 @@ from cnnzoo.data.augment import Augment
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.train import Checkpoint, Recipe, Run
 from cnnzoo.train.checkpoint.store import CheckpointStore
+from cnnzoo.train.ema import EMA
 
 RECIPE = Recipe(
     epochs=3,
@@ -118,3 +119,21 @@ def test_a_plain_fit_resumes(tmp_path: Path):
         fit(tmp_path / "cut").get_weights(), alone.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_averages_of_weights_are_those_of_the_formula():
+    model = network()
+    ema = EMA(model, 0.5)
+    expected = [np.array(keras.ops.convert_to_numpy(v)) for v in ema.variables]
+    for step, momentum in ((1, 0.1), (50, 0.5)):
+        for weight in model.trainable_variables:
+            weight.assign(weight + 1)
+        ema.update(step)
+        weights = map(keras.ops.convert_to_numpy, model.trainable_variables)
+        expected = [
+            momentum * e + (1 - momentum) * w
+            for e, w in zip(expected, weights, strict=True)
+        ]
+    for value, average in zip(expected, ema.variables, strict=True):
+        found = keras.ops.convert_to_numpy(average)
+        np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-6)
