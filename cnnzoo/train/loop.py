@@ -138,6 +138,8 @@ class Loop:
             )
         except BaseException:
             set_generator_states(states)
+            if keras.backend.backend() == "jax":  # `evaluate` took the variables' values
+                self.model.jax_state_sync()
             raise
 
 
