@@ -6,7 +6,14 @@ from cnnzoo.system import validation
 from cnnzoo.system.validation import Rule
 
 # Copies of constants of cnnzoo.train, whose import needs Keras.
-RECIPES = ("mnist_kkweon", "mnist", "mnist_small_resnet", "cifar10", "cifar10_mixup")
+RECIPES = (
+    "mnist_kkweon",
+    "mnist",
+    "mnist_long",
+    "mnist_small_resnet",
+    "cifar10",
+    "cifar10_mixup",
+)
 
 
 def number(kind: type, rule: Rule):
@@ -46,9 +53,9 @@ def add_data(verb) -> None:
     verb.add_argument("data", metavar="DATA", help=text)
 
 
-def add_out(verb) -> None:
+def add_out(verb, *, required: bool = True) -> None:
     text = "output folder; a run that was interrupted there is resumed"
-    verb.add_argument("--out", required=True, metavar="DIR", help=text)
+    verb.add_argument("--out", required=required, metavar="DIR", help=text)
 
 
 def add_folder(verb) -> None:
@@ -87,9 +94,10 @@ def add_validation(verb, default: float) -> None:
     option("--allow-copies", action="store_true", help=text)
 
 
-def add_recipe(verb) -> None:
+def add_recipe(verb, *, required: bool = True) -> None:
     """Adds the options for building and training a network."""
-    verb.add_argument("--model", required=True, metavar="NAME", help="name of a network")
+    text = "name of a network"
+    verb.add_argument("--model", required=required, metavar="NAME", help=text)
     option = verb.add_argument_group(
         "recipe", "What is given replaces the recipe's value; defaults are for no recipe."
     ).add_argument

@@ -93,9 +93,10 @@ def _add_train(verb: ArgumentParser) -> None:
 
 
 def _add_kfold(verb: ArgumentParser) -> None:
+    verb.description = "DATA may be a predictions.npz of kfold, to print its error again."
     options.add_data(verb)
-    options.add_out(verb)
-    options.add_recipe(verb)
+    options.add_out(verb, required=False)
+    options.add_recipe(verb, required=False)
     options.add_reading(verb)
     text = "number of folds; default: 5"
     verb.add_argument("--folds", type=options.FOLDS, default=5, help=text)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from cnnzoo.data.arrays import Source
+from cnnzoo.data.arrays import Images, Source
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
@@ -114,6 +114,30 @@ def kfold(
     return result
 
 
+def read_predictions(path: str | Path) -> Evaluation:
+    """The evaluation of the predictions that `kfold` wrote.
+
+    Args:
+        path: A `predictions.npz`.
+
+    Raises:
+        DatasetError: The file has no predictions, or is damaged.
+    """
+    error = DatasetError(
+        f"cannot read predictions from {path}: expected the file {PREDICTIONS_FILE} that "
+        "kfold writes, so pass such a file; to train, pass --model and --out"
+    )
+    with files.refusing_damage(error), np.load(path, allow_pickle=False) as arrays:
+        probabilities, labels = arrays["probabilities"], arrays["labels"]
+        names = tuple(map(str, arrays["class_names"]))
+    if probabilities.shape != (len(labels), len(names)):
+        raise error
+    pixels = np.zeros((len(labels), 1, 1, 1), np.uint8)  # the labels alone count
+    return evaluate_probabilities(
+        probabilities.astype(np.float32), Images(pixels, labels, names)
+    )
+
+
 def cross_validate(
     train_fold: Callable[[int, tuple[Source, Source]], keras.Model],
     source: Source,
@@ -133,7 +157,7 @@ def cross_validate(
         group_by: Regular expression that groups files.
     """
     parts = [
-        (_split_validation(source.take(train), seed, group_by), test)
+        (split_validation(source.take(train), seed, group_by), test)
         for train, test in split(source, folds, seed, group_by)
     ]
     probabilities, names = np.zeros(0), source.class_names
@@ -151,7 +175,7 @@ def cross_validate(
     return Folds(tuple(accuracies), whole)
 
 
-def _split_validation(
+def split_validation(
     source: Source, seed: int, group_by: str | None
 ) -> tuple[Source, Source]:
     """Training and validation images, with at least one of each class in both."""

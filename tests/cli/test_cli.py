@@ -193,6 +193,13 @@ def test_kfold(run, capsys, monkeypatch):
     assert Path("folds/predictions.npz").is_file()
     assert re.search(r"fold +accuracy\n1 +\d\d\.\d\d %\n2 +", text)
     assert "300 images, each evaluated by a network that was not trained on it" in text
+    [line] = [line for line in text.splitlines() if line.startswith("out of fold: ")]
+    assert main(["kfold", "folds/predictions.npz"]) == 0
+    assert capsys.readouterr().out == f"{line}\n"
+    assert main(["kfold", "train.csv"]) == 1
+    assert "expected the file predictions.npz" in capsys.readouterr().err
+    assert main(["kfold", "train.csv", "--model", "mlp"]) == 2
+    assert "needs --model and --out" in capsys.readouterr().err
     assert main([*args, "--out", "folds", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert {"format": 1, **record} == json.loads(

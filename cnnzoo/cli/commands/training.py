@@ -69,6 +69,14 @@ def _report(history: Mapping[str, list[float]], out: Path) -> None:
 
 
 def kfold(args: Namespace) -> None:
+    if args.model is None and args.out is None:
+        _report_predictions(args)
+        return
+    if args.model is None or args.out is None:
+        raise UsageError(
+            "kfold trains a network, and needs --model and --out; give both, or neither "
+            "and a predictions.npz that kfold wrote"
+        )
     network = model_info(args.model)
     start(args.threads)
     from cnnzoo.data.sources import open_source
@@ -101,8 +109,21 @@ def kfold(args: Namespace) -> None:
         f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each "
         "evaluated by a network that was not trained on it"
     )
+    print(f"out of fold: {found.evaluation.summary}")
     for name in (FOLDS_FILE, PREDICTIONS_FILE):
         print(Path(args.out) / name)
+
+
+def _report_predictions(args: Namespace) -> None:
+    """Prints the error of predictions that an earlier `kfold` wrote."""
+    start(args.threads)
+    from cnnzoo.train.cross_validation import read_predictions
+
+    found = read_predictions(args.data)
+    if args.json:
+        print_json(found.to_dict())
+    else:
+        print(f"out of fold: {found.summary}")
 
 
 def _loggers(args: Namespace) -> list:
