@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 
 import generate
+import levers
 import pages
 import pytest
 import trainings
@@ -11,6 +12,7 @@ import trainings
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.index import INDEX, ModelInfo
 from cnnzoo.models.proofs import load_proofs
+from cnnzoo.train.cross_validation import read_predictions
 from cnnzoo.zoo import sketch
 
 STALE = "is stale: run `make index` and look at the difference"
@@ -62,3 +64,12 @@ def test_every_network_has_a_proof_of_its_graph_as_it_is():
 def test_every_proof_is_within_its_bound():
     for proof in load_proofs().proofs:
         assert 0 <= proof.difference <= proof.bound <= 1e-4, proof
+
+
+@pytest.mark.parametrize(("row", "file"), levers.KEPT.items())
+def test_errors_out_of_fold_are_those_of_the_kept_probabilities(row: str, file: str):
+    listed = json.loads(trainings.LIST.read_text())["folds"]["rows"]
+    [record] = [record for record in listed if record["row"] == row]
+    found = read_predictions(levers.KEPT_PROBABILITIES / f"{file}.npz")
+    assert (found.errors, found.images) == (record["errors"], record["images"])
+    assert found.error_interval == pytest.approx(record["interval"], abs=1e-3)
