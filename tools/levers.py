@@ -1,17 +1,14 @@
 """Compares changes of a recipe on all 60,000 training digits, many trainings at once.
 
     KERAS_BACKEND=jax CNNZOO_DATA=folder python tools/levers.py runs/levers --at-once 14
-    CNNZOO_DATA=folder python tools/levers.py runs/levers --collect
 
-The first command trains each row of `ROWS` on the folds of `cnnzoo kfold --seed 0`, in
-one process per training, which fits one GPU and 14 cores. Each training is a `Run`, so
-the command continues after an interruption. The second adds the results to
-`tools/trainings.json`, and the probabilities of the rows in `KEPT` to `tools/folds`. The
+It trains each row of `ROWS` on the folds of `cnnzoo kfold --seed 0`, in one process per
+training, which fits one GPU and 14 cores. Each training is a `Run`, so the command
+continues after an interruption. `tools/out_of_fold.py` then evaluates the results. The
 test split is not opened. On a GPU with little memory, set XLA_PYTHON_CLIENT_MEM_FRACTION.
 """
 
 import argparse
-import json
 import os
 import signal
 import subprocess
@@ -21,15 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from make_weights import LIST, VALIDATION_IMAGES
-from scipy.stats import binomtest
+from make_weights import VALIDATION_IMAGES
 
 from cnnzoo.system import files
 from cnnzoo.train.recipe import RECIPES, Recipe
 
 FOLDS = 5
 PROBABILITIES_FILE = "probabilities.npz"  # of a training
-KEPT_PROBABILITIES = Path(__file__).with_name("folds")
 MNIST = replace(RECIPES["mnist"], precision="float32")
 LONG = RECIPES["mnist_long"]
 MILD = RECIPES["mnist_small_resnet"]
@@ -109,8 +104,6 @@ ROWS = {
         teachers=("vsv40", "svgg40"),
     ),
 }
-BASE = {VERY_SMALL: "vsv18", SMALL: "vsv18", RESNET: "srn-mild18"}  # to compare with
-KEPT = {"vsv18": "very_small_vgg-mnist", "vsv40": "very_small_vgg-mnist_long"}
 SOFT = 0.7  # share of the teachers in a label
 
 
@@ -124,12 +117,12 @@ def train(folder: Path, row: Row, name: str, fold: int) -> None:
 
     source = cnnzoo.load_mnist("train")
     if fold:
-        rows, judged_rows = list(cross_validation.split(source, FOLDS, 0))[fold - 1]
+        rows, test = list(cross_validation.split(source, FOLDS, 0))[fold - 1]
         data = cross_validation.split_validation(source.take(rows), 0, None)
-        judged = source.take(judged_rows)
+        images = source.take(test)
     else:
         data = source.split(VALIDATION_IMAGES, row.seed)
-        judged = data[1]
+        images = data[1]
     if row.plain_epochs:
         _without_augmentation(row.recipe.epochs - row.plain_epochs)
     if row.teachers:
@@ -140,7 +133,7 @@ def train(folder: Path, row: Row, name: str, fold: int) -> None:
     model = cnnzoo.build(row.network, include_preprocessing=True)
     run = folder / f"{name}-{fold}"
     history = Run(run).fit(model, *data, replace(row.recipe, seed=seed), verbose=2)
-    found = probabilities(model, judged).astype("float16")
+    found = probabilities(model, images).astype("float16")
     with files.replacing(run / PROBABILITIES_FILE) as temporary:
         np.savez_compressed(temporary, probabilities=found)
     files.write_json(run / "result.json", {"history": dict(history)})
@@ -214,132 +207,15 @@ def _result(folder: Path, name: str, fold: int) -> Path:
     return folder / f"{name}-{fold}" / "result.json"
 
 
-def collect(folder: Path) -> dict:
-    """The record of all trainings that have a history, for `tools/trainings.json`.
-
-    A training that was cut off counts where `probabilities.npz` is there, from the best
-    epoch so far.
-    """
-    import cnnzoo
-    from cnnzoo.train.cross_validation import split
-
-    source = cnnzoo.load_mnist("train")
-    labels = np.asarray(source.labels)
-    tests = {k: rows for k, (_, rows) in enumerate(split(source, FOLDS, 0), start=1)}
-    runs, wrong, environments = [], {}, []
-    for name, row in ROWS.items():
-        for fold in row.folds:
-            run = folder / f"{name}-{fold}"
-            if not (run / "history.json").exists():
-                continue
-            card = json.loads((run / "run.json").read_text())
-            if card["environment"] not in environments:
-                environments.append(card["environment"])
-            record = _record(run, card, row, fold)
-            if (run / PROBABILITIES_FILE).exists():
-                found = _probabilities(run).argmax(1)
-                _, validation = source.split(VALIDATION_IMAGES, row.seed)
-                judged = labels[tests[fold]] if fold else validation.labels
-                wrong[name, fold] = found != judged
-                record["images"] = len(found)
-                record["errors"] = int(wrong[name, fold].sum())
-            runs.append({"row": name, **record})
-    rows = [_compare(name, wrong) for name in ROWS]
-    for name, file in KEPT.items():
-        whole = np.zeros((len(labels), 10), np.float16)
-        for k, test in tests.items():
-            whole[test] = _probabilities(folder / f"{name}-{k}")
-        KEPT_PROBABILITIES.mkdir(exist_ok=True)
-        with files.replacing(KEPT_PROBABILITIES / f"{file}.npz") as temporary:
-            np.savez_compressed(
-                temporary,
-                probabilities=whole,
-                labels=labels.astype(np.uint8),
-                class_names=np.array(source.class_names),
-            )
-    alike = [whole_wrong(wrong, name) for name in KEPT]
-    return {
-        "rows": [row for row in rows if row],
-        "runs": runs,
-        "environments": environments,
-        "wrong_in_all": int(np.all(alike, 0).sum()),
-    }
-
-
-def whole_wrong(wrong: dict, name: str) -> np.ndarray:
-    """Whether each image of the folds, one after another, is misclassified."""
-    return np.concatenate([wrong[name, k] for k in range(1, FOLDS + 1)])
-
-
-def _probabilities(run: Path) -> np.ndarray:
-    with np.load(run / PROBABILITIES_FILE) as arrays:
-        return arrays["probabilities"]
-
-
-def _record(run: Path, card: dict, row: Row, fold: int) -> dict:
-    """What the files of a training tell; `card` is its `run.json`."""
-    history = json.loads((run / "history.json").read_text())
-    losses = np.array(history["val_loss"], np.float64)
-    best = int(np.nanargmin(losses))
-    validation = card["data"]["validation"]["images"]
-    return {
-        "fold": fold,
-        "seed": fold or row.seed,
-        "epochs": len(losses),
-        "planned_epochs": row.recipe.epochs,
-        "best_epoch": best + 1,
-        "train_images": card["data"]["train"]["images"],
-        "validation_images": validation,
-        "validation_errors": round((1 - history["val_accuracy"][best]) * validation),
-    }
-
-
-def _compare(name: str, wrong: dict) -> dict:
-    """The errors of a row on its folds, and McNemar's test on the same images."""
-    folds = [k for k in range(1, FOLDS + 1) if (name, k) in wrong]
-    if not folds:
-        return {}
-    base = BASE[ROWS[name].network]
-    ours, theirs = (
-        np.concatenate([wrong[row, k] for k in folds]) for row in (name, base)
-    )
-    only_base, only_here = int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
-    errors, images = int(ours.sum()), len(ours)
-    interval = binomtest(errors, images).proportion_ci(method="wilson")
-    record = {
-        "row": name,
-        "network": ROWS[name].network,
-        "changes": ROWS[name].changes,
-        "folds": folds,
-        "errors": errors,
-        "images": images,
-        "error_percent": round(100 * errors / images, 4),
-        "interval": [round(100 * float(x), 3) for x in (interval.low, interval.high)],
-    }
-    if name != base:
-        discordant = only_base + only_here
-        p = binomtest(only_here, discordant).pvalue if discordant else 1.0
-        record["compared_with"] = ROWS[base].network + ", " + ROWS[base].changes
-        record["wrong_here_only"] = only_here
-        record["wrong_there_only"] = only_base
-        record["p"] = round(float(p), 3)
-    return record
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--train", nargs=2, metavar=("ROW", "FOLD"))
-    parser.add_argument("--collect", action="store_true")
     args = parser.parse_args()
     if args.train:
         name, fold = args.train
         train(args.folder, ROWS[name], name, int(fold))
-    elif args.collect:
-        records = json.loads(LIST.read_text())
-        known = records.get("folds", {})
-        files.write_json(LIST, {**records, "folds": {**known, **collect(args.folder)}})
     else:
         train_all(args.folder, args.at_once)
 

@@ -117,3 +117,14 @@ def table(header: tuple[str, ...], aligned: str, rows: list[tuple]) -> str:
     rule = [{"l": "---", "r": "---:"}[side] for side in aligned]
     cells = [header, rule, *rows]
     return "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)
+
+
+def error_text(metrics: dict) -> str:
+    """The error in per cent, with its counts and its interval."""
+    return f"{metrics['error_percent']:.2f} % ({interval_text(metrics)})"
+
+
+def interval_text(metrics: dict) -> str:
+    """The number of errors, and the interval of the error in per cent."""
+    low, high = metrics["interval"]
+    return f"{metrics['errors']} of {metrics['images']:,}, {low:.2f} to {high:.2f} %"

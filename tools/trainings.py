@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from pages import table
+from folds_page import out_of_fold_section
+from pages import error_text, interval_text, table
 
 from cnnzoo.models.index import model_info
 from cnnzoo.weights.sources import bundled
@@ -16,16 +17,6 @@ GOALS = {
     **{name: ("mnist", "test", error) for name, error in ORIGINAL.items()},
     "resnet20": ("cifar10", "validation", 8.75),
 }
-NO_GOAL = """### Why 0.13 % is no goal
-
-An ensemble of simple networks is quoted with a test error of 0.13 %
-(<https://arxiv.org/abs/2008.10400>). It was chosen by test images twice: the checkpoint
-with the fewest test errors, and the best of 1,000 sets of three networks. 0.13 % is also
-below the share of wrong labels: people found 15 among the 10,000 test images
-(<https://arxiv.org/abs/2103.14749>), so with fewer errors a network predicts wrong ones.
-Without a choice by test images, 20 networks of
-<https://github.com/Matuzas77/MNIST-0.17> have errors of 0.19 to 0.31 % alone, and of 0.16
-to 0.17 % together."""
 CORE_HOURS = 6  # for the ensemble's three networks: 3 hours of 2 cores
 
 
@@ -46,7 +37,7 @@ intervals of 95 %.
 {chr(10).join(f"- {remark}" for remark in records["remarks"])}
 
 {_ensembles(records["ensembles"])}{_views(records["views"])}{
-        _folds(records["folds"])
+        out_of_fold_section(records["folds"])
     }## Every training
 
 {
@@ -118,69 +109,13 @@ def _ensemble(record: dict) -> str:
     return f"""## The ensemble of three networks
 
 The {record["combine"]} of the three networks' probabilities misclassifies
-**{test["error_percent"]:.2f} %** of MNIST's test split, {_interval(test)}; the goal of
-{GOAL:.2f} % is {reached}. `{record["command"]}` computes it again, without a download
+**{test["error_percent"]:.2f} %** of MNIST's test split, {interval_text(test)}; the goal
+of {GOAL:.2f} % is {reached}. `{record["command"]}` computes it again, without a download
 or a training.
 
 {rows}
 
 """
-
-
-def _folds(folds: dict) -> str:
-    """The out-of-fold errors of recipes, and whether the goals were reached."""
-    rows = [
-        (
-            f"`{row['network']}`",
-            row["changes"],
-            ", ".join(map(str, row["folds"])),
-            _epochs(row["row"], folds["runs"]),
-            _error(row),
-            *_comparison(row),
-        )
-        for row in folds["rows"]
-    ]
-    header = (
-        "network",
-        "recipe",
-        "folds",
-        "epochs",
-        "out-of-fold error",
-        "wrong by the other recipe only",
-        "wrong by this one only",
-        "p",
-    )
-    return f"""## Errors on all 60,000 training images
-
-Five networks are trained as by `cnnzoo kfold mnist --folds 5 --seed 0`, each without a
-fifth of the training images, which it then predicts. The other recipe is `mnist`, or
-`mnist_small_resnet` for SmallResNet, on the same images, and p is that of McNemar's test.
-All trainings were in float32, on {folds["machine"]}.
-Trainings that the end of this time cut off are evaluated at their best epoch so far; the
-table has the number of their epochs. Every training, also those cut off before they could
-predict, is in `tools/trainings.json`; `tools/levers.py` has all recipes.
-
-{table(header, "lllrrrrr", rows)}
-
-{chr(10).join(f"- {remark}" for remark in folds["remarks"])}
-
-{NO_GOAL}
-
-"""
-
-
-def _epochs(name: str, runs: list[dict]) -> str:
-    """The epochs of a row's trainings, such as 36 of 40."""
-    own = [run for run in runs if run["row"] == name and run["fold"] and "errors" in run]
-    trained, planned = own[0]["epochs"], own[0]["planned_epochs"]
-    return str(planned) if trained == planned else f"{trained} of {planned}"
-
-
-def _comparison(row: dict) -> tuple:
-    if "p" not in row:
-        return "", "", ""
-    p = "below 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
-    return row["wrong_there_only"], row["wrong_here_only"], p
 
 
 def _views(record: dict | None) -> str:
@@ -229,8 +164,8 @@ def _row(record: dict) -> tuple:
         record["best_epoch"],
         f"{record['hours_of_all_threads']:.2f}",
         record["images_per_second"],
-        _error(record["validation"]),
-        _error(record["test"]) if record["test"] else "not evaluated",
+        error_text(record["validation"]),
+        error_text(record["test"]) if record["test"] else "not evaluated",
         f"{original:.2f} %" if original and record["data"] == "mnist" else "",
         "yes" if _is_packaged(record) else "",
     )
@@ -286,7 +221,7 @@ def _pilots(pilots: list[dict]) -> str:
             f"`{record['command']}`",
             record["epochs"],
             f"{record['train_images']:,}",
-            _error(record["validation"]),
+            error_text(record["validation"]),
         )
         for record in pilots
     ]
@@ -347,12 +282,3 @@ def _cells(card: dict) -> tuple:
         card["data_licence"],
         f"`{card['sha256'][:16]}…`",
     )
-
-
-def _error(metrics: dict) -> str:
-    return f"{metrics['error_percent']:.2f} % ({_interval(metrics)})"
-
-
-def _interval(metrics: dict) -> str:
-    low, high = metrics["interval"]
-    return f"{metrics['errors']} of {metrics['images']:,}, {low:.2f} to {high:.2f} %"

@@ -4,7 +4,7 @@ import json
 from dataclasses import fields
 
 import generate
-import levers
+import out_of_fold
 import pages
 import pytest
 import trainings
@@ -66,10 +66,10 @@ def test_every_proof_is_within_its_bound():
         assert 0 <= proof.difference <= proof.bound <= 1e-4, proof
 
 
-@pytest.mark.parametrize(("row", "file"), levers.KEPT.items())
+@pytest.mark.parametrize(("row", "file"), out_of_fold.KEPT.items())
 def test_errors_out_of_fold_are_those_of_the_kept_probabilities(row: str, file: str):
     listed = json.loads(trainings.LIST.read_text())["folds"]["rows"]
     [record] = [record for record in listed if record["row"] == row]
-    found = read_predictions(levers.KEPT_PROBABILITIES / f"{file}.npz")
+    found = read_predictions(out_of_fold.KEPT_PROBABILITIES / f"{file}.npz")
     assert (found.errors, found.images) == (record["errors"], record["images"])
     assert found.error_interval == pytest.approx(record["interval"], abs=1e-3)
