@@ -195,8 +195,7 @@ def probabilities(
         ImageDecodeError: A file is not a readable image.
     """
     built = metadata_of(model)
-    options = built.options
-    if not options["include_top"] or options["classifier_activation"] is None:
+    if not built.options["include_top"] or built.options["classifier_activation"] is None:
         raise UsageError(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
@@ -224,18 +223,20 @@ def evaluate(model: keras.Model, source: Source, batch_size: int = BATCH) -> Eva
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
-    return evaluate_probabilities(probabilities(model, source, batch_size), source)
+    found = probabilities(model, source, batch_size)
+    return evaluate_probabilities(found, source.labels, source.class_names)
 
 
-def evaluate_probabilities(probabilities: np.ndarray, source: Source) -> Evaluation:
-    """Compares probabilities, (images, classes), with the labels of a source."""
-    names, labels = source.class_names, np.asarray(source.labels)
-    predicted = probabilities.argmax(1)
-    every = np.arange(len(names))
+def evaluate_probabilities(
+    probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
+) -> Evaluation:
+    """Compares probabilities, (images, classes), with labels, (images,)."""
+    labels, predicted = np.asarray(labels), probabilities.argmax(1)
+    every = np.arange(len(class_names))
     columns = precision_recall_fscore_support(
         labels, predicted, labels=every, zero_division=0
     )
-    rows = zip(names, *(np.asarray(column).tolist() for column in columns), strict=True)
+    rows = zip(class_names, *(np.asarray(c).tolist() for c in columns), strict=True)
     return Evaluation(
         images=len(labels),
         accuracy=float(np.mean(labels == predicted)),
@@ -296,5 +297,4 @@ def _class_count(model: keras.Model) -> int:
 
 
 def _is_binary(model: keras.Model) -> bool:
-    one_unit = model.outputs[0].shape[-1] == 1
-    return one_unit and metadata_of(model).options["classes"] == 2
+    return model.outputs[0].shape[-1] == 1 and metadata_of(model).options["classes"] == 2

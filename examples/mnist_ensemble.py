@@ -64,7 +64,9 @@ def combine(
     for method in METHODS:
         ensemble = Ensemble(models, method).fit(validation, validation_predictions)
         combined = ensemble.predict_from(test_predictions)
-        evaluations[method] = evaluate_probabilities(combined, test)
+        evaluations[method] = evaluate_probabilities(
+            combined, test.labels, test.class_names
+        )
     return evaluations
 
 

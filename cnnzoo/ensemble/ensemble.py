@@ -21,12 +21,7 @@ from cnnzoo.ensemble.combine import (
 )
 from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.inference import (
-    Files,
-    class_names,
-    evaluate_probabilities,
-    probabilities,
-)
+from cnnzoo.inference import Files, class_names, evaluate_probabilities, probabilities
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
@@ -155,11 +150,15 @@ class Ensemble:
             source: Labelled images.
         """
         source = align_labels(source, self.class_names)
-        given = self._predict_members(source)
+        given, labels = self._predict_members(source), np.asarray(source.labels)
+        whole, *members = (
+            evaluate_probabilities(found, labels, self.class_names)
+            for found in (self.predict_from(given), *given)
+        )
         return EnsembleEvaluation(
-            evaluate_probabilities(self.predict_from(given), source),
-            tuple(evaluate_probabilities(of_member, source) for of_member in given),
-            self._accuracies_without(given, np.asarray(source.labels)),
+            whole,
+            tuple(members),
+            self._accuracies_without(given, labels),
             tuple(model.name for model in self.models),
         )
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
-from cnnzoo.data.arrays import Images, Source
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
@@ -132,10 +132,7 @@ def read_predictions(path: str | Path) -> Evaluation:
         names = tuple(map(str, arrays["class_names"]))
     if probabilities.shape != (len(labels), len(names)):
         raise error
-    pixels = np.zeros((len(labels), 1, 1, 1), np.uint8)  # the labels alone count
-    return evaluate_probabilities(
-        probabilities.astype(np.float32), Images(pixels, labels, names)
-    )
+    return evaluate_probabilities(probabilities.astype(np.float32), labels, names)
 
 
 def cross_validate(
@@ -171,8 +168,8 @@ def cross_validate(
         probabilities[test] = result.probabilities
         accuracies.append(result.accuracy)
         names = class_names(model)
-    whole = evaluate_probabilities(probabilities, align_labels(source, names))
-    return Folds(tuple(accuracies), whole)
+    labels = align_labels(source, names).labels
+    return Folds(tuple(accuracies), evaluate_probabilities(probabilities, labels, names))
 
 
 def split_validation(

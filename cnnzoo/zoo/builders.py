@@ -27,11 +27,12 @@ from cnnzoo.zoo.options import (
 )
 
 P = ParamSpec("P")
+_SPECS = {name.replace("_", ""): spec for name, spec in SPECS.items()}
 
 
 def _builder(name: str, options: Callable[P, BuildOptions]) -> Callable[P, keras.Model]:
     """`build` of the network that bears this name in the catalog's spelling."""
-    spec = {key.replace("_", ""): spec for key, spec in SPECS.items()}[name.lower()]
+    spec = _SPECS[name.lower()]
     signature = inspect.signature(options).replace(return_annotation=keras.Model)
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> keras.Model:

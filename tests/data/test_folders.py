@@ -291,7 +291,7 @@ def test_i13_names_that_a_terminal_cannot_show(photos: Path):
     assert rb"\udcff$_$" in done.stdout
     labels = np.array([0, 1])
     pixels = Images(np.zeros((2, 4, 4, 1), np.uint8), labels, ("a", name))
-    wrong = evaluate_probabilities(np.eye(2)[::-1], pixels)
+    wrong = evaluate_probabilities(np.eye(2)[::-1], labels, pixels.class_names)
     assert figures.confusion(wrong).startswith(b"\x89PNG")
     assert figures.misclassified(pixels, wrong).startswith(b"\x89PNG")
 

@@ -71,12 +71,12 @@ def test_errors_and_where_the_error_lies():
     predictions[3] = 0.4, 0.6
     labels[3] = 0
     source = Images(np.zeros((10_000, 4, 4, 1), np.uint8), labels, ("even", "odd"))
-    result = evaluate_probabilities(predictions, source)
+    result = evaluate_probabilities(predictions, labels, source.class_names)
     assert result.errors == 15
     assert result.error_interval == pytest.approx((0.0909, 0.2473), abs=1e-4)
     assert result.most_confident_errors(99).tolist() == [*range(3), *range(4, 15), 3]
     assert size(figures.misclassified(source, result))[0] > 300
-    right = evaluate_probabilities(np.eye(2)[labels], source)
+    right = evaluate_probabilities(np.eye(2)[labels], labels, source.class_names)
     assert right.errors == 0
     assert size(figures.misclassified(source, right)) == (660, 110)
 
