@@ -23,11 +23,10 @@ test: lint types
 	$(BIN)/pytest -n 2 -m "not proof"
 
 # TensorFlow goes first: it writes what JAX and PyTorch are held against.
-# With channels first it convolves by oneDNN alone, which it leaves off on older CPUs.
 test-backends: $(BACKENDS)/.backends
 	@rm -rf build/backends
 	@for backend in tensorflow jax torch; do echo "$$backend:"; \
-	  TF_ENABLE_ONEDNN_OPTS=1 KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -q -n 2 tests/backends || exit 1; done
+	  KERAS_BACKEND=$$backend $(BACKENDS)/bin/pytest -q -n 2 tests/backends || exit 1; done
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

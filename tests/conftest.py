@@ -14,6 +14,9 @@ from cnnzoo.models import proofs
 from cnnzoo.models.proofs import Proof
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Without it TensorFlow has no convolution with channels first on a CPU, and it is off by
+# default on older ones.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 ROWS: list[tuple[str, str, str, float, float]] = []  # Proofs of this session
 

@@ -20,20 +20,12 @@ from cnnzoo.graph.data_format import channels_first
 from cnnzoo.inference import probabilities
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import Preprocess
-from cnnzoo.system.runtime import processor
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.visualization import figures
 from cnnzoo.zoo import build, find, sketch
 from cnnzoo.zoo.input_size import smallest_side
 
 BOUND = 1e-4
-# TensorFlow convolves with channels first on a CPU by oneDNN alone, which it switches on
-# by itself where the CPU has one of these.
-ONEDNN = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
-convolves = pytest.mark.skipif(
-    not ONEDNN & processor().flags,
-    reason="TensorFlow has no oneDNN on this CPU, so no convolution with channels first",
-)
 OWN = Preprocess(order="bgr", mean=(9.0, 99.0, 199.0), std=(50.0, 60.0, 70.0))
 # Grouped convolutions; LRN, concatenation; PReLU a channel; PReLU a pixel; a head that
 # flattens; sums. The others are tried by `make proofs`.
@@ -82,7 +74,6 @@ def in_both_layouts(name: str, side: int, **options) -> tuple[keras.Model, keras
     return last, model
 
 
-@convolves
 @pytest.mark.parametrize("name", SOME)
 def test_the_same_weights_give_the_same_numbers(name):
     side = max(cnnzoo.model_info(name).min_size + 3, 28)
@@ -97,7 +88,6 @@ def test_the_same_weights_give_the_same_numbers(name):
     assert relative(found, expected) <= BOUND
 
 
-@convolves
 @pytest.mark.parametrize("mode", ["caffe", "samplewise", "unit", OWN])
 def test_preprocessing_in_the_model(mode):
     options = {"include_preprocessing": True, "preprocessing": mode, "classes": 4}
@@ -108,7 +98,6 @@ def test_preprocessing_in_the_model(mode):
     assert relative(found, expected) <= BOUND
 
 
-@convolves
 @pytest.mark.parametrize("pooling", ["avg", "max", None])
 def test_features(pooling):
     last, model = in_both_layouts("resnet18", 33, include_top=False, pooling=pooling)
@@ -170,7 +159,6 @@ def trained(digits, tmp_path_factory):
     return model, out
 
 
-@convolves
 def test_training_and_evaluation(trained, digits, tmp_path):
     """Data have the channels last, whatever the model or Keras's setting says."""
     model, _ = trained
@@ -188,7 +176,6 @@ def test_training_and_evaluation(trained, digits, tmp_path):
     assert prediction.top[0][1] == pytest.approx(expected[0].max(), abs=1e-5)
 
 
-@convolves
 def test_a_folder(first, digits, tmp_path):
     labels = np.asarray(digits.labels)
     for i in np.flatnonzero(labels < 3)[:60]:
@@ -205,7 +192,6 @@ def test_a_folder(first, digits, tmp_path):
     assert accuracy == pytest.approx(history["val_accuracy"][best])
 
 
-@convolves
 def test_the_command_line(first, digits, tmp_path):
     labels = np.asarray(digits.labels)[:90]
     rows = np.column_stack([labels, digits.images[:90].reshape(90, -1)])
@@ -218,7 +204,6 @@ def test_the_command_line(first, digits, tmp_path):
     assert main(["evaluate", data, "--model", out]) == 0
 
 
-@convolves
 def test_a_file_in_its_own_layout(trained, digits, first):
     model, out = trained
     again = cnnzoo.load(out / "model.keras")
@@ -228,7 +213,6 @@ def test_a_file_in_its_own_layout(trained, digits, first):
     )
 
 
-@convolves
 def test_a_file_in_the_other_layout(trained, digits, tmp_path):
     """The same numbers, both ways."""
     model, out = trained
