@@ -193,7 +193,9 @@ else:
 
     def __getattr__(name):
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(
+                f"module {__name__!r} has no attribute {name!r}{_nearest(name)}"
+            )
         from importlib import import_module
 
         if name in ("train", "transfer"):
@@ -202,6 +204,13 @@ else:
         home = next((home for home, names in _HOMES.items() if name in names), home)
         value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
         return value
+
+    def _nearest(name):
+        from difflib import get_close_matches
+
+        known = {other.lower(): other for other in __all__}
+        near = get_close_matches(name.lower().replace("_", ""), known, 1, 0.75)
+        return f"; did you mean {known[near[0]]!r}?" if near else ""
 
     def __dir__():
         return sorted({*globals(), *__all__})

@@ -85,9 +85,15 @@ def cannot_read(where: object, expected: str, found: str, advice: str) -> Datase
     )
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> UsageError:
-    """The error for a name that is not among the `known`, with the nearest of them."""
+def unknown(
+    kind: str, name: object, known: Iterable[str], meant: str | None = None
+) -> UsageError:
+    """The error for a name that is not among the `known`, with the nearest of them.
+
+    Args:
+        meant: The one that is meant, where the caller knows it.
+    """
     known = sorted(known)
-    near = get_close_matches(str(name).lower(), known, n=1)
+    near = [meant] if meant else get_close_matches(str(name).lower(), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return UsageError(f"unknown {kind} {str(name)[:80]!r}; {hint[:800]}")

@@ -104,8 +104,40 @@ def test_builders_build():
         old = cnnzoo.LeNet5(subsampling="trainable", activation="tanh")
         assert old.count_params() == 61_706 + 2 * 6 + 2 * 16
         assert cnnzoo.VGG13(include_top=False).count_params() == 9_404_992
-    with pytest.raises(TypeError, match="unexpected keyword argument 'depth'"):
-        cnnzoo.VGG13(depth=3)  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("num_classes", "did you mean 'classes'"),
+        ("pretrained", "did you mean 'weights'"),
+        ("in_chans", "did you mean 'input_shape'"),
+        ("weight_decays", "did you mean 'weight_decay'"),
+        ("depth", "known: activation, "),
+    ],
+)
+def test_an_unknown_option_names_the_one_that_is_meant(word, meant):
+    message = f"unknown option of vgg16 '{word}'; {meant}"
+    with pytest.raises(cnnzoo.UsageError, match=message):
+        cnnzoo.VGG16(**{word: 1})  # pyright: ignore
+    with pytest.raises(cnnzoo.UsageError, match=message):
+        cnnzoo.build("vgg16", **{word: 1})  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Resnet18", "ResNet18"),
+        ("resnet_50_v2", "ResNet50V2"),
+        ("Googlenet", "GoogLeNet"),
+        ("load_weight", "load_weights"),
+    ],
+)
+def test_an_unknown_name_names_the_one_that_is_meant(name, meant):
+    with pytest.raises(AttributeError, match=f"'{name}'; did you mean '{meant}'"):
+        getattr(cnnzoo, name)
+    with pytest.raises(AttributeError, match=r"has no attribute '__wrapped__'$"):
+        getattr(cnnzoo, "__wrapped__")  # noqa: B009
 
 
 QUIET_IMPORT = """

@@ -77,6 +77,7 @@ class Conv:
         dropout: Rate of the network's dropout layers, 0 to 1; 0 draws none.
         kernel_initializer: Initializer of convolutions and dense layers.
         bias_initializer: Initializer of the biases of convolutions.
+        dense_bias_initializer: Initializer of the biases of dense layers.
         kernel_regularizer: Regularizer of convolutions and dense layers.
         bias_regularizer: Regularizer of the biases of convolutions.
     """
@@ -87,6 +88,7 @@ class Conv:
     dropout: float = 0.0
     kernel_initializer: Initializer = "glorot_uniform"
     bias_initializer: Initializer = "zeros"
+    dense_bias_initializer: Initializer = "zeros"
     kernel_regularizer: keras.Regularizer | None = None
     bias_regularizer: keras.Regularizer | None = None
 
@@ -134,7 +136,7 @@ class Conv:
             groups=groups,
             use_bias=self.use_bias,
             kernel_initializer=fresh(self.kernel_initializer),
-            bias_initializer=self.bias_initializer,
+            bias_initializer=fresh(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             name=name,
@@ -165,7 +167,7 @@ class Conv:
             use_bias=self.use_bias,
             depthwise_initializer=fresh(self.kernel_initializer),
             pointwise_initializer=fresh(self.kernel_initializer),
-            bias_initializer=self.bias_initializer,
+            bias_initializer=fresh(self.bias_initializer),
             depthwise_regularizer=self.kernel_regularizer,
             pointwise_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
@@ -191,6 +193,7 @@ class Conv:
             units,
             activation,
             kernel_initializer=fresh(self.kernel_initializer),
+            bias_initializer=fresh(self.dense_bias_initializer),
             kernel_regularizer=self.kernel_regularizer,
             name=name,
         )(x)

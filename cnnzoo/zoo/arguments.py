@@ -41,6 +41,10 @@ def _keras_has(get: Callable) -> Callable[[object], bool]:
 
 
 has_activation = _keras_has(keras.activations.get)
+_INITIALIZER: Rule = (
+    _keras_has(keras.initializers.get),
+    "a name that Keras has, such as he_normal or glorot_uniform",
+)
 RULES: dict[str, Rule] = {
     "pooling": optional((tuple(POOLINGS).__contains__, '"avg" or "max"')),
     "classes": optional(COUNT),
@@ -54,9 +58,11 @@ RULES: dict[str, Rule] = {
         has_activation,
         "a name that Keras has, such as softmax or sigmoid",
     ),
-    "kernel_initializer": (
-        _keras_has(keras.initializers.get),
-        "a name that Keras has, such as he_normal or glorot_uniform",
+    "kernel_initializer": _INITIALIZER,
+    "bias_initializer": _INITIALIZER,
+    "kernel_regularizer": (
+        _keras_has(keras.regularizers.get),
+        "a name that Keras has, such as l1 or l2, or a keras.Regularizer",
     ),
 }
 
@@ -76,6 +82,12 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
         raise UsageError(
             f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
             "aux_heads=True with include_top=False, so leave one of them out"
+        )
+    if options.weight_decay is not None and options.kernel_regularizer is not None:
+        raise UsageError(
+            f"{spec.name} takes one penalty on its kernels; got "
+            f"weight_decay={options.weight_decay} and a kernel_regularizer, so leave one "
+            "of them out"
         )
     names = options.class_names
     if names is not None and options.classes not in (None, len(names)):

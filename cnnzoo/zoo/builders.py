@@ -36,7 +36,7 @@ def _builder(name: str, options: Callable[P, BuildOptions]) -> Callable[P, keras
     signature = inspect.signature(options).replace(return_annotation=keras.Model)
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
-        return build(spec.name, **signature.bind(*args, **kwargs).arguments)
+        return build(spec.name, *args, **kwargs)
 
     builder.__name__ = builder.__qualname__ = name
     builder.__signature__ = signature

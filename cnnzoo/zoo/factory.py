@@ -141,6 +141,11 @@ def _conv(conv: Conv, options: BuildOptions) -> Conv:
         wishes["act"] = activation_block(options.activation)
     if options.kernel_initializer is not None:
         wishes["kernel_initializer"] = options.kernel_initializer
+    if options.bias_initializer is not None:
+        both = ("bias_initializer", "dense_bias_initializer")
+        wishes |= dict.fromkeys(both, options.bias_initializer)
+    if options.kernel_regularizer is not None:
+        wishes["kernel_regularizer"] = keras.regularizers.get(options.kernel_regularizer)
     if options.weight_decay is not None:
         wishes["kernel_regularizer"] = keras.regularizers.L2(options.weight_decay)
     if options.dropout is not None:

@@ -46,8 +46,12 @@ class BuildOptions:
             ResNet's stem and pools that round up, as Caffe's, add a border of zeros,
             which an activation with negative values can see.
         kernel_initializer: Initializer in place of the paper's.
+        bias_initializer: Initializer of all biases in place of the paper's.
         weight_decay: L2 penalty on every convolution and dense kernel, as
             `keras.regularizers.L2` takes it: half of what papers call weight decay.
+        kernel_regularizer: Penalty on the same kernels as a Keras name or object, such
+            as `keras.regularizers.L1(1e-5)`, in place of `weight_decay`. A file does not
+            hold it.
         class_names: One name per class, in the order of the outputs; `save` keeps them.
         cut: A layer of the trunk that all paths go through; the network ends there, and
             its classifier stands on the means of the map's quarters.
@@ -67,7 +71,9 @@ class BuildOptions:
     dropout: float | None = None
     activation: Activation = None
     kernel_initializer: str | keras.Initializer | None = None
+    bias_initializer: str | keras.Initializer | None = None
     weight_decay: float | None = None
+    kernel_regularizer: str | keras.Regularizer | None = None
     class_names: Sequence[str] | None = None
     cut: str | None = None
 
@@ -78,7 +84,19 @@ class BuildOptions:
 
 
 SHARED = tuple(field.name for field in fields(BuildOptions))
-BESIDE = ("weights", "input_tensor", "preprocessing", "kernel_initializer", "class_names")
+BESIDE = (
+    *("weights", "input_tensor", "preprocessing", "class_names"),
+    *("kernel_initializer", "bias_initializer", "kernel_regularizer"),
+)
+WORDS = {  # of other libraries, for what is an option here under another name
+    **dict.fromkeys(("num_classes", "n_classes", "nb_classes", "num_labels"), "classes"),
+    **dict.fromkeys(("image_size", "img_size", "input_size", "in_chans"), "input_shape"),
+    **dict.fromkeys(("drop_rate", "dropout_rate"), "dropout"),
+    "pretrained": "weights",
+    "global_pool": "pooling",
+    "top_activation": "classifier_activation",
+    "include_rescaling": "include_preprocessing",
+}
 GRAPH_OPTIONS = tuple(name for name in SHARED if name not in BESIDE)  # what is drawn
 
 
@@ -178,7 +196,8 @@ def split(
     own = {name: value for name, value in options.items() if name not in SHARED}
     for name in own:
         if name not in spec.own_options:
-            raise unknown(f"option of {spec.name}", name, [*SHARED, *spec.own_options])
+            known = [*SHARED, *spec.own_options]
+            raise unknown(f"option of {spec.name}", name, known, WORDS.get(name))
     shared = {name: value for name, value in options.items() if name in SHARED}
     return BuildOptions(*arguments, **shared), own
 

@@ -49,6 +49,15 @@ SMALL = (32, 32, 3)
             {"kernel_initializer": "garb"},
             "kernel_initializer='garb': expected a name",
         ),
+        (
+            {"bias_initializer": "garb"},
+            "bias_initializer='garb': expected a name",
+        ),
+        ({"kernel_regularizer": "l3"}, "kernel_regularizer='l3': expected a name"),
+        (
+            {"kernel_regularizer": "l1", "weight_decay": 0.1},
+            "takes one penalty on its kernels; got weight_decay=0.1 and a",
+        ),
         ({"clases": 10}, "unknown option of vgg16 'clases'; did you mean 'classes'"),
         ({"model": "VGG16"}, "unknown model 'VGG16'; did you mean 'vgg16'"),
         ({"model": "small_resnet", "input_shape": (None, 28, 1)}, "PReLU with a slope"),
@@ -182,6 +191,23 @@ def test_options_reach_every_convolution():
     assert {layer.activation for layer in acts} == {keras.activations.tanh}
     rates = [x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)]
     assert rates == [0.25, 0.25]
+
+
+def test_biases_and_penalties_as_keras_has_them():
+    penalty = keras.regularizers.L1(1e-4)
+    for name, options in (("alexnet", {}), ("xception", {"stem": "small"})):
+        model = sketch(
+            name, bias_initializer="ones", kernel_regularizer=penalty, **options
+        )
+        biased = [x for x in model.layers if getattr(x, "use_bias", False)]
+        assert biased
+        for layer in biased:
+            assert isinstance(layer.bias_initializer, keras.initializers.Ones)
+        for layer in model.layers:
+            if hasattr(layer, "kernel_initializer"):
+                assert layer.kernel_regularizer is penalty
+    named = sketch("lenet5", kernel_regularizer="l2")
+    assert named.get_layer("predictions").kernel_regularizer.l2 == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
