@@ -31,7 +31,8 @@ _ENCODING = "utf-8-sig"  # UTF-8, with or without a byte order mark
 class _Layout:
     """Columns of a file, by position from 0.
 
-    `skipped` is the number of lines before the first row; `shape` is (h, w, c).
+    `skipped` is the number of lines before the first row; `shape` is (h, w, c); `texts`
+    is whether labels are names of classes.
     """
 
     columns: int
@@ -39,6 +40,7 @@ class _Layout:
     row_id: int | None
     skipped: int
     shape: tuple[int, int, int]
+    texts: bool = False
 
 
 def read_csv(path: str | Path, *, complete: bool = True) -> Images:
@@ -53,8 +55,9 @@ def read_csv(path: str | Path, *, complete: bool = True) -> Images:
         path: Path of a UTF-8 file with commas; it may have a BOM, CRLF and quotes.
 
     Returns:
-        Images (n, h, w, 1) or (n, h, w, 3). `class_names` are "0" to the largest label;
-        unlabelled images have none, and the id column, if there is one, as `ids`.
+        Images (n, h, w, 1) or (n, h, w, 3). `class_names` are "0" to the largest label,
+        or the labels sorted as text if the first is no number; unlabelled images have
+        none, and the id column, if there is one, as `ids`.
 
     Raises:
         DatasetError: The file is missing or empty, its columns are not a square image, a
@@ -75,6 +78,10 @@ def read_csv(path: str | Path, *, complete: bool = True) -> Images:
     if layout.label is None:
         ids = None if layout.row_id is None else tuple(map(str, table["id"]))
         return Images(images, None, (), ids)
+    if layout.texts:
+        texts = [label.strip() for label in table["label"]]
+        found, labels = np.unique(texts, return_inverse=True)
+        return Images(images, labels.astype(np.int64), tuple(found.tolist()))
     return Images(images, table["label"], _class_names(path, table["label"], complete))
 
 
@@ -111,10 +118,10 @@ def write_submission(
     return write_text(path, text.getvalue())
 
 
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Yields the line number, from 1, and the fields of every line that is not blank."""
     with path.open(encoding=_ENCODING, newline="") as stream:
-        reader = csv.reader(stream)
+        reader = csv.reader(stream, delimiter=delimiter)
         for row in reader:
             if row:
                 yield reader.line_num, row
@@ -127,7 +134,8 @@ def _read_layout(path: Path) -> _Layout:
     names = [field.strip().lower() for field in first]
     named = any(name in LABEL_COLUMNS | ID_COLUMNS for name in names)
     header = named or not any(map(_INTEGER.fullmatch, first))
-    if not first or (header and next(rows, None) is None):
+    _, row = next(rows, (0, [])) if header else (line, first)
+    if not row:
         raise cannot_read(path, "one line per image", "none", "check the file")
     label = _position(path, line, names, LABEL_COLUMNS) if header else 0
     row_id = _position(path, line, names, ID_COLUMNS) if header else None
@@ -138,7 +146,15 @@ def _read_layout(path: Path) -> _Layout:
         row_id=row_id,
         skipped=line if header else line - 1,
         shape=_shape(path, line, pixels),
+        texts=label is not None and _is_text(row[label : label + 1]),
     )
+
+
+def _is_text(field: list[str]) -> bool:
+    try:
+        return not np.isfinite(float(field[0])) if field else False
+    except ValueError:
+        return True
 
 
 def _position(
@@ -180,14 +196,18 @@ def _read_body(path: Path, layout: _Layout) -> np.ndarray:
         raise
     except ValueError as error:
         raise _fault(path, layout, str(error)) from error
-    if layout.label is not None and table["label"].min() < 0:
-        raise _fault(path, layout, "a label below 0")
+    if layout.label is not None:
+        labels = table["label"]
+        bad = not all(map(str.strip, labels)) if layout.texts else labels.min() < 0
+        if bad:
+            raise _fault(path, layout, "a label below 0 or an empty one")
     return table
 
 
 def _dtype(layout: _Layout) -> np.dtype:
     """One field for the label, one for the id, one for each run of pixel columns."""
-    named = {layout.label: ("label", np.int64), layout.row_id: ("id", object)}
+    label = object if layout.texts else np.int64
+    named = {layout.label: ("label", label), layout.row_id: ("id", object)}
     runs = groupby(range(layout.columns), named.get)
     return np.dtype(
         [
@@ -211,9 +231,13 @@ def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
             whole = _INTEGER.fullmatch(field) is not None
             if column == layout.row_id or (whole and (is_label or int(field) <= 255)):
                 continue
+            if is_label and layout.texts and field.strip():
+                continue
             where = f"{where}, column {column + 1}"
             wanted = "a label from 0 up" if is_label else "a pixel of 0 to 255"
             expected = f"{wanted} as an integer"
+            if is_label and layout.texts:
+                expected = "the name of a class"
             return cannot_read(where, expected, f"{field[:50]!r}", "correct the value")
     expected = f"lines of {layout.columns} integers"
     return cannot_read(path, expected, reason[:300], "correct the file")

@@ -464,8 +464,14 @@ def flat(tmp_path: Path) -> Path:
         "file,label\n0.png,x\n1.png,y\n2.png,x\n",
         '\ufefffile,label\r\n"0.png","x"\r\n1.png,y\r\n2.png,x\r\n',
         "0,x\n1,y\n2,x\n",
+        "label;filename\nx;0\ny;1\nx;2.png\n",
+        "image_id\tsex\tBreed\n0\tm\tx\n1\t\ty\n2\tf\tx\n",
+        "filename,label,width\n./0.png,x,24\nflat/../1.png,y,24\n.\\2.png,x,24\n",
     ],
-    ids=["plain", "mark, quotes and CRLF", "without endings and header"],
+    ids=[
+        *("plain", "mark, quotes and CRLF", "without endings and header"),
+        *("semicolons", "tabs and extra columns", "other spellings of paths"),
+    ],
 )
 def test_l02_labels_from_a_table(text: str, flat: Path):
     folder = labelled(flat, text)
@@ -477,6 +483,34 @@ def test_l02_labels_from_a_table(text: str, flat: Path):
     }
 
 
+def test_l02_paths_in_a_table_beside_the_folder(tmp_path: Path):
+    root = fill(tmp_path / "photos", {"a": 2, "b/c": 1})
+    names = [f"a/{n}.png" for n in range(2)] + ["b/c/0.png"]
+    table = tmp_path / "labels.csv"
+    for paths in (
+        [f"photos/{name}" for name in names],
+        [f"{root}/{name}" for name in names],
+        [f"photos\\{name[:-4]}".replace("/", "\\") for name in names],
+        [names[0], "1.png", names[2]],
+    ):
+        rows = zip(paths, "xyx", strict=True)
+        table.write_text("path,class,extra\n" + "".join(f"{p},{c},\n" for p, c in rows))
+        folder = scan(root, labels=table)
+        assert dict(
+            zip(folder.names, (np.asarray(folder.labels) == 1).tolist(), strict=True)
+        ) == {
+            names[0]: False,
+            names[1]: True,
+            names[2]: False,
+        }
+    table.write_text("path,class\n0.png,x\n1.png,y\n")
+    with pytest.raises(LabelError, match=r"not in the folder, such as '0\.png'"):
+        scan(root, labels=table)  # there are two of this name
+    table.write_text("path,colour,class\na/0.png,x\n")
+    with pytest.raises(LabelError, match=r"3 columns, as in the first line, found 2 on"):
+        scan(root, labels=table)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -485,7 +519,10 @@ def test_l02_labels_from_a_table(text: str, flat: Path):
         ("0,x\n1,y\n2,x\n2,y\n", "1 files that stand there twice, such as '2'"),
         ("0,x\n1,\n2,x\n", "a class for each file, found none on line 2, '1'"),
         ("0,x\n1,NaN\n2,x\n", "a class for each file, found none on line 2"),
-        ("0,x,1\n", "two columns, file and class, found 3 on line 1"),
+        (
+            "0,x,1\n",
+            "two columns, file and class, or a header that names them, found 3 on line 1",
+        ),
         ("9.png,x\n0,x\n1,y\n2,x\n", "1 files that are not in the folder"),
     ],
 )

@@ -38,6 +38,18 @@ def test_csv_forms(tmp_path: Path, text: str):
     assert table.ids is None
 
 
+@pytest.mark.parametrize(
+    "text", ["dog,1,2,3,4\n cat,5,6,7,8\n", "a,b,c,d,label\n1,2,3,4,dog\n5,6,7,8,cat\n"]
+)
+def test_csv_with_names_of_classes(tmp_path: Path, text: str):
+    table = read_csv(csv_of(tmp_path / "a.csv", text))
+    assert table.images[..., 0].tolist() == [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    assert table.class_names == ("cat", "dog")
+    assert table.labels is not None
+    assert table.labels.dtype == np.int64
+    assert table.labels.tolist() == [1, 0]
+
+
 def test_csv_without_labels(tmp_path: Path):
     plain = read_csv(csv_of(tmp_path / "a.csv", "a,b,c,d\n1,2,3,4\n"))
     assert plain.images.tolist() == [[[[1], [2]], [[3], [4]]]]
@@ -79,6 +91,8 @@ def test_csv_of_one_row_and_of_colours(tmp_path: Path):
         ("label,a\n1.0,1\n", "line 2, column 1: .*a label from 0.*found '1.0'"),
         ("0,1\n1,1\n4,1\n", "every label of 0 to 4, found none for 2,"),
         ("1,1\n2,1\n", "every label of 0 to 2, found none for 0,"),
+        ("dog,1\n ,1\n", "line 2, column 1: .*the name of a class, found ' '"),
+        ("dog,1\ncat,x\n", "line 2, column 2: .*a pixel of 0 to 255.*found 'x'"),
         (f"0,{'9' * 400}\n", "line 1, column 2: .*found '9{50}'"),
         (f"0,{'9' * 200_000}\n", "CSV file in UTF-8, found field larger"),
     ],

@@ -68,18 +68,19 @@ def scan(
         on_bad: "raise" for an error if files cannot be read; "skip" to leave them out
             and list them in the report.
         follow_links: Whether to follow links that lead out of the folder.
-        labels: Path of a CSV file with the class of each image, anywhere in the folder.
+        labels: Path of a table with the class of each image, anywhere in the folder; see
+            `cnnzoo.data.folders.label_file`.
 
     Raises:
         DatasetError: The folder is missing or unreadable, or its layout is not that of
             class folders.
-        LabelError: The CSV file does not match the images.
+        LabelError: The table does not match the images.
         ImageDecodeError: Files that are named like images cannot be read.
     """
     root = Path(folder)
     found = _find_files(root, follow_links)
     if labels is not None:
-        found = found.labelled_by(labels)
+        found = found.labelled_by(labels, root)
     listed = [name for images in found.classes.values() for name in images]
     inspections: dict[str, FileInspection] = {}
     bad = list(found.skipped)

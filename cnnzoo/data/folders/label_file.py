@@ -1,7 +1,9 @@
-"""CSV files with the class of each image of a folder.
+"""Tables with the class of each image of a folder.
 
-The two columns are file and class, with or without a header; a file's extension may be
-omitted. The encoding is UTF-8; a byte order mark, quotes and CRLF are allowed.
+The columns file and class are found by the names of a header, or are the only two. They
+are separated by commas, semicolons or tabs. A file is named by its path relative to the
+folder or to the table, or by its name alone if that is unique, with or without the
+extension. The encoding is UTF-8; a byte order mark, quotes and CRLF are allowed.
 """
 
 from __future__ import annotations
@@ -9,34 +11,42 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cnnzoo.data.table import csv_rows
 from cnnzoo.errors import LabelError
 
 NAMED = 10  # files named in an error message
+SEPARATORS = (",", ";", "\t")
+# Names of columns in lower case, of which the first that a header has is used.
+FILES = (
+    *("file", "filename", "file_name", "path", "filepath", "file_path", "image"),
+    *("image_path", "image_name", "img", "name", "image_id", "id"),
+)
+CLASSES = ("label", "class", "class_name", "target", "category", "species", "breed")
 NO_LABELS = ("", "nan", "none", "null")  # in lower case
 
 
-def classes_of(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
+def classes_of(
+    path: str | Path, names: Sequence[str], root: Path
+) -> dict[str, list[str]]:
     """The images of each class, with classes sorted as text and images as in `names`.
 
     Args:
-        path: Path of the CSV file.
+        path: Path of the table.
         names: Paths of the images, relative to their folder.
+        root: Path of the folder.
 
     Raises:
         LabelError: The file cannot be read, a line has no class, or files and images do
             not match one to one.
     """
-    bare = [os.path.splitext(name)[0] for name in names]
-    counts = Counter(bare)
-    known = {b: n for b, n in zip(bare, names, strict=True) if counts[b] == 1}
-    known |= {name: name for name in names}
+    known = _spellings(names)
     labels: dict[str, str] = {}
     strange, twice = [], []
     for line, (file, label) in _rows(Path(path)):
+        file = _find(file, known, Path(path).parent, root)
         if line == 1 and file not in known and not os.path.splitext(file)[1]:
             continue  # a header, such as file,class
         if label.lower() in NO_LABELS:
@@ -61,18 +71,58 @@ def classes_of(path: str | Path, names: Sequence[str]) -> dict[str, list[str]]:
     return classes
 
 
+def _spellings(names: Sequence[str]) -> dict[str, str]:
+    """The image that a path or a name means, with or without its extension."""
+    known: dict[str, str] = {}
+    for shorten in (os.path.basename, str):
+        for cut in (lambda name: os.path.splitext(name)[0], str):
+            texts = [cut(shorten(name)) for name in names]
+            counts = Counter(texts)
+            pairs = zip(texts, names, strict=True)
+            known |= {text: name for text, name in pairs if counts[text] == 1}
+    return known
+
+
+def _find(file: str, known: Mapping[str, str], table: Path, root: Path) -> str:
+    """The spelling of a file that is known, or the file as it is."""
+    if file in known:
+        return file
+    plain = os.path.normpath(file.replace("\\", "/"))
+    beside = os.path.relpath(table / plain, root).replace(os.sep, "/")
+    return next((text for text in (plain, beside) if text in known), file)
+
+
 def _rows(path: Path) -> Iterator[tuple[int, tuple[str, str]]]:
     """Yields the line number, from 1, and the file and class of each line."""
     if not path.is_file():
         raise _fault(path, "a CSV file", "no regular file")
     try:
-        for line, row in csv_rows(path):
-            if len(row) != 2:
-                found = f"{len(row)} on line {line}"
-                raise _fault(path, "two columns, file and class", found)
-            yield line, (row[0].strip(), row[1].strip())
+        firsts = {mark: next(csv_rows(path, mark), (0, []))[1] for mark in SEPARATORS}
+        separator = max(SEPARATORS, key=lambda mark: len(firsts[mark]))
+        first = firsts[separator]
+        columns = _columns(first)
+        expected = f"{len(first)} columns, as in the first line"
+        if columns is None:
+            expected = "two columns, file and class, or a header that names them"
+        for place, (line, row) in enumerate(csv_rows(path, separator)):
+            if columns is None or len(row) != len(first):
+                raise _fault(path, expected, f"{len(row)} on line {line}")
+            if place == 0 and columns != (0, 1):
+                continue  # a header
+            yield line, (row[columns[0]].strip(), row[columns[1]].strip())
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _fault(path, "a CSV file in UTF-8", str(error)) from error
+
+
+def _columns(header: Sequence[str]) -> tuple[int, int] | None:
+    """Positions of the file and of the class; None if they are not known."""
+    names = [name.strip().lower() for name in header]
+    file = next((names.index(name) for name in FILES if name in names), None)
+    label = next((names.index(name) for name in CLASSES if name in names), None)
+    if len(names) == 2:
+        file = file if file is not None else 1 - label if label is not None else 0
+        return file, 1 - file
+    return None if file is None or label is None else (file, label)
 
 
 def _fault(

@@ -39,14 +39,15 @@ class FolderFiles:
     linked: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
-    def labelled_by(self, path: str | Path) -> FolderFiles:
-        """The same images, in the classes of a CSV file.
+    def labelled_by(self, path: str | Path, root: Path) -> FolderFiles:
+        """The same images, in the classes of a table; `root` is their folder.
 
         Raises:
             LabelError: The file does not match the images.
         """
         inside = [name for images in self.classes.values() for name in images]
-        return replace(self, classes=classes_of(path, [*self.loose, *inside]), loose=[])
+        classes = classes_of(path, [*self.loose, *inside], root)
+        return replace(self, classes=classes, loose=[])
 
 
 def find_images(root: Path, *, follow_links: bool = False) -> FolderFiles:
