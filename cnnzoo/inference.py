@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from cnnzoo.data.arrays import Images, Source, check_pixels
-from cnnzoo.data.folders.image_files import ImageFiles
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import UsageError
@@ -18,7 +17,6 @@ from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
 
-Files = Sequence[str | Path]
 BATCH = 128
 
 
@@ -109,10 +107,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of one image file.
+    """The likeliest classes of one image.
 
     Attributes:
-        path: Path of the file.
+        path: Path of the file, or "image 0" and so on of images in memory.
         top: Pairs of class name and probability, likeliest first.
     """
 
@@ -128,7 +126,7 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
 
 def input_batches(
     model: keras.Model,
-    source: Source | np.ndarray | Files,
+    source: AnyImages,
     preprocessing: Preprocess | None,
     batch_size: int = BATCH,
 ) -> Iterator[np.ndarray]:
@@ -136,7 +134,7 @@ def input_batches(
 
     Args:
         model: Any Keras model of images.
-        source: Data set, image files, or images (n, h, w, c); pixels of 0 to 255.
+        source: Any images that `as_source` takes.
         preprocessing: Preprocessing of the pixels before the model; None for none.
         batch_size: Number of images per batch.
 
@@ -144,11 +142,7 @@ def input_batches(
         ImageDecodeError: A file is not a readable image.
         UsageError: The source is image files and the model's image size is open.
     """
-    if isinstance(source, np.ndarray):
-        check_pixels(source)
-        source = Images(source, None, ())
-    elif isinstance(source, Sequence):
-        source = ImageFiles(tuple(map(str, source)))
+    source = as_source(source)
     shape = to_channels_last(model, model.input_shape[1:])
     turn = channels_first(model)  # a walk through the whole graph
     for start in range(0, len(source), batch_size):
@@ -163,7 +157,7 @@ def input_batches(
 
 def predict_batches(
     model: keras.Model,
-    source: Source | np.ndarray | Files,
+    source: AnyImages,
     preprocessing: Preprocess | None,
     batch_size: int = BATCH,
 ) -> Iterator[list[np.ndarray]]:
@@ -177,7 +171,7 @@ def predict_batches(
 
 
 def probabilities(
-    model: keras.Model, source: Source | np.ndarray | Files, batch_size: int = BATCH
+    model: keras.Model, source: AnyImages, batch_size: int = BATCH
 ) -> np.ndarray:
     """The model's probabilities, (images, classes); two columns for one sigmoid unit.
 
@@ -185,8 +179,9 @@ def probabilities(
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
-        source: Data set, image files, or images (n, h, w, c); pixels of 0 to 255,
-            which are preprocessed here unless the model does it.
+        source: Path, folder, pattern or list of image files; PIL image, bytes, or array
+            (h, w, c) or (n, h, w, c) of pixels of 0 to 255; or a data set. They are
+            preprocessed here unless the model does it.
         batch_size: Number of images per batch.
 
     Raises:
@@ -205,21 +200,24 @@ def probabilities(
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
 
 
-def evaluate(model: keras.Model, source: Source, batch_size: int = BATCH) -> Evaluation:
+def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> Evaluation:
     """Compares the model's predictions with the labels of a source.
 
     Classes are matched by name if the model has class names, else by number.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
-        source: Labelled images.
+        source: (images, labels), a folder or other data set by its path, "mnist", a
+            tf.data.Dataset, a PyDataset, or labelled images of cnnzoo.
         batch_size: Number of images per batch.
 
     Raises:
+        UsageError: The source is none of these.
         DatasetError: The images have no labels, or a class that the model lacks.
         ImageDecodeError: A file of a folder is not a readable image.
     """
     known = metadata_of(model).class_names
+    source = as_labelled(source, class_names(model))
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
@@ -247,29 +245,31 @@ def evaluate_probabilities(
     )
 
 
-def predict(model: keras.Model, paths: Files, top: int = 5) -> list[Prediction]:
-    """The likeliest classes of image files, read as in training.
+def predict(model: keras.Model, images: AnyImages, top: int = 5) -> list[Prediction]:
+    """The likeliest classes of images, which are read as in training.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
-        paths: Paths of the image files.
+        images: As in `probabilities`, such as "cat.jpg", "photos/" or "photos/*.jpg".
         top: Number of classes per image.
 
     Raises:
         ImageDecodeError: A file is not a readable image.
-        UsageError: The model's image size is open.
+        UsageError: The model's image size is open, or these are no images.
     """
-    if not paths:
+    source = as_source(images)
+    if not len(source):
         return []
-    return make_predictions(paths, probabilities(model, paths), class_names(model), top)
+    names = source.names_of(np.arange(len(source)))
+    return make_predictions(names, probabilities(model, source), class_names(model), top)
 
 
 def make_predictions(
-    paths: Files, probabilities: np.ndarray, class_names: Sequence[str], top: int
+    paths: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str], top: int
 ) -> list[Prediction]:
     """Makes a prediction per file from the probabilities, (n, classes)."""
     decoded = decode_predictions(probabilities, class_names, top)
-    return [Prediction(str(path), one) for path, one in zip(paths, decoded, strict=True)]
+    return [Prediction(*pair) for pair in zip(paths, decoded, strict=True)]
 
 
 def decode_predictions(

@@ -25,6 +25,8 @@ from cnnzoo.weights.loading import largest_size, load_source
 from cnnzoo.zoo import build, sketch
 from cnnzoo.zoo.options import GRAPH_OPTIONS
 
+MODEL_FILE = "model.keras"  # in the folder of a training
+
 
 def save(model: keras.Model, path: str | Path) -> Path:
     """Saves a model from `build` to a `.keras` file, atomically.
@@ -53,12 +55,17 @@ def save(model: keras.Model, path: str | Path) -> Path:
 def load(path: str | Path) -> keras.Model:
     """Loads a model that `save` wrote; it is rebuilt from the catalog and not compiled.
 
+    Args:
+        path: Path of the file, or of the folder of a training.
+
     Raises:
-        FileNotFoundError: The file does not exist.
+        FileNotFoundError: The file does not exist, or the folder has no model.
         WeightFileError: The file is damaged, does not come from `save`, or was made
             from a spec that is not in the catalog.
         UnsafeFileError: The file contains something that `save` never writes.
     """
+    if Path(path).is_dir():
+        path = _model_file(Path(path))
     with keras_archive.open_archive(path) as archive:
         metadata = keras_archive.read_metadata(archive)
         size = keras_archive.member_size(archive, keras_archive.WEIGHTS_MEMBER)
@@ -66,6 +73,18 @@ def load(path: str | Path) -> keras.Model:
         with keras_archive.open_source(archive, largest_size(model)) as source:
             load_source(model, source)
     return model
+
+
+def _model_file(folder: Path) -> Path:
+    """The model in the folder of a training."""
+    path = folder / MODEL_FILE
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{folder} holds no {MODEL_FILE}: expected the folder of one training that "
+            "has ended an epoch, or a .keras file; for a folder of several networks, use "
+            "train.members or Ensemble.load"
+        )
+    return path
 
 
 def _file_metadata(model: keras.Model) -> dict:

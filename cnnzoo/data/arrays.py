@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ Rows = np.ndarray | slice  # (k,) integers, or a slice
 KEY_BYTES = 16  # of a SHA-256; two of a million images collide with probability 1e-26
 
 
+@runtime_checkable
 class Source(Protocol):
     """Images and their labels, in memory or in files.
 
@@ -135,6 +136,26 @@ class Source(Protocol):
         )
         return self.take(train), self.take(validation)
 
+    def only(self, class_names: Sequence[str]) -> Self:
+        """Returns the images of these classes, numbered in this order.
+
+        Raises:
+            DatasetError: There are no labels.
+            UsageError: There is no such class.
+        """
+        if self.labels is None:
+            raise DatasetError(
+                f"cannot choose classes of {len(self)} unlabelled images: expected "
+                "labels, found none, so give a labelled set"
+            )
+        for name in class_names:
+            if name not in self.class_names:
+                raise unknown("class", name, self.class_names)
+        numbers = [self.class_names.index(name) for name in class_names]
+        rows = np.flatnonzero(np.isin(self.labels, numbers))
+        labels = (self.labels[rows, None] == np.array(numbers)).argmax(1)
+        return self.take(rows).relabel(labels, class_names)
+
 
 @dataclass(frozen=True, eq=False)
 class Images(Source):
@@ -192,26 +213,6 @@ class Images(Source):
 
     def check(self) -> None:
         check_pixels(self.images)
-
-    def only(self, class_names: Sequence[str]) -> Images:
-        """Returns the images of these classes, numbered in this order.
-
-        Raises:
-            DatasetError: There are no labels.
-            UsageError: There is no such class.
-        """
-        if self.labels is None:
-            raise DatasetError(
-                f"cannot choose classes of {len(self)} unlabelled images: expected "
-                "labels, found none, so give a labelled set"
-            )
-        for name in class_names:
-            if name not in self.class_names:
-                raise unknown("class", name, self.class_names)
-        numbers = [self.class_names.index(name) for name in class_names]
-        rows = np.flatnonzero(np.isin(self.labels, numbers))
-        labels = (self.labels[rows, None] == np.array(numbers)).argmax(1)
-        return self.take(rows).relabel(labels, class_names)
 
 
 def labels_hash(source: Source) -> Any:

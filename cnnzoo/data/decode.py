@@ -11,6 +11,8 @@ at a half, a quarter or an eighth, which its format supports at little cost.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +30,16 @@ DRAFT = 2  # minimum size of a decoded JPEG, as a multiple of the larger target 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 
-def decode(path: str | Path, size: tuple[int, int] | None, channels: int) -> np.ndarray:
+def decode(
+    picture: str | Path | bytes | Image.Image,
+    size: tuple[int, int] | None,
+    channels: int,
+) -> np.ndarray:
     """Decodes an image file, as the module's docstring describes.
 
     Args:
-        path: Path of a PNG, JPEG, BMP, GIF, WebP, TIFF or PPM file.
+        picture: Path of a PNG, JPEG, BMP, GIF, WebP, TIFF or PPM file, the bytes of one,
+            or a PIL image, which stays as it is.
         size: Height and width of the result, in pixels; None for those of the image.
         channels: Number of channels, 1 for grey or 3 for RGB.
 
@@ -45,7 +52,7 @@ def decode(path: str | Path, size: tuple[int, int] | None, channels: int) -> np.
         UsageError: The size or the number of channels is invalid.
     """
     check_target(size, channels)
-    with opened(path) as image:
+    with opened(picture) as image:
         if size is not None and image.format == "JPEG":
             side = DRAFT * max(size)  # the orientation may exchange the sides
             # JPEG stores brightness and colours apart, and grey needs only brightness.
@@ -55,19 +62,18 @@ def decode(path: str | Path, size: tuple[int, int] | None, channels: int) -> np.
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(picture: str | Path | bytes | Image.Image) -> Iterator[Image.Image]:
     """Opens an image file, whose pixels are decoded when they are used.
 
     Raises:
         ImageDecodeError: As in `decode`; also for errors inside the context.
     """
+    path = picture if isinstance(picture, str | Path) else "an image in memory"
     # Only a regular file is opened: a pipe would block for ever.
-    if not os.path.isfile(path):
+    if picture is path and not os.path.isfile(path):
         raise _fault(path, "no regular file")
     try:
-        # A stream is passed, since Pillow maps an uncompressed TIFF that is opened by
-        # name into memory, and then scrambles it if its orientation is 5 to 8.
-        with open(path, "rb") as stream, Image.open(stream, formats=_FORMATS) as image:
+        with _image(picture) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels in its header")
             yield image
@@ -76,6 +82,18 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
     # Pillow raises exceptions of many types for damaged bytes, such as SyntaxError.
     except Exception as error:
         raise _fault(path, str(error)[:300] or type(error).__name__) from error
+
+
+@contextmanager
+def _image(picture: str | Path | bytes | Image.Image) -> Iterator[Image.Image]:
+    if isinstance(picture, Image.Image):
+        yield ImageOps.exif_transpose(picture)  # always a copy
+        return
+    # A stream is passed, since Pillow maps an uncompressed TIFF that is opened by name
+    # into memory, and then scrambles it if its orientation is 5 to 8.
+    opening = BytesIO if isinstance(picture, bytes) else partial(open, mode="rb")
+    with opening(picture) as stream, Image.open(stream, formats=_FORMATS) as image:
+        yield image
 
 
 def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:

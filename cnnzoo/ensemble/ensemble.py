@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
@@ -21,7 +21,7 @@ from cnnzoo.ensemble.combine import (
 )
 from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.inference import Files, class_names, evaluate_probabilities, probabilities
+from cnnzoo.inference import class_names, evaluate_probabilities, probabilities
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
@@ -87,13 +87,14 @@ class Ensemble:
 
     def fit(
         self,
-        source: Source,
+        source: Labelled,
         probabilities: Sequence[np.ndarray] | np.ndarray | None = None,
     ) -> Ensemble:
         """Finds the weights of "weighted" or "stack"; returns the ensemble.
 
         Args:
-            source: Labelled images that no member was trained on.
+            source: Labelled images that no member was trained on, as in
+                `cnnzoo.evaluate`.
             probabilities: Probabilities of each member, (images, classes), such as those
                 of `train.kfold`; None for the members' predictions.
 
@@ -101,6 +102,7 @@ class Ensemble:
             UsageError: The probabilities have another shape or are not finite, or the
                 labels of a stack are all equal.
         """
+        source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         if probabilities is None:
             given = self._predict_members(source)
@@ -114,7 +116,7 @@ class Ensemble:
             self.weights = fit_stack(given, labels)
         return self
 
-    def predict(self, source: Source | np.ndarray | Files) -> np.ndarray:
+    def predict(self, source: AnyImages) -> np.ndarray:
         """The combined probabilities, (images, classes) float32.
 
         Args:
@@ -141,14 +143,15 @@ class Ensemble:
             return np.tensordot(self.weights, given, 1).astype("float32")
         return apply_stack(given, self.weights).astype("float32")
 
-    def evaluate(self, source: Source) -> EnsembleEvaluation:
+    def evaluate(self, source: Labelled) -> EnsembleEvaluation:
         """Evaluates the ensemble, each member, and the ensemble without each member.
 
         When a member is left out, the others keep their weights.
 
         Args:
-            source: Labelled images.
+            source: Labelled images, as in `cnnzoo.evaluate`.
         """
+        source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         given, labels = self._predict_members(source), np.asarray(source.labels)
         whole, *members = (
@@ -197,8 +200,9 @@ class Ensemble:
         ensemble.weights = _valid_weights(ensemble, weights, path)
         return ensemble
 
-    def _predict_members(self, source: Source | np.ndarray | Files) -> np.ndarray:
+    def _predict_members(self, source: AnyImages) -> np.ndarray:
         """The probabilities of each member, (members, images, classes)."""
+        source = as_source(source)
         by_model = {
             id(m): self._reorder(m, probabilities(m, source)) for m in self.models
         }

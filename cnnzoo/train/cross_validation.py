@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import Labelled, as_labelled
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
@@ -61,7 +62,7 @@ class Folds:
 
 def kfold(
     new_model: NewModel,
-    source: Source,
+    source: Labelled,
     folder: str | Path,
     recipe: Recipe | None = None,
     *,
@@ -79,7 +80,7 @@ def kfold(
     Args:
         new_model: Function that builds the network; Keras's seed is set before, to
             `seed` plus the number of the fold.
-        source: Labelled images.
+        source: Labelled images, as `train` in `Run.fit`.
         folder: Folder of the runs, `fold-1` and so on, of `folds.json`, and of
             `predictions.npz` (`probabilities`, `labels` and `class_names`).
         recipe: Training recipe; None for the defaults.
@@ -100,6 +101,7 @@ def kfold(
             path, new_model, data, recipe, seed=seed + number, verbose=verbose
         )
 
+    source = as_labelled(source, split="train", checksums=True)
     result = cross_validate(train_fold, source, folds=folds, seed=seed, group_by=group_by)
     record = {"format": FORMAT, **result.to_dict()}
     files.write_json(Path(folder) / FOLDS_FILE, record)

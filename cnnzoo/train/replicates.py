@@ -9,9 +9,9 @@ import numpy as np
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.errors import UsageError
-from cnnzoo.saving import load
+from cnnzoo.saving import MODEL_FILE, load
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.run import MODEL_FILE, Run
+from cnnzoo.train.run import Run
 
 KINDS = ("fold", "seed", "bag")  # prefixes of folders: of kfold, repeat and bag
 
@@ -120,7 +120,7 @@ def members(folder: str | Path) -> list[keras.Model]:
                 f"the training in {path} has not ended; repeat the call that started it, "
                 "which continues it"
             )
-    return [load(path / MODEL_FILE) for _, _, path in runs]
+    return [load(path) for _, _, path in runs]
 
 
 def train_once(

@@ -11,11 +11,13 @@ from warnings import warn
 import keras
 from keras.callbacks import CallbackList, TerminateOnNaN
 
-from cnnzoo.data.arrays import Source
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.folders import training_files
+from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.errors import CheckpointError, TrainingError
+from cnnzoo.inference import class_names
 from cnnzoo.metadata import metadata_of
+from cnnzoo.saving import MODEL_FILE
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
 from cnnzoo.system.signals import Signals, catch_signals
@@ -35,7 +37,6 @@ from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import RunMetadata
 from cnnzoo.weights.loading import load_weights
 
-MODEL_FILE = "model.keras"
 HISTORY_FILE = "history.json"
 LOG_FILE = "log.txt"
 CHECKPOINTS = "checkpoints"
@@ -78,8 +79,8 @@ class Run:
     def fit(
         self,
         model: keras.Model,
-        train: Source,
-        validation: Source,
+        train: Labelled,
+        validation: Labelled | float = 0.1,
         recipe: Recipe | None = None,
         *,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -91,8 +92,12 @@ class Run:
 
         Args:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
-            train: Training images.
-            validation: Images by which the best epoch is chosen.
+            train: Training images: (images, labels), a folder or other data set by its
+                path, "mnist", a tf.data.Dataset or a PyDataset, which are read into
+                memory, or labelled images of cnnzoo.
+            validation: Images by which the best epoch is chosen, likewise; or a share of
+                the training images, or their number if it is an int. A folder's `val/`
+                is used instead of a share.
             recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
@@ -103,7 +108,8 @@ class Run:
             the others, and `total_loss` is the weighted sum that training minimises.
 
         Raises:
-            UsageError: The recipe has values that are out of range or do not fit.
+            UsageError: The recipe has values that are out of range or do not fit, or the
+                images are in no form that is taken.
             DatasetError: The labels do not fit the classifier.
             ImageDecodeError: A file of a folder is not a readable image.
             TrainingError: The validation loss was finite in no epoch. If the loss became
@@ -113,14 +119,16 @@ class Run:
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
+        names = class_names(model)
+        train, validation = as_train_validation(train, validation, names, recipe.seed)
         precision = mixed_precision.resolve(recipe.precision)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation, precision)
         with folder_lock(self.folder), catch_signals() as signals:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
-            names = metadata_of(model).class_names or tuple(train.class_names)
-            model.cnnzoo = replace(metadata_of(model), class_names=names)
+            known = metadata_of(model).class_names or tuple(train.class_names)
+            model.cnnzoo = replace(metadata_of(model), class_names=known)
             best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]

@@ -15,9 +15,10 @@ import numpy as np
 import safetensors.numpy
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import AnyImages
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
-from cnnzoo.inference import Files, predict_batches
+from cnnzoo.inference import predict_batches
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
@@ -46,7 +47,7 @@ class Novelty:
     threshold: float
     classifier: str
 
-    def distances(self, model: keras.Model, source: Source | Files) -> np.ndarray:
+    def distances(self, model: keras.Model, source: AnyImages) -> np.ndarray:
         """The (n,) mean distances to the nearest training images, 0 to 2."""
         return _distances(self.embeddings, _embed(model, source))
 
@@ -114,7 +115,7 @@ def _classifier(model: keras.Model) -> str:
     )
 
 
-def _embed(model: keras.Model, source: Source | Files) -> np.ndarray:
+def _embed(model: keras.Model, source: AnyImages) -> np.ndarray:
     """The inputs of the classifier, scaled to length 1, (n, d)."""
     preprocessing = metadata_of(model).outside
     batches = predict_batches(embedding_model(model), source, preprocessing)

@@ -87,12 +87,14 @@ def predict(args: Namespace) -> None:
     start(args.threads)
     from cnnzoo.data.folders.inspection import readable
     from cnnzoo.data.folders.training_files import in_training_set
+    from cnnzoo.data.inputs.pictures import image_paths
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import class_names, make_predictions, probabilities
 
     table = _table(args)
     model, _ = _open_model(args)
-    paths, bad = ([], []) if table else readable(args.data, args.on_bad)
+    given = [] if table else [path for data in args.data for path in image_paths(data)]
+    paths, bad = readable(given, args.on_bad) if given else ([], [])
     for path, reason in bad:
         print(f"left out {path!r}: {reason}", file=sys.stderr)
     if isinstance(model, Ensemble):
@@ -191,5 +193,4 @@ def _load(model: str) -> tuple[keras.Model, Path]:
     tags = bundled.tags(model)
     if tags and not path.exists():
         return build(model, weights=tags[0], include_preprocessing=True), path
-    file = path / "model.keras" if path.is_dir() else path
-    return load(file), file.parent
+    return load(path), path if path.is_dir() else path.parent

@@ -89,7 +89,7 @@ def _trained(args: Namespace) -> keras.Model:
                 f"{args.model} has its own weights and image size; leave out --weights "
                 "and --size"
             )
-        return load(path / "model.keras" if path.is_dir() else path)
+        return load(path)
     info = model_info(args.model)
     if args.weights is None:
         raise UsageError(

@@ -1,0 +1,123 @@
+"""Pictures of any kind: paths by pattern, bytes, PIL images, arrays of several sizes."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from cnnzoo.data.arrays import KEY_BYTES, Rows, Source, labels_hash
+from cnnzoo.data.decode import check_target, decode, resize_images
+from cnnzoo.data.folders.inspection import unreadable
+from cnnzoo.data.folders.walk import find_images
+from cnnzoo.errors import DatasetError
+from cnnzoo.system.runtime import cores
+
+Picture = str | bytes | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(Source):
+    """Pictures of any size, decoded when they are loaded.
+
+    Attributes:
+        pictures: Paths, contents of image files, PIL images, or pixels of 0 to 255,
+            (h, w, c).
+        labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
+        class_names: Names of the classes, in the order of the labels.
+    """
+
+    pictures: tuple[Picture, ...]
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def take(self, rows: np.ndarray) -> Self:
+        return replace(
+            self,
+            pictures=tuple(self.pictures[row] for row in rows),
+            labels=None if self.labels is None else self.labels[rows],
+        )
+
+    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
+        return replace(self, labels=labels, class_names=tuple(class_names))
+
+    def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
+        check_target(size, channels)
+        wanted = np.arange(len(self))[rows]
+        images = np.empty((len(wanted), *size, channels), np.uint8)
+
+        def fill(place: int) -> None:
+            picture = self.pictures[wanted[place]]
+            if isinstance(picture, np.ndarray):
+                images[place] = resize_images(picture[None], size, channels)[0]
+            else:
+                images[place] = decode(picture, size, channels)
+
+        with ThreadPoolExecutor(cores(), "decode") as pool:
+            list(pool.map(fill, range(len(wanted))))
+        return images
+
+    def names_of(self, rows: np.ndarray) -> list[str]:
+        found = [self.pictures[row] for row in rows]
+        pairs = zip(rows, found, strict=True)
+        return [one if isinstance(one, str) else f"image {row}" for row, one in pairs]
+
+    def fingerprint(self) -> str:
+        hashed = labels_hash(self)
+        hashed.update("".join(self.content_keys()).encode())
+        return hashed.hexdigest()
+
+    def content_keys(self) -> list[str]:
+        contents = map(_content, self.pictures)
+        return [hashlib.sha256(one).digest()[:KEY_BYTES].hex() for one in contents]
+
+
+def image_paths(place: str | Path) -> list[str]:
+    """The image files of a folder and its subfolders, or those that a pattern matches.
+
+    Args:
+        place: Path of a folder or of a file, or a pattern such as "photos/*.jpg", in
+            which ** stands for any folders. A file need not exist.
+
+    Raises:
+        DatasetError: The folder has no images, or no file matches the pattern.
+        ImageDecodeError: The folder has files that only look like images.
+    """
+    path = os.path.expanduser(place)
+    if os.path.isdir(path):
+        found = find_images(Path(path))
+        if found.skipped:
+            raise unreadable(path, found.skipped)
+        inside = [name for images in found.classes.values() for name in images]
+        paths = [os.path.join(path, name) for name in sorted([*found.loose, *inside])]
+    elif os.path.exists(path) or not glob.has_magic(path):
+        return [path]
+    else:
+        paths = sorted(filter(os.path.isfile, glob.glob(path, recursive=True)))
+    if not paths:
+        raise DatasetError(
+            f"found no images by {str(place)!r}: expected a folder with image files in "
+            "it, or a pattern that matches some, such as 'photos/*.jpg'; check the path"
+        )
+    return paths
+
+
+def _content(picture: Picture) -> bytes:
+    """Bytes that are equal for equal pictures."""
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, str):
+        return Path(picture).read_bytes()
+    pixels = np.asarray(picture)
+    return repr((pixels.shape, pixels.dtype.str)).encode() + pixels.tobytes()
