@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,11 +11,10 @@ from typing import Any, Self
 import numpy as np
 
 from cnnzoo.data.arrays import Rows, Source, labels_hash
-from cnnzoo.data.decode import check_target, decode
+from cnnzoo.data.decode import decode_all
 from cnnzoo.data.folders.inspection import checksum, inspect_files
 from cnnzoo.data.splits import groups_of
 from cnnzoo.errors import DatasetError, ImageDecodeError
-from cnnzoo.system.runtime import cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,17 +58,8 @@ class ImageFiles(Source):
         return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
-        check_target(size, channels)
         wanted = np.arange(len(self))[rows]
-        images = np.empty((len(wanted), *size, channels), np.uint8)
-
-        def fill(place: int) -> None:
-            path = self.root / self.names[wanted[place]]
-            images[place] = decode(path, size, channels)
-
-        with ThreadPoolExecutor(cores(), "decode") as pool:
-            list(pool.map(fill, range(len(wanted))))
-        return images
+        return decode_all([self.root / self.names[row] for row in wanted], size, channels)
 
     def names_of(self, rows: np.ndarray) -> list[str]:
         return [self.names[row] for row in rows]

@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 
 from cnnzoo.data.arrays import Images, Source, check_pixels
+from cnnzoo.data.decode import Picture
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.inputs.labels import class_numbers
-from cnnzoo.data.inputs.pictures import Picture, Pictures, image_paths
+from cnnzoo.data.inputs.pictures import Pictures, image_paths
 from cnnzoo.data.mnist import Split, is_mnist_folder
 from cnnzoo.data.sources import check_copies, open_source, open_train_validation
 from cnnzoo.errors import UsageError
@@ -153,7 +154,7 @@ def _of_path(value: str | Path) -> Source:
     return ImageFiles(tuple(image_paths(value)))
 
 
-def _pictures(item: Any) -> list[Picture]:
+def _pictures(item: Any) -> list[Picture | np.ndarray]:
     """The pictures that one item of a list stands for."""
     if isinstance(item, str | Path):
         return list(image_paths(item))
@@ -168,7 +169,7 @@ def _pictures(item: Any) -> list[Picture]:
     raise _refused("images", IMAGES, _described(item))
 
 
-def _of_pictures(pictures: list[Picture]) -> Source:
+def _of_pictures(pictures: list[Picture | np.ndarray]) -> Source:
     """Arrays of one shape are kept as they are, with any number of channels."""
     for i, picture in enumerate(pictures):
         if isinstance(picture, np.ndarray):

@@ -6,22 +6,17 @@ import glob
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image
 
 from cnnzoo.data.arrays import KEY_BYTES, Rows, Source, labels_hash
-from cnnzoo.data.decode import check_target, decode, resize_images
+from cnnzoo.data.decode import Picture, decode_all
 from cnnzoo.data.folders.inspection import unreadable
 from cnnzoo.data.folders.walk import find_images
 from cnnzoo.errors import DatasetError
-from cnnzoo.system.runtime import cores
-
-Picture = str | bytes | Image.Image | np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +30,7 @@ class Pictures(Source):
         class_names: Names of the classes, in the order of the labels.
     """
 
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture | np.ndarray, ...]
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
 
@@ -53,20 +48,8 @@ class Pictures(Source):
         return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
-        check_target(size, channels)
         wanted = np.arange(len(self))[rows]
-        images = np.empty((len(wanted), *size, channels), np.uint8)
-
-        def fill(place: int) -> None:
-            picture = self.pictures[wanted[place]]
-            if isinstance(picture, np.ndarray):
-                images[place] = resize_images(picture[None], size, channels)[0]
-            else:
-                images[place] = decode(picture, size, channels)
-
-        with ThreadPoolExecutor(cores(), "decode") as pool:
-            list(pool.map(fill, range(len(wanted))))
-        return images
+        return decode_all([self.pictures[row] for row in wanted], size, channels)
 
     def names_of(self, rows: np.ndarray) -> list[str]:
         found = [self.pictures[row] for row in rows]
@@ -113,11 +96,11 @@ def image_paths(place: str | Path) -> list[str]:
     return paths
 
 
-def _content(picture: Picture) -> bytes:
+def _content(picture: Picture | np.ndarray) -> bytes:
     """Bytes that are equal for equal pictures."""
     if isinstance(picture, bytes):
         return picture
-    if isinstance(picture, str):
+    if isinstance(picture, str | Path):
         return Path(picture).read_bytes()
     pixels = np.asarray(picture)
     return repr((pixels.shape, pixels.dtype.str)).encode() + pixels.tobytes()
