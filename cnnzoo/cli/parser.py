@@ -143,7 +143,12 @@ def _add_evaluate(verb: ArgumentParser) -> None:
 
 def _add_predict(verb: ArgumentParser) -> None:
     option = verb.add_argument
-    option("data", metavar="FILE", nargs="+", help="image files, or one .csv")
+    option(
+        "data",
+        metavar="FILE",
+        nargs="+",
+        help="image files, folders or patterns, or one .csv",
+    )
     options.add_models(verb)
     options.add_on_bad(verb)
     text = f"number of classes per image; default: {inference.TOP}"

@@ -252,7 +252,13 @@ def test_predict(run, capsys):
     assert len(first["top"]) == 2
     assert main(["predict", digit, "--model", out]) == 0
     name, share = first["top"][0]
-    assert capsys.readouterr().out.startswith(f"{digit}: {name} {100 * share:.1f} %, ")
+    line = f"{digit}: {name} {100 * share:.1f} %, "
+    assert capsys.readouterr().out.startswith(line)
+    for several in (str(run / "di*.png"), digit):
+        assert main(["predict", several, "--model", out]) == 0
+        assert capsys.readouterr().out.startswith(line)
+    assert main(["predict", str(run / "no*.png"), "--model", out]) == 1
+    assert "found no images by" in capsys.readouterr().err
 
 
 def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):

@@ -22,10 +22,11 @@ from PIL import Image
 import cnnzoo
 from cnnzoo.cli.main import main
 from cnnzoo.data import batches as batching
+from cnnzoo.data import decode as decoding
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.decode import decode
-from cnnzoo.data.folders import image_files, training_files
+from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import Folder, scan
 from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.sources import open_train_validation
@@ -662,7 +663,7 @@ def test_images_are_decoded_once_within_the_memory_limit(photos: Path, monkeypat
         decoded.append(Path(path).name)
         return decode(path, *target)
 
-    monkeypatch.setattr(image_files, "decode", count_and_decode)
+    monkeypatch.setattr(decoding, "decode", count_and_decode)
     folder = scan(photos)
     monkeypatch.setattr(batching, "MEMORY", 5 * 12 * 12 * 3)
     first = Batches(folder, (*SIZE, 3), 5, shuffle=False, seed=0)
@@ -674,7 +675,7 @@ def test_images_are_decoded_once_within_the_memory_limit(photos: Path, monkeypat
     np.testing.assert_array_equal(first[0][0], expected)
     assert sorted(decoded) == ["5.png", "5.png"]  # the rows 11 and 5, beyond the first 5
     monkeypatch.undo()
-    monkeypatch.setattr(image_files, "decode", count_and_decode)
+    monkeypatch.setattr(decoding, "decode", count_and_decode)
     batches = Batches(folder, (*SIZE, 3), 5, shuffle=True, seed=0)
     decoded.clear()
     for epoch in range(3):
