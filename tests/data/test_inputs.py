@@ -169,7 +169,7 @@ def test_labels_by_one_rule(labels, known, numbers, names):
         ("cat", (), r"found the shape \(\)"),
         ([[0], [1], [1, 2]], (), "a list or an array, found"),
         (np.full((3, 2), 0.5), (), r"a single 1 in each, found rows such as \[0.5, 0.5"),
-        (np.eye(3), CATS, "one-hot rows of 2 columns"),
+        (np.eye(3), CATS, "one-hot rows, 2 columns"),
         ([0, 1, 2], CATS, "numbers below 2, the number of classes, found 2"),
         ([0, -1, 1], (), "-1 as label 1"),
         ([0, 0.5, 1], (), "0.5 as label 1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,8 @@ def _pictures(item: Any) -> list[Picture | np.ndarray]:
     if isinstance(item, Image.Image):
         return [item]
     if hasattr(item, "__array__") and hasattr(item, "shape"):
-        return [np.asarray(item)]
+        with suppress(TypeError, ValueError, RuntimeError):  # symbolic, or on a GPU
+            return [np.asarray(item)]
     if hasattr(item, "read") and isinstance(content := item.read(), bytes):
         return [content]
     raise _refused("images", IMAGES, _described(item))

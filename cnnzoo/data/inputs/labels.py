@@ -35,9 +35,9 @@ def class_numbers(
     elif array.ndim == 2 and len(array):
         columns = array.shape[1]
         if not _is_one_hot(array) or len(names) not in (0, columns):
-            expected = f"{len(names)} columns" if names else "a column per class"
+            expected = f"{len(names)} columns" if names else "a column for each class"
             raise _fault(
-                f"one-hot rows of {expected}, with a single 1 in each",
+                f"one-hot rows, {expected}, with a single 1 in each",
                 f"rows such as {str(array[0].tolist())[:80]}",
             )
         names = names or _numbers(columns)
