@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, TypeGuard
 
 import numpy as np
 
@@ -18,7 +18,6 @@ Rows = np.ndarray | slice  # (k,) integers, or a slice
 KEY_BYTES = 16  # of a SHA-256; two of a million images collide with probability 1e-26
 
 
-@runtime_checkable
 class Source(Protocol):
     """Images and their labels, in memory or in files.
 
@@ -155,6 +154,11 @@ class Source(Protocol):
         rows = np.flatnonzero(np.isin(self.labels, numbers))
         labels = (self.labels[rows, None] == np.array(numbers)).argmax(1)
         return self.take(rows).relabel(labels, class_names)
+
+
+def is_source(value: object) -> TypeGuard[Source]:
+    """Whether a value has the members of a source; none of its properties is read."""
+    return hasattr(type(value), "content_keys")
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -41,7 +40,8 @@ def decode(
 
     Args:
         picture: Path of a PNG, JPEG, BMP, GIF, WebP, TIFF or PPM file, the bytes of one,
-            a PIL image, which stays as it is, or pixels of 0 to 255, (h, w, c).
+            a PIL image, which stays as it is, or pixels of 0 to 255, (h, w) or
+            (h, w, c).
         size: Height and width of the result, in pixels; None for those of the image.
         channels: Number of channels, 1 for grey or 3 for RGB.
 
@@ -55,7 +55,8 @@ def decode(
     """
     check_target(size, channels)
     if isinstance(picture, np.ndarray):
-        return resize_images(picture[None], size or picture.shape[:2], channels)[0]
+        pixels = picture[..., None] if picture.ndim == 2 else picture
+        return resize_images(pixels[None], size or pixels.shape[:2], channels)[0]
     with opened(picture) as image:
         if size is not None and image.format == "JPEG":
             side = DRAFT * max(size)  # the orientation may exchange the sides
@@ -110,8 +111,9 @@ def _image(picture: Picture) -> Iterator[Image.Image]:
         return
     # A stream is passed, since Pillow maps an uncompressed TIFF that is opened by name
     # into memory, and then scrambles it if its orientation is 5 to 8.
-    opening = BytesIO if isinstance(picture, bytes) else partial(open, mode="rb")
-    with opening(picture) as stream, Image.open(stream, formats=_FORMATS) as image:
+    memory = isinstance(picture, bytes)
+    file = BytesIO(picture) if memory else open(picture, "rb")  # noqa: SIM115
+    with file as stream, Image.open(stream, formats=_FORMATS) as image:
         yield image
 
 

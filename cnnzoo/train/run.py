@@ -57,6 +57,10 @@ class History(dict[str, list[float]]):
 class Run:
     """A training in a folder.
 
+    Images are (images, labels), the path of a folder of class folders, of a .csv or of a
+    .npz, "mnist", a `tf.data.Dataset` or a `PyDataset`, which are read into memory, or a
+    data set of cnnzoo, such as from `scan`.
+
     The folder contains `run.json` (network, recipe, data, precision, versions),
     `model.keras` (the best epoch so far), `history.json`, `log.txt`, `checkpoints/`, and
     `training_files.txt` for image files with checksums. A checkpoint has the whole state,
@@ -92,12 +96,9 @@ class Run:
 
         Args:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
-            train: Training images: (images, labels), a folder or other data set by its
-                path, "mnist", a tf.data.Dataset or a PyDataset, which are read into
-                memory, or labelled images of cnnzoo.
-            validation: Images by which the best epoch is chosen, likewise; or a share of
-                the training images, or their number if it is an int. A folder's `val/`
-                is used instead of a share.
+            train: Training images, in a form that the class names.
+            validation: Images by which the best epoch is chosen, likewise; or their share
+                of the training images, unless these are a folder with `val/`.
             recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
@@ -108,8 +109,7 @@ class Run:
             the others, and `total_loss` is the weighted sum that training minimises.
 
         Raises:
-            UsageError: The recipe has values that are out of range or do not fit, or the
-                images are in no form that is taken.
+            UsageError: The recipe has values that are out of range or do not fit.
             DatasetError: The labels do not fit the classifier.
             ImageDecodeError: A file of a folder is not a readable image.
             TrainingError: The validation loss was finite in no epoch. If the loss became
@@ -119,16 +119,15 @@ class Run:
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
-        names = class_names(model)
-        train, validation = as_train_validation(train, validation, names, recipe.seed)
+        parts = train, validation, class_names(model), recipe.seed
+        train, validation = as_train_validation(*parts)
         precision = mixed_precision.resolve(recipe.precision)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation, precision)
         with folder_lock(self.folder), catch_signals() as signals:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
-            known = metadata_of(model).class_names or tuple(train.class_names)
-            model.cnnzoo = replace(metadata_of(model), class_names=known)
+            _name_classes(model, train.class_names)
             best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
@@ -252,6 +251,12 @@ class Run:
     def _log(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")
         files.add_line(self.folder / LOG_FILE, f"{now} {line}")
+
+
+def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
+    """Gives a model without class names those of the data."""
+    known = metadata_of(model).class_names or tuple(names)
+    model.cnnzoo = replace(metadata_of(model), class_names=known)
 
 
 def _make_loop(

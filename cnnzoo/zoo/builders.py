@@ -34,9 +34,10 @@ def _builder(name: str, options: Callable[P, BuildOptions]) -> Callable[P, keras
     """`build` of the network that bears this name in the catalog's spelling."""
     spec = _SPECS[name.lower()]
     signature = inspect.signature(options).replace(return_annotation=keras.Model)
+    make: Callable[..., keras.Model] = build
 
     def builder(*args: P.args, **kwargs: P.kwargs) -> keras.Model:
-        return build(spec.name, *args, **kwargs)
+        return make(spec.name, *args, **kwargs)
 
     builder.__name__ = builder.__qualname__ = name
     builder.__signature__ = signature

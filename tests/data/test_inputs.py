@@ -268,7 +268,7 @@ def test_data_sets_that_have_no_end_no_labels_or_weights():
         (tf.data.Dataset.from_tensor_slices((x, np.zeros(4))).repeat(), "repeats for"),
         (tf.data.Dataset.from_tensor_slices(x), "images without labels"),
         (tf.data.Dataset.from_tensor_slices((x, np.zeros(4), np.ones(4))), "3 parts"),
-        (tf.data.Dataset.from_tensor_slices({"a": x}), r"the shape \(\)"),
+        (tf.data.Dataset.from_tensor_slices(x).map(lambda x: {"a": x}), r"shape \(\)"),
     ):
         with pytest.raises(UsageError, match=message):
             as_labelled(value)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from cnnzoo.data.arrays import Images, Source, check_pixels
+from cnnzoo.data.arrays import Images, Source, check_pixels, is_source
 from cnnzoo.data.decode import Picture
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.folders.image_files import ImageFiles
@@ -57,7 +57,7 @@ def as_source(value: AnyImages) -> Source:
         UsageError: The value is none of these.
         DatasetError: There are no images, or a data set cannot be read.
     """
-    if isinstance(value, Source):
+    if is_source(value):
         return value
     if isinstance(value, str | Path):
         return _of_path(value)
@@ -69,7 +69,7 @@ def as_source(value: AnyImages) -> Source:
     (picture,) = _pictures(value)
     if not isinstance(picture, np.ndarray):
         return Pictures((picture,))
-    if picture.dtype.kind in "OU":  # of paths
+    if picture.ndim < 2 and picture.dtype.kind in "OU":  # of paths
         return as_source(picture.tolist())
     one = picture.ndim == 3 and picture.shape[-1] <= CHANNELS
     picture = picture[None] if one else picture
@@ -98,7 +98,7 @@ def as_labelled(
         LabelError: The labels do not fit the images.
         DatasetError: A data set does not exist or cannot be read.
     """
-    if isinstance(value, Source):
+    if is_source(value):
         return value
     if isinstance(value, str | Path):
         return open_source(str(Path(value).expanduser()), split, **reading)
@@ -133,14 +133,14 @@ def as_train_validation(
     Raises:
         DatasetError: As in `open_train_validation`.
     """
-    is_share = isinstance(validation, Real)
-    if is_share and isinstance(train, str | Path):
-        return open_train_validation(str(Path(train).expanduser()), validation, seed)
+    share: Any = validation if isinstance(validation, Real) else None
+    if share is not None and isinstance(train, str | Path):
+        return open_train_validation(str(Path(train).expanduser()), share, seed)
     source = as_labelled(train, names, "train", checksums=True)
     if _is_dataset(train):
         source = source.take(np.argsort(source.content_keys(), kind="stable"))
-    if is_share:
-        return source.split(validation, seed)
+    if share is not None:
+        return source.split(share, seed)
     other = as_labelled(validation, names, "test", checksums=True)
     by_path = isinstance(train, str | Path) and isinstance(validation, str | Path)
     if by_path and isinstance(source, Folder) and isinstance(other, Folder):
@@ -173,13 +173,12 @@ def _pictures(item: Any) -> list[Picture | np.ndarray]:
 
 def _of_pictures(pictures: list[Picture | np.ndarray]) -> Source:
     """Arrays of one shape are kept as they are, with any number of channels."""
-    for i, picture in enumerate(pictures):
-        if isinstance(picture, np.ndarray):
-            pictures[i] = picture[..., None] if picture.ndim == 2 else picture
-            check_pixels(pictures[i][None])
     arrays = [picture for picture in pictures if isinstance(picture, np.ndarray)]
+    for array in arrays:
+        check_pixels(array[None, ..., None] if array.ndim == 2 else array[None])
     if arrays and len(arrays) == len(pictures) and len({a.shape for a in arrays}) == 1:
-        return Images(np.stack(arrays), None, ())
+        stack = np.stack(arrays)
+        return Images(stack[..., None] if stack.ndim == 3 else stack, None, ())
     paths = tuple(picture for picture in pictures if isinstance(picture, str))
     return ImageFiles(paths) if len(paths) == len(pictures) else Pictures(tuple(pictures))
 
@@ -215,7 +214,8 @@ def _read(dataset: Any) -> tuple[np.ndarray, np.ndarray | None]:
     images, labels = [], []
     for element in elements:
         parts = element if isinstance(element, tuple | list) else (element,)
-        x, y = (*map(np.asarray, parts), None)[:2]
+        arrays: list[Any] = [*map(np.asarray, parts), None]
+        x, y = arrays[:2]
         if len(parts) > 2 or x.ndim not in (3, 4):
             expected = "pairs (images, labels) with images (h, w, c) or (n, h, w, c)"
             found = f"{len(parts)} parts, of which the first has the shape {x.shape}"
