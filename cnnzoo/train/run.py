@@ -59,7 +59,8 @@ class Run:
 
     Images are (images, labels), the path of a folder of class folders, of a .csv or of a
     .npz, "mnist", a `tf.data.Dataset` or a `PyDataset`, which are read into memory, or a
-    data set of cnnzoo, such as from `scan`.
+    data set of cnnzoo, such as from `scan`. A folder with `train/` and `val/` is used as
+    it is split, in place of a share.
 
     The folder contains `run.json` (network, recipe, data, precision, versions),
     `model.keras` (the best epoch so far), `history.json`, `log.txt`, `checkpoints/`, and
@@ -97,8 +98,7 @@ class Run:
         Args:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
             train: Training images, in a form that the class names.
-            validation: Images by which the best epoch is chosen, likewise; or their share
-                of the training images, unless these are a folder with `val/`.
+            validation: Images by which the best epoch is chosen; or a share of `train`.
             recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
