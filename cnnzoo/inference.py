@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
