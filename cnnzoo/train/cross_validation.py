@@ -10,14 +10,14 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.data.inputs.conversion import Labelled, as_labelled
+from cnnzoo.data.inputs.conversion import Labelled, as_training
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.inference import Evaluation, class_names, evaluate, evaluate_probabilities
 from cnnzoo.system import files
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.replicates import NewModel, train_once
+from cnnzoo.train.replicates import NewModel, known_names, train_once
 
 # Shares of a fold's training images by which its best epoch is chosen; the first is used
 # that has an image of every class.
@@ -101,7 +101,7 @@ def kfold(
             path, new_model, data, recipe, seed=seed + number, verbose=verbose
         )
 
-    source = as_labelled(source, split="train", checksums=True)
+    source = as_training(source, known_names(new_model, source))
     result = cross_validate(train_fold, source, folds=folds, seed=seed, group_by=group_by)
     record = {"format": FORMAT, **result.to_dict()}
     files.write_json(Path(folder) / FOLDS_FILE, record)

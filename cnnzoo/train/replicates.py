@@ -7,8 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.arrays import Source
+from cnnzoo.data.arrays import Source, is_source
+from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.errors import UsageError
+from cnnzoo.inference import class_names
 from cnnzoo.saving import MODEL_FILE, load
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
@@ -20,8 +22,8 @@ NewModel = Callable[[], keras.Model]
 
 def repeat(
     new_model: NewModel,
-    train: Source,
-    validation: Source,
+    train: Labelled,
+    validation: Labelled | float,
     folder: str | Path,
     recipe: Recipe | None = None,
     *,
@@ -32,18 +34,20 @@ def repeat(
 
     Args:
         new_model: Function that builds the network; Keras's seed is set before.
-        train: Training images.
-        validation: Images by which the best epoch is chosen.
+        train: Training images, as in `Run.fit`.
+        validation: Images by which the best epoch is chosen, or a share of `train`, which
+            is the same for all seeds.
         folder: Folder of the runs.
         recipe: Training recipe; None for the defaults.
         seeds: Random seeds of the weights, the order of images and their augmentation.
         verbose: As in `keras.Model.fit`.
     """
+    data = _open(new_model, train, validation, 0)
     return [
         train_once(
             Path(folder) / f"seed-{seed}",
             new_model,
-            (train, validation),
+            data,
             recipe,
             seed=seed,
             verbose=verbose,
@@ -54,8 +58,8 @@ def repeat(
 
 def bag(
     new_model: NewModel,
-    train: Source,
-    validation: Source,
+    train: Labelled,
+    validation: Labelled | float,
     folder: str | Path,
     recipe: Recipe | None = None,
     *,
@@ -71,22 +75,23 @@ def bag(
     Args:
         new_model: Function that builds the network; Keras's seed is set before, to
             `seed` plus the number of the member.
-        train: Training images.
-        validation: Images by which the best epoch is chosen.
+        train: Training images, as in `Run.fit`.
+        validation: Images by which the best epoch is chosen, or a share of `train`.
         folder: Folder of the runs.
         recipe: Training recipe; None for the defaults.
         members: Number of members.
-        seed: Random seed of the bootstrap samples.
+        seed: Random seed of the split and of the bootstrap samples.
         verbose: As in `keras.Model.fit`.
     """
     models = []
+    images, validation = _open(new_model, train, validation, seed)
     for number in range(1, members + 1):
         rng = np.random.default_rng((seed, number))
-        rows = np.sort(rng.integers(0, len(train), len(train)))
+        rows = np.sort(rng.integers(0, len(images), len(images)))
         model = train_once(
             Path(folder) / f"bag-{number}",
             new_model,
-            (train.take(rows), validation),
+            (images.take(rows), validation),
             recipe,
             seed=seed + number,
             verbose=verbose,
@@ -138,3 +143,14 @@ def train_once(
     seeded = replace(recipe or Recipe(), seed=seed)
     Run(folder).fit(model, *data, seeded, verbose=verbose)
     return model
+
+
+def known_names(new_model: NewModel, data: Labelled) -> tuple[str, ...]:
+    """The class names to which numbers in the labels of `data` refer."""
+    return () if is_source(data) else class_names(new_model())
+
+
+def _open(
+    new_model: NewModel, train: Labelled, validation: Labelled | float, seed: int
+) -> tuple[Source, Source]:
+    return as_train_validation(train, validation, known_names(new_model, train), seed)

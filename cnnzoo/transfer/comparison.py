@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import keras
 import numpy as np
 
-from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import Labelled, as_labelled, as_train_validation
 from cnnzoo.errors import UsageError
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.transfer.fitting import FEATURES_FOLDER, fit
@@ -81,9 +81,9 @@ class Race:
 def race(
     plans: Mapping[str, Plan],
     model: keras.Model,
-    train: Source,
-    validation: Source,
-    test: Source,
+    train: Labelled,
+    validation: Labelled | float,
+    test: Labelled,
     *,
     folder: str | Path | None = None,
     seed: int = 0,
@@ -96,8 +96,8 @@ def race(
     Args:
         plans: Plans by name; each name is also that of a folder.
         model: Network from `build` or `load`, with trained weights.
-        train: Training images.
-        validation: Validation images, which choose the best epoch.
+        train: Training images, as in `fit`.
+        validation: Validation images, which choose the best epoch, or a share of `train`.
         test: Test images, on which the plans are compared.
         folder: Folder in which a killed race is resumed; None for a temporary one.
         seed: Random seed of every choice.
@@ -110,6 +110,8 @@ def race(
         raise UsageError(
             f"cannot race {len(plans)} plan: expected at least two, so pass more"
         )
+    train, validation = as_train_validation(train, validation, seed=seed)
+    test = as_labelled(test, train.class_names)
     with TemporaryDirectory() as temporary:
         place = Path(folder or temporary)
         evaluations, results = [], []

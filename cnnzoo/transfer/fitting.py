@@ -12,6 +12,7 @@ from typing import Literal
 import keras
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.errors import DatasetError, ResumeMismatchError
 from cnnzoo.saving import save
@@ -39,8 +40,8 @@ FEATURES_FOLDER = "features"
 
 def fit(
     model: keras.Model,
-    train: Source,
-    validation: Source,
+    train: Labelled,
+    validation: Labelled | float = 0.2,
     plan: Plan | Assessment | int | Literal["auto"] = "auto",
     *,
     folder: str | Path | None = None,
@@ -54,9 +55,9 @@ def fit(
 
     Args:
         model: Network from `build` or `load`, with trained weights.
-        train: Labelled training images.
+        train: Labelled training images, in any form that `train.Run` takes.
         validation: Labelled validation images, which choose the best epoch and whether a
-            phase is kept.
+            phase is kept; or a share of `train`.
         plan: Plan, assessment or number of a case; "auto" measures the case first.
         folder: Folder in which a killed training is resumed; None for a temporary one.
         features: Folder of cached features; None for a subfolder of `folder`.
@@ -72,6 +73,7 @@ def fit(
         CheckpointError: The folder holds damaged files, or those of another version.
         TrainingError: No validation loss was finite, or frozen weights have changed.
     """
+    train, validation = as_train_validation(train, validation, seed=seed)
     names = _class_names(train)
     train, validation = align_labels(train, names), align_labels(validation, names)
     if plan == "auto":

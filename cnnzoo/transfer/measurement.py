@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import Labelled, as_labelled
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.errors import DatasetError
 from cnnzoo.metadata import metadata_of
@@ -42,7 +43,7 @@ RULES = {"probed": COUNT, "batch_size": COUNT, "small": AT_LEAST_ZERO}
 
 def assess(
     model: keras.Model,
-    source: Source,
+    source: Labelled,
     *,
     probed: int = PROBED,
     cuts: Sequence[Cut | str] | None = None,
@@ -58,7 +59,7 @@ def assess(
 
     Args:
         model: Functional classifier with trained weights.
-        source: Labelled images.
+        source: Labelled images, in any form that `train.Run` takes.
         probed: Approximate number of images for the probes; at least two per class.
         cuts: Cuts or their names; None for the ends of the stages.
         preprocessing: Mode of `preprocess_input` for a model that `build` did not make;
@@ -75,6 +76,7 @@ def assess(
     """
     values = {"probed": probed, "batch_size": batch_size, "small": small}
     check_values("assess", values, RULES)
+    source = as_labelled(source, split="train")
     every = _class_numbers(source)
     rows = _sample_rows(every, probed, seed)
     images, labels = in_memory(model, source.take(rows)), every[rows]

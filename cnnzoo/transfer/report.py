@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import training_files
+from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.inference import Evaluation, evaluate
 from cnnzoo.saving import save
 from cnnzoo.system import files
@@ -33,8 +34,8 @@ class SavedResults:
 def save_results(
     result: Result,
     assessment: Assessment | None,
-    train: Source,
-    validation: Source,
+    train: Labelled,
+    validation: Labelled | float,
     folder: str | Path,
     *,
     folds: Folds | None = None,
@@ -49,15 +50,17 @@ def save_results(
     Args:
         result: Result of `fit`.
         assessment: Evidence for the plan; None for that of the result, if any.
-        train: Training images.
-        validation: Validation images.
+        train: Training images, as in `fit`.
+        validation: Validation images, or a share of `train`, as in `fit`.
         folder: Output folder; made if missing.
         folds: Result of a cross-validation for the report; None for none.
-        seed: Random seed of the choice of training images for `novelty.safetensors`.
+        seed: Random seed of `fit`, for a share, and of the choice of training images for
+            `novelty.safetensors`.
 
     Raises:
         SaveError: A file cannot be written.
     """
+    train, validation = as_train_validation(train, validation, seed=seed)
     out, assessment = Path(folder), assessment or result.assessment
     paths = [
         save(result.model, out / "model.keras"),

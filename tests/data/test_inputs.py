@@ -219,6 +219,10 @@ def test_pairs_in_every_form(photos: Path):
         np.testing.assert_array_equal(source.load(slice(None), (8, 8), 1)[..., 0], grey)
     only = as_source(flat.map(lambda a, b: a).batch(5))
     assert (only.labels, len(only)) == (None, 10)
+    wide = tf.data.Dataset.from_tensor_slices((x, np.eye(8)[y]))  # 8 rows, 8 classes
+    assert as_labelled(wide).image_shape == (8, 8, 3)
+    grays = as_source(tf.data.Dataset.from_tensor_slices(grey).batch(5))
+    np.testing.assert_array_equal(grays.load(slice(None), (8, 8), 1)[..., 0], grey)
     paths = sorted(map(str, photos.glob("*/*.png")))
     named = as_labelled((paths, [Path(path).parent.name for path in paths]))
     assert named.class_names == CATS
@@ -272,6 +276,9 @@ def test_data_sets_that_have_no_end_no_labels_or_weights():
     ):
         with pytest.raises(UsageError, match=message):
             as_labelled(value)
+    scaled = tf.data.Dataset.from_tensor_slices(np.full((4, 8, 8, 3), 0.5, np.float32))
+    with pytest.raises(UsageError, match="float32 between 0.5 and 0.5, so pass them"):
+        as_source(scaled)
 
 
 def test_training_and_validation_images(photos: Path, tmp_path: Path):
@@ -285,8 +292,12 @@ def test_training_and_validation_images(photos: Path, tmp_path: Path):
     train, validation = as_train_validation((x, y), (x[:4], ["1", "0", "1", "0"]))
     assert (len(train), validation.class_names) == (20, ("0", "1"))
     shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(20)
-    prints = {as_train_validation(shuffled, 0.2)[0].fingerprint() for _ in range(3)}
-    assert len(prints) == 1  # a training on it can be resumed
+    for other in (0.2, shuffled):  # a training on either can be resumed
+        found = (as_train_validation(shuffled, other) for _ in range(3))
+        assert len({tuple(one.fingerprint() for one in pair) for pair in found}) == 1
+    named = (x, np.array(["ape", "bat"])[y])
+    validation = as_train_validation(named, (x[:3], [1, 0, 0]))[1]
+    assert validation.class_names == ("ape", "bat")
     train, validation = as_train_validation(photos, 2)
     assert (len(train), len(validation)) == (4, 2)
     assert train.checksums is not None

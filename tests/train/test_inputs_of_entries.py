@@ -10,8 +10,9 @@ from picture_files import packed, picture
 from PIL import Image
 
 import cnnzoo
+from cnnzoo.data.inputs.conversion import as_train_validation
 from cnnzoo.inference import probabilities
-from cnnzoo.train import Recipe, Run, kfold
+from cnnzoo.train import Recipe, Run, bag, kfold, repeat
 
 SHORT = Recipe(epochs=1, batch_size=8)
 
@@ -99,5 +100,18 @@ def test_load_of_a_folder_without_a_model(tmp_path: Path):
 
 def test_kfold(pair, tmp_path: Path):
     x, y = pair
-    found = kfold(lambda: small(("0", "1")), (x, y[:, None]), tmp_path, SHORT, folds=2)
-    assert found.evaluation.images == 12
+    found = kfold(small, (x, y[:, None]), tmp_path, SHORT, folds=2)
+    assert [report.name for report in found.evaluation.classes] == ["cat", "dog"]
+    assert found.evaluation.labels.tolist() == y.tolist()
+
+
+def test_bag_and_repeat(pair, tmp_path: Path):
+    (model,) = bag(small, pair, 0.25, tmp_path / "pair", SHORT, members=1, seed=5)
+    train, validation = as_train_validation(pair, 0.25, ("cat", "dog"), seed=5)
+    parts = (train, validation)
+    (same,) = bag(small, *parts, tmp_path / "parts", SHORT, members=1, seed=5)
+    np.testing.assert_array_equal(
+        probabilities(model, pair[0]), probabilities(same, pair[0])
+    )
+    found = repeat(small, pair, (pair[0][:4], [0, 1, 0, 1]), tmp_path, SHORT, seeds=[7])
+    assert found[0].cnnzoo.class_names == ("cat", "dog")

@@ -63,7 +63,7 @@ def as_source(value: AnyImages) -> Source:
         return _of_path(value)
     if _is_dataset(value):
         images, labels = _read(value)
-        return Images(images, None, ()) if labels is None else _label(images, labels, ())
+        return as_source(images) if labels is None else _label(images, labels, ())
     if isinstance(value, list | tuple | Iterator) and not hasattr(value, "read"):
         return _of_pictures([picture for item in value for picture in _pictures(item)])
     (picture,) = _pictures(value)
@@ -112,22 +112,34 @@ def as_labelled(
     return _label(images, labels, tuple(getattr(value, "class_names", ())) or names)
 
 
+def as_training(
+    value: Labelled, names: Sequence[str] = (), split: Split = "train"
+) -> Source:
+    """Labelled images for a training, as in `as_labelled`; files have checksums.
+
+    A data set that is read into memory is sorted, so that a training on one that
+    shuffles can be resumed.
+    """
+    source = as_labelled(value, names, split, checksums=True)
+    if _is_dataset(value):
+        source = source.take(np.lexsort((source.labels, source.content_keys())))
+    return source
+
+
 def as_train_validation(
     train: Labelled,
     validation: Labelled | float,
     names: Sequence[str] = (),
     seed: int = 0,
 ) -> tuple[Source, Source]:
-    """Training and validation images.
-
-    A data set that is read into memory is sorted, so that a training on one that
-    shuffles can be resumed.
+    """Training and validation images, as in `as_training`.
 
     Args:
         train: As in `as_labelled`. Of a folder with `train/` and `val/`, these are used.
         validation: As in `as_labelled`; or a share of the training images, or their
             number if it is an int.
-        names: Class names to which numbers refer.
+        names: Class names to which numbers refer; empty for "0", "1" and so on, and
+            for those of `train` in `validation`.
         seed: Random seed of the split.
 
     Raises:
@@ -136,12 +148,10 @@ def as_train_validation(
     share: Any = validation if isinstance(validation, Real) else None
     if share is not None and isinstance(train, str | Path):
         return open_train_validation(str(Path(train).expanduser()), share, seed)
-    source = as_labelled(train, names, "train", checksums=True)
-    if _is_dataset(train):
-        source = source.take(np.argsort(source.content_keys(), kind="stable"))
+    source = as_training(train, names)
     if share is not None:
         return source.split(share, seed)
-    other = as_labelled(validation, names, "test", checksums=True)
+    other = as_training(validation, names or source.class_names, "test")
     by_path = isinstance(train, str | Path) and isinstance(validation, str | Path)
     if by_path and isinstance(source, Folder) and isinstance(other, Folder):
         check_copies(source, other)
@@ -220,8 +230,8 @@ def _read(dataset: Any) -> tuple[np.ndarray, np.ndarray | None]:
             expected = "pairs (images, labels) with images (h, w, c) or (n, h, w, c)"
             found = f"{len(parts)} parts, of which the first has the shape {x.shape}"
             raise _refused("a data set", expected, found)
-        grey = x.ndim == 3 and np.shape(y)[:1] == x.shape[:1]  # (n, h, w), n labels
-        single = x.ndim == 3 and not grey
+        single = x.ndim == 3 and x.shape[-1] <= CHANNELS
+        grey = x.ndim == 3 and not single  # (n, h, w)
         images.append(x[None] if single else x[..., None] if grey else x)
         labels.append(y[None] if single and y is not None else y)
     if len({x.shape[1:] for x in images}) != 1:

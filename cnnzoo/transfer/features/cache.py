@@ -14,8 +14,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
+from cnnzoo.data.inputs.conversion import AnyImages, as_source
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
 from cnnzoo.system import files
@@ -107,7 +107,7 @@ class FeatureCache:
     def build(
         cls,
         model: keras.Model,
-        source: Source,
+        source: AnyImages,
         cut: str,
         folder: str | Path,
         *,
@@ -125,7 +125,7 @@ class FeatureCache:
 
         Args:
             model: Model whose part up to `cut` is computed, at inference.
-            source: Images, with or without labels.
+            source: Images in any form that `cnnzoo.predict` takes, with or without labels.
             cut: Name of one of `cuts(model)`.
             folder: Folder for this and other caches; made if missing.
             preprocessing: Preprocessing of the pixels before the model.
@@ -146,6 +146,7 @@ class FeatureCache:
             SaveError: A file cannot be written; existing files are kept.
         """
         _check_views(augment, views)
+        source = as_source(source)
         if len(source) == 0:
             raise DatasetError("cannot compute features of no images; add some")
         place = Path(folder) / folder_name(model, cut, preprocessing, dtype)
