@@ -1,4 +1,4 @@
-"""The public names, the signatures, the import, the README."""
+"""The public names, the signatures, the import."""
 
 import inspect
 import re
@@ -163,30 +163,3 @@ def test_importing_has_no_side_effect(flags, tmp_path):
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_example_in_the_readme(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CNNZOO_DATA", raising=False)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    code, _ = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(code.strip().splitlines()) <= 15
-    exec(compile(code, "README.md", "exec"), {})
-    lines = capsys.readouterr().out.splitlines()
-    assert float(lines[-2]) > 0.8
-    assert lines[-1].startswith("3857973248 ['resnet18', 'resnet34', ")
-    assert (tmp_path / "digits.keras").exists()
-
-
-def test_transfer_in_the_readme(tmp_path, capsys, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CNNZOO_DATA", raising=False)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, code = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len([line for line in code.splitlines() if line]) <= 12
-    exec(compile(code, "README.md", "exec"), {})
-    printed = capsys.readouterr().out
-    assert "small (a large data set has at least 20,000 images" in printed
-    share = re.search(r"^head: ([0-9.]+) % validation accuracy", printed, re.M)
-    assert share is not None
-    assert float(share[1]) > 70

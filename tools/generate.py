@@ -3,7 +3,8 @@ the networks `make index NAMES="fork"`.
 
 - `cnnzoo/models/index.json`: what `list` and `info` read without a backend;
 - `tests/golden/NAME.txt`: the structure of each network, one line per layer;
-- the table of networks in `README.md`, between its two marks;
+- the table of networks in `README.md`, between its two marks, and its picture,
+  `docs/pictures/networks.svg`;
 - `docs/networks.md` and `docs/proofs.md`, which also show the results of `make proofs`;
 - `docs/mnist.md`, from `tools/trainings.json`.
 
@@ -19,6 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import keras
+import overview
 import pages
 import trainings
 
@@ -37,6 +39,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden"
 README = ROOT / "README.md"
 NETWORKS = ROOT / "docs" / "networks.md"
+PICTURE = ROOT / "docs" / "pictures" / "networks.svg"
 PROOFS = ROOT / "docs" / "proofs.md"
 MNIST = ROOT / "docs" / "mnist.md"
 FACTS = (  # settings of a layer that determine its outputs for given weights
@@ -161,6 +164,7 @@ def write_pages() -> None:
     if README.exists():
         files.write_text(README, readme(README.read_text(encoding="utf-8")))
     files.write_text(NETWORKS, pages.networks_page())
+    files.write_text(PICTURE, overview.overview())
     files.write_text(PROOFS, pages.proofs_page())
     files.write_text(MNIST, trainings.page())
 

@@ -277,7 +277,7 @@ def test_data_sets_that_have_no_end_no_labels_or_weights():
         with pytest.raises(UsageError, match=message):
             as_labelled(value)
     scaled = tf.data.Dataset.from_tensor_slices(np.full((4, 8, 8, 3), 0.5, np.float32))
-    with pytest.raises(UsageError, match="float32 between 0.5 and 0.5, so pass them"):
+    with pytest.raises(UsageError, match=r"float32 between 0\.5 and 0\.5, so pass"):
         as_source(scaled)
 
 

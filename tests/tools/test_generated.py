@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import generate
 import out_of_fold
+import overview
 import pages
 import pytest
 import trainings
@@ -49,6 +50,7 @@ def test_pages():
     networks = generate.NETWORKS.read_text(encoding="utf-8")
     assert networks == pages.networks_page(), f"networks.md {STALE}"
     assert networks.count("\n| `") == len(SPECS) >= 45
+    assert generate.PICTURE.read_text(encoding="utf-8") == overview.overview(), STALE
     assert generate.PROOFS.read_text(encoding="utf-8") == pages.proofs_page(), STALE
     assert generate.MNIST.read_text(encoding="utf-8") == trainings.page(), STALE
 

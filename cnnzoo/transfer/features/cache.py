@@ -125,7 +125,7 @@ class FeatureCache:
 
         Args:
             model: Model whose part up to `cut` is computed, at inference.
-            source: Images in any form that `cnnzoo.predict` takes, with or without labels.
+            source: Images in any form that `cnnzoo.predict` takes.
             cut: Name of one of `cuts(model)`.
             folder: Folder for this and other caches; made if missing.
             preprocessing: Preprocessing of the pixels before the model.
