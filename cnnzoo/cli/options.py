@@ -108,9 +108,13 @@ def add_recipe(verb, *, required: bool = True) -> None:
     option("--recipe", choices=RECIPES, help=text)
     option("--epochs", type=COUNT, help="maximum number of epochs; default: 10")
     option("--batch-size", type=COUNT, help="number of images per batch; default: 128")
+    text = "number of steps per epoch; default: one pass over the images"
+    option("--steps-per-epoch", type=COUNT, metavar="STEPS", help=text)
     option("--optimizer", help="name of a Keras optimizer; default: adam")
     option("--lr", type=POSITIVE, help="learning rate; default: the optimizer's")
     option("--loss", help="name of a Keras loss; default: cross-entropy")
+    text = "options of the loss, such as label_smoothing=0.1"
+    option("--loss-options", nargs="+", metavar="NAME=VALUE", help=text)
     text = "number of epochs without a lower validation loss, then stop; default: 9"
     option("--patience", type=COUNT, metavar="EPOCHS", help=text)
     text = "precision of the computation; default: auto, bfloat16 where it is fast"

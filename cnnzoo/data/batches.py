@@ -28,7 +28,12 @@ from cnnzoo.system.validation import (
 
 MEMORY = 1 << 28  # maximum bytes of decoded images that are kept in memory
 
-RULES = {"batch_size": COUNT, "seed": AT_LEAST_ZERO, "mixup": optional(ABOVE_ZERO)}
+RULES = {
+    "batch_size": COUNT,
+    "steps": optional(COUNT),
+    "seed": AT_LEAST_ZERO,
+    "mixup": optional(ABOVE_ZERO),
+}
 
 
 class Batches(keras.utils.PyDataset):
@@ -52,6 +57,7 @@ class Batches(keras.utils.PyDataset):
         shape: tuple[int, int, int],
         batch_size: int,
         *,
+        steps: int | None = None,
         shuffle: bool,
         seed: int,
         augment: Augment | None = None,
@@ -65,7 +71,9 @@ class Batches(keras.utils.PyDataset):
             source: Images; those in memory have the shape already.
             shape: Height, width and channels of the images; 1 or 3 channels for files.
             batch_size: Number of images per batch.
-            shuffle: Whether each epoch has a new order, instead of the source's.
+            steps: Number of batches per epoch, which continues where the last one ended;
+                None for all images.
+            shuffle: Whether each pass has a new order, instead of the source's.
             seed: Random seed of the orders and of `augment`, at least 0.
             augment: Random changes of the pixels.
             preprocessing: Preprocessing of the pixels after `augment`.
@@ -83,10 +91,11 @@ class Batches(keras.utils.PyDataset):
                 f"cannot make batches of {shape} images: expected images in memory of "
                 f"this shape, found {source.image_shape}, so resize them first"
             )
-        given = {"batch_size": batch_size, "seed": seed, "mixup": mixup}
+        given = {"batch_size": batch_size, "steps": steps, "seed": seed, "mixup": mixup}
         check_values("make batches", given, RULES)
         self.source = source
         self.batch_size = batch_size
+        self._images = steps * batch_size if steps else len(source)  # per epoch
         self.shuffle = shuffle
         self.seed = seed
         self.augment = augment
@@ -106,12 +115,20 @@ class Batches(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        count = len(self.source)
-        rng = np.random.default_rng([self.seed, epoch])
-        self._order = rng.permutation(count) if self.shuffle else np.arange(count)
+        count, start = len(self.source), epoch * self._images
+        first, skipped = divmod(start, count) if count else (0, 0)
+        passes = math.ceil((skipped + self._images) / count) if count else 1
+        orders = [self._pass(number) for number in range(first, first + passes)]
+        self._order = np.concatenate(orders)[skipped : skipped + self._images]
+
+    def _pass(self, number: int) -> np.ndarray:
+        """The order of the images in a pass over all of them, from 0."""
+        if not self.shuffle:
+            return np.arange(len(self.source))
+        return np.random.default_rng([self.seed, number]).permutation(len(self.source))
 
     def __len__(self) -> int:
-        return math.ceil(len(self.source) / self.batch_size)
+        return math.ceil(self._images / self.batch_size)
 
     def __getitem__(self, index: int) -> tuple:
         """Makes batch `index` of the epoch.

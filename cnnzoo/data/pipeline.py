@@ -80,6 +80,7 @@ def make_model_inputs(
     shape: tuple[int | None, ...],
     batch_size: int,
     *,
+    steps: int | None = None,
     augment: Augment | None = None,
     preprocessing: Preprocess | None = None,
     mixup: float | None = None,
@@ -94,6 +95,7 @@ def make_model_inputs(
 
     Args:
         shape: Height, width and channels of the model's input, in this order.
+        steps: As in `Batches`.
         augment: Random changes of the images, before `preprocessing`; None for none.
         preprocessing: Preprocessing of the pixels before the model; None if the model
             takes them as they are.
@@ -122,6 +124,7 @@ def make_model_inputs(
         source,
         fixed_shape(shape),
         batch_size,
+        steps=steps,
         shuffle=shuffle,
         seed=seed,
         augment=augment,

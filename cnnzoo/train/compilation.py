@@ -45,14 +45,15 @@ def compile_model(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss
     Args:
         model: Model to compile.
         recipe: Training recipe.
-        images: Number of images per epoch.
+        images: Number of training images.
 
     Raises:
         UsageError: Values of the recipe are out of range or do not fit.
     """
     check_recipe(recipe)
-    loss = losses.choose(model, recipe.loss, blended=recipe.mixup is not None)
-    optimizer = _optimizer(recipe, -(-images // recipe.batch_size))
+    blended = recipe.mixup is not None
+    loss = losses.choose(model, recipe.loss, recipe.loss_options, blended=blended)
+    optimizer = _optimizer(recipe, recipe.steps(images))
     if len(model.outputs) == 1:
         model.compile(optimizer, loss, metrics=["accuracy"])
         if recipe.layer_decay is not None:
@@ -99,6 +100,7 @@ def make_inputs(
             losses.targets(align_labels(source, names), loss, model.outputs[0].shape[-1]),
             to_channels_last(model, model.input_shape[1:]),
             recipe.batch_size,
+            steps=recipe.steps_per_epoch if shuffle else None,
             augment=recipe.augment if shuffle else None,
             preprocessing=metadata_of(model).outside,
             mixup=recipe.mixup if shuffle else None,

@@ -1,35 +1,50 @@
 """Losses of classifiers, and labels in the form that a loss takes."""
 
+import inspect
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any
+
 import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import UsageError, unknown
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
+from cnnzoo.system.validation import FRACTION, check_values
+
+FIXED = {"from_logits", "reduction", "axis", "name", "dtype"}  # no choice of a recipe
 
 
 def choose(
-    model: keras.Model, name: str | None, *, blended: bool = False
+    model: keras.Model,
+    name: str | None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    blended: bool = False,
 ) -> keras.Loss | str:
     """The loss of this name, or the cross-entropy that fits the classifier.
 
     Args:
         model: Classifier.
         name: Keras's name of the loss; None for the cross-entropy.
+        options: Options of the loss by name; None for Keras's defaults.
         blended: Whether labels are probabilities of several classes, as in mixup.
 
     Raises:
-        UsageError: Keras has no such loss, or it does not fit the classifier.
+        UsageError: Keras has no such loss or option, or it does not fit the classifier.
     """
     logits = metadata_of(model).options["classifier_activation"] is None
     one_unit = model.outputs[0].shape[-1] == 1
     if name is None:
         if one_unit:
-            return keras.losses.BinaryCrossentropy(from_logits=logits)
-        if blended:
-            return keras.losses.CategoricalCrossentropy(from_logits=logits)
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=logits)
+            kind = keras.losses.BinaryCrossentropy
+        elif blended or options:
+            kind = keras.losses.CategoricalCrossentropy
+        else:
+            kind = keras.losses.SparseCategoricalCrossentropy
+        return _with_options(kind, options or {}, from_logits=logits)
     if logits or (one_unit and "categorical" in name.lower()):
         gives = "logits" if logits else "one probability"
         raise UsageError(
@@ -51,7 +66,27 @@ def choose(
             "sparse_categorical_crossentropy, categorical_crossentropy or "
             "mean_squared_error"
         ) from error
-    return name
+    return _with_options(_class_of(loss), options) if options else name
+
+
+def _class_of(loss: Callable) -> type[keras.Loss]:
+    """Keras's class of a loss that may be a function."""
+    classes = dict(inspect.getmembers(keras.losses, inspect.isclass))
+    name = getattr(loss, "__name__", type(loss).__name__).replace("_", "").lower()
+    return next(kind for known, kind in classes.items() if known.lower() == name)
+
+
+def _with_options(
+    kind: type[keras.Loss], options: Mapping[str, Any], **fixed: bool
+) -> keras.Loss:
+    known = set(inspect.signature(kind).parameters) - FIXED
+    for name in options:
+        if name not in known:
+            raise unknown(f"option of the loss {kind.__name__}", name, known)
+    check_values(
+        "train", {"label_smoothing": 0, **options}, {"label_smoothing": FRACTION}
+    )
+    return kind(**options, **fixed)
 
 
 MEAN_LOSS = "mean_loss"  # Keras's metric: the loss of one classifier over all images
@@ -60,9 +95,10 @@ MEAN_LOSS = "mean_loss"  # Keras's metric: the loss of one classifier over all i
 def per_image(loss: keras.Loss | str):
     """The loss as a function that returns one number per image."""
     function = keras.losses.get(loss)
-    if not isinstance(function, keras.Loss):
-        return function
-    return type(function).from_config({**function.get_config(), "reduction": None})
+    if isinstance(function, keras.Loss):
+        function = copy(function)  # the config of some losses lacks their options
+        function.reduction = None
+    return function
 
 
 def _is_sparse(loss: keras.Loss | str) -> bool:

@@ -1,7 +1,8 @@
 """Training recipes, and the rules for their values."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
@@ -23,6 +24,8 @@ class Recipe:
     Attributes:
         epochs: Maximum number of passes over the training images.
         batch_size: Number of images per step.
+        steps_per_epoch: Number of steps per epoch; None for one pass over the images. An
+            epoch continues where the last one ended, so that all images are used equally.
         optimizer: Keras's name of the optimizer.
         learning_rate: Learning rate; None for the optimizer's default.
         momentum: Nesterov momentum of "sgd"; None for none.
@@ -42,6 +45,8 @@ class Recipe:
             as 0.999; the averages are evaluated and saved. None for no averages.
         loss: Keras's name of the loss; None for the cross-entropy that fits the
             classifier.
+        loss_options: Options of the loss as numbers by name, such as
+            {"label_smoothing": 0.1}; the validation loss has them too. None for Keras's.
         patience: Number of epochs without a better validation loss after which training
             stops; None to train all epochs.
         seed: Random seed of the order of images and of `augment`; set that of the
@@ -54,6 +59,7 @@ class Recipe:
 
     epochs: int = 10
     batch_size: int = 128
+    steps_per_epoch: int | None = None
     optimizer: str = "adam"
     learning_rate: float | None = None
     momentum: float | None = None
@@ -65,10 +71,15 @@ class Recipe:
     mixup: float | None = None
     averaging: float | None = None
     loss: str | None = None
+    loss_options: Mapping[str, Any] | None = None
     patience: int | None = 9
     seed: int = 0
     augment: Augment | None = None
     precision: str = "auto"
+
+    def steps(self, images: int) -> int:
+        """Number of steps per epoch on a number of images."""
+        return self.steps_per_epoch or -(-images // self.batch_size)
 
     def to_dict(self) -> dict:
         """The recipe as JSON can hold it; of `augment`, without default values."""
@@ -101,9 +112,18 @@ def _is_optimizer(name: object) -> bool:
     return isinstance(name, str)
 
 
+def _are_options(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(option, int | float | list | tuple)
+        for name, option in value.items()
+    )
+
+
 RULES: dict[str, Rule] = {
     "epochs": COUNT,
     "batch_size": COUNT,
+    "steps_per_epoch": optional(COUNT),
+    "loss_options": optional((_are_options, 'numbers by name, as in {"alpha": 0.5}')),
     "patience": optional(COUNT),
     "optimizer": (_is_optimizer, "a name that Keras has, such as adam, sgd or rmsprop"),
     "learning_rate": optional(ABOVE_ZERO),

@@ -164,9 +164,11 @@ def _recipe(args: Namespace):
     given = {
         "epochs": args.epochs,
         "batch_size": args.batch_size,
+        "steps_per_epoch": args.steps_per_epoch,
         "optimizer": args.optimizer,
         "learning_rate": args.lr,
         "loss": args.loss,
+        "loss_options": args.loss_options and _values(args.loss_options),
         "patience": args.patience,
         "seed": args.seed,
         "precision": args.precision,
@@ -193,17 +195,23 @@ def parse_augment(texts: Sequence[str]) -> Augment:
     """
     from cnnzoo.data.augment import Augment
 
-    names = [field.name for field in fields(Augment)]
+    names, values = [field.name for field in fields(Augment)], _values(texts)
+    for name in values:
+        if name not in names:
+            raise unknown("augmentation", name, names)
+    return Augment(**values)
+
+
+def _values(texts: Sequence[str]) -> dict[str, Any]:
+    """The values of NAME or NAME=VALUE texts, as `parse_augment` describes."""
     values: dict[str, Any] = {}
     for text in texts:
         name, _, value = text.partition("=")
-        if name not in names:
-            raise unknown("augmentation", name, names)
         try:
             values[name] = literal_eval(value) if value else True
         except (SyntaxError, ValueError):
             values[name] = value
-    return Augment(**values)
+    return values
 
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:
