@@ -6,6 +6,7 @@ Positions are (row, column) in pixels; the centre of the first pixel is (0, 0).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -50,6 +51,19 @@ def affine_maps(
     maps[:, 1, 1] = cos * signed[:, 1]
     maps[:, 0, 2] = cos * shift[:, 0] + sin * shift[:, 1]
     maps[:, 1, 2] = cos * shift[:, 1] - sin * shift[:, 0]
+    return maps
+
+
+def crop_maps(maps: np.ndarray, boxes: np.ndarray, sides: Sequence[int]) -> np.ndarray:
+    """The maps from a pixel of the result to its position in an image that was cut.
+
+    Args:
+        maps: Maps from `affine_maps`, (b, 2, 3), of the box enlarged to the image's size.
+        boxes: First row, first column, height and width in pixels, (b, 4).
+        sides: Height and width of the images.
+    """
+    maps = maps * (boxes[:, 2:] / sides)[..., None]
+    maps[..., 2] += boxes[:, :2] + (boxes[:, 2:] - sides) / 2
     return maps
 
 

@@ -26,8 +26,9 @@ from cnnzoo.system.validation import (
 class Augment:
     """Random changes of images during training.
 
-    The names, units and defaults are those of Keras's ImageDataGenerator; the parameters
-    of every image are drawn independently and uniformly. Pixels of 0 to 255 become
+    The names, units and defaults are those of Keras's ImageDataGenerator, or those of
+    torchvision's ColorJitter and RandomResizedCrop for what it lacks; the parameters of
+    every image are drawn independently, and uniformly unless told otherwise. Pixels of 0 to 255 become
     float32 without rounding; brightness, which Keras computes in 8 bits, differs by 1 or
     2. Keras 3's generator applies height shifts along the width and width shifts along
     the height, and misplaces the centre of images that are not square; this is corrected
@@ -46,8 +47,21 @@ class Augment:
             shrink the content; height and width have factors of their own.
         brightness_range: Range of factors of the pixels, which are clipped to 0 to 255;
             None for no change.
+        contrast_range: The same for the distance of the pixels from the mean grey of the
+            image; see `cnnzoo.data.colours`. With this, a saturation, a hue or lighting,
+            the four changes are applied in a random order, as by torchvision.
+        saturation_range: The same for the distance of RGB pixels from their grey.
+        hue_range: Maximum turn of the hue of RGB pixels in both directions, 0 to 0.5 of
+            the whole circle.
+        lighting: Standard deviation of the multiples of ImageNet's principal components
+            that are added to the RGB pixels of an image; 0.1 in AlexNet's paper.
         channel_shift_range: Maximum value added to all pixels of an image, in both
             directions; pixels are clipped to the range of that image.
+        crop_scale: Range of the share of the image's area, 0 to 1, that a box cut at
+            random has, which is enlarged to the image's size; None for no cut. The first
+            of ten random boxes is used that fits into the image, else the largest of
+            these proportions, as by torchvision's RandomResizedCrop.
+        crop_ratio: Range of the width of the box divided by its height.
         horizontal_flip: Whether half of the images are flipped left to right.
         vertical_flip: Whether half of the images are flipped upside down.
         elastic: Factor and smoothness of random distortion, (alpha, sigma) in pixels,
@@ -66,7 +80,13 @@ class Augment:
     shear_range: float = 0.0
     zoom_range: float | Sequence[float] = 0.0
     brightness_range: Sequence[float] | None = None
+    contrast_range: Sequence[float] | None = None
+    saturation_range: Sequence[float] | None = None
+    hue_range: float = 0.0
+    lighting: float = 0.0
     channel_shift_range: float = 0.0
+    crop_scale: Sequence[float] | None = None
+    crop_ratio: Sequence[float] = (3 / 4, 4 / 3)
     horizontal_flip: bool = False
     vertical_flip: bool = False
     elastic: Sequence[float] | None = None
@@ -93,14 +113,19 @@ class Augment:
         """Whether pixels may move within the image."""
         turned = self.rotation_range or self.shear_range or self.zoom != (1, 1)
         shifted = np.any(self.width_shift_range) or np.any(self.height_shift_range)
-        flipped = self.horizontal_flip or self.vertical_flip
+        flipped = self.horizontal_flip or self.vertical_flip or self.crop_scale
         return bool(turned or shifted or flipped or (self.elastic and self.elastic[0]))
+
+    @property
+    def tints(self) -> bool:
+        """Whether colours may change, for which images need three channels."""
+        return bool(self.saturation_range or self.hue_range or self.lighting)
 
     @property
     def random(self) -> bool:
         """Whether images may change at all."""
-        colour = self.channel_shift_range or self.brightness_range is not None
-        return bool(self.moves or colour)
+        grey = self.channel_shift_range or self.brightness_range or self.contrast_range
+        return bool(self.moves or grey or self.tints)
 
 
 def add_shifted_copies(images: Images, pixels: int) -> Images:
@@ -143,8 +168,12 @@ def _is_range(value: Any) -> bool:
     return _is_sequence(value, 2) and 0 <= value[0] <= value[1]
 
 
+def _is_span(value: Any) -> bool:
+    return _is_range(value) and value[0] > 0
+
+
 def _is_zoom(value: Any) -> bool:
-    return is_fraction(value) or (_is_range(value) and value[0] > 0)
+    return is_fraction(value) or _is_span(value)
 
 
 _SWITCH: Rule = (lambda value: isinstance(value, bool), "True or False")
@@ -152,6 +181,7 @@ _SHIFT: Rule = (
     lambda value: is_at_least_zero(value) or _is_sequence(value),
     "a number of at least 0, or a sequence of numbers",
 )
+_FACTORS: Rule = (_is_range, "two factors of at least 0, the smaller one first")
 _RULES: dict[str, Rule] = {
     "rotation_range": (is_at_least_zero, "degrees of at least 0"),
     "width_shift_range": _SHIFT,
@@ -164,9 +194,15 @@ _RULES: dict[str, Rule] = {
         _is_zoom,
         "a number from 0 to below 1, or two factors above 0, the smaller one first",
     ),
-    "brightness_range": optional(
-        (_is_range, "two factors of at least 0, the smaller one first")
+    "brightness_range": optional(_FACTORS),
+    "contrast_range": optional(_FACTORS),
+    "saturation_range": optional(_FACTORS),
+    "hue_range": (lambda value: is_at_least_zero(value) and value <= 0.5, "0 to 0.5"),
+    "lighting": AT_LEAST_ZERO,
+    "crop_scale": optional(
+        (lambda value: _is_span(value) and value[1] <= 1, "two shares above 0, up to 1")
     ),
+    "crop_ratio": (_is_span, "two proportions above 0, the smaller one first"),
     "channel_shift_range": AT_LEAST_ZERO,
     "horizontal_flip": _SWITCH,
     "vertical_flip": _SWITCH,

@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cnnzoo.data.affine import affine_maps, displacements, resample
+from cnnzoo.data.affine import affine_maps, crop_maps, displacements, resample
 from cnnzoo.data.augment import Augment
+from cnnzoo.data.colours import CHANGES, add_lighting, change_brightness, jitter
+from cnnzoo.errors import UsageError
 
-_AUGMENT_STREAM, _MIXUP_STREAM = 1, 2  # of random numbers
+# Streams of random numbers.
+_AUGMENT_STREAM, _MIXUP_STREAM, _COLOUR_STREAM, _CROP_STREAM = 1, 2, 3, 4
+_TRIES = 10  # boxes that are tried for a cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,11 @@ class TransformParams:
         flips: Whether to flip upside down and left to right, (b, 2).
         channel_shift: Values added to the pixels, (b,); None for no change.
         brightness: Factors of the pixels after that, (b,); None for no change.
+        colours: Values and order of changes of colours, with that of the brightness; see
+            `colours.jitter`. None for none but the brightness.
+        lighting: Multiples of the principal components, (b, 3); None for no change.
+        crop: Boxes in pixels, (b, 4): first row, first column, height and width; None for
+            the whole image.
         displacement: Distance of each pixel's source downwards and to the right in
             pixels, (b, 2, h, w), float32; None for none.
     """
@@ -40,6 +49,9 @@ class TransformParams:
     flips: np.ndarray
     channel_shift: np.ndarray | None = None
     brightness: np.ndarray | None = None
+    colours: tuple[np.ndarray, np.ndarray] | None = None
+    lighting: np.ndarray | None = None
+    crop: np.ndarray | None = None
     displacement: np.ndarray | None = None
 
 
@@ -59,9 +71,16 @@ def apply_augment(
         Pixels (b, h, w, c), float32, equal for equal arguments; `images` itself, of any
         dtype, if `augment` changes nothing.
 
+    Raises:
+        UsageError: Colours of images without three channels are to change.
     """
     if not augment.random:
         return images
+    if augment.tints and images.shape[3] != 3:
+        raise UsageError(
+            "cannot change the saturation, the hue or the lighting of images with "
+            f"{images.shape[3]} channels: expected 3, so leave these changes out"
+        )
     params = sample_params(augment, images.shape, seed, epoch, batch)
     return apply(images, augment, params)
 
@@ -75,6 +94,7 @@ def sample_params(
     no option changes the random numbers of another. They are for rotation, height shift,
     width shift, shear, height zoom, width zoom, vertical flip, horizontal flip, channel
     shift and brightness. Elastic noise follows, image by image, first along the height.
+    Colours and boxes have random numbers of their own.
 
     Args:
         shape: Shape of the images, (b, h, w, c).
@@ -105,6 +125,12 @@ def sample_params(
     if augment.brightness_range is not None:
         low, high = augment.brightness_range
         params = replace(params, brightness=low + (high - low) * uniform[:, 9])
+    if augment.contrast_range or augment.tints:
+        own = np.random.default_rng([seed, epoch, batch, _COLOUR_STREAM])
+        params = replace(params, **_colours(augment, uniform[:, 9], own))
+    if augment.crop_scale is not None:
+        own = np.random.default_rng([seed, epoch, batch, _CROP_STREAM])
+        params = replace(params, crop=_boxes(augment, shape, own))
     if augment.elastic is not None:
         noise = 2 * rng.random((count, 2, height, width), np.float32) - 1
         field = displacements(noise, *augment.elastic)
@@ -112,11 +138,38 @@ def sample_params(
     return params
 
 
+def _colours(augment: Augment, shares: np.ndarray, rng: np.random.Generator) -> dict:
+    """The parameters of colours; `shares`, (b,), of 0 to 1 are for the brightness."""
+    count, turn = len(shares), augment.hue_range
+    factors = (augment.brightness_range, augment.contrast_range, augment.saturation_range)
+    low, high = np.transpose([*(limits or (1, 1) for limits in factors), (-turn, turn)])
+    values = low + (high - low) * np.column_stack((shares, rng.random((count, 3))))
+    order = rng.permuted(np.tile(np.arange(len(CHANGES)), (count, 1)), axis=1)
+    lighting = augment.lighting * rng.standard_normal((count, 3))
+    return {"brightness": None, "colours": (values, order), "lighting": lighting}
+
+
+def _boxes(augment: Augment, shape: Sequence[int], rng: np.random.Generator):
+    """Random boxes, (b, 4), as `TransformParams.crop`; see `Augment.crop_scale`."""
+    count, *sides = shape[:3]
+    uniform, places = rng.random((count, _TRIES, 2)), rng.random((count, 2))
+    (least, most), (narrow, wide) = augment.crop_scale or (1, 1), augment.crop_ratio
+    area = np.prod(sides) * (least + (most - least) * uniform[..., 0])
+    ratio = narrow * (wide / narrow) ** uniform[..., 1]
+    tried = np.sqrt(np.stack((area / ratio, area * ratio), axis=2))
+    last = np.clip((sides[1] / narrow, sides[0] * wide), 1, sides)
+    last = np.broadcast_to(last, (count, 1, 2))
+    sizes = np.rint(np.concatenate((tried, last), axis=1))
+    first = ((sizes > 0) & (sizes <= sides)).all(2).argmax(1)
+    size = sizes[np.arange(count), first]
+    return np.concatenate((np.floor(places * (sides - size + 1)), size), axis=1)
+
+
 def apply(images: np.ndarray, augment: Augment, params: TransformParams) -> np.ndarray:
     """Transforms images by given parameters.
 
-    All geometric transformations are one interpolation. The channel shift and the
-    brightness follow.
+    All geometric transformations are one interpolation. The channel shift, the colours
+    and the lighting follow.
 
     Args:
         images: Images, (b, h, w, c), integers or floats.
@@ -128,6 +181,8 @@ def apply(images: np.ndarray, augment: Augment, params: TransformParams) -> np.n
     if augment.moves:
         n = params
         maps = affine_maps(n.rotation, n.shift, n.shear, n.zoom, n.flips)
+        if n.crop is not None:
+            maps = crop_maps(maps, n.crop, images.shape[1:3])
         pixels = resample(images, maps, n.displacement, augment.fill_mode, augment.cval)
     else:
         pixels = images.astype(np.float32)
@@ -137,8 +192,11 @@ def apply(images: np.ndarray, augment: Augment, params: TransformParams) -> np.n
         rows += params.channel_shift[:, None].astype(np.float32)
         np.clip(rows, lowest, highest, out=rows)
     if params.brightness is not None:
-        rows *= params.brightness[:, None].astype(np.float32)
-        np.clip(rows, 0, 255, out=rows)
+        change_brightness(pixels, params.brightness)
+    if params.colours is not None:
+        jitter(pixels, *params.colours)
+    if params.lighting is not None:
+        add_lighting(pixels, params.lighting)
     return pixels
 
 
