@@ -49,8 +49,13 @@ def add_json(verb) -> None:
 
 
 def add_data(verb) -> None:
-    text = "mnist, a folder of class folders, a .csv, a .npz, or MNIST's four files"
+    text = (
+        "mnist, fashion_mnist, cifar10, a folder of class folders, a .csv, a .npz, or "
+        "MNIST's four files"
+    )
     verb.add_argument("data", metavar="DATA", help=text)
+    text = "allow Keras to download fashion_mnist, cifar10 and all of mnist"
+    verb.add_argument("--download", action="store_true", help=text)
 
 
 def add_out(verb, *, required: bool = True) -> None:
@@ -62,6 +67,8 @@ def add_folder(verb) -> None:
     """Adds the options for folders of images."""
     option = verb.add_argument
     option("--labels", metavar="CSV", help="table of the images' classes: file,class")
+    text = "leave out images that the table does not name, and lines without an image"
+    option("--partial", action="store_true", help=text)
     text = "follow links that lead out of the folder"
     option("--follow-links", action="store_true", help=text)
 
@@ -79,8 +86,6 @@ def add_reading(verb) -> None:
     option("--seed", type=SEED, default=0, help="random seed of every choice; default: 0")
     text = "regular expression; images with the same match in their names stay together"
     option("--group-by", metavar="PATTERN", help=text)
-    text = "allow Keras to download all of MNIST"
-    option("--download", action="store_true", help=text)
     add_folder(verb)
     add_on_bad(verb)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnzoo.data.affine import FILL_MODES, FillMode
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.pixels.affine import FILL_MODES, FillMode
 from cnnzoo.errors import unknown
 from cnnzoo.system.validation import (
     AT_LEAST_ZERO,
@@ -28,12 +28,12 @@ class Augment:
 
     The names, units and defaults are those of Keras's ImageDataGenerator, or those of
     torchvision's ColorJitter and RandomResizedCrop for what it lacks; the parameters of
-    every image are drawn independently, and uniformly unless told otherwise. Pixels of 0 to 255 become
-    float32 without rounding; brightness, which Keras computes in 8 bits, differs by 1 or
-    2. Keras 3's generator applies height shifts along the width and width shifts along
-    the height, and misplaces the centre of images that are not square; this is corrected
-    here. Rescaling and normalisation are part of the model's preprocessing: see
-    `preprocessing=` of `cnnzoo.build`.
+    every image are drawn independently, and uniformly unless told otherwise. Pixels of 0
+    to 255 become float32 without rounding; brightness, which Keras computes in 8 bits,
+    differs by 1 or 2. Keras 3's generator applies height shifts along the width and width
+    shifts along the height, and misplaces the centre of images that are not square; this
+    is corrected here. Rescaling and normalisation are part of the model's preprocessing:
+    see `preprocessing=` of `cnnzoo.build`.
 
     Attributes:
         rotation_range: Maximum angle in degrees, in both directions.
@@ -48,8 +48,8 @@ class Augment:
         brightness_range: Range of factors of the pixels, which are clipped to 0 to 255;
             None for no change.
         contrast_range: The same for the distance of the pixels from the mean grey of the
-            image; see `cnnzoo.data.colours`. With this, a saturation, a hue or lighting,
-            the four changes are applied in a random order, as by torchvision.
+            image; see `cnnzoo.data.pixels.colours`. With this, a saturation, a hue or
+            lighting, the four changes are applied in a random order, as by torchvision.
         saturation_range: The same for the distance of RGB pixels from their grey.
         hue_range: Maximum turn of the hue of RGB pixels in both directions, 0 to 0.5 of
             the whole circle.
@@ -65,9 +65,9 @@ class Augment:
         horizontal_flip: Whether half of the images are flipped left to right.
         vertical_flip: Whether half of the images are flipped upside down.
         elastic: Factor and smoothness of random distortion, (alpha, sigma) in pixels,
-            such as (34, 4) for MNIST; see `affine.displacements`.
+            such as (34, 4) for MNIST; see `pixels.affine.displacements`.
         fill_mode: Values of pixels from outside the image: `nearest`, `constant`,
-            `reflect` or `wrap`; see `affine.resample`.
+            `reflect` or `wrap`; see `pixels.affine.resample`.
         cval: Value of pixels from outside the image with `constant`.
 
     Raises:

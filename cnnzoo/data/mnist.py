@@ -1,4 +1,4 @@
-"""MNIST: from the package, from Keras's `.npz`, or from a folder of IDX files.
+"""MNIST and data sets in its formats: the package, Keras's `.npz`, a folder of IDX files.
 
 The package contains the whole test split and 6,000 of the 60,000 training digits, so that
 first steps need no download (`tools/make_digits.py` makes both files).
@@ -17,15 +17,13 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Literal
 
-import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.downloads import CLASS_NAMES, download_arrays
 from cnnzoo.errors import DatasetError, cannot_read, unknown
 
 Split = Literal["train", "test"]
-
-CLASS_NAMES = tuple("0123456789")
 
 MAX_BYTES = 2**30
 """Maximum size of the values in a file, in bytes: 1 GiB."""
@@ -50,11 +48,13 @@ def load_mnist(
     Args:
         split: Split to load, "train" or "test".
         path: Path of an `.npz` file with the arrays x_train, y_train, x_test and y_test,
-            or of a folder with IDX files, compressed or not (MNIST, Fashion-MNIST).
+            of grey or RGB images, and class_names unless they are the digits; or of a
+            folder with IDX files, compressed or not (MNIST, Fashion-MNIST).
         download: Whether Keras may download the training digits.
 
     Returns:
-        Images (n, 28, 28, 1) and labels of 0 to 9, in the order of the file.
+        Images (n, 28, 28, 1), or of another size or RGB, and labels of 0 to 9, in the
+        order of the file.
 
     Raises:
         DatasetError: A file is missing, damaged, or not in one of these formats, or
@@ -71,8 +71,17 @@ def load_mnist(
         if "CNNZOO_DATA" in os.environ and local.is_file():
             return _read_keras(local, split)
         if download:
-            return _download()
+            return load_named("mnist", split, download=True)
     return load_embedded(split)
+
+
+def load_named(name: str, split: Split, *, download: bool) -> Images:
+    """Loads a split of a data set that Keras downloads, by its name.
+
+    Arguments and errors are those of `download_arrays`.
+    """
+    arrays = download_arrays(name, split, download=download)
+    return _checked(f"Keras's {name}", *arrays, CLASS_NAMES[name])
 
 
 def load_embedded(split: Split) -> Images:
@@ -126,39 +135,36 @@ def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
         with np.load(path, allow_pickle=False) as arrays:
             images = np.asarray(arrays[images_key])
             labels = np.asarray(arrays[labels_key])
+            known = arrays.get("class_names", CLASS_NAMES["mnist"])
     except KeyError as error:
         expected = f"the arrays {images_key} and {labels_key}, as in Keras's mnist.npz"
         raise _fault(path, expected, str(error)[:200]) from error
     # The zip, deflate, LZMA and npy readers raise different exceptions.
     except Exception as error:
         raise _fault(path, "a sound .npz file", str(error)[:200]) from error
-    return _checked(path, images, labels)
+    return _checked(path, images, labels, tuple(map(str, known)))
 
 
-def _download() -> Images:
-    # Keras raises a bare Exception if the network fails.
-    try:
-        (images, labels), _ = keras.datasets.mnist.load_data()
-    except Exception as error:
-        raise DatasetError(
-            "cannot download MNIST's training digits by way of Keras: expected its "
-            f"mnist.npz, found {str(error)[:300]}, so check the network or leave "
-            "download off"
-        ) from error
-    return _checked("Keras's mnist.npz", images, labels)
-
-
-def _checked(where: str | Path, images: np.ndarray, labels: np.ndarray) -> Images:
-    """Makes `Images` of arrays (n, h, w) and (n,), which are checked."""
-    if images.dtype != np.uint8 or images.ndim != 3 or 0 in images.shape:
-        raise _fault(where, "uint8 images (n, h, w)", f"{images.dtype} {images.shape}")
+def _checked(
+    where: str | Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    names: tuple[str, ...] = CLASS_NAMES["mnist"],
+) -> Images:
+    """Makes `Images` of arrays (n, h, w) or (n, h, w, 3), and (n,) or (n, 1)."""
+    images = images[..., np.newaxis] if images.ndim == 3 else images
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    channels = images.shape[3] if images.ndim == 4 else 0
+    if images.dtype != np.uint8 or channels not in (1, 3) or 0 in images.shape:
+        expected = "uint8 images (n, h, w) or (n, h, w, 3)"
+        raise _fault(where, expected, f"{images.dtype} {images.shape}")
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         expected = f"{len(images)} integer labels, one for each image"
         raise _fault(where, expected, f"{labels.dtype} {labels.shape}")
-    if labels.min() < 0 or labels.max() >= len(CLASS_NAMES):
+    if labels.min() < 0 or labels.max() >= len(names):
         found = f"labels of {labels.min()} to {labels.max()}"
-        raise _fault(where, "labels of 0 to 9", found)
-    return Images(images[..., np.newaxis], labels.astype(np.int64), CLASS_NAMES)
+        raise _fault(where, f"labels of 0 to {len(names) - 1}", found)
+    return Images(images, labels.astype(np.int64), names)
 
 
 def _fault(where: str | Path, expected: str, found: str) -> DatasetError:

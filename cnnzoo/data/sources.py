@@ -1,6 +1,7 @@
 """Data sets by name or path, as the command line takes them, whole or split in two.
 
-`mnist`, a folder of class folders, a folder of MNIST's four files, an `.npz` or a `.csv`.
+`mnist`, `fashion_mnist`, `cifar10`, a folder of class folders, a folder of MNIST's four
+files, an `.npz` or a `.csv`.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.downloads import CLASS_NAMES
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.folder import Folder, scan
-from cnnzoo.data.mnist import Split, is_mnist_folder, load_mnist
+from cnnzoo.data.mnist import Split, is_mnist_folder, load_mnist, load_named
 from cnnzoo.data.splits import group_key
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
@@ -28,7 +30,8 @@ def open_source(
     "test" is `val` if there is no `test`.
 
     Args:
-        download: Whether Keras may download MNIST's training digits.
+        download: Whether Keras may download Fashion-MNIST, CIFAR-10 or MNIST's training
+            digits.
         **reading: Arguments of `scan`, for a folder of images.
 
     Raises:
@@ -36,6 +39,8 @@ def open_source(
     """
     if data == "mnist":
         return load_mnist(split, download=download)
+    if data in CLASS_NAMES:
+        return load_named(data, split, download=download)
     path = Path(data)
     if path.suffix == ".npz" or is_mnist_folder(path):
         return load_mnist(split, path)
@@ -46,8 +51,8 @@ def open_source(
         part = parts.get(split) or parts.get("validation") or path
         return scan(part, complete=split == "train", **reading)
     raise DatasetError(
-        f"{data} is no data set: expected mnist, a folder of class folders, a folder of "
-        "MNIST's four files, a .npz or a .csv"
+        f"{data} is no data set: expected mnist, fashion_mnist, cifar10, a folder of "
+        "class folders, a folder of MNIST's four files, a .npz or a .csv"
     )
 
 
@@ -70,7 +75,7 @@ def open_train_validation(
         seed: Random seed of the split.
         group_by: Regular expression; see `Source.groups`.
         allow_copies: Whether an image may be in both `train` and `val`.
-        download: Whether Keras may download MNIST's training digits.
+        download: As in `open_source`.
         **reading: Arguments of `scan`, for a folder of images.
 
     Raises:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cnnzoo.data.affine import affine_maps, crop_maps, displacements, resample
 from cnnzoo.data.augment import Augment
-from cnnzoo.data.colours import CHANGES, add_lighting, change_brightness, jitter
+from cnnzoo.data.pixels.affine import affine_maps, crop_maps, displacements, resample
+from cnnzoo.data.pixels.colours import CHANGES, add_lighting, change_brightness, jitter
 from cnnzoo.errors import UsageError
 
 # Streams of random numbers.
@@ -34,7 +34,7 @@ class TransformParams:
         channel_shift: Values added to the pixels, (b,); None for no change.
         brightness: Factors of the pixels after that, (b,); None for no change.
         colours: Values and order of changes of colours, with that of the brightness; see
-            `colours.jitter`. None for none but the brightness.
+            `pixels.colours.jitter`. None for none but the brightness.
         lighting: Multiples of the principal components, (b, 3); None for no change.
         crop: Boxes in pixels, (b, 4): first row, first column, height and width; None for
             the whole image.
@@ -157,9 +157,8 @@ def _boxes(augment: Augment, shape: Sequence[int], rng: np.random.Generator):
     area = np.prod(sides) * (least + (most - least) * uniform[..., 0])
     ratio = narrow * (wide / narrow) ** uniform[..., 1]
     tried = np.sqrt(np.stack((area / ratio, area * ratio), axis=2))
-    last = np.clip((sides[1] / narrow, sides[0] * wide), 1, sides)
-    last = np.broadcast_to(last, (count, 1, 2))
-    sizes = np.rint(np.concatenate((tried, last), axis=1))
+    largest = np.clip((sides[1] / narrow, sides[0] * wide), 1, sides)
+    sizes = np.rint(np.insert(tried, _TRIES, largest, axis=1))
     first = ((sizes > 0) & (sizes <= sides)).all(2).argmax(1)
     size = sizes[np.arange(count), first]
     return np.concatenate((np.floor(places * (sides - size + 1)), size), axis=1)

@@ -1,4 +1,4 @@
-"""features(): the outputs of a network's stages, as one model."""
+"""features(): the outputs of a network's stages or layers, as one model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Feature:
     """One output of a feature model.
 
     Attributes:
-        name: Name of the stage, such as "stage2".
-        layer: Name of the layer that the stage ends with.
+        name: Name of the stage, such as "stage2", or of the layer.
+        layer: Name of that layer, or of the one that the stage ends with.
         channels: Number of values per pixel.
         stride: Pixels of the image per step on the output; None for vectors.
     """
@@ -30,14 +30,14 @@ class Feature:
 
 
 def features(model: keras.Model, out: str | Sequence[str] | None = None) -> keras.Model:
-    """The stages of a network as outputs, on the same weights.
+    """The stages or layers of a network as outputs, on the same weights.
 
-    Any functional model with layers `stage1_*`, `stage2_*`, ... will do, also one that
-    Keras loaded from a file.
+    Any functional model will do, also one that Keras loaded from a file; it has the
+    stages `stage1`, `stage2`, ... if it has layers named `stage1_*`, `stage2_*`, ...
 
     Args:
-        out: Names of the stages, in the order of the outputs; one name makes one output,
-            and None takes all.
+        out: Names of stages and of layers, in the order of the outputs; one name makes
+            one output, and None takes all stages.
 
     Returns:
         A model, images to maps (b, h / stride, w / stride, channels), or in the layout
@@ -45,21 +45,22 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
         each output.
 
     Raises:
-        UsageError: The model has no such stage, or none at all.
+        UsageError: The model has no such stage or layer, or no stages to take.
     """
     ends = graph.stages(model)
-    if not ends:
+    if not ends and out is None:
         raise UsageError(
             f"model {model.name!r} has no stages; expected layers named stage1_*, "
-            "stage2_*, ..., so build it with cnnzoo.build or rename its layers"
+            "stage2_*, ..., so pass out= with names of layers, or use cnnzoo.build"
         )
     names = list(ends) if out is None else [out] if isinstance(out, str) else list(out)
+    layers = {node.operation.name: node.outputs[0] for node in graph_nodes(model)}
     for name in names:
-        if name not in ends:
-            raise unknown(f"stage of {model.name}", name, ends)
+        if name not in layers | ends:
+            raise unknown(f"stage or layer of {model.name}", name, layers | ends)
     if not names:
         raise UsageError(f"features need a stage of {', '.join(ends)}; got out={out!r}")
-    outputs = [ends[name] for name in names]
+    outputs = [(layers | ends)[name] for name in names]
     single = isinstance(out, str)
     built = keras.Model(
         model.inputs, outputs[0] if single else outputs, name=f"{model.name}_features"

@@ -13,11 +13,11 @@ from training import fit
 
 from cnnzoo.cli.commands.training import parse_augment
 from cnnzoo.cli.main import main
-from cnnzoo.data.affine import FILL_MODES, affine_maps, displacements, resample
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches, own_errors
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.data.pipeline import load_images, make_model_inputs
+from cnnzoo.data.pixels.affine import FILL_MODES, affine_maps, displacements, resample
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.data.transforms import TransformParams, apply, apply_augment, sample_params
 from cnnzoo.errors import ImageDecodeError, UsageError

@@ -13,8 +13,8 @@ from short_runs import RECIPE, Stop, assert_equal, halves, last, network, train
 from torch_weights import import_torchvision
 
 from cnnzoo.cli.commands.training import parse_augment
-from cnnzoo.data import colours
 from cnnzoo.data.augment import Augment
+from cnnzoo.data.pixels import colours
 from cnnzoo.data.transforms import apply, apply_augment, sample_params
 from cnnzoo.errors import UsageError
 

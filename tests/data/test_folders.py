@@ -534,6 +534,26 @@ def test_l01_l02_labels_that_do_not_match_the_images(text, message, flat: Path):
         scan(flat, labels=flat / "nowhere.csv")
 
 
+def test_a_table_of_some_images(flat: Path, capsys):
+    text = "file,label\n0.png,x\n1.png,y\n7.png,x\n8.png,y\n"
+    with pytest.raises(LabelError, match=r"2 files that are not in .*, or pass partial"):
+        labelled(flat, text)
+    folder = scan(flat, labels=flat / "labels.csv", partial=True)
+    assert folder.names == ("0.png", "1.png")
+    missing, unnamed = (line for line in folder.report_lines() if "left out" in line)
+    assert "2 files that are not in the folder are left out, by " in missing
+    assert "1 files of the folder that it does not name are left out" in unnamed
+    options = ["--labels", str(flat / "labels.csv")]
+    assert main(["check", str(flat), *options, "--partial"]) == 0
+    assert "1 files of the folder that it does not name" in capsys.readouterr().out
+    labelled_twice = text + "1.png,x\n"
+    (flat / "labels.csv").write_text(labelled_twice)
+    with pytest.raises(LabelError, match="1 files that stand there twice"):
+        scan(flat, labels=flat / "labels.csv", partial=True)
+    with pytest.raises(UsageError, match=r"partial \(--partial\) is for a table"):
+        scan(flat, partial=True)
+
+
 # Guards ---------------------------------------------------------------------------------
 
 

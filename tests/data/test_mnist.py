@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import pytest
 
-from cnnzoo.data.arrays import Images
+from cnnzoo.data.arrays import Images, Source
+from cnnzoo.data.inputs.conversion import as_labelled, as_source
 from cnnzoo.data.mnist import is_mnist_folder, load_mnist, read_idx
+from cnnzoo.data.sources import open_source, open_train_validation
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 
@@ -153,6 +155,58 @@ def test_failed_download(monkeypatch: pytest.MonkeyPatch):
         load_mnist("train", download=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "first"),
+    [("fashion_mnist", (28, 28), "T-shirt/top"), ("cifar10", (32, 32, 3), "airplane")],
+)
+def test_other_data_sets_of_keras(name: str, shape, first: str, monkeypatch):
+    x = np.random.default_rng(0).integers(0, 256, (20, *shape), np.uint8)
+    y = np.arange(20)[:, None] % 10 if name == "cifar10" else np.arange(20) % 10
+    parts = (x[:15], y[:15]), (x[15:], y[15:])
+    module = getattr(keras.datasets, name)
+    monkeypatch.setattr(module, "load_data", lambda: parts)
+    test = open_source(name, "test", download=True)
+    assert test.labels is not None
+    assert test.labels.tolist() == [5, 6, 7, 8, 9]
+    found = open_source(name, "train", download=True)
+    assert found.class_names[0] == first
+    assert found.image_shape == (*shape[:2], x[..., None].shape[3])
+    np.testing.assert_array_equal(
+        np.squeeze(found.load(slice(None), *_size(found))), x[:15]
+    )
+    for opens in (open_source, as_labelled, as_source):
+        with pytest.raises(
+            DatasetError, match=rf"{name} is not in the package: pass dow"
+        ):
+            opens(name)
+    with pytest.raises(DatasetError, match=r"not in the package.*--download"):
+        open_train_validation(name)
+    monkeypatch.setattr(module, "load_data", lambda: 1 / 0)
+    with pytest.raises(DatasetError, match=f"cannot download {name} by.*division by"):
+        open_source(name, download=True)
+
+
+def _size(source: Source) -> tuple[tuple[int, int], int]:
+    height, width, channels = source.image_shape or (0, 0, 0)
+    return (height, width), channels
+
+
+def test_rgb_images_and_class_names_of_an_npz(tmp_path: Path):
+    x, y = np.full((2, 8, 9, 3), 7, np.uint8), np.array([[1], [0]])
+    arrays = {"x_test": x, "y_test": y}
+    np.savez(tmp_path / "a.npz", **arrays, class_names=np.array(["cat", "dog"]))
+    found = open_source(str(tmp_path / "a.npz"), "test")
+    assert (found.image_shape, found.class_names) == ((8, 9, 3), ("cat", "dog"))
+    np.savez(tmp_path / "b.npz", **arrays)
+    assert load_mnist("test", tmp_path / "b.npz").class_names == tuple("0123456789")
+    np.savez(tmp_path / "c.npz", **arrays, class_names=np.array(["cat"]))
+    with pytest.raises(DatasetError, match="labels of 0 to 0, found labels of 0 to 1"):
+        load_mnist("test", tmp_path / "c.npz")
+    np.savez(tmp_path / "d.npz", **arrays, class_names=np.array(["cat", {}], object))
+    with pytest.raises(DatasetError, match=r"d\.npz.*a sound \.npz.*allow_pickle"):
+        load_mnist("test", tmp_path / "d.npz")
+
+
 def test_unknown_split():
     with pytest.raises(UsageError, match="unknown split 'val'; known: test, train"):
         load_mnist("val")  # pyright: ignore[reportArgumentType]
@@ -174,6 +228,7 @@ def test_npz(tmp_path: Path, sample, dtype: type):
     [
         (np.zeros((2, 28, 28), np.float32), np.zeros(2, int), "uint8 images.*float32"),
         (np.zeros((2, 784), np.uint8), np.zeros(2, int), r"images \(n, h, w\).*784"),
+        (np.zeros((2, 8, 8, 4), np.uint8), np.zeros(2, int), r"\(n, h, w, 3\).*8, 4\)"),
         (np.zeros((0, 28, 28), np.uint8), np.zeros(0, int), r"found uint8 \(0, 28"),
         (np.zeros((2, 28, 28), np.uint8), np.zeros(3, int), r"2 integer labels.*\(3,\)"),
         (np.zeros((2, 28, 28), np.uint8), np.zeros(2), "integer labels.*float64"),

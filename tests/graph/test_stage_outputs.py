@@ -134,9 +134,35 @@ def test_with_auxiliary_classifiers():
     assert [(f.channels, f.stride) for f in info] == [(480, 16), (832, 32), (1024, 32)]
 
 
+def test_any_layer(resnet):
+    names = ("stem_conv", "stage2", "features", "head_pool", "predictions")
+    found = features(resnet, names)
+    assert found.feature_info == (
+        Feature("stem_conv", "stem_conv", channels=64, stride=2),
+        Feature("stage2", "stage2_block2_act", channels=128, stride=8),
+        Feature("features", "features", channels=512, stride=32),
+        Feature("head_pool", "head_pool", channels=512, stride=None),
+        Feature("predictions", "predictions", channels=5, stride=None),
+    )
+    x = images(64, count=2)
+    outputs = found(x, training=False)
+    np.testing.assert_array_equal(outputs[-1], resnet(x, training=False))
+    front = keras.Model(resnet.inputs, resnet.get_layer("stem_conv").output)
+    np.testing.assert_array_equal(outputs[0], front(x, training=False))
+
+
+def test_layers_of_a_network_without_stages():
+    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, strides=2, name="a")]
+    one = features(keras.Sequential(layers), "a")
+    assert one.output_shape == (None, 3, 3, 4)
+    assert one.feature_info == (Feature("a", "a", channels=4, stride=2),)
+    with pytest.raises(cnnzoo.UsageError, match="unknown stage or layer of .* 'b'"):
+        features(keras.Sequential(layers), "b")
+
+
 def test_invalid_arguments(resnet):
     with pytest.raises(
-        cnnzoo.UsageError, match="unknown stage of resnet18 'stage5'; did"
+        cnnzoo.UsageError, match="unknown stage or layer of resnet18 'stage5'; did"
     ):
         features(resnet, ("stage1", "stage5"))
     with pytest.raises(

@@ -33,6 +33,7 @@ def check(args: Namespace) -> int:
             on_bad="skip",
             follow_links=args.follow_links,
             labels=args.labels,
+            partial=args.partial,
         )
         for part, path in (parts or {"": root}).items()
     }

@@ -50,4 +50,5 @@ def reading(args: Namespace, *, again: bool = False) -> dict:
         "on_bad": args.on_bad,
         "follow_links": args.follow_links,
         "labels": args.labels,
+        "partial": args.partial,
     }

@@ -30,7 +30,7 @@ def evaluate(args: Namespace) -> None:
     from cnnzoo.system import files
     from cnnzoo.visualization import figures
 
-    source = open_source(args.data, "test", **reading(args))
+    source = open_source(args.data, "test", download=args.download, **reading(args))
     print_left_out(source)
     model, folder = _open_model(args)
     if isinstance(model, Ensemble):

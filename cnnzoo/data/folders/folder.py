@@ -22,6 +22,7 @@ from cnnzoo.data.folders.inspection import (
 )
 from cnnzoo.data.folders.scan_report import ScanReport, copies, of_inspections
 from cnnzoo.data.folders.walk import FolderFiles, find_images
+from cnnzoo.errors import UsageError
 
 Depth = Literal["names", "headers", "pixels"]
 
@@ -52,6 +53,7 @@ def scan(
     on_bad: OnBad = "raise",
     follow_links: bool = False,
     labels: str | Path | None = None,
+    partial: bool = False,
 ) -> Folder:
     """Scans a folder of class folders for images and for problems.
 
@@ -70,8 +72,11 @@ def scan(
         follow_links: Whether to follow links that lead out of the folder.
         labels: Path of a table with the class of each image, anywhere in the folder; see
             `cnnzoo.data.folders.label_file`.
+        partial: Whether to leave out images that the table does not name, and lines whose
+            file is missing; the report tells how many.
 
     Raises:
+        UsageError: There is `partial` and no table.
         DatasetError: The folder is missing or unreadable, or its layout is not that of
             class folders.
         LabelError: The table does not match the images.
@@ -80,7 +85,11 @@ def scan(
     root = Path(folder)
     found = _find_files(root, follow_links)
     if labels is not None:
-        found = found.labelled_by(labels, root)
+        found = found.labelled_by(labels, root, partial)
+    elif partial:
+        raise UsageError(
+            "partial (--partial) is for a table of labels; pass labels (--labels), too"
+        )
     listed = [name for images in found.classes.values() for name in images]
     inspections: dict[str, FileInspection] = {}
     bad = list(found.skipped)
@@ -124,6 +133,7 @@ def _folder(
         hidden=found.hidden,
         copies=copies(names, sums) if sums else None,
         warnings=(
+            *found.notes,
             *layout.warnings(counts, len(found.loose)),
             *_in_two_classes(names, sums, usable),
         ),

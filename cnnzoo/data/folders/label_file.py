@@ -29,18 +29,21 @@ NO_LABELS = ("", "nan", "none", "null")  # in lower case
 
 
 def classes_of(
-    path: str | Path, names: Sequence[str], root: Path
-) -> dict[str, list[str]]:
-    """The images of each class, with classes sorted as text and images as in `names`.
+    path: str | Path, names: Sequence[str], root: Path, partial: bool = False
+) -> tuple[dict[str, list[str]], list[str]]:
+    """The images of each class, and a note of each kind of files that are left out.
+
+    Classes are sorted as text, images as in `names`.
 
     Args:
         path: Path of the table.
         names: Paths of the images, relative to their folder.
         root: Path of the folder.
+        partial: Whether to leave out images without a line, and lines without an image.
 
     Raises:
-        LabelError: The file cannot be read, a line has no class, or files and images do
-            not match one to one.
+        LabelError: The file cannot be read, a line has no class, a file is named twice,
+            or files and images do not match one to one and `partial` is False.
     """
     known = _spellings(names)
     labels: dict[str, str] = {}
@@ -58,17 +61,19 @@ def classes_of(
         else:
             labels[known[file]] = label
     missing = [name for name in names if name not in labels]
+    notes = []
     for files, what in (
-        (strange, "that are not in the folder"),
         (twice, "that stand there twice"),
+        (strange, "that are not in the folder"),
         (missing, "of the folder that it does not name"),
     ):
-        if files:
+        if files and (files is twice or not partial):
             raise _fault(path, "each image once", f"{len(files)} files {what}", files)
+        notes += [f"{len(files)} files {what} are left out, by {path}"] if files else []
     classes: dict[str, list[str]] = {name: [] for name in sorted(set(labels.values()))}
-    for name in names:
+    for name in filter(labels.__contains__, names):
         classes[labels[name]].append(name)
-    return classes
+    return classes, notes
 
 
 def _spellings(names: Sequence[str]) -> dict[str, str]:
@@ -129,7 +134,8 @@ def _fault(
     path: str | Path, expected: str, found: str, files: Sequence[str] = ()
 ) -> LabelError:
     examples = f", such as {', '.join(map(repr, files[:NAMED]))}"[:500] if files else ""
+    advice = ", or pass partial (--partial) for a table of some images" if files else ""
     return LabelError(
         f"cannot label images by {path}: expected {expected}, found {found}{examples}; "
-        "correct the file"
+        f"correct the file{advice}"
     )

@@ -30,6 +30,7 @@ class FolderFiles:
         hidden: Number of skipped names.
         linked: Links to files or folders that are already listed.
         skipped: Files that are named like images but cannot be any, each with the reason.
+        notes: What a table of labels leaves out.
     """
 
     classes: dict[str, list[str]] = field(default_factory=dict)
@@ -38,16 +39,17 @@ class FolderFiles:
     hidden: int = 0
     linked: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def labelled_by(self, path: str | Path, root: Path) -> FolderFiles:
-        """The same images, in the classes of a table; `root` is their folder.
+    def labelled_by(self, path: str | Path, root: Path, partial: bool) -> FolderFiles:
+        """The same images, in the classes of a table, as `classes_of` makes them.
 
         Raises:
             LabelError: The file does not match the images.
         """
         inside = [name for images in self.classes.values() for name in images]
-        classes = classes_of(path, [*self.loose, *inside], root)
-        return replace(self, classes=classes, loose=[])
+        classes, notes = classes_of(path, [*self.loose, *inside], root, partial)
+        return replace(self, classes=classes, loose=[], notes=notes)
 
 
 def find_images(root: Path, *, follow_links: bool = False) -> FolderFiles:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from cnnzoo.data.arrays import Images, Source, check_pixels, is_source
 from cnnzoo.data.decode import Picture
+from cnnzoo.data.downloads import CLASS_NAMES
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.inputs.labels import class_numbers
@@ -160,7 +161,7 @@ def as_train_validation(
 
 def _of_path(value: str | Path) -> Source:
     path = Path(value).expanduser()
-    if str(value) == "mnist" or path.suffix in TABLES or is_mnist_folder(path):
+    if str(value) in CLASS_NAMES or path.suffix in TABLES or is_mnist_folder(path):
         return open_source(str(path), "test")
     return ImageFiles(tuple(image_paths(value)))
 

@@ -101,6 +101,5 @@ def _blend(images: np.ndarray, other: np.ndarray, factors: np.ndarray) -> None:
 
 def _grey(images: np.ndarray) -> np.ndarray:
     """Grey versions, (b, h, w, 1)."""
-    if images.shape[3] != 3:
-        return images.mean(3, keepdims=True)
-    return (images @ GREY)[..., None]
+    grey = images @ GREY if images.shape[3] == 3 else images.mean(3)
+    return grey[..., None]
