@@ -81,7 +81,7 @@ def load_named(name: str, split: Split, *, download: bool) -> Images:
     Arguments and errors are those of `download_arrays`.
     """
     arrays = download_arrays(name, split, download=download)
-    return _checked(f"Keras's {name}", *arrays, CLASS_NAMES[name])
+    return _checked(f"Keras's {name}", CLASS_NAMES[name], *arrays)
 
 
 def load_embedded(split: Split) -> Images:
@@ -116,7 +116,8 @@ def _read_folder(folder: Path, split: Split) -> Images:
             expected = f"the file {_IDX_STEMS[split]}-{kind}-ubyte, with or without .gz"
             raise cannot_read(folder, expected, "none", "put it there")
         files.append(file)
-    return _checked(folder, *map(read_idx, files, _IDX_RANKS.values()))
+    arrays = map(read_idx, files, _IDX_RANKS.values())
+    return _checked(folder, CLASS_NAMES["mnist"], *arrays)
 
 
 def _read_keras(path: Path, split: Split) -> Images:
@@ -142,14 +143,11 @@ def _read_npz(path: Path, images_key: str, labels_key: str) -> Images:
     # The zip, deflate, LZMA and npy readers raise different exceptions.
     except Exception as error:
         raise _fault(path, "a sound .npz file", str(error)[:200]) from error
-    return _checked(path, images, labels, tuple(map(str, known)))
+    return _checked(path, tuple(map(str, known)), images, labels)
 
 
 def _checked(
-    where: str | Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    names: tuple[str, ...] = CLASS_NAMES["mnist"],
+    where: str | Path, names: tuple[str, ...], images: np.ndarray, labels: np.ndarray
 ) -> Images:
     """Makes `Images` of arrays (n, h, w) or (n, h, w, 3), and (n,) or (n, 1)."""
     images = images[..., np.newaxis] if images.ndim == 3 else images

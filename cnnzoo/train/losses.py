@@ -92,7 +92,7 @@ def _with_options(
 MEAN_LOSS = "mean_loss"  # Keras's metric: the loss of one classifier over all images
 
 
-def per_image(loss: keras.Loss | str):
+def per_image(loss: keras.Loss | str) -> Callable:
     """The loss as a function that returns one number per image."""
     function = keras.losses.get(loss)
     if isinstance(function, keras.Loss):

@@ -56,7 +56,7 @@ def test_hue_is_that_of_colorsys():
     colours.change_hue(found, TURNS)
     for i, y, x in np.ndindex(5, 9, 7):
         hue, saturation, value = colorsys.rgb_to_hsv(*PIXELS[i, y, x].tolist())
-        expected = colorsys.hsv_to_rgb((hue + TURNS[i]) % 1, saturation, value)
+        expected = colorsys.hsv_to_rgb(float(hue + TURNS[i]) % 1, saturation, value)
         np.testing.assert_allclose(found[i, y, x], expected, atol=1e-3)
 
 
@@ -193,9 +193,10 @@ def test_impossible_values(options: dict[str, Any], message: str):
 
 
 def test_grey_images_have_no_hue():
-    for options in ({"hue_range": 0.1}, {"saturation_range": (0, 1)}, {"lighting": 1}):
+    several = (Augment(hue_range=0.1), Augment(saturation_range=(0, 1)))
+    for augment in (*several, Augment(lighting=0.1)):
         with pytest.raises(UsageError, match="with 1 channels: expected 3, so leave"):
-            apply_augment(PIXELS[..., :1], Augment(**options), 0, 0, 0)
+            apply_augment(PIXELS[..., :1], augment, 0, 0, 0)
 
 
 def test_options_as_text():

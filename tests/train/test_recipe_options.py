@@ -29,17 +29,21 @@ def test_label_smoothing(name):
     expected = -np.log([[0.9, 0.1], [0.7, 0.3]]) @ [0.9, 0.1]  # right class, other class
     np.testing.assert_allclose(losses.per_image(loss)(ONE_HOT, P), expected, rtol=1e-5)
     np.testing.assert_allclose(loss(ONE_HOT, P), expected.mean(), rtol=1e-5)
-    assert losses.targets(halves(6), loss, 2).labels[:2].tolist() == ONE_HOT.tolist()
+    rows = losses.targets(halves(6), loss, 2).labels
+    assert rows is not None
+    assert rows[:2].tolist() == ONE_HOT.tolist()
 
 
 def test_label_smoothing_of_one_unit_and_of_logits():
     one = network(classes=2, classifier_activation="sigmoid")
     assert one.output_shape == (None, 1)
     loss = choose(one, None, {"label_smoothing": 0.2})
+    assert isinstance(loss, keras.Loss)
     found = loss(np.array([[1.0]]), np.array([[0.8]]))
     expected = -0.9 * np.log(0.8) - 0.1 * np.log(0.2)
     assert float(found) == pytest.approx(expected, rel=1e-5)
     loss = choose(network(classifier_activation=None), None, OPTIONS)
+    assert isinstance(loss, keras.Loss)
     assert loss.get_config()["from_logits"]
 
 
