@@ -65,7 +65,7 @@ def compile_model(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss
             "class_weights are for a single one, so build it without them"
         )
     heads = metadata_of(model).spec.aux_heads
-    loss_of_image = losses.per_image(loss)
+    loss_of_image = losses.per_image(loss, recipe.loss_options)
 
     def metrics(*more: str) -> list:
         mean = keras.metrics.MeanMetricWrapper(loss_of_image, name=losses.MEAN_LOSS)

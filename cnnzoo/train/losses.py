@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from copy import copy
 from typing import Any
 
 import keras
@@ -83,22 +82,23 @@ def _with_options(
     for name in options:
         if name not in known:
             raise unknown(f"option of the loss {kind.__name__}", name, known)
-    check_values(
-        "train", {"label_smoothing": 0, **options}, {"label_smoothing": FRACTION}
-    )
+    given = {"label_smoothing": 0, **options}
+    check_values("train", given, {"label_smoothing": FRACTION})
     return kind(**options, **fixed)
 
 
 MEAN_LOSS = "mean_loss"  # Keras's metric: the loss of one classifier over all images
 
 
-def per_image(loss: keras.Loss | str) -> Callable:
-    """The loss as a function that returns one number per image."""
+def per_image(
+    loss: keras.Loss | str, options: Mapping[str, Any] | None = None
+) -> Callable:
+    """The loss with these options as a function that returns one number per image."""
     function = keras.losses.get(loss)
-    if isinstance(function, keras.Loss):
-        function = copy(function)  # the config of some losses lacks their options
-        function.reduction = None
-    return function
+    if not isinstance(function, keras.Loss):
+        return function
+    config = {**function.get_config(), **(options or {})}  # Huber's lacks its option
+    return type(function).from_config({**config, "reduction": None})
 
 
 def _is_sparse(loss: keras.Loss | str) -> bool:

@@ -2,14 +2,12 @@
 
 import colorsys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from short_runs import RECIPE, Stop, assert_equal, halves, last, network, train
 from torch_weights import import_torchvision
 
 from cnnzoo.cli.commands.training import parse_augment
@@ -161,18 +159,6 @@ def test_batches_are_equal_for_equal_numbers_only():
     np.testing.assert_array_equal(one, apply_augment(PIXELS, ALL, 0, 1, 2))
     for other in ((1, 1, 2), (0, 2, 2), (0, 1, 1)):
         assert np.abs(one - apply_augment(PIXELS, ALL, *other)).max() > 1
-
-
-def test_a_resumed_training_is_bit_equal(tmp_path: Path):
-    data = replace(halves(), images=halves().images.repeat(3, axis=3))
-    recipe = replace(RECIPE, augment=ALL)
-    models = [network(input_shape=(12, 12, 3)) for _ in range(3)]
-    train(tmp_path / "alone", recipe, data=data, model=models[0])
-    killed = {"data": data, "callbacks": [Stop(5, RuntimeError)], "model": models[1]}
-    with pytest.raises(RuntimeError, match="the power went"):
-        train(tmp_path / "killed", recipe, **killed)
-    train(tmp_path / "killed", recipe, data=data, model=models[2])
-    assert_equal(last(tmp_path / "killed"), last(tmp_path / "alone"))
 
 
 @pytest.mark.parametrize(

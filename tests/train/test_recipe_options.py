@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,12 +13,21 @@ from short_runs import RECIPE, Stop, assert_equal, halves, last, network, train
 import cnnzoo
 from cnnzoo.cli.commands import training
 from cnnzoo.cli.parser import make_parser
+from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.train import Recipe, compilation, losses
 from cnnzoo.train.losses import choose
 
 OPTIONS = {"label_smoothing": 0.1}
-SMOOTH = replace(RECIPE, steps_per_epoch=5, loss_options=OPTIONS)
+CHANGES = Augment(
+    brightness_range=(0.6, 1.4),
+    contrast_range=(0.5, 1.5),
+    saturation_range=(0.2, 2),
+    hue_range=0.3,
+    lighting=0.1,
+    crop_scale=(0.3, 1),
+)
+SMOOTH = replace(RECIPE, steps_per_epoch=5, loss_options=OPTIONS, augment=CHANGES)
 P = np.array([[0.9, 0.1], [0.3, 0.7]], np.float32)
 ONE_HOT = np.eye(2, dtype=np.float32)
 
@@ -50,7 +60,9 @@ def test_label_smoothing_of_one_unit_and_of_logits():
 def test_options_of_other_losses():
     loss = choose(network(), "huber", {"delta": 0.05})
     expected = 0.05 * (np.array([0.1, 0.3]) - 0.025)
-    np.testing.assert_allclose(losses.per_image(loss)(ONE_HOT, P), expected, rtol=1e-5)
+    found = losses.per_image(loss, {"delta": 0.05})(ONE_HOT, P)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert float(loss(ONE_HOT, P)) == pytest.approx(expected.mean(), rel=1e-5)
     assert choose(network(), "mse") == "mse"
 
 
@@ -96,10 +108,16 @@ def test_epochs_go_on_where_the_last_one_ended(steps: int | None):
 
 
 def test_a_resumed_training_is_bit_equal_and_its_options_are_recorded(tmp_path: Path):
-    train(tmp_path / "alone", SMOOTH)
+    colour = replace(halves(), images=halves().images.repeat(3, axis=3))
+
+    def run(folder: str, recipe: Recipe = SMOOTH, **options: Any) -> None:
+        model = network(input_shape=(12, 12, 3))
+        train(tmp_path / folder, recipe, data=colour, model=model, **options)
+
+    run("alone")
     with pytest.raises(RuntimeError, match="the power went"):
-        train(tmp_path / "killed", SMOOTH, callbacks=[Stop(7, RuntimeError)])
-    train(tmp_path / "killed", SMOOTH)
+        run("killed", callbacks=[Stop(7, RuntimeError)])
+    run("killed")
     assert_equal(last(tmp_path / "killed"), last(tmp_path / "alone"))
     steps = SMOOTH.epochs * 5
     assert int(last(tmp_path / "alone")["optimizer/00000"]) == steps
@@ -107,7 +125,7 @@ def test_a_resumed_training_is_bit_equal_and_its_options_are_recorded(tmp_path: 
     assert (recipe["loss_options"], recipe["steps_per_epoch"]) == (OPTIONS, 5)
     other = replace(SMOOTH, loss_options={"label_smoothing": 0.2})
     with pytest.raises(cnnzoo.ResumeMismatchError, match=r"label_smoothing was 0\.1 and"):
-        train(tmp_path / "alone", other)
+        run("alone", other)
 
 
 def test_the_cosine_schedule_has_the_steps_of_all_epochs():

@@ -146,8 +146,7 @@ class FeatureCache:
             SaveError: A file cannot be written; existing files are kept.
         """
         _check_views(augment, views)
-        source = as_source(source)
-        if len(source) == 0:
+        if len(source := as_source(source)) == 0:
             raise DatasetError("cannot compute features of no images; add some")
         place = Path(folder) / folder_name(model, cut, preprocessing, dtype)
         whole, rejected = _open(place)
