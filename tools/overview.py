@@ -13,7 +13,7 @@ UNITS = {5: "0.1 M", 6: "1 M", 7: "10 M", 8: "100 M", 9: "1 G", 10: "10 G", 11: 
 def overview() -> str:
     """The picture as SVG: a row per family, a circle per network.
 
-    The area of a circle is in proportion to the network's parameters.
+    A larger circle has more parameters.
     """
     infos = [model_info(name) for name in list_models()]
     families = [list(group) for _, group in groupby(infos, key=lambda info: info.family)]
@@ -22,7 +22,7 @@ def overview() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 30}" '
         'font-family="sans-serif" font-size="12" fill="#1a202c">',
         f'<rect width="{WIDTH}" height="{bottom + 30}" fill="#ffffff"/>',
-        _text(LEFT, 16, f"{len(infos)} networks: multiply-adds (area: parameters)"),
+        _text(LEFT, 16, f"{len(infos)} networks: multiply-adds (circle: parameters)"),
     ]
     for decade in DECADES:
         x = _x(10**decade)
