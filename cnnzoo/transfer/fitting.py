@@ -75,9 +75,9 @@ def fit(
     """
     train, validation = as_train_validation(train, validation, seed=seed)
     names = _class_names(train)
-    train, validation = align_labels(train, names), align_labels(validation, names)
+    images = align_labels(train, names), align_labels(validation, names)
     if plan == "auto":
-        plan = assess(model, train, seed=seed)
+        plan = assess(model, images[0], seed=seed)
     assessment = plan if isinstance(plan, Assessment) else None
     todo = plan if isinstance(plan, Plan) else plan_for(plan)
     cut = todo.cut or stage_cuts(model)[-1].name
@@ -89,10 +89,9 @@ def fit(
     with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
         place = Path(opened)
         own = Path(features or place / FEATURES_FOLDER)
-        images = train, validation
         runner = PhaseRunner(network, *images, own, seed, verbose, progress, disk)
         with folder_lock(place):
-            _check_or_create(place, _identity(model, todo, train, validation, seed))
+            _check_or_create(place, _identity(model, todo, *images, seed))
             phases = tuple(_run_all(runner, todo, place))
     unfreeze(network)
     # Plain SGD has no state, so the saved file contains only the weights.

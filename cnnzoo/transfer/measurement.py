@@ -76,8 +76,7 @@ def assess(
     """
     values = {"probed": probed, "batch_size": batch_size, "small": small}
     check_values("assess", values, RULES)
-    source = as_labelled(source, split="train")
-    every = _class_numbers(source)
+    every = _class_numbers(source := as_labelled(source, split="train"))
     rows = _sample_rows(every, probed, seed)
     images, labels = in_memory(model, source.take(rows)), every[rows]
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
