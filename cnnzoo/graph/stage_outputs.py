@@ -62,8 +62,9 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
         raise UsageError(f"features need a stage of {', '.join(ends)}; got out={out!r}")
     outputs = [(layers | ends)[name] for name in names]
     single = isinstance(out, str)
+    inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     built = keras.Model(
-        model.inputs, outputs[0] if single else outputs, name=f"{model.name}_features"
+        inputs, outputs[0] if single else outputs, name=f"{model.name}_features"
     )
     built.feature_info = tuple(
         _feature(model, name, end) for name, end in zip(names, outputs, strict=True)

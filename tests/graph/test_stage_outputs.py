@@ -147,7 +147,7 @@ def test_any_layer(resnet):
     x = images(64)
     outputs = found(x, training=False)
     np.testing.assert_array_equal(outputs[-1], resnet(x, training=False))
-    front = keras.Model(resnet.inputs, resnet.get_layer("stem_conv").output)
+    front = keras.Model(resnet.inputs[0], resnet.get_layer("stem_conv").output)
     np.testing.assert_array_equal(outputs[0], front(x, training=False))
 
 
