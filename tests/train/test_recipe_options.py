@@ -34,7 +34,7 @@ ONE_HOT = np.eye(2, dtype=np.float32)
 
 @pytest.mark.parametrize("name", [None, "categorical_crossentropy"])
 def test_label_smoothing(name):
-    loss = choose(network(), name, {"label_smoothing": 0.2})
+    loss: Any = choose(network(), name, {"label_smoothing": 0.2})
     assert isinstance(loss, keras.Loss)
     expected = -np.log([[0.9, 0.1], [0.7, 0.3]]) @ [0.9, 0.1]  # right class, other class
     np.testing.assert_allclose(losses.per_image(loss)(ONE_HOT, P), expected, rtol=1e-5)
@@ -47,7 +47,7 @@ def test_label_smoothing(name):
 def test_label_smoothing_of_one_unit_and_of_logits():
     one = network(classes=2, classifier_activation="sigmoid")
     assert one.output_shape == (None, 1)
-    loss = choose(one, None, {"label_smoothing": 0.2})
+    loss: Any = choose(one, None, {"label_smoothing": 0.2})
     assert isinstance(loss, keras.Loss)
     found = loss(np.array([[1.0]]), np.array([[0.8]]))
     expected = -0.9 * np.log(0.8) - 0.1 * np.log(0.2)
@@ -58,7 +58,7 @@ def test_label_smoothing_of_one_unit_and_of_logits():
 
 
 def test_options_of_other_losses():
-    loss = choose(network(), "huber", {"delta": 0.05})
+    loss: Any = choose(network(), "huber", {"delta": 0.05})
     expected = 0.05 * (np.array([0.1, 0.3]) - 0.025)
     found = losses.per_image(loss, {"delta": 0.05})(ONE_HOT, P)
     np.testing.assert_allclose(found, expected, rtol=1e-5)

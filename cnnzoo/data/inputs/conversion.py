@@ -123,7 +123,7 @@ def as_training(
     """
     source = as_labelled(value, names, split, checksums=True)
     if _is_dataset(value):
-        keys = np.asarray(source.labels), source.content_keys()
+        keys = np.asarray(source.labels), np.array(source.content_keys())
         source = source.take(np.lexsort(keys))
     return source
 
