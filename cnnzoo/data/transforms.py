@@ -146,6 +146,7 @@ def _colours(augment: Augment, shares: np.ndarray, rng: np.random.Generator) -> 
     values = low + (high - low) * np.column_stack((shares, rng.random((count, 3))))
     order = rng.permuted(np.tile(np.arange(len(CHANGES)), (count, 1)), axis=1)
     lighting = augment.lighting * rng.standard_normal((count, 3))
+    lighting = lighting if augment.lighting else None
     return {"brightness": None, "colours": (values, order), "lighting": lighting}
 
 

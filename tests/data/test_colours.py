@@ -59,10 +59,12 @@ def test_hue_is_that_of_colorsys():
 
 
 def test_contrast_of_grey_images():
-    grey = PIXELS[..., :1].astype(np.float32)
-    expected = by_torchvision(PIXELS[..., :1], 1, FACTORS)
-    colours.change_contrast(grey, FACTORS)
-    np.testing.assert_allclose(grey, expected, rtol=0, atol=1e-3)
+    grey, augment = PIXELS[..., :1], Augment(contrast_range=(0.5, 1.5))
+    params = sample_params(augment, grey.shape, 1, 2, 3)
+    assert params.colours is not None
+    expected = by_torchvision(grey, 1, params.colours[0][:, 1])
+    found = apply_augment(grey, augment, 1, 2, 3)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
 
 
 def test_each_image_has_an_order_of_its_own():
