@@ -13,6 +13,8 @@ from cnnzoo.weights.tensors import WeightSource, damaged
 FORMAT = 1  # of cnnzoo.json
 WEIGHTS_MEMBER = "model.weights.h5"
 METADATA_MEMBER = "cnnzoo.json"
+CONFIG_MEMBER = "config.json"
+MAX_CONFIG = 1 << 24  # bytes; that of ResNet152 has some 500,000
 MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
 MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
 
@@ -78,6 +80,16 @@ def read_metadata(archive: ZipFile) -> dict:
         metadata = files.parse_json(content)
     files.check_format(where, metadata, FORMAT, WeightFileError)
     return metadata
+
+
+def read_config(archive: ZipFile) -> bytes:
+    """Reads Keras's config of the model.
+
+    Raises:
+        WeightFileError: The archive has no config, or is damaged.
+        UnsafeFileError: The config is far too large.
+    """
+    return _read_member(archive, CONFIG_MEMBER, MAX_CONFIG)
 
 
 def member_size(archive: ZipFile, name: str) -> int:
