@@ -8,7 +8,6 @@ class in it is a stock layer of Keras that only computes; no other config is run
 """
 
 import json
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -19,14 +18,13 @@ import keras
 
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
 from cnnzoo.graph.data_format import to_channels_last
-from cnnzoo.graph.flattening import finalize_normalization
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.axes import to_keras_format
 from cnnzoo.metadata import metadata_of
 from cnnzoo.models import catalog
 from cnnzoo.spec import Preprocess
 from cnnzoo.system.files import replacing
-from cnnzoo.weights.formats import keras_archive, keras_config
+from cnnzoo.weights.formats import keras_archive
 from cnnzoo.weights.loading import largest_size, load_source
 from cnnzoo.zoo import build
 from cnnzoo.zoo.adoption import describe
@@ -80,12 +78,9 @@ def load(path: str | Path) -> keras.Model:
         path = _model_file(Path(path))
     with keras_archive.open_archive(path) as archive:
         metadata = keras_archive.read_metadata(archive)
-        make = _maker(archive, metadata, path)
-        size = keras_archive.member_size(archive, keras_archive.WEIGHTS_MEMBER)
-        model = _rebuild(make, size, path)
+        model = _rebuild(archive, metadata, path)
         with keras_archive.open_source(archive, largest_size(model)) as source:
             load_source(model, source)
-    finalize_normalization(model)
     return model
 
 
@@ -121,33 +116,21 @@ def _file_metadata(model: keras.Model) -> dict:
     }
 
 
-def _maker(
-    archive: ZipFile, metadata: dict, path: str | Path
-) -> Callable[[], keras.Model]:
-    """A function that builds what a file describes."""
+def _rebuild(archive: ZipFile, metadata: dict, path: str | Path) -> keras.Model:
+    """Builds the network that a file describes, if the file has enough bytes for it."""
     name, options = _described(metadata, path)
-    if name is not None:
-        return lambda: build(
-            name,
-            **options,
-            preprocessing=Preprocess(**_tuples(metadata["preprocessing"])),
-            class_names=metadata["class_names"],
-        )
-    config = keras_config.read_graph(archive)
+    config = None if name else keras_archive.read_graph(archive)
+    size = keras_archive.member_size(archive, keras_archive.WEIGHTS_MEMBER)
 
     def make() -> keras.Model:
         mode = Preprocess(**_tuples(metadata["preprocessing"]))
-        inside = options["include_preprocessing"]
+        names = metadata["class_names"]
+        if name:
+            return build(name, **options, preprocessing=mode, class_names=names)
         model = keras.Model.from_config(deepcopy(config))
-        return describe(model, metadata["class_names"], None if inside else mode)
+        inside = options["include_preprocessing"]
+        return describe(model, names, Preprocess() if inside else mode)
 
-    return make
-
-
-def _rebuild(
-    make: Callable[[], keras.Model], size: int, path: str | Path
-) -> keras.Model:
-    """Builds the network that a file describes, if the file has enough bytes for it."""
     try:
         with init_empty_weights():
             needed = 4 * make().count_params()

@@ -44,9 +44,8 @@ def redraw(
             outputs = redraw(node.operation, tensors, operation)
         else:
             args, kwargs = node.arguments.fill_in(values)
-            outputs = operation(node.operation)(*args, **kwargs)
-        pairs = zip(node.outputs, tree.flatten(outputs), strict=True)
-        values |= {id(old): new for old, new in pairs}
+            outputs = tree.flatten(operation(node.operation)(*args, **kwargs))
+        values |= {id(t): new for t, new in zip(node.outputs, outputs, strict=True)}
     return [values[id(tensor)] for tensor in model.outputs]
 
 
@@ -54,49 +53,39 @@ def flat_copy(model: keras.Model) -> keras.Model:
     """A copy with its own weights, in which inner models are replaced by their layers.
 
     Its outputs are bit-equal. Layers keep their names, and `trainable`; of several with
-    one name, as in different inner models, the later get a number.
+    one name, as in different inner models, the later get a number. The statistics that a
+    `Normalization` has adapted to become its arguments.
 
     Raises:
         UsageError: The model is subclassed, or a layer has no config to copy it by.
     """
-    copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
     images = model.inputs[0]
-    name = producer(images).name
-    names = {name}
+    start = keras.Input(images.shape[1:], dtype=images.dtype, name=producer(images).name)
+    names, copies = {start.name}, {}
 
     def copied(op: keras.Operation) -> keras.Operation:
         if id(op) not in copies:
-            name = _unused(op.name, names)
+            name = op.name
+            while name in names:
+                name += "_1"
             names.add(name)
             copies[id(op)] = op, _copy(op, name)
         return copies[id(op)][1]
 
-    start = keras.Input(images.shape[1:], dtype=images.dtype, name=name)
     flat = keras.Model(start, redraw(model, [start], copied)[0], name=model.name)
     for old, new in copies.values():
-        if isinstance(old, layers.Layer):
+        if getattr(new, "weights", ()):
             new.set_weights(old.get_weights())
-    finalize_normalization(flat)
     return flat
-
-
-def finalize_normalization(model: keras.Model) -> None:
-    """Makes `Normalization` layers use the statistics that they were given as weights."""
-    for layer in model.layers:
-        if isinstance(layer, layers.Normalization):
-            layer.finalize_state()
-
-
-def _unused(name: str, names: set[str]) -> str:
-    number, free = 1, name
-    while free in names:
-        free, number = f"{name}_{number}", number + 1
-    return free
 
 
 def _copy(op: keras.Operation, name: str) -> keras.Operation:
     try:
-        return type(op).from_config({**op.get_config(), "name": name})
+        config = {**op.get_config(), "name": name}
+        if isinstance(op, layers.Normalization) and op.weights:
+            mean, variance, _ = op.get_weights()
+            config |= {"mean": mean.tolist(), "variance": variance.tolist()}
+        return type(op).from_config(config)
     except Exception as error:  # a layer of the user's own may raise anything
         raise UsageError(
             f"the layer {op.name!r} cannot be copied ({str(error)[:300]}); expected a "

@@ -80,7 +80,7 @@ def _misfit(pair: Pair) -> str | None:
         return f"{tensor.name} stands where {name} is expected"
     if tensor.shape != tuple(variable.shape):
         return f"{name} has shape {tensor.shape}, not {tuple(variable.shape)}"
-    if tensor.dtype not in (*FLOATS, variable.dtype):
+    if tensor.dtype not in FLOATS:
         return f"{name} has type {tensor.dtype}, not a float"
     return None
 

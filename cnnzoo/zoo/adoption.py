@@ -1,4 +1,4 @@
-"""adopt(): a Keras model that cnnzoo did not build becomes one that all its tools take."""
+"""adopt(): a Keras model that cnnzoo did not build becomes one that its tools take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.graph.flattening import flat_copy, redraw
 from cnnzoo.graph.keras_internals import graph_nodes, operations, producer
-from cnnzoo.layer_names import FEATURES, outside_contract
+from cnnzoo.layer_names import outside_contract
 from cnnzoo.layers.blocks import Conv, conv_relu
 from cnnzoo.layers.heads import classify, pooled_head
 from cnnzoo.metadata import ModelMetadata, attach
@@ -24,10 +24,12 @@ from cnnzoo.zoo.options import BuildOptions
 
 PROBABILITIES = ("softmax", "sigmoid")
 
+Names = Sequence[str] | None
+
 
 def adopt(
     keras_model: keras.Model,
-    class_names: Sequence[str] | None = None,
+    class_names: Names = None,
     preprocessing: str | Preprocess | None = None,
 ) -> keras.Model:
     """A copy of a Keras model with the metadata that `build` notes in `model.cnnzoo`.
@@ -51,24 +53,17 @@ def adopt(
             takes no images, or does not have as many classes as names are given.
     """
     _check(keras_model)
-    return describe(flat_copy(keras_model), class_names, preprocessing)
+    return describe(flat_copy(keras_model), class_names, resolve(preprocessing or "none"))
 
 
-def describe(
-    model: keras.Model,
-    class_names: Sequence[str] | None,
-    preprocessing: str | Preprocess | None,
-) -> keras.Model:
+def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.Model:
     """Gives a flat model the metadata of an adopted one, in place; as `adopt`."""
-    mode = resolve(preprocessing or "none")
-    end, activation, has_top = _seam(model)
-    units = int(model.outputs[0].shape[-1] or 0)
-    classes = 2 if has_top and units == 1 and activation == "sigmoid" else units
-    if class_names is not None and (not has_top or len(class_names) != classes):
-        found = f"{classes} classes" if has_top else "no classifier at its end"
+    end, activation, units = _seam(model)
+    classes = 2 if (activation, units) == ("sigmoid", 1) else units
+    if class_names is not None and len(class_names) != classes:
         raise UsageError(
-            f"model {model.name!r} got {len(class_names)} class_names and has {found}; "
-            "give one name per class, in the order of the outputs"
+            f"model {model.name!r} classifies into {classes} classes, and got "
+            f"{len(class_names)} class_names; give one per class, in the outputs' order"
         )
     shape = tuple(model.inputs[0].shape[1:])
     height, width, channels = to_channels_last(model, shape)
@@ -82,14 +77,10 @@ def describe(
         classes=classes,
         preprocessing=mode,
     )
-    options = BuildOptions(
-        include_top=has_top,
-        input_shape=shape,
-        classes=classes,
-        classifier_activation=activation,
-    )
+    top = {"classes": classes, "classifier_activation": activation}
+    options = BuildOptions(units > 0, input_shape=shape, **top).graph_options({})
     names = None if class_names is None else tuple(map(str, class_names))
-    attach(model, ModelMetadata(spec, None, options.graph_options({}), mode, names))
+    attach(model, ModelMetadata(spec, None, options, mode, names))
     return model
 
 
@@ -106,44 +97,33 @@ def _check(model: object) -> None:
             f"model {model.name!r} has the Lambda layer {code[0]!r}, whose code no file "
             "should hold; write it with keras.ops or as a layer class, then adopt it"
         )
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+    images = len(shapes[0]) == 3 and to_channels_last(model, shapes[0])[2] is not None
+    if not images or len(shapes) != 1 or len(model.outputs) != 1:
         raise UsageError(
-            f"model {model.name!r} has {len(model.inputs)} inputs and "
-            f"{len(model.outputs)} outputs; expected one of each, so make a keras.Model "
-            "of the one input and the one output that count"
-        )
-    shape = tuple(model.inputs[0].shape[1:])
-    if len(shape) != 3 or to_channels_last(model, shape)[2] is None:
-        raise UsageError(
-            f"model {model.name!r} takes inputs of shape {shape}; expected images of "
-            "height, width and a known number of channels, so put a keras.layers.Reshape "
-            "or an Input of three numbers before it"
+            f"model {model.name!r} has {len(model.outputs)} outputs and inputs of shapes "
+            f"{shapes}; expected one output and one input, images of height, width and a "
+            "known number of channels, so make a keras.Model of these, with a "
+            "keras.layers.Reshape where one is missing"
         )
 
 
-def _seam(model: keras.Model) -> tuple[KerasTensor, str | None, bool]:
-    """The end of the trunk, the classifier's activation, and whether there is one.
+def _seam(model: keras.Model) -> tuple[KerasTensor, str | None, int]:
+    """The end of the trunk, and the activation and units of the classifier, 0 for none.
 
     A classifier is a vector output after a softmax, a sigmoid or a dense layer. The trunk
-    ends before the last layer with weights, or where `build` marked the features.
+    ends before the last layer with weights.
     """
-    output, nodes = model.outputs[0], graph_nodes(model)
-    last = producer(output)
+    output, last = model.outputs[0], producer(model.outputs[0])
     kind = getattr(getattr(last, "activation", None), "__name__", type(last).__name__)
     activation = kind.lower() if kind.lower() in PROBABILITIES else None
-    with_weights = [node for node in nodes if getattr(node.operation, "weights", ())]
-    classifier = with_weights[-1] if with_weights else None
-    has_top = (
-        len(output.shape) == 2
-        and classifier is not None
-        and classifier.operation.name in graph.cut_points(model)
-        and (activation is not None or isinstance(classifier.operation, layers.Dense))
-    )
-    marked = [node for node in nodes if node.operation.name == FEATURES]
-    if marked or has_top:
-        end = (marked[0] if marked else classifier).input_tensors[0]
-        return end, activation, has_top
-    return output, None, False
+    nodes = [n for n in graph_nodes(model) if getattr(n.operation, "weights", ())]
+    if len(output.shape) == 2 and nodes:
+        op = nodes[-1].operation
+        classifies = activation is not None or isinstance(op, layers.Dense)
+        if classifies and op.name in graph.cut_points(model):
+            return nodes[-1].input_tensors[0], activation, int(output.shape[-1])
+    return output, None, 0
 
 
 def _trunk(
@@ -159,6 +139,6 @@ def _trunk(
     ends = {node.operation.name: node.outputs[0] for node in graph_nodes(source)}
     for op in source.operations:
         op.name = outside_contract(op.name)
-        if isinstance(op, layers.Layer):
-            op.trainable = True
+    for layer in source.layers:
+        layer.trainable = True
     return redraw(keras.Model(source.inputs, ends[end]), [x])[0]

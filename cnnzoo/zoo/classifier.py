@@ -9,7 +9,6 @@ import keras
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.flattening import finalize_normalization
 from cnnzoo.layer_names import FEATURES, outside_contract
 from cnnzoo.metadata import metadata_of
 from cnnzoo.zoo import build
@@ -81,4 +80,3 @@ def _copy_trunk(old: keras.Model, new: keras.Model) -> None:
                 "earlier cut, or give the whole network"
             )
         layer.set_weights(known[layer.name].get_weights())
-    finalize_normalization(new)

@@ -35,9 +35,10 @@ def _trunk_to(x: KerasTensor, *, conv: Conv, spec: Spec, cut: str) -> KerasTenso
     whole = keras.Model(keras.utils.get_source_inputs(x), spec.trunk(x, conv=conv))
     names = {layer.name for layer in whole.layers}
     places = [name for name in graph.cut_points(whole) if name in names]
-    if cut not in places:
+    drawn = cut if cut in places else layer_names.outside_contract(cut)
+    if drawn not in places:
         raise unknown(f"cut of {spec.name}", cut, places)
-    return whole.get_layer(cut).output
+    return whole.get_layer(drawn).output
 
 
 def aux_inputs(
