@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from typing import get_args
 
 import keras
@@ -288,6 +289,7 @@ def _parts(network: keras.Model) -> dict[str, tuple[int, int]]:
         inside = set(graph.ancestors(network, end))
         own = [layer for layer in left if layer.name in inside]
         left = [layer for layer in left if layer.name not in inside]
-        trainable = sum(w.size for layer in own for w in layer.trainable_weights)
-        parts[end] = trainable, sum(layer.count_params() for layer in own)
+        trainable = sum(prod(w.shape) for layer in own for w in layer.trainable_weights)
+        if own:
+            parts[end] = trainable, sum(layer.count_params() for layer in own)
     return parts

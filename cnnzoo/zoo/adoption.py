@@ -1,7 +1,5 @@
 """adopt(): a Keras model that cnnzoo did not build becomes one that its tools take."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import deepcopy
 from functools import partial
@@ -14,7 +12,12 @@ from cnnzoo import graph
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.graph.flattening import flat_copy, redraw
-from cnnzoo.graph.keras_internals import graph_nodes, operations, producer
+from cnnzoo.graph.keras_internals import (
+    graph_nodes,
+    init_empty_weights,
+    operations,
+    producer,
+)
 from cnnzoo.layer_names import outside_contract
 from cnnzoo.layers.blocks import Conv, conv_relu
 from cnnzoo.layers.heads import classify, pooled_head
@@ -66,14 +69,13 @@ def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.
             f"{len(class_names)} class_names; give one per class, in the outputs' order"
         )
     shape = tuple(model.inputs[0].shape[1:])
-    height, width, channels = to_channels_last(model, shape)
     spec = Spec(
         name=model.name,
         family="adopted",
         trunk=partial(_trunk, config=model.get_config(), end=producer(end).name),
         head=pooled_head if len(end.shape) == 4 else classify,
         conv=conv_relu,
-        input_shape=(height or 1, width or 1, channels),
+        input_shape=tuple(side or 1 for side in to_channels_last(model, shape)),
         classes=classes,
         preprocessing=mode,
     )
@@ -135,10 +137,9 @@ def _trunk(
             f"the layers of {config['name']!r}, an adopted model, are drawn as they are; "
             "leave out dropout, activation, initializers and penalties"
         )
-    source = keras.Model.from_config(deepcopy(config))
+    with init_empty_weights():
+        source = keras.Model.from_config(deepcopy(config))
     ends = {node.operation.name: node.outputs[0] for node in graph_nodes(source)}
-    for op in source.operations:
-        op.name = outside_contract(op.name)
     for layer in source.layers:
         layer.trainable = True
-    return redraw(keras.Model(source.inputs, ends[end]), [x])[0]
+    return redraw(keras.Model(source.inputs, ends[end]), [x], outside_contract, {})[0]
