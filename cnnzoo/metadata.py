@@ -8,6 +8,7 @@ not change. `keras.models.clone_model` asks the class alone, so write afterwards
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MethodType
+from typing import Any
 
 import keras
 
@@ -49,16 +50,13 @@ def attach(model: keras.Model, metadata: ModelMetadata) -> None:
     model.__reduce__ = MethodType(_reduce, model)
 
 
-def _reduce(self) -> tuple:
-    function, arguments = type(self).__reduce__(self)
+def _reduce(self: Any) -> tuple:
     is_fast = "compile" in vars(self)  # by `accelerate`
-    return _restore, (function, arguments, self.cnnzoo, is_fast)
+    return _restore, (*type(self).__reduce__(self), self.cnnzoo, is_fast)
 
 
-def _restore(
-    function: Callable, arguments: tuple, metadata: ModelMetadata, is_fast: bool
-) -> keras.Model:
-    model = function(*arguments)
+def _restore(make: Callable, arguments: tuple, metadata: ModelMetadata, is_fast: bool):
+    model = make(*arguments)
     attach(model, metadata)
     return accelerate(model) if is_fast else model
 

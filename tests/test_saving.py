@@ -13,6 +13,7 @@ import pytest
 
 import cnnzoo
 from cnnzoo.errors import UnsafeFileError
+from cnnzoo.inference import probabilities
 from cnnzoo.weights.formats.keras_archive import METADATA_MEMBER, WEIGHTS_MEMBER
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import build, find
@@ -130,8 +131,8 @@ def test_a_spec_of_ones_own_is_loaded_by_its_graph(tmp_path, inside):
     assert loaded.cnnzoo.spec.family == "adopted"
     digits = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1))
     np.testing.assert_array_equal(
-        cnnzoo.inference.probabilities(loaded, digits),
-        cnnzoo.inference.probabilities(model, digits),
+        probabilities(loaded, digits),
+        probabilities(model, digits),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import keras
-from keras import KerasTensor, layers, tree
+from keras import KerasTensor, layers, ops, tree
 
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.keras_internals import graph_nodes, producer, runs_its_graph
@@ -41,7 +41,10 @@ def redraw(
             f"model {model.name!r} is a subclass with a call of its own, so its graph is "
             "unknown; expected a functional or sequential model, so write it as one"
         )
-    values = {id(old): new for old, new in zip(model.inputs, inputs, strict=True)}
+    values = {  # an inner model casts its inputs
+        id(old): new if new.dtype == old.dtype else ops.cast(new, old.dtype)
+        for old, new in zip(model.inputs, inputs, strict=True)
+    }
     for node in graph_nodes(model):
         if not node.input_tensors:
             continue

@@ -9,7 +9,7 @@ leave the border out. `inception_v3_torchvision` has the scale, pools that count
 of zeros, and dropout. Both take pixels from -1 to 1 (torchvision: `transform_input`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -113,17 +113,12 @@ def options(aux_after: str, **small: object) -> Callable[..., Spec]:
 
 
 def _configure(
-    aux_after: str,
-    small: Mapping[str, object],
-    spec: Spec,
-    *,
-    stem: Stem = "paper",
-    aux_heads: bool = False,
+    after: str, small: dict, spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False
 ) -> Spec:
     """`stem`: "small" for images of 28 to 64 pixels; `aux_heads`: a second classifier
     after stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
     spec = with_stem(spec, stem, **small)
-    aux = (AuxHead(aux_after, aux_conv),)
+    aux = (AuxHead(after, aux_conv),)
     return replace(spec, aux_heads=aux) if aux_heads else spec
 
 

@@ -259,7 +259,7 @@ def prepare(
     """
     _check_case("prepare", case)
     known = model if hasattr(model, "cnnzoo") else adopt(model)
-    count, names = (classes, None) if isinstance(classes, int) else (None, classes)
+    count, names = (None, classes) if isinstance(classes, Sequence) else (classes, None)
     cut = cut or _default_cut(known, case)
     network = reset_classifier(known, count, class_names=names, cut=cut)
     until = FEATURES if case in (1, 3) else None

@@ -69,13 +69,14 @@ def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.
             f"{len(class_names)} class_names; give one per class, in the outputs' order"
         )
     shape = tuple(model.inputs[0].shape[1:])
+    height, width, channels = to_channels_last(model, shape)
     spec = Spec(
         name=model.name,
         family="adopted",
         trunk=partial(_trunk, config=model.get_config(), end=producer(end).name),
         head=pooled_head if len(end.shape) == 4 else classify,
         conv=conv_relu,
-        input_shape=tuple(side or 1 for side in to_channels_last(model, shape)),
+        input_shape=(height or 1, width or 1, channels),
         classes=classes,
         preprocessing=mode,
     )
@@ -86,7 +87,7 @@ def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.
     return model
 
 
-def _check(model: object) -> None:
+def _check(model: keras.Model) -> None:
     """Raises a UsageError for what cannot be adopted."""
     if not isinstance(model, keras.Model):
         raise UsageError(

@@ -47,7 +47,7 @@ def reset_classifier(
     if metadata.on_tensor:
         raise UsageError(
             f"model {model.name!r} stands on layers of yours (input_tensor), which are "
-            "not built again; pass it to cnnzoo.adopt first"
+            "not built again; build it without them, and load its weights"
         )
     options: dict[str, Any] = dict(metadata.options)
     options.pop("aux_heads", None)  # they served the classes that were

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
+from cnnzoo.inference import probabilities
 from cnnzoo.models import catalog
 from cnnzoo.transfer.cut_points import stage_cuts
 
@@ -140,7 +141,7 @@ def test_preprocessing_is_done_outside(own):
     adopted = cnnzoo.adopt(own, preprocessing="tf")
     prepared = cnnzoo.preprocess_input(PIXELS, "tf")
     expected = own.predict(prepared, verbose=0)
-    found = cnnzoo.inference.probabilities(adopted, PIXELS)
+    found = probabilities(adopted, PIXELS)
     np.testing.assert_array_equal(found, expected)
     new = cnnzoo.reset_classifier(adopted, 2)  # takes pixels: the preprocessing is inside
     mean = keras.Model(new.inputs, new.get_layer("conv_1").output).predict(
@@ -154,12 +155,21 @@ def test_one_sigmoid_is_two_classes_and_logits_are_no_probabilities():
     images = keras.Input((8, 8, 1))
     one = layers.Dense(1, activation="sigmoid")(layers.Flatten()(images))
     two = cnnzoo.adopt(keras.Model(images, one), ["no", "yes"])
-    assert cnnzoo.inference.probabilities(two, np.zeros((1, 8, 8, 1))).tolist() == [
-        [0.5, 0.5]
-    ]
+    assert probabilities(two, np.zeros((1, 8, 8, 1))).tolist() == [[0.5, 0.5]]
     logits = cnnzoo.adopt(keras.Model(images, layers.Dense(2)(layers.Flatten()(images))))
     with pytest.raises(cnnzoo.UsageError, match="or end it in a softmax"):
         cnnzoo.predict(logits, np.zeros((1, 8, 8, 1)))
+
+
+def test_an_inner_model_casts_and_is_called_twice(tmp_path):
+    base, images = trunk(), keras.Input((16, 16, 3), dtype="uint8")
+    x = layers.Flatten()(base(images) + base(ops.flip(images, axis=1)))
+    model = keras.Model(images, layers.Dense(2, activation="softmax")(x))
+    adopted = cnnzoo.adopt(model)
+    expected = model.predict(PIXELS, verbose=0)
+    np.testing.assert_array_equal(adopted.predict(PIXELS, verbose=0), expected)
+    loaded = cnnzoo.load(cnnzoo.save(adopted, tmp_path / "m.keras"))
+    np.testing.assert_array_equal(loaded.predict(PIXELS, verbose=0), expected)
 
 
 def test_maps_without_a_classifier():

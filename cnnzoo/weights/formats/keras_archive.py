@@ -24,6 +24,7 @@ MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
 STOCK = re.compile(
     r"None\.__(ellipsis|keras_tensor|numpy|slice)__|keras\.DTypePolicy|"
     r"keras\.(constraints|initializers|regularizers|src\.ops\.(nn|numpy))\.[A-Z]\w*|"
+    r"keras\.src\.ops\.core\.Cast|"
     r"keras\.src\.models\.functional\.Functional|keras\.layers\.(\w+2D(Transpose)?|ELU|"
     r"\w*(Dropout|Normalization|Noise|ReLU)|Activation|Add|Average|CenterCrop|Concatenate|"
     r"Dense|Flatten|Identity|InputLayer|Maximum|Minimum|Multiply|Permute|Random\w+|"
