@@ -169,7 +169,7 @@ def test_the_example_in_the_readme(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNZOO_DATA", raising=False)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    code, _ = re.findall(r"```python\n(.*?)```", text, re.S)
+    code, *_ = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len(code.strip().splitlines()) <= 15
     exec(compile(code, "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
@@ -182,11 +182,15 @@ def test_transfer_in_the_readme(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CNNZOO_DATA", raising=False)
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, code = re.findall(r"```python\n(.*?)```", text, re.S)
+    _, code, by_hand = re.findall(r"```python\n(.*?)```", text, re.S)
     assert len([line for line in code.splitlines() if line]) <= 12
-    exec(compile(code, "README.md", "exec"), {})
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
     printed = capsys.readouterr().out
     assert "small (a large data set has at least 20,000 images" in printed
     share = re.search(r"^head: ([0-9.]+) % validation accuracy", printed, re.M)
     assert share is not None
     assert float(share[1]) > 70
+    exec(compile(by_hand, "README.md", "exec"), names)
+    cnnzoo.transfer.check_frozen(names["network"].freeze_report, names["network"])
+    assert "frozen up to features" in capsys.readouterr().out
