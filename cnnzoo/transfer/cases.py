@@ -18,11 +18,12 @@ import keras
 from cnnzoo import graph
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.graph.data_format import to_channels_last
+from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.receptive_field import receptive_fields
 from cnnzoo.layer_names import FEATURES, PREDICTIONS
 from cnnzoo.system.validation import COUNT, check_values, is_count
 from cnnzoo.transfer.assessment import NAMES, Assessment
-from cnnzoo.transfer.cut_points import stage_cuts
+from cnnzoo.transfer.cut_points import cuts, stage_cuts
 from cnnzoo.transfer.freezing import Norm, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan
 from cnnzoo.zoo.adoption import adopt
@@ -245,8 +246,8 @@ def prepare(
         case: Number of the case: 1 few and similar images, 2 many and similar, 3 few and
             different, 4 many and different.
         cut: Name of the cut on which the classifier stands. None for the end of the last
-            stage, and in case 3 of the second; where layers have no names of stages, the
-            second size of the maps counts as one.
+            stage, and in case 3 of the second, or of the first of two; where layers have
+            no names of stages, one ends before each stride.
 
     Returns:
         A flat model that is not compiled. It takes pixels of 0 to 255, or what an unknown
@@ -272,8 +273,10 @@ def _default_cut(model: keras.Model, case: int) -> str:
     every = stage_cuts(model)
     if case != 3:
         return every[-1].name
-    sizes = {to_channels_last(model, cut.shape)[:-1] or cut.name: cut for cut in every}
-    stages = every if graph.stages(model) else list(sizes.values())
+    fields = receptive_fields(model)
+    steps = {n.operation.name: fields[id(n.outputs[0])].step for n in graph_nodes(model)}
+    by_step = {steps[cut.name]: cut for cut in cuts(model) if len(cut.shape) == 3}
+    stages = every if graph.stages(model) else list(by_step.values())
     if len(stages) < 2:
         raise UsageError(
             f"case 3 puts the classifier on an earlier cut, and {model.name!r} has no "

@@ -18,7 +18,7 @@ from cnnzoo.graph.keras_internals import (
     operations,
     producer,
 )
-from cnnzoo.layer_names import outside_contract
+from cnnzoo.layer_names import FEATURES, outside_contract
 from cnnzoo.layers.blocks import Conv, conv_relu
 from cnnzoo.layers.heads import classify, pooled_head
 from cnnzoo.metadata import ModelMetadata, attach
@@ -56,7 +56,11 @@ def adopt(
             takes no images, or does not have as many classes as names are given.
     """
     _check(keras_model)
-    return describe(flat_copy(keras_model), class_names, resolve(preprocessing or "none"))
+    flat = flat_copy(keras_model)
+    if not _seam(flat)[2]:  # as `build` ends a network without its top
+        features = layers.Identity(name=FEATURES)(flat.outputs[0])
+        flat = keras.Model(flat.inputs, features, name=flat.name)
+    return describe(flat, class_names, resolve(preprocessing or "none"))
 
 
 def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.Model:

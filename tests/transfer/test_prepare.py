@@ -116,6 +116,16 @@ def test_inner_models_of_keras_applications(name):
         assert changed(network) == HEAD
 
 
+def test_the_second_stage_where_convolutions_crop_their_maps():
+    model = keras.Sequential([keras.Input((40, 40, 1))])
+    for stage in range(3):
+        model.add(layers.Conv2D(2, 3, activation="relu", name=f"conv{stage}"))
+        model.add(layers.MaxPooling2D(name=f"pool{stage}"))
+    model.add(layers.GlobalAveragePooling2D())
+    network = prepare(model, 2, 3)
+    assert [layer.name for layer in network.layers][3:5] == ["conv1", "features"]
+
+
 def test_refused():
     model = own()
     with pytest.raises(cnnzoo.UsageError, match="cannot prepare case 5: expected 1 to 4"):

@@ -175,6 +175,8 @@ def test_an_inner_model_casts_and_is_called_twice(tmp_path):
 def test_maps_without_a_classifier():
     adopted = cnnzoo.adopt(trunk())
     assert not adopted.cnnzoo.options["include_top"]
+    np.testing.assert_array_equal(answers(adopted).shape, (12, 5, 5, 6))
+    assert stage_cuts(adopted)[-1].name == "conv2"  # though it was the output
     assert cnnzoo.reset_classifier(adopted, 5).output_shape == (None, 5)
     with pytest.raises(cnnzoo.UsageError, match="into 0 classes, and got 3 class_names"):
         cnnzoo.adopt(trunk(), NAMES)
