@@ -52,7 +52,7 @@ def attach(model: keras.Model, metadata: ModelMetadata) -> None:
 
 def _reduce(self: Any) -> tuple:
     is_fast = "compile" in vars(self)  # by `accelerate`
-    return _restore, (*type(self).__reduce__(self), self.cnnzoo, is_fast)
+    return _restore, (*self.__class__.__reduce__(self), self.cnnzoo, is_fast)
 
 
 def _restore(make: Callable, arguments: tuple, metadata: ModelMetadata, is_fast: bool):
