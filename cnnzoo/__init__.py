@@ -73,6 +73,7 @@ __all__ = [
     "ZFNet",
     "ZFNet512",
     "accelerate",
+    "adopt",
     "build",
     "configure",
     "decode",
@@ -124,6 +125,7 @@ if TYPE_CHECKING:
     from cnnzoo.system.runtime import configure
     from cnnzoo.weights.loading import LoadReport, load_weights, save_weights
     from cnnzoo.zoo import build
+    from cnnzoo.zoo.adoption import adopt
     from cnnzoo.zoo.builders import (
         MLP,
         VGG11,
@@ -188,6 +190,7 @@ else:
         "system.runtime": ("configure",),
         "weights.loading": ("LoadReport", "load_weights", "save_weights"),
         "zoo": ("build",),
+        "zoo.adoption": ("adopt",),
         "zoo.classifier": ("reset_classifier",),
     }
 

@@ -192,7 +192,8 @@ def probabilities(
     if not built.options["include_top"] or built.options["classifier_activation"] is None:
         raise UsageError(
             f"model {model.name!r} gives no probabilities: it was built without its top "
-            "or with classifier_activation=None; build it with a classifier"
+            "or with classifier_activation=None; build it with a classifier, or end it "
+            "in a softmax"
         )
     batches = predict_batches(model, source, built.outside, batch_size)
     outputs = np.concatenate([main for main, *_ in batches])

@@ -59,3 +59,9 @@ def preprocess(part: str) -> str:
 def is_preprocess(name: str) -> bool:
     """Whether the layer prepares pixels."""
     return name.startswith("preprocess_")
+
+
+def outside_contract(name: str) -> str:
+    """The name of a user's layer, changed if the contract gives it a meaning."""
+    drawn = name == FEATURES or is_head(name) or is_aux(name) or is_preprocess(name)
+    return f"own_{name}" if drawn else name

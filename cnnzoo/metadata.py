@@ -1,17 +1,25 @@
-"""The metadata of a model that `build` made: `model.cnnzoo`."""
+"""The metadata of a model that `build` or `adopt` made: `model.cnnzoo`.
 
-from collections.abc import Mapping
+Pickle and `copy.deepcopy` keep them, by a `__reduce__` of the instance; its class does
+not change. `keras.models.clone_model` asks the class alone, so write afterwards
+`clone.cnnzoo = model.cnnzoo`, or copy by `copy.deepcopy`, which keeps the weights too.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MethodType
+from typing import Any
 
 import keras
 
 from cnnzoo.errors import UsageError
+from cnnzoo.fast import accelerate
 from cnnzoo.spec import Preprocess, Spec
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What `model.cnnzoo` is, for a model that `build` or `load` made.
+    """What `model.cnnzoo` is, for a model that `build`, `load` or `adopt` made.
 
     Attributes:
         spec: Description of the network.
@@ -36,17 +44,33 @@ class ModelMetadata:
         return None if self.options["include_preprocessing"] else self.preprocessing
 
 
+def attach(model: keras.Model, metadata: ModelMetadata) -> None:
+    """Gives a model its metadata, which its pickles and deep copies have too."""
+    model.cnnzoo = metadata
+    model.__reduce__ = MethodType(_reduce, model)
+
+
+def _reduce(self: Any) -> tuple:
+    is_fast = "compile" in vars(self)  # by `accelerate`
+    return _restore, (*self.__class__.__reduce__(self), self.cnnzoo, is_fast)
+
+
+def _restore(make: Callable, arguments: tuple, metadata: ModelMetadata, is_fast: bool):
+    model = make(*arguments)
+    attach(model, metadata)
+    return accelerate(model) if is_fast else model
+
+
 def metadata_of(model: keras.Model) -> ModelMetadata:
     """The metadata of the model.
 
     Raises:
-        UsageError: The model was not made by `build` or `load`.
+        UsageError: The model was not made by `build`, `load` or `adopt`.
     """
     if not isinstance(getattr(model, "cnnzoo", None), ModelMetadata):
         raise UsageError(
             f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so "
-            "its classes and preprocessing are unknown; build it there, or load it with "
-            "cnnzoo.load"
+            "its classes and preprocessing are unknown; pass it to cnnzoo.adopt"
         )
     return model.cnnzoo
 

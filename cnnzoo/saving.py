@@ -2,10 +2,13 @@
 
 Beside Keras's own members, a file has a member `cnnzoo.json` that Keras ignores: the name
 and options of the network, the class names and the preprocessing. `load` rebuilds the
-network from the catalog and takes only weights from the file.
+network from the catalog and takes only weights from the file. Of a model that is not in
+the catalog, such as an adopted one, it takes the graph too, after a check that every
+class in it is a stock layer of Keras that only computes; no other config is run.
 """
 
 import json
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import keras
 
 from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
 from cnnzoo.graph.data_format import to_channels_last
+from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.axes import to_keras_format
 from cnnzoo.metadata import metadata_of
 from cnnzoo.models import catalog
@@ -22,14 +26,15 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.system.files import replacing
 from cnnzoo.weights.formats import keras_archive
 from cnnzoo.weights.loading import largest_size, load_source
-from cnnzoo.zoo import build, sketch
+from cnnzoo.zoo import build
+from cnnzoo.zoo.adoption import describe
 from cnnzoo.zoo.options import GRAPH_OPTIONS
 
 MODEL_FILE = "model.keras"  # in the folder of a training
 
 
 def save(model: keras.Model, path: str | Path) -> Path:
-    """Saves a model from `build` to a `.keras` file, atomically.
+    """Saves a model from `build` or `adopt` to a `.keras` file, atomically.
 
     `keras.saving.load_model` reads it too; networks with local response normalisation
     need `import cnnzoo.layers` for that.
@@ -55,21 +60,25 @@ def save(model: keras.Model, path: str | Path) -> Path:
 def load(path: str | Path) -> keras.Model:
     """Loads a model that `save` wrote; it is rebuilt from the catalog and not compiled.
 
+    A model that is not in the catalog, such as an adopted one, is rebuilt from the graph
+    in the file if it consists of stock layers of Keras that only compute: no `Lambda`, no
+    class of your own. Build any other in your code, pass it to `adopt`, and load the file
+    by `load_weights`.
+
     Args:
         path: Path of the file, or of the folder of a training.
 
     Raises:
         FileNotFoundError: The file does not exist, or the folder has no model.
-        WeightFileError: The file is damaged, does not come from `save`, or was made
-            from a spec that is not in the catalog.
+        WeightFileError: The file is damaged, does not come from `save`, or describes
+            other classes than stock layers.
         UnsafeFileError: The file contains something that `save` never writes.
     """
     if Path(path).is_dir():
         path = _model_file(Path(path))
     with keras_archive.open_archive(path) as archive:
         metadata = keras_archive.read_metadata(archive)
-        size = keras_archive.member_size(archive, keras_archive.WEIGHTS_MEMBER)
-        model = _rebuild(metadata, size, path)
+        model = _rebuild(archive, metadata, path)
         with keras_archive.open_source(archive, largest_size(model)) as source:
             load_source(model, source)
     return model
@@ -88,7 +97,7 @@ def _model_file(folder: Path) -> Path:
 
 
 def _file_metadata(model: keras.Model) -> dict:
-    """Content of `cnnzoo.json`; without name and options if JSON cannot hold them."""
+    """Content of `cnnzoo.json`; without a name if JSON cannot hold the options."""
     metadata = metadata_of(model)
     name, options = metadata.catalog_name, dict[str, Any](metadata.options)
     # Stored as height, width and channels, so that it fits both data formats.
@@ -96,7 +105,8 @@ def _file_metadata(model: keras.Model) -> dict:
     try:
         json.dumps(options)
     except TypeError:  # a function, such as an activation
-        options, name = {}, None
+        options = {"include_preprocessing": options["include_preprocessing"]}
+        name = None
     return {
         "format": keras_archive.FORMAT,
         "name": name,
@@ -106,42 +116,50 @@ def _file_metadata(model: keras.Model) -> dict:
     }
 
 
-def _rebuild(metadata: dict, size: int, path: str | Path) -> keras.Model:
+def _rebuild(archive: ZipFile, metadata: dict, path: str | Path) -> keras.Model:
     """Builds the network that a file describes, if the file has enough bytes for it."""
     name, options = _described(metadata, path)
+    config = None if name else keras_archive.read_graph(archive)
+    size = keras_archive.member_size(archive, keras_archive.WEIGHTS_MEMBER)
+
+    def make() -> keras.Model:
+        mode = Preprocess(**_tuples(metadata["preprocessing"]))
+        names = metadata["class_names"]
+        if name:
+            return build(name, **options, preprocessing=mode, class_names=names)
+        model = keras.Model.from_config(deepcopy(config))
+        inside = options["include_preprocessing"]
+        return describe(model, names, Preprocess() if inside else mode)
+
     try:
-        options["preprocessing"] = Preprocess(**_tuples(metadata["preprocessing"]))
-        options["class_names"] = metadata["class_names"]
-        needed = 4 * sketch(name, **options).count_params()
+        with init_empty_weights():
+            needed = 4 * make().count_params()
         if needed > size:
             raise WeightFileError(
                 f"{path} holds {size:,} bytes of weights, and the network it describes "
                 f"needs {needed:,}; it was damaged or altered, so get it again"
             )
-        return build(name, **options)
+        return make()
     except WeightFileError:
         raise
-    except (UsageError, AttributeError, TypeError, KeyError, ValueError) as error:
+    except Exception as error:  # an altered graph can fail anywhere in Keras
         raise WeightFileError(
             f"{path} describes a network that this version does not build "
             f"({str(error)[:500]}); save it again with this version"
         ) from error
 
 
-def _described(metadata: dict, path: str | Path) -> tuple[str, dict]:
-    """The catalog name and the graph options in a file; others are refused."""
+def _described(metadata: dict, path: str | Path) -> tuple[str | None, dict]:
+    """The catalog name, if any, and the graph options in a file; others are refused."""
     name, options = metadata.get("name"), metadata.get("options")
-    if name is None:
-        raise WeightFileError(
-            f"{path} holds a network that is not in the catalog or was built with a "
-            "function as activation; build it again and give this file as weights="
-        )
     spec = catalog.SPECS.get(name) if isinstance(name, str) else None
-    if spec is None or not isinstance(options, dict):
+    if (spec is None and name is not None) or not isinstance(options, dict):
         raise WeightFileError(
             f"{path} describes the network {str(name)[:80]!r}, which this version does "
             "not have; update cnnzoo"
         )
+    if spec is None:
+        return None, options
     for option in options:
         if option not in GRAPH_OPTIONS and option not in spec.own_options:
             raise UnsafeFileError(
@@ -151,7 +169,7 @@ def _described(metadata: dict, path: str | Path) -> tuple[str, dict]:
     options = _tuples(options)
     if isinstance(options.get("input_shape"), tuple):
         options["input_shape"] = to_keras_format(options["input_shape"])
-    return name, options
+    return spec.name, options
 
 
 def _tuples(options: dict) -> dict:

@@ -13,6 +13,7 @@ import pytest
 
 import cnnzoo
 from cnnzoo.errors import UnsafeFileError
+from cnnzoo.inference import probabilities
 from cnnzoo.weights.formats.keras_archive import METADATA_MEMBER, WEIGHTS_MEMBER
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import build, find
@@ -119,16 +120,43 @@ def test_weights_of_another_graph_change_nothing(saved):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_spec_of_ones_own_is_saved_and_its_weights_load(tmp_path):
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_spec_of_ones_own_is_loaded_by_its_graph(tmp_path, inside):
     spec = replace(find("lenet_gap"), name="mine")
-    model = build(spec)
+    model = build(spec, include_preprocessing=inside, preprocessing="tf")
     path = cnnzoo.save(model, tmp_path / "mine.keras")
-    with pytest.raises(
-        cnnzoo.WeightFileError, match=r"not in the catalog .* as weights="
-    ):
-        cnnzoo.load(path)
     again = build(spec, weights=path)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+    loaded = cnnzoo.load(path)
+    assert loaded.cnnzoo.spec.family == "adopted"
+    digits = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1))
+    np.testing.assert_array_equal(
+        probabilities(loaded, digits),
+        probabilities(model, digits),
+    )
+
+
+class Doubled(keras.layers.Layer):
+    def call(self, inputs):
+        return 2 * inputs
+
+
+def test_a_class_of_ones_own_loads_into_a_model_that_has_it(tmp_path):
+    def model():
+        images = keras.Input((6, 6, 1), name="images")
+        x = keras.layers.Flatten(name="flat")(Doubled(name="own")(images))
+        x = keras.layers.Dense(2, activation="softmax", name="last")(x)
+        return cnnzoo.adopt(keras.Model(images, x))
+
+    trained, again = model(), model()
+    path = cnnzoo.save(trained, tmp_path / "own.keras")
+    with pytest.raises(
+        cnnzoo.WeightFileError,
+        match=r"has the class .*Doubled.*pass it to cnnzoo\.adopt, and load the file",
+    ):
+        cnnzoo.load(path)
+    load_weights(again, path)
+    np.testing.assert_array_equal(again.get_weights()[0], trained.get_weights()[0])
 
 
 def test_numpys_numbers_are_kept(tmp_path):
@@ -146,13 +174,62 @@ def test_numpys_numbers_are_kept(tmp_path):
 
 def test_a_model_on_the_users_layers_is_not_rebuilt_without_them(tmp_path):
     images = keras.Input((28, 28, 1))
-    scaled = keras.layers.Rescaling(1 / 255)(images)
+    scaled_layer = keras.layers.Rescaling(1 / 255)
+    scaled = scaled_layer(images)
     model = build("lenet_gap", input_tensor=scaled)
     path = cnnzoo.save(model, tmp_path / "m.keras")
-    with pytest.raises(cnnzoo.WeightFileError, match="not in the catalog"):
-        cnnzoo.load(path)
     again = build("lenet_gap", input_tensor=scaled, weights=path)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+    assert [layer.name for layer in cnnzoo.load(path).layers][1] == scaled_layer.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_name": "Lambda"}, "has the class keras.layers.Lambda,"),
+        ({"class_name": "TFSMLayer"}, "has the class keras.layers.TFSMLayer,"),
+        (
+            {"class_name": "function", "module": "builtins"},
+            "the class builtins.function,",
+        ),
+        (
+            {"class_name": "get_file", "module": "keras.utils"},
+            "the class keras.utils.get_file,",
+        ),
+        ({"class_name": "__lambda__"}, "the class keras.layers.__lambda__,"),
+        (
+            {"registered_name": "other>Dense"},
+            "the class keras.layers.Dense as other>Dense",
+        ),
+        ({"module": None}, "the class None.Dense,"),
+        ({"config": {"units": 10**9}}, "needs 40,000,000,000; it was damaged"),
+        ({"config": {"units": "x"}}, "describes a network that this version does not"),
+    ],
+)
+def test_graphs_that_load_does_not_build(tmp_path, changes, message):
+    images = keras.Input((3, 3, 1))
+    x = keras.layers.Dense(2)(keras.layers.Flatten()(images))
+    path = cnnzoo.save(cnnzoo.adopt(keras.Model(images, x)), tmp_path / "m.keras")
+    content = members(path)
+    config = json.loads(content["config.json"])
+    layer = config["config"]["layers"][-1]
+    inner = {**layer["config"], **changes.get("config", {})}
+    layer |= {**changes, "config": inner}
+    layer.pop("build_config")
+    content["config.json"] = json.dumps(config).encode()
+    with pytest.raises(cnnzoo.WeightFileError, match=message) as caught:
+        cnnzoo.load(written(tmp_path / "other.keras", content))
+    assert len(str(caught.value)) <= 1000
+
+
+@pytest.mark.parametrize("config", [b"", b"[]", b'{"config": 3}', b'{"config": {}}'])
+def test_a_graph_that_is_none(tmp_path, config):
+    images = keras.Input((3, 3, 1))
+    model = cnnzoo.adopt(keras.Model(images, keras.layers.Flatten()(images)))
+    content = members(cnnzoo.save(model, tmp_path / "m.keras"))
+    content["config.json"] = config
+    with pytest.raises(cnnzoo.WeightFileError, match=r"no functional|does not build"):
+        cnnzoo.load(written(tmp_path / "other.keras", content))
 
 
 @pytest.mark.parametrize("seed", range(60))

@@ -6,6 +6,7 @@ from types import MethodType
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional
 
 from cnnzoo.errors import UsageError
 
@@ -37,6 +38,11 @@ def operations(model: keras.Model) -> list[keras.Operation]:
         op = node.operation
         found += operations(op) if isinstance(op, keras.Model) else [op]
     return found
+
+
+def runs_its_graph(model: keras.Model) -> bool:
+    """Whether a call of the model runs its graph, not a `call` of the user's class."""
+    return type(model).call in (Functional.call, keras.Sequential.call)
 
 
 def flatten_layers(layers: Sequence[keras.Layer]) -> list[keras.Layer]:

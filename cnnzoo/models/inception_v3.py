@@ -109,15 +109,17 @@ def options(aux_after: str, **small: object) -> Callable[..., Spec]:
     """The `configure` of a row whose auxiliary classifier sees the layer `aux_after`.
 
     `small`: what its trunk takes for the small stem."""
+    return partial(_configure, aux_after, small)
 
-    def configure(spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False) -> Spec:
-        """`stem`: "small" for images of 28 to 64 pixels; `aux_heads`: a second classifier
-        after stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
-        spec = with_stem(spec, stem, **small)
-        aux = (AuxHead(aux_after, aux_conv),)
-        return replace(spec, aux_heads=aux) if aux_heads else spec
 
-    return configure
+def _configure(
+    after: str, small: dict, spec: Spec, *, stem: Stem = "paper", aux_heads: bool = False
+) -> Spec:
+    """`stem`: "small" for images of 28 to 64 pixels; `aux_heads`: a second classifier
+    after stage 2, which needs 299 pixels, or 41 to 43 with the small stem."""
+    spec = with_stem(spec, stem, **small)
+    aux = (AuxHead(after, aux_conv),)
+    return replace(spec, aux_heads=aux) if aux_heads else spec
 
 
 INCEPTION_V3 = Spec(

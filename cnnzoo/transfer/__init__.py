@@ -1,7 +1,7 @@
 """Transfer learning: where to cut a network, what to freeze, and how well that works."""
 
 from cnnzoo.transfer.assessment import Assessment, Evidence
-from cnnzoo.transfer.cases import plan
+from cnnzoo.transfer.cases import plan, prepare
 from cnnzoo.transfer.comparison import Race, race
 from cnnzoo.transfer.cut_points import Cut, cuts
 from cnnzoo.transfer.features.cache import FeatureCache
@@ -30,6 +30,7 @@ __all__ = [
     "fit",
     "freeze",
     "plan",
+    "prepare",
     "race",
     "save_results",
     "unfreeze",

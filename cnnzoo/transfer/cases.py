@@ -1,4 +1,4 @@
-"""plan(): what to train in each of the four cases, and in the simple forms.
+"""plan() and prepare(): what to train in each of the four cases.
 
 The defaults lie in the usual ranges: classifiers are trained by Adam at 1e-3, whole
 networks at a rate from 1e-4 to 1e-3 that a search chooses; see
@@ -9,15 +9,25 @@ other layers, Kumar et al. 2022, https://arxiv.org/abs/2202.10054.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import prod
 from typing import get_args
 
+import keras
+
+from cnnzoo import graph
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.layer_names import FEATURES
+from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.receptive_field import receptive_fields
+from cnnzoo.layer_names import FEATURES, PREDICTIONS
 from cnnzoo.system.validation import COUNT, check_values, is_count
 from cnnzoo.transfer.assessment import NAMES, Assessment
-from cnnzoo.transfer.freezing import Norm
+from cnnzoo.transfer.cut_points import cuts, stage_cuts
+from cnnzoo.transfer.freezing import Norm, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan
+from cnnzoo.zoo.adoption import adopt
+from cnnzoo.zoo.classifier import reset_classifier
 
 # Choices for whole networks; 1e-4 is usual for networks of ImageNet's size.
 RATES = (1e-4, 3e-4, 1e-3)
@@ -104,11 +114,16 @@ def _check_arguments(
     if init is not None and init not in get_args(Init):
         raise unknown("initialization", init, get_args(Init))
     number = case.case if isinstance(case, Assessment) else case
-    if freeze is None and not (is_count(number) and number in NAMES):
-        raise UsageError(
-            f"cannot plan case {case!r}: expected 1 to 4, so pass one of them"
-        )
+    if freeze is None:
+        _check_case("plan", number)
     return None if number is None else int(number)
+
+
+def _check_case(action: str, case: object) -> None:
+    if not (is_count(case) and case in NAMES):
+        raise UsageError(
+            f"cannot {action} case {case!r}: expected 1 to 4, so pass one of them"
+        )
 
 
 def head() -> Phase:
@@ -209,3 +224,75 @@ def _refined_from(
         )
     place = names.index(cut)
     return names[place - 1] if place else None
+
+
+def prepare(
+    model: keras.Model,
+    classes: int | Sequence[str],
+    case: int = 1,
+    *,
+    cut: str | None = None,
+) -> keras.Model:
+    """A copy of a network with a new classifier, frozen by the case, for your own `fit`.
+
+    Cases 1 and 3, for few images, train the classifier alone. Cases 2 and 4, for many,
+    train everything; in case 2, batch normalization keeps its statistics. The frozen part
+    runs as at inference, also inside `fit`. `fit` of this package does more: it caches
+    features, chooses rates, and trains the classifier first.
+
+    Args:
+        model: Network from `build`, `load` or `adopt`, or any model that `adopt` takes.
+        classes: Number of classes, or their names.
+        case: Number of the case: 1 few and similar images, 2 many and similar, 3 few and
+            different, 4 many and different.
+        cut: Name of the cut on which the classifier stands. None for the end of the last
+            stage, and in case 3 of the second, or of the first of two; where layers have
+            no names of stages, one ends before each stride.
+
+    Returns:
+        A flat model that is not compiled. It takes pixels of 0 to 255, or what an unknown
+        `model` took, to probabilities (b, classes). `freeze_report` tells what it learns,
+        and `check_frozen(network.freeze_report, network)` checks the rest after `fit`.
+
+    Raises:
+        UsageError: There is no such case or cut, case 3 has no cut before the last, or
+            the model cannot be adopted.
+    """
+    _check_case("prepare", case)
+    known = model if hasattr(model, "cnnzoo") else adopt(model)
+    count, names = (None, classes) if isinstance(classes, Sequence) else (classes, None)
+    cut = cut or _default_cut(known, case)
+    network = reset_classifier(known, count, class_names=names, cut=cut)
+    until = FEATURES if case in (1, 3) else None
+    report = freeze(network, until, norm="affine" if case == 2 else None)
+    network.freeze_report = replace(report, parts=_parts(network))
+    return network
+
+
+def _default_cut(model: keras.Model, case: int) -> str:
+    every = stage_cuts(model)
+    if case != 3:
+        return every[-1].name
+    fields = receptive_fields(model)
+    steps = {n.operation.name: fields[id(n.outputs[0])].step for n in graph_nodes(model)}
+    by_step = {steps[cut.name]: cut for cut in cuts(model) if len(cut.shape) == 3}
+    stages = every if graph.stages(model) else list(by_step.values())
+    if len(stages) < 2:
+        raise UsageError(
+            f"case 3 puts the classifier on an earlier cut, and {model.name!r} has no "
+            f"two stages; pass cut=, one of {', '.join(cut.name for cut in every)[:500]}"
+        )
+    return stages[min(1, len(stages) - 2)].name
+
+
+def _parts(network: keras.Model) -> dict[str, tuple[int, int]]:
+    """What is trained up to the end of each stage, and after the last."""
+    left, parts = [layer for layer in network.layers if layer.weights], {}
+    for end in [*(cut.name for cut in stage_cuts(network)), PREDICTIONS]:
+        inside = set(graph.ancestors(network, end))
+        own = [layer for layer in left if layer.name in inside]
+        left = [layer for layer in left if layer.name not in inside]
+        trainable = sum(prod(w.shape) for layer in own for w in layer.trainable_weights)
+        if own:
+            parts[end] = trainable, sum(layer.count_params() for layer in own)
+    return parts

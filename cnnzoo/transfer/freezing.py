@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MethodType
 from typing import Literal, get_args
 
@@ -47,6 +47,8 @@ class FreezeReport:
         trainable: Number of trainable parameters.
         total: Number of parameters.
         hashes: SHA-256 of every weight that must not change, by its position and path.
+        parts: Numbers of trainable and of all parameters, from the end of each stage to
+            that of the next, by the name of its last layer; for a prepared network.
     """
 
     until: str | None
@@ -55,15 +57,18 @@ class FreezeReport:
     trainable: int
     total: int
     hashes: Mapping[str, str]
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         share = 100 * self.trainable / max(1, self.total)
         where = f"up to {self.until}" if self.until else "nowhere"
-        return (
+        text = (
             f"frozen {where}: {len(self.frozen)} layers, batch normalization "
             f"{self.norm}; {self.trainable:,} of {self.total:,} parameters are trained "
             f"({share:.1f} %)"
         )
+        parts = (f"  up to {end}: {n:,} of {m:,}" for end, (n, m) in self.parts.items())
+        return "\n".join([text, *parts])
 
 
 def freeze(

@@ -1,6 +1,7 @@
 """Sources of weights: tensors by layer and place, which are read on demand."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -91,7 +92,8 @@ def digest(weights: Iterable[keras.Variable]) -> str:
 
 
 def kind(layer: keras.Layer) -> str:
-    return KINDS.get(type(layer), type(layer).__name__)
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower()
+    return KINDS.get(type(layer), words)
 
 
 def of_model(model: keras.Model) -> WeightSource:

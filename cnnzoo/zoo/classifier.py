@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
+from cnnzoo import graph
 from cnnzoo.errors import UsageError
-from cnnzoo.layer_names import is_head
+from cnnzoo.layer_names import FEATURES, outside_contract
 from cnnzoo.metadata import metadata_of
 from cnnzoo.zoo import build
 
@@ -27,7 +28,7 @@ def reset_classifier(
     preprocessing is inside.
 
     Args:
-        model: Model from `build` or `load`.
+        model: Model from `build`, `load` or `adopt`.
         classes: Number of classes; None for as many as there are names.
         class_names: One name per class, in the order of the outputs.
         cut: Layer of the trunk where the new network ends, as `build` takes it; None for
@@ -67,9 +68,11 @@ def reset_classifier(
 
 
 def _copy_trunk(old: keras.Model, new: keras.Model) -> None:
-    known = {layer.name: layer for layer in old.layers if layer.weights}
+    """Copies the weights of all layers up to the features, in place."""
+    known = {outside_contract(layer.name): layer for layer in old.layers if layer.weights}
+    inside = set(graph.ancestors(new, FEATURES))
     for layer in new.layers:
-        if not layer.weights or is_head(layer.name):
+        if not layer.weights or layer.name not in inside:
             continue
         if layer.name not in known:
             raise UsageError(

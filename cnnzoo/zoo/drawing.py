@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import keras
 from keras import KerasTensor
@@ -21,20 +22,23 @@ def cut_at(spec: Spec, cut: str) -> Spec:
             such layer, or paths around it.
     """
 
-    def trunk(x: KerasTensor, *, conv: Conv) -> KerasTensor:
-        whole = keras.Model(keras.utils.get_source_inputs(x), spec.trunk(x, conv=conv))
-        names = {layer.name for layer in whole.layers}
-        places = [name for name in graph.cut_points(whole) if name in names]
-        if cut not in places:
-            raise unknown(f"cut of {spec.name}", cut, places)
-        return whole.get_layer(cut).output
-
     if spec.aux_heads:
         raise UsageError(
             f"{spec.name} was asked for auxiliary classifiers and for the cut {cut!r}, "
             "which some of them lie beyond; leave one of the two out"
         )
+    trunk = partial(_trunk_to, spec=spec, cut=cut)  # unlike a closure, it can be pickled
     return replace(spec, trunk=trunk, head=quarters_head, parameters=None, macs=None)
+
+
+def _trunk_to(x: KerasTensor, *, conv: Conv, spec: Spec, cut: str) -> KerasTensor:
+    whole = keras.Model(keras.utils.get_source_inputs(x), spec.trunk(x, conv=conv))
+    names = {layer.name for layer in whole.layers}
+    places = [name for name in graph.cut_points(whole) if name in names]
+    drawn = cut if cut in places else layer_names.outside_contract(cut)
+    if drawn not in places:
+        raise unknown(f"cut of {spec.name}", cut, places)
+    return whole.get_layer(drawn).output
 
 
 def aux_inputs(

@@ -13,7 +13,7 @@ from cnnzoo.fast import accelerate
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.axes import channel_axis, to_keras_format
 from cnnzoo.layers.blocks import Conv, activation_block
-from cnnzoo.metadata import ModelMetadata
+from cnnzoo.metadata import ModelMetadata, attach
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Preprocess, Spec, resolve
 from cnnzoo.weights.loading import load_weights
@@ -73,7 +73,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     network = _draw(spec, shared, images, mode)
     # A file cannot tell of the layers in front of an input_tensor.
     on_tensor = shared.input_tensor is not None
-    network.cnnzoo = ModelMetadata(
+    metadata = ModelMetadata(
         spec=spec,
         catalog_name=spec.name if from_catalog and not on_tensor else None,
         options=shared.graph_options(own),
@@ -81,6 +81,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
         class_names=tuple(map(str, shared.class_names or ())) or None,
         on_tensor=on_tensor,
     )
+    attach(network, metadata)
     accelerate(network)
     if shared.weights is not None:
         load_weights(network, shared.weights)

@@ -1,8 +1,10 @@
 """`.keras` archives: Keras's own members, and `cnnzoo.json`, which `save` adds."""
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
@@ -13,8 +15,22 @@ from cnnzoo.weights.tensors import WeightSource, damaged
 FORMAT = 1  # of cnnzoo.json
 WEIGHTS_MEMBER = "model.weights.h5"
 METADATA_MEMBER = "cnnzoo.json"
+CONFIG_MEMBER = "config.json"
+MAX_CONFIG = 1 << 24  # bytes; that of ResNet152 has some 500,000
 MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
 MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
+# Classes that only compute. Others of Keras run code or read files, such as Lambda,
+# TFSMLayer, TorchModuleWrapper and StringLookup.
+STOCK = re.compile(
+    r"None\.__(ellipsis|keras_tensor|numpy|slice)__|keras\.DTypePolicy|"
+    r"keras\.(constraints|initializers|regularizers|src\.ops\.(nn|numpy))\.[A-Z]\w*|"
+    r"keras\.src\.ops\.core\.Cast|"
+    r"keras\.src\.models\.functional\.Functional|keras\.layers\.(\w+2D(Transpose)?|ELU|"
+    r"\w*(Dropout|Normalization|Noise|ReLU)|Activation|Add|Average|CenterCrop|Concatenate|"
+    r"Dense|Flatten|Identity|InputLayer|Maximum|Minimum|Multiply|Permute|Random\w+|"
+    r"Rescaling|Reshape|Resizing|Softmax|Subtract)|"
+    r"cnnzoo\.layers\.lrn\.LocalResponseNormalization as cnnzoo>\w+"
+)
 
 
 @contextmanager
@@ -78,6 +94,43 @@ def read_metadata(archive: ZipFile) -> dict:
         metadata = files.parse_json(content)
     files.check_format(where, metadata, FORMAT, WeightFileError)
     return metadata
+
+
+def read_graph(archive: ZipFile) -> dict[str, Any]:
+    """Reads the config of a functional model of stock layers, for `from_config`.
+
+    A config names classes, so each is compared with `STOCK` before Keras sees it. What
+    the model was compiled with is left out.
+
+    Raises:
+        WeightFileError: The config is missing, damaged, or names another class.
+        UnsafeFileError: The config is far too large.
+    """
+    path = archive.filename
+    content = _read_member(archive, CONFIG_MEMBER, MAX_CONFIG)
+    with files.refusing_damage(damaged(path, "describes no functional model")):
+        config = files.parse_json(content)["config"]
+        names = [config["name"], *_classes(config)][1:]
+    foreign = [name for name in names if not STOCK.fullmatch(name)]
+    if foreign:
+        raise WeightFileError(
+            f"{path} has the class {foreign[0]:.200}, and load builds only stock layers "
+            "that compute; build the model in your code, pass it to cnnzoo.adopt, and "
+            "load the file by cnnzoo.load_weights"
+        )
+    return config
+
+
+def _classes(value: object) -> Iterator[str]:
+    """Yields every class in a config, with its module and its registered name."""
+    if isinstance(value, dict):
+        if name := value.get("class_name"):
+            registered = value.get("registered_name")
+            known_as = "" if registered in (None, name) else f" as {registered}"
+            yield f"{value.get('module')}.{name}{known_as}"
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _classes(item)
 
 
 def member_size(archive: ZipFile, name: str) -> int:
