@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
@@ -15,6 +16,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
+from cnnzoo.weights.sources import imagenet
 
 BATCH = 128
 
@@ -180,7 +182,8 @@ def probabilities(
         model: Model from `cnnzoo.build`, `load` or a training.
         source: Path, folder, pattern or list of image files; PIL image, bytes, or array
             (h, w, c) or (n, h, w, c) of pixels of 0 to 255; or a data set. They are
-            preprocessed here unless the model does it.
+            resized as the model's geometry says, and preprocessed unless the model does
+            it.
         batch_size: Number of images per batch.
 
     Raises:
@@ -194,6 +197,7 @@ def probabilities(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
         )
+    source = as_source(source).with_geometry(built.geometry)
     batches = predict_batches(model, source, built.outside, batch_size)
     outputs = np.concatenate([main for main, *_ in batches])
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
@@ -202,7 +206,8 @@ def probabilities(
 def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> Evaluation:
     """Compares the model's predictions with the labels of a source.
 
-    Classes are matched by name if the model has class names, else by number.
+    Classes are matched by name if the model has class names, else by number. ImageNet's
+    folders may bear WordNet ids, such as n01440764.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
@@ -216,12 +221,20 @@ def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> E
         ImageDecodeError: A file of a folder is not a readable image.
     """
     known = metadata_of(model).class_names
-    source = as_labelled(source, class_names(model))
+    source = open_labelled(source, class_names(model))
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
     found = probabilities(model, source, batch_size)
     return evaluate_probabilities(found, source.labels, source.class_names)
+
+
+def open_labelled(source: Labelled, names: Sequence[str]) -> Source:
+    """Labelled images as in `as_labelled`; ImageNet's WordNet ids become names."""
+    source = as_labelled(source, names)
+    if source.labels is None:
+        return source
+    return source.relabel(source.labels, imagenet.names_of(source.class_names))
 
 
 def evaluate_probabilities(
@@ -272,13 +285,19 @@ def make_predictions(
 
 
 def decode_predictions(
-    probabilities: np.ndarray, class_names: Sequence[str], top: int = 5
+    probabilities: np.ndarray, class_names: Sequence[str] | None = None, top: int = 5
 ) -> list[tuple[tuple[str, float], ...]]:
     """The `top` likeliest classes of each row of (n, classes), likeliest first.
+
+    Args:
+        probabilities: Probabilities, (n, classes).
+        class_names: One name per column; None for the 1,000 of ImageNet.
+        top: Number of classes per row.
 
     Raises:
         UsageError: The number of columns is not that of the names.
     """
+    class_names = imagenet.class_names() if class_names is None else class_names
     if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
         raise UsageError(
             f"expected probabilities of shape (n, {len(class_names)}) for "

@@ -1,8 +1,8 @@
 """save() and load(): ordinary `.keras` files that also contain the class names.
 
 Beside Keras's own members, a file has a member `cnnzoo.json` that Keras ignores: the name
-and options of the network, the class names and the preprocessing. `load` rebuilds the
-network from the catalog and takes only weights from the file.
+and options of the network, the class names, the preprocessing and the geometry. `load`
+rebuilds the network from the catalog and takes only weights from the file.
 """
 
 import json
@@ -18,7 +18,7 @@ from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.layers.axes import to_keras_format
 from cnnzoo.metadata import metadata_of
 from cnnzoo.models import catalog
-from cnnzoo.spec import Preprocess
+from cnnzoo.spec import Geometry, Preprocess
 from cnnzoo.system.files import replacing
 from cnnzoo.weights.formats import keras_archive
 from cnnzoo.weights.loading import largest_size, load_source
@@ -102,6 +102,7 @@ def _file_metadata(model: keras.Model) -> dict:
         "name": name,
         "options": options,
         "preprocessing": asdict(metadata.preprocessing),
+        "geometry": metadata.geometry and asdict(metadata.geometry),
         "class_names": metadata.class_names,
     }
 
@@ -112,6 +113,8 @@ def _rebuild(metadata: dict, size: int, path: str | Path) -> keras.Model:
     try:
         options["preprocessing"] = Preprocess(**_tuples(metadata["preprocessing"]))
         options["class_names"] = metadata["class_names"]
+        if geometry := metadata.get("geometry"):
+            options["geometry"] = Geometry(**geometry)
         needed = 4 * sketch(name, **options).count_params()
         if needed > size:
             raise WeightFileError(

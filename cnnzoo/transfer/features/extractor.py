@@ -23,7 +23,7 @@ from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
-from cnnzoo.spec import Preprocess
+from cnnzoo.spec import Geometry, Preprocess
 from cnnzoo.train.recipe import augment_to_dict
 from cnnzoo.transfer.cut_points import find_cut, front
 
@@ -135,7 +135,11 @@ def augment_key(augment: Augment | None, seed: int) -> str:
 
 
 def folder_name(
-    model: keras.Model, cut: str, preprocessing: Preprocess | None, dtype: Dtype
+    model: keras.Model,
+    cut: str,
+    preprocessing: Preprocess | None,
+    geometry: Geometry | None,
+    dtype: Dtype,
 ) -> str:
     """A name that identifies the computation: equal names mean equal rows.
 
@@ -158,6 +162,7 @@ def folder_name(
     rule = [
         str(model.input_shape),
         preprocessing and asdict(preprocessing),
+        geometry and asdict(geometry),
         dtype,
         keras.backend.backend(),
         PIL.__version__,
