@@ -364,6 +364,23 @@ def test_info_layers(capsys):
         (["predict", "a.png", "--out", "o", "--model", "x"], 2, "leave out --out"),
         (["predict", "a.png"], 2, "--model is missing: pass --model DIR"),
         (["predict", "a.png", "--ensemble", "--model", "x"], 2, "leave out --model"),
+        (["predict", "a.png", "--ensemble", "--weights", "x"], 2, "and its options"),
+        (["predict", "a.png", "--model", "vgg16"], 2, "--weights is missing for vgg16"),
+        (
+            ["predict", "a.png", "--model", "vgg", "--weights", "x"],
+            2,
+            "did you mean 'vgg",
+        ),
+        (
+            ["predict", "a.png", "--model", "x.keras", "--fit", "pad", "--size", "9"],
+            2,
+            "x.keras has its own weights, image size and fit; leave out --size and --fit",
+        ),
+        (
+            ["predict", "a.png", "--model", "mlp", "--model", "mlp", "--weights", "x"],
+            2,
+            "--weights is for one network; got 2 times --model",
+        ),
     ],
 )
 def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
@@ -387,6 +404,9 @@ def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
             ["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "x"],
             "invalid float",
         ),
+        (["train", "a", "--model", "mlp", "--out", "o", "--size", "9x"], "invalid size"),
+        (["train", "a", "--model", "mlp", "--out", "o", "--size", "0x9"], "least 1"),
+        (["train", "a", "--model", "mlp", "--out", "o", "--fit", "cut"], "choose from"),
     ],
 )
 def test_usage(arguments, message, capsys):
