@@ -214,18 +214,18 @@ def _array(
 
 def _fitted(image: Image.Image, size: tuple[int, int], geometry: Geometry) -> Image.Image:
     """The image in exactly this height and width, with torchvision's rounding."""
-    whole = _whole(size, geometry)
-    if geometry.fit == "crop" and max(image.size) > LONGEST * min(image.size):
-        image = _centre(image, [min(s, LONGEST * min(image.size)) for s in image.size])
+    height, width = _whole(size, geometry)
+    limit = LONGEST * min(image.size)
+    if geometry.fit == "crop" and max(image.size) > limit:
+        image = _centre(image, min(image.height, limit), min(image.width, limit))
     if geometry.fit != "stretch":
-        whole = _with_ratio(image, whole, cover=geometry.fit == "crop")
+        height, width = _with_ratio(image, height, width, cover=geometry.fit == "crop")
     method = Image.Resampling[geometry.interpolation.upper()]
-    return _centre(image.resize(whole[::-1], method), size[::-1])
+    return _centre(image.resize((width, height), method), *size)
 
 
-def _centre(image: Image.Image, size: Sequence[int]) -> Image.Image:
-    """The centre of this width and height; black where the image is smaller."""
-    width, height = size
+def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The centre of this size; black where the image is smaller."""
     left, top = round((image.width - width) / 2), round((image.height - height) / 2)
     return image.crop((left, top, left + width, top + height))
 
@@ -237,10 +237,9 @@ def _whole(size: tuple[int, int], geometry: Geometry | None) -> tuple[int, int]:
 
 
 def _with_ratio(
-    image: Image.Image, size: tuple[int, int], *, cover: bool
+    image: Image.Image, height: int, width: int, *, cover: bool
 ) -> tuple[int, int]:
     """The height and width with the image's ratio that cover a size, or fit into it."""
-    height, width = size
     wide = height * image.width >= width * image.height
     if wide == cover:  # the height decides
         return height, max(1, height * image.width // image.height)

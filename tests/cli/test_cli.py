@@ -277,6 +277,21 @@ def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
     assert "measured on images in memory, and a folder is" in capsys.readouterr().err
 
 
+def test_size_and_fit(tmp_path):
+    for i, name in enumerate("abababab"):
+        path = tmp_path / "photos" / name / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (30, 60), 30 * i).save(path)
+    options = ["--model", "lenet_gap", "--size", "20x28", "--fit", "pad", "--epochs", "1"]
+    out = str(tmp_path / "out")
+    photos = [str(tmp_path / "photos"), "--validation", "0.5"]
+    assert main(["train", *photos, *options, "--out", out]) == 0
+    model = cnnzoo.load(out)
+    assert model.input_shape == (None, 20, 28, 1)
+    assert model.cnnzoo.geometry == cnnzoo.Geometry("pad")
+    assert main(["train", *photos, *options, "--fit", "crop", "--out", out]) == 2
+
+
 def test_submission(run, capsys):
     target = run / "predictions.csv"
     arguments = ["predict", str(run / "test.csv"), "--model", str(run / "out")]

@@ -107,11 +107,13 @@ def test_wrong_values(values, message):
         Geometry(**values)
 
 
-def test_build_refuses_other_geometries():
-    with pytest.raises(UsageError, match="fit='squash'"):
-        cnnzoo.build("lenet5", geometry="squash")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(UsageError, match="geometry=3: expected a fit or a Geometry"):
-        cnnzoo.build("lenet5", geometry=3)  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [("squash", "fit='squash'"), (3, "geometry=3: expected a fit or a Geometry")],
+)
+def test_build_refuses_other_geometries(geometry, message):
+    with pytest.raises(UsageError, match=message):
+        cnnzoo.build("lenet5", geometry=geometry)
 
 
 @pytest.fixture

@@ -213,7 +213,8 @@ def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int,
     if source.image_shape is not None:
         height, width, channels = source.image_shape
         height, width = max(height, network.min_size), max(width, network.min_size)
-    return (*(args.size or (height, width)), args.channels or channels)
+    height, width = args.size or (height, width)
+    return height, width, args.channels or channels
 
 
 def _preprocessing(mode: str | None, train):

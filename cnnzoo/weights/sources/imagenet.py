@@ -27,9 +27,8 @@ from cnnzoo.spec import Fit, Geometry, Interpolation
 
 CLASSES_FILE = Path(__file__).with_name("imagenet_classes.txt")
 
-
-# Library, pattern of its networks, side of the centre and of the whole image in pixels.
-# The first row that fits is used.
+# Library, pattern of its networks (the first that fits is used), and in pixels the sides
+# of the centre and of the whole picture.
 GEOMETRIES: tuple[tuple[str, str, int, int, Fit, Interpolation], ...] = (
     ("keras.applications", "*ception*", 299, 341, "crop", "bicubic"),
     ("keras.applications", "*", 224, 256, "crop", "bicubic"),
