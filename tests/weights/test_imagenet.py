@@ -1,6 +1,5 @@
 """ImageNet's class names, and the pictures' geometry for each source of its weights."""
 
-from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from torch_weights import import_torchvision
 import cnnzoo
 from cnnzoo.cli.main import main
 from cnnzoo.data.decode import decode
-from cnnzoo.inference import class_names, probabilities
+from cnnzoo.inference import class_names
 from cnnzoo.models.index import every_model
 from cnnzoo.spec import Geometry
 from cnnzoo.weights.sources import imagenet
@@ -144,44 +143,42 @@ def dog(tmp_path: Path) -> Path:
     return path
 
 
-def expected(theirs: keras.Model, path: Path) -> np.ndarray:
-    pixels = decode(path, (64, 48), 3, KERAS)[None].astype("float32")
+def expected(theirs: keras.Model, path: Path, geometry: Geometry) -> np.ndarray:
+    pixels = decode(path, (64, 48), 3, geometry)[None].astype("float32")
     return np.asarray(theirs(keras.applications.resnet.preprocess_input(pixels)))
 
 
-def test_a_tag_brings_names_and_geometry(theirs, dog: Path, tmp_path: Path, monkeypatch):
-    def builder(weights: str, include_top: bool) -> keras.Model:
-        assert weights == "imagenet"
-        return (
-            theirs if include_top else keras.Model(theirs.input, theirs.layers[-3].output)
-        )
-
-    monkeypatch.setattr(keras.applications, "ResNet50", builder)
-    shape = (64, 48, 3)
-    model = build("resnet50", weights="imagenet", input_shape=shape)
+def test_weights_bring_names_and_geometry(theirs, dog: Path):
+    model = build("resnet50", input_shape=(64, 48, 3))
+    cnnzoo.load_weights(model, theirs)
     assert class_names(model) == imagenet.class_names()
     assert model.cnnzoo.geometry == KERAS
-    found = probabilities(model, dog)
-    np.testing.assert_allclose(found, expected(theirs, dog), atol=1e-5)
     result = cnnzoo.evaluate(model, dog.parents[1])  # by the name of the folder
     assert result.labels.tolist() == [151]
+    found = result.probabilities
+    np.testing.assert_allclose(found, expected(theirs, dog, KERAS), atol=1e-5)
     (one,) = cnnzoo.predict(model, dog, top=1)
     assert one.top[0][0] == imagenet.class_names()[int(found.argmax())]
 
-    own = build("resnet50", include_top=False, geometry="pad", input_shape=shape)
-    cnnzoo.load_weights(own, "imagenet")
-    assert own.cnnzoo.geometry == Geometry("pad")  # of the caller's
-    assert own.cnnzoo.class_names is None
-    own.cnnzoo = replace(own.cnnzoo, geometry=None)
-    cnnzoo.load_weights(own, "imagenet")
-    assert own.cnnzoo.geometry == KERAS
+
+def test_the_tag_without_a_top(theirs, monkeypatch):
+    def builder(weights: str, include_top: bool) -> keras.Model:
+        assert (weights, include_top) == ("imagenet", False)
+        return keras.Model(theirs.input, theirs.layers[-3].output)
+
+    monkeypatch.setattr(keras.applications, "ResNet50", builder)
+    model = build("resnet50", include_top=False, weights="imagenet")
+    assert model.cnnzoo.geometry == KERAS
+    assert model.cnnzoo.class_names is None
 
 
 def test_a_file_on_the_command_line(theirs, dog: Path, tmp_path: Path, capsys):
+    """With a fit of the user's, in place of that of the weights."""
     file = tmp_path / "resnet50.weights.h5"
     theirs.save_weights(file)
     options = ["--model", "resnet50", "--weights", str(file), "--size", "64x48"]
-    assert main(["predict", str(dog), *options, "--top", "1"]) == 0
-    (share,) = np.max(expected(theirs, dog), 1)
-    name = imagenet.class_names()[int(np.argmax(expected(theirs, dog)))]
-    assert capsys.readouterr().out == f"{dog}: {name} {100 * share:.1f} %\n"
+    assert main(["predict", str(dog), *options, "--fit", "pad", "--top", "1"]) == 0
+    (found,) = expected(theirs, dog, Geometry("pad"))
+    name, share = imagenet.class_names()[int(found.argmax())], 100 * found.max()
+    assert capsys.readouterr().out == f"{dog}: {name} {share:.1f} %\n"
+    assert f"{share:.1f}" != f"{100 * expected(theirs, dog, KERAS).max():.1f}"
