@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from cnnzoo.data.arrays import Source
+from cnnzoo.data.folders import imagenet
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
@@ -16,7 +16,6 @@ from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
-from cnnzoo.weights.sources import imagenet
 
 BATCH = 128
 
@@ -174,16 +173,13 @@ def predict_batches(
 def probabilities(
     model: keras.Model, source: AnyImages, batch_size: int = BATCH
 ) -> np.ndarray:
-    """The model's probabilities, (images, classes); two columns for one sigmoid unit.
-
-    Auxiliary classifiers are ignored.
+    """The main classifier's probabilities, (images, classes); two of a sigmoid unit.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
         source: Path, folder, pattern or list of image files; PIL image, bytes, or array
             (h, w, c) or (n, h, w, c) of pixels of 0 to 255; or a data set. They are
-            resized as the model's geometry says, and preprocessed unless the model does
-            it.
+            resized by the model's geometry, and preprocessed unless the model does that.
         batch_size: Number of images per batch.
 
     Raises:
@@ -206,13 +202,12 @@ def probabilities(
 def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> Evaluation:
     """Compares the model's predictions with the labels of a source.
 
-    Classes are matched by name if the model has class names, else by number. ImageNet's
-    folders may bear WordNet ids, such as n01440764.
+    Classes are matched by name, or ImageNet's by WordNet id, if the model has class
+    names, else by number.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
-        source: (images, labels), a folder or other data set by its path, "mnist", a
-            tf.data.Dataset, a PyDataset, or labelled images of cnnzoo.
+        source: (images, labels), a path, "mnist", or another data set of `as_labelled`.
         batch_size: Number of images per batch.
 
     Raises:
@@ -221,20 +216,12 @@ def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> E
         ImageDecodeError: A file of a folder is not a readable image.
     """
     known = metadata_of(model).class_names
-    source = open_labelled(source, class_names(model))
+    source = as_labelled(source, class_names(model))
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
     found = probabilities(model, source, batch_size)
     return evaluate_probabilities(found, source.labels, source.class_names)
-
-
-def open_labelled(source: Labelled, names: Sequence[str]) -> Source:
-    """Labelled images as in `as_labelled`; ImageNet's WordNet ids become names."""
-    source = as_labelled(source, names)
-    if source.labels is None:
-        return source
-    return source.relabel(source.labels, imagenet.names_of(source.class_names))
 
 
 def evaluate_probabilities(
@@ -287,12 +274,7 @@ def make_predictions(
 def decode_predictions(
     probabilities: np.ndarray, class_names: Sequence[str] | None = None, top: int = 5
 ) -> list[tuple[tuple[str, float], ...]]:
-    """The `top` likeliest classes of each row of (n, classes), likeliest first.
-
-    Args:
-        probabilities: Probabilities, (n, classes).
-        class_names: One name per column; None for the 1,000 of ImageNet.
-        top: Number of classes per row.
+    """The likeliest classes of each row of (n, classes); no names mean ImageNet's.
 
     Raises:
         UsageError: The number of columns is not that of the names.

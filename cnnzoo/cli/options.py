@@ -48,8 +48,8 @@ part.__name__ = "share or number of images"  # for argparse's error messages
 
 def size(text: str) -> tuple[int, int]:
     """Parses a height and a width, such as 224x320, or one number for both."""
-    height, _, width = text.partition("x")
-    return COUNT(height), COUNT(width or height)
+    height, width = text.split("x") if "x" in text else (text, text)
+    return COUNT(height), COUNT(width)
 
 
 def add_json(verb) -> None:

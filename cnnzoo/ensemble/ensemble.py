@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_source
+from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
@@ -21,12 +21,7 @@ from cnnzoo.ensemble.combine import (
 )
 from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.inference import (
-    class_names,
-    evaluate_probabilities,
-    open_labelled,
-    probabilities,
-)
+from cnnzoo.inference import class_names, evaluate_probabilities, probabilities
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
@@ -107,7 +102,7 @@ class Ensemble:
             UsageError: The probabilities have another shape or are not finite, or the
                 labels of a stack are all equal.
         """
-        source = open_labelled(source, self.class_names)
+        source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         if probabilities is None:
             given = self._predict_members(source)
@@ -156,7 +151,7 @@ class Ensemble:
         Args:
             source: Labelled images, as in `cnnzoo.evaluate`.
         """
-        source = open_labelled(source, self.class_names)
+        source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         given, labels = self._predict_members(source), np.asarray(source.labels)
         whole, *members = (

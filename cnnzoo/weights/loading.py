@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 
+from cnnzoo.data.folders import imagenet
 from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import ModelMetadata, catalog_name_of
@@ -18,7 +19,7 @@ from cnnzoo.system.files import replacing, write_bytes
 from cnnzoo.weights.formats import opening, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
-from cnnzoo.weights.sources import bundled, imagenet, keras_applications
+from cnnzoo.weights.sources import bundled, geometries, keras_applications
 from cnnzoo.weights.tensors import WeightSource, of_model
 
 Weights = str | Path | keras.Model
@@ -206,7 +207,7 @@ def _is_imagenet(model: keras.Model, source: WeightSource) -> bool:
 
 
 def _describe_imagenet(model: keras.Model, family: str) -> None:
-    geometry = imagenet.geometry(family, model.cnnzoo.spec.name)
+    geometry = geometries.geometry(family, model.cnnzoo.spec.name)
     _describe(model, imagenet.class_names(), geometry)
 
 

@@ -13,10 +13,11 @@ from torch_weights import import_torchvision
 import cnnzoo
 from cnnzoo.cli.main import main
 from cnnzoo.data.decode import decode
+from cnnzoo.data.folders import imagenet
 from cnnzoo.inference import class_names
 from cnnzoo.models.index import every_model
 from cnnzoo.spec import Geometry
-from cnnzoo.weights.sources import imagenet
+from cnnzoo.weights.sources.geometries import geometry
 from cnnzoo.zoo import build
 
 KERAS = Geometry("crop", 224 / 256, "bicubic")
@@ -59,7 +60,7 @@ def test_class_names_are_those_of_others():
 def test_keras_applications(network: str):
     side = every_model()[network].input_shape[0]
     expected = Geometry("crop", side / {224: 256, 299: 341}[side], "bicubic")
-    assert imagenet.geometry("keras.applications", network) == expected
+    assert geometry("keras.applications", network) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_torchvision(ours: str, theirs: str):
     preset = models.get_model_weights(theirs)["IMAGENET1K_V1"].transforms()
     (side,), (resized,) = preset.crop_size, preset.resize_size
     expected = Geometry("crop", side / resized, preset.interpolation.value)
-    assert imagenet.geometry("torchvision", ours) == expected
+    assert geometry("torchvision", ours) == expected
 
 
 @pytest.mark.proof
@@ -100,7 +101,7 @@ def test_timm(ours: str, theirs: str):
     preset = timm.get_pretrained_cfg(theirs)
     assert preset is not None
     side = preset.input_size[-1]
-    found = imagenet.geometry("timm", ours)
+    found = geometry("timm", ours)
     assert found is not None
     assert found.interpolation == preset.interpolation
     assert round(side / found.crop_pct) == int(side / preset.crop_pct)
@@ -108,10 +109,10 @@ def test_timm(ours: str, theirs: str):
 
 def test_caffe_and_unknown_sources():
     zoo = "the ONNX model zoo"
-    assert imagenet.geometry(zoo, "alexnet") == Geometry("stretch", 227 / 256)
-    assert imagenet.geometry(zoo, "inception_v1") == Geometry("stretch", 224 / 256)
-    assert imagenet.geometry("TF-slim", "inception_v4") == Geometry("stretch", 0.875)
-    assert imagenet.geometry("elsewhere", "vgg16") is None
+    assert geometry(zoo, "alexnet") == Geometry("stretch", 227 / 256)
+    assert geometry(zoo, "inception_v1") == Geometry("stretch", 224 / 256)
+    assert geometry("TF-slim", "inception_v4") == Geometry("stretch", 0.875)
+    assert geometry("elsewhere", "vgg16") is None
 
 
 def test_decode_predictions():
@@ -143,8 +144,8 @@ def dog(tmp_path: Path) -> Path:
     return path
 
 
-def expected(theirs: keras.Model, path: Path, geometry: Geometry) -> np.ndarray:
-    pixels = decode(path, (64, 48), 3, geometry)[None].astype("float32")
+def expected(theirs: keras.Model, path: Path, how: Geometry) -> np.ndarray:
+    pixels = decode(path, (64, 48), 3, how)[None].astype("float32")
     return np.asarray(theirs(keras.applications.resnet.preprocess_input(pixels)))
 
 
