@@ -1,5 +1,6 @@
 """ImageNet's class names, and the pictures' geometry for each source of its weights."""
 
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -178,8 +179,9 @@ def test_a_file_on_the_command_line(theirs, dog: Path, tmp_path: Path, capsys):
     file = tmp_path / "resnet50.weights.h5"
     theirs.save_weights(file)
     options = ["--model", "resnet50", "--weights", str(file), "--size", "64x48"]
-    assert main(["predict", str(dog), *options, "--fit", "pad", "--top", "1"]) == 0
+    assert main(["predict", str(dog), *options, "--fit", "pad", "--json"]) == 0
+    (name, share), *_ = json.loads(capsys.readouterr().out)[0]["top"]
     (found,) = expected(theirs, dog, Geometry("pad"))
-    name, share = imagenet.class_names()[int(found.argmax())], 100 * found.max()
-    assert capsys.readouterr().out == f"{dog}: {name} {share:.1f} %\n"
-    assert f"{share:.1f}" != f"{100 * expected(theirs, dog, KERAS).max():.1f}"
+    assert name == imagenet.class_names()[int(found.argmax())]
+    assert share == pytest.approx(float(found.max()), abs=1e-6)
+    assert share != pytest.approx(float(expected(theirs, dog, KERAS).max()), abs=1e-6)

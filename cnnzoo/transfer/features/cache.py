@@ -1,8 +1,8 @@
 """Features of images at a cut, computed once and kept in a folder.
 
-The name of a folder identifies the computation: weights, cut, preprocessing, image
-size, geometry and data type. The key of a row depends on the content of the image, so
-that only images that were added or changed are computed again, and renamed ones are not.
+The name of a folder identifies the computation: weights, cut, preprocessing, geometry,
+image size and data type. The key of a row depends on the content of the image, so that
+only images that were added or changed are computed again, and renamed ones are not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.system import files
 from cnnzoo.transfer.features import shards
@@ -149,9 +148,7 @@ class FeatureCache:
         _check_views(augment, views)
         if len(source) == 0:
             raise DatasetError("cannot compute features of no images; add some")
-        source = source.with_geometry(geometry_of(model))
-        name = folder_name(model, cut, preprocessing, source.geometry, dtype)
-        place = Path(folder) / name
+        place = Path(folder) / folder_name(model, cut, preprocessing, dtype)
         whole, rejected = _open(place)
         tag = augment_key(augment, seed) if views > 1 else ""
         keys = [_row_keys(key, tag, views) for key in source.content_keys()]

@@ -23,7 +23,8 @@ from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
-from cnnzoo.spec import Geometry, Preprocess
+from cnnzoo.metadata import geometry_of
+from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipe import augment_to_dict
 from cnnzoo.transfer.cut_points import find_cut, front
 
@@ -54,6 +55,7 @@ class Extractor:
 
     def __post_init__(self):
         shape = to_channels_last(self.model, self.model.input_shape[1:])
+        self.source = self.source.with_geometry(geometry_of(self.model))
         if self.source.image_shape is not None:
             self.source = load_images(self.source, shape)
         self._size = self.source.image_shape or shape
@@ -135,11 +137,7 @@ def augment_key(augment: Augment | None, seed: int) -> str:
 
 
 def folder_name(
-    model: keras.Model,
-    cut: str,
-    preprocessing: Preprocess | None,
-    geometry: Geometry | None,
-    dtype: Dtype,
+    model: keras.Model, cut: str, preprocessing: Preprocess | None, dtype: Dtype
 ) -> str:
     """A name that identifies the computation: equal names mean equal rows.
 
@@ -162,7 +160,7 @@ def folder_name(
     rule = [
         str(model.input_shape),
         preprocessing and asdict(preprocessing),
-        geometry and asdict(geometry),
+        geometry_of(model) and asdict(geometry_of(model)),
         dtype,
         keras.backend.backend(),
         PIL.__version__,
