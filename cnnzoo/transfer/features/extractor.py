@@ -160,7 +160,7 @@ def folder_name(
     rule = [
         str(model.input_shape),
         preprocessing and asdict(preprocessing),
-        geometry_of(model) and asdict(geometry_of(model)),
+        str(geometry_of(model)),
         dtype,
         keras.backend.backend(),
         PIL.__version__,
