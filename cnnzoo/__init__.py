@@ -26,6 +26,7 @@ __all__ = [
     "Ensemble",
     "Evaluation",
     "Feature",
+    "Geometry",
     "GoogLeNet",
     "ImageDecodeError",
     "InceptionResNetV1",
@@ -121,7 +122,7 @@ if TYPE_CHECKING:
     from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
     from cnnzoo.models.index import ModelInfo, list_models, model_info
     from cnnzoo.saving import load, save
-    from cnnzoo.spec import Paper, Preprocess, Spec
+    from cnnzoo.spec import Geometry, Paper, Preprocess, Spec
     from cnnzoo.system.runtime import configure
     from cnnzoo.weights.loading import LoadReport, load_weights, save_weights
     from cnnzoo.zoo import build
@@ -186,7 +187,7 @@ else:
         "inference": ("Evaluation", "decode_predictions", "evaluate", "predict"),
         "models.index": ("ModelInfo", "list_models", "model_info"),
         "saving": ("load", "save"),
-        "spec": ("Paper", "Preprocess", "Spec"),
+        "spec": ("Geometry", "Paper", "Preprocess", "Spec"),
         "system.runtime": ("configure",),
         "weights.loading": ("LoadReport", "load_weights", "save_weights"),
         "zoo": ("build",),

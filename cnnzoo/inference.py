@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from cnnzoo.data.folders import imagenet
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
@@ -172,15 +173,13 @@ def predict_batches(
 def probabilities(
     model: keras.Model, source: AnyImages, batch_size: int = BATCH
 ) -> np.ndarray:
-    """The model's probabilities, (images, classes); two columns for one sigmoid unit.
-
-    Auxiliary classifiers are ignored.
+    """The main classifier's probabilities, (images, classes); two of a sigmoid unit.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
         source: Path, folder, pattern or list of image files; PIL image, bytes, or array
             (h, w, c) or (n, h, w, c) of pixels of 0 to 255; or a data set. They are
-            preprocessed here unless the model does it.
+            resized by the model's geometry, and preprocessed unless the model does that.
         batch_size: Number of images per batch.
 
     Raises:
@@ -195,6 +194,7 @@ def probabilities(
             "or with classifier_activation=None; build it with a classifier, or end it "
             "in a softmax"
         )
+    source = as_source(source).with_geometry(built.geometry)
     batches = predict_batches(model, source, built.outside, batch_size)
     outputs = np.concatenate([main for main, *_ in batches])
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
@@ -203,12 +203,12 @@ def probabilities(
 def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> Evaluation:
     """Compares the model's predictions with the labels of a source.
 
-    Classes are matched by name if the model has class names, else by number.
+    Classes are matched by name, or ImageNet's by WordNet id, if the model has class
+    names, else by number.
 
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
-        source: (images, labels), a folder or other data set by its path, "mnist", a
-            tf.data.Dataset, a PyDataset, or labelled images of cnnzoo.
+        source: (images, labels), a path, "mnist", or another data set of `as_labelled`.
         batch_size: Number of images per batch.
 
     Raises:
@@ -273,13 +273,14 @@ def make_predictions(
 
 
 def decode_predictions(
-    probabilities: np.ndarray, class_names: Sequence[str], top: int = 5
+    probabilities: np.ndarray, class_names: Sequence[str] | None = None, top: int = 5
 ) -> list[tuple[tuple[str, float], ...]]:
-    """The `top` likeliest classes of each row of (n, classes), likeliest first.
+    """The likeliest classes of each row of (n, classes); no names mean ImageNet's.
 
     Raises:
         UsageError: The number of columns is not that of the names.
     """
+    class_names = imagenet.class_names() if class_names is None else class_names
     if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
         raise UsageError(
             f"expected probabilities of shape (n, {len(class_names)}) for "

@@ -14,7 +14,7 @@ import keras
 
 from cnnzoo.errors import UsageError
 from cnnzoo.fast import accelerate
-from cnnzoo.spec import Preprocess, Spec
+from cnnzoo.spec import Geometry, Preprocess, Spec
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class ModelMetadata:
         preprocessing: Preprocessing that the pixels need, before the model or, where
             `options["include_preprocessing"]`, inside it.
         class_names: One name per class, in the order of the outputs; None if unknown.
+        geometry: How pictures of other sizes become the model's; None to stretch them.
         on_tensor: Whether the network stands on layers of the caller's (`input_tensor`).
     """
 
@@ -36,6 +37,7 @@ class ModelMetadata:
     options: Mapping[str, object]
     preprocessing: Preprocess
     class_names: tuple[str, ...] | None = None
+    geometry: Geometry | None = None
     on_tensor: bool = False
 
     @property
@@ -73,6 +75,12 @@ def metadata_of(model: keras.Model) -> ModelMetadata:
             "its classes and preprocessing are unknown; pass it to cnnzoo.adopt"
         )
     return model.cnnzoo
+
+
+def geometry_of(model: keras.Model) -> Geometry | None:
+    """How pictures become the model's size; None to stretch them, as for other models."""
+    metadata = getattr(model, "cnnzoo", None)
+    return metadata.geometry if isinstance(metadata, ModelMetadata) else None
 
 
 def catalog_name_of(model: keras.Model) -> str | None:

@@ -1,10 +1,10 @@
 """save() and load(): ordinary `.keras` files that also contain the class names.
 
 Beside Keras's own members, a file has a member `cnnzoo.json` that Keras ignores: the name
-and options of the network, the class names and the preprocessing. `load` rebuilds the
-network from the catalog and takes only weights from the file. Of a model that is not in
-the catalog, such as an adopted one, it takes the graph too, after a check that every
-class in it is a stock layer of Keras that only computes; no other config is run.
+and options of the network, the class names, the preprocessing and the geometry. `load`
+rebuilds the network from the catalog and takes only weights from the file. Of a model that
+is not in the catalog, such as an adopted one, it takes the graph too, after a check that
+every class in it is a stock layer of Keras that only computes; no other config is run.
 """
 
 import json
@@ -22,7 +22,7 @@ from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.axes import to_keras_format
 from cnnzoo.metadata import metadata_of
 from cnnzoo.models import catalog
-from cnnzoo.spec import Preprocess
+from cnnzoo.spec import Geometry, Preprocess
 from cnnzoo.system.files import replacing
 from cnnzoo.weights.formats import keras_archive
 from cnnzoo.weights.loading import largest_size, load_source
@@ -112,6 +112,7 @@ def _file_metadata(model: keras.Model) -> dict:
         "name": name,
         "options": options,
         "preprocessing": asdict(metadata.preprocessing),
+        "geometry": metadata.geometry and asdict(metadata.geometry),
         "class_names": metadata.class_names,
     }
 
@@ -124,12 +125,14 @@ def _rebuild(archive: ZipFile, metadata: dict, path: str | Path) -> keras.Model:
 
     def make() -> keras.Model:
         mode = Preprocess(**_tuples(metadata["preprocessing"]))
-        names = metadata["class_names"]
+        known, names = metadata.get("geometry"), metadata["class_names"]
+        geometry = known and Geometry(**known)
         if name:
-            return build(name, **options, preprocessing=mode, class_names=names)
+            more = {"preprocessing": mode, "geometry": geometry, "class_names": names}
+            return build(name, **options, **more)
         model = keras.Model.from_config(deepcopy(config))
         inside = options["include_preprocessing"]
-        return describe(model, names, Preprocess() if inside else mode)
+        return describe(model, names, Preprocess() if inside else mode, geometry)
 
     try:
         with init_empty_weights():

@@ -1,4 +1,4 @@
-"""Spec: the description of a network, and how its pixels are preprocessed.
+"""Spec: the description of a network, and how its pictures are prepared.
 
 A family file makes one `Spec` per row of its table; `cnnzoo.build` turns it into a
 `keras.Model`. A network of your own is a `Spec` too: pass it to `build`.
@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from cnnzoo.errors import UsageError, unknown
+from cnnzoo.system.validation import Rule, check_values, is_number
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -69,6 +70,47 @@ def resolve(mode: str | Preprocess) -> Preprocess:
             "preprocess.featurewise(images) and pass the result"
         )
     raise unknown("preprocessing mode", mode, MODES)
+
+
+Fit = Literal["stretch", "crop", "pad"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+def _one_of(names: tuple[str, ...]) -> Rule:
+    return names.__contains__, " or ".join(names)
+
+
+_GEOMETRY_RULES: dict[str, Rule] = {
+    "fit": _one_of(get_args(Fit)),
+    "crop_pct": (lambda x: is_number(x) and 0.1 <= x <= 1, "a number from 0.1 to 1"),
+    "interpolation": _one_of(get_args(Interpolation)),
+}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a picture of any size becomes one of the size that a network takes.
+
+    It is resized, with antialiasing, and its centre is cut out. torchvision's evaluation,
+    with a shorter side of 256 and a crop of 224, is `Geometry("crop", 224 / 256)`.
+
+    Attributes:
+        fit: "stretch" changes the ratio of the sides, "crop" loses what is too long, and
+            "pad" adds black borders.
+        crop_pct: Share of each side that the centre keeps, 0.1 to 1: the picture is
+            resized for the network's size divided by this share. The name is timm's.
+        interpolation: "bilinear" or "bicubic".
+
+    Raises:
+        UsageError: A value is none of these.
+    """
+
+    fit: Fit = "stretch"
+    crop_pct: float = 1.0
+    interpolation: Interpolation = "bilinear"
+
+    def __post_init__(self) -> None:
+        check_values("prepare pictures", vars(self), _GEOMETRY_RULES)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Options of the command line: parsers of values, and options that verbs share."""
 
 from argparse import ArgumentTypeError
+from typing import get_args
 
+from cnnzoo.spec import Fit
 from cnnzoo.system import validation
 from cnnzoo.system.validation import Rule
 
@@ -44,6 +46,12 @@ def part(text: str) -> float | int:
 part.__name__ = "share or number of images"  # for argparse's error messages
 
 
+def size(text: str) -> tuple[int, int]:
+    """Parses a height and a width, such as 224x320, or one number for both."""
+    height, width = text.split("x") if "x" in text else (text, text)
+    return COUNT(height), COUNT(width)
+
+
 def add_json(verb) -> None:
     verb.add_argument("--json", action="store_true", help="print JSON")
 
@@ -61,6 +69,18 @@ def add_data(verb) -> None:
 def add_out(verb, *, required: bool = True) -> None:
     text = "output folder; a run that was interrupted there is resumed"
     verb.add_argument("--out", required=required, metavar="DIR", help=text)
+
+
+def add_size(verb) -> None:
+    """Adds the options for the size of images."""
+    option = verb.add_argument
+    text = "height and width of the images in pixels, or one number for both"
+    option("--size", type=size, metavar="HxW", help=text)
+    text = (
+        "how pictures become this size: by another ratio of their sides, by cutting off "
+        "what is too long, or with borders; default: as for the weights, or stretch"
+    )
+    option("--fit", choices=get_args(Fit), help=text)
 
 
 def add_folder(verb) -> None:
@@ -81,8 +101,8 @@ def add_on_bad(verb) -> None:
 
 def add_reading(verb) -> None:
     """Adds the options for reading and splitting images."""
+    add_size(verb)
     option = verb.add_argument
-    option("--size", type=COUNT, help="height and width of the images, in pixels")
     option("--seed", type=SEED, default=0, help="random seed of every choice; default: 0")
     text = "regular expression; images with the same match in their names stay together"
     option("--group-by", metavar="PATTERN", help=text)
@@ -135,12 +155,19 @@ def add_recipe(verb, *, required: bool = True) -> None:
     option("--preprocessing", metavar="MODE", help=text)
 
 
+def add_weights(verb) -> None:
+    text = "weights for a name: a file, imagenet, or a tag that the package has"
+    verb.add_argument("--weights", metavar="PATH|TAG", help=text)
+
+
 def add_models(verb) -> None:
     """Adds the options for trained networks."""
     text = (
-        "folder that train wrote, .keras file, or network with weights in the package; "
-        "several are averaged"
+        "folder that train wrote, .keras file, or name of a network with --weights or "
+        "with weights in the package; several are averaged"
     )
-    verb.add_argument("--model", action="append", metavar="DIR", help=text)
+    verb.add_argument("--model", action="append", metavar="DIR|NAME", help=text)
+    add_weights(verb)
+    add_size(verb)
     text = "the package's three networks for MNIST, averaged"
     verb.add_argument("--ensemble", action="store_true", help=text)

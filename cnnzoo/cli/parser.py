@@ -110,8 +110,7 @@ def _add_transfer(verb: ArgumentParser) -> None:
     option = verb.add_argument
     text = "name of a network, folder that train wrote, or .keras file"
     option("--model", required=True, metavar="NAME|DIR", help=text)
-    text = "weights for a name: a file, imagenet, or a tag that the package has"
-    option("--weights", metavar="PATH|TAG", help=text)
+    options.add_weights(verb)
     text = (
         "small and similar, large and similar, small and different, or large and "
         "different data; default: auto, which measures it"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self, TypeGuard
 
@@ -13,6 +14,7 @@ import numpy as np
 from cnnzoo.data.decode import resize_images
 from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, LabelError, UsageError, unknown
+from cnnzoo.spec import Geometry
 
 Rows = np.ndarray | slice  # (k,) integers, or a slice
 KEY_BYTES = 16  # of a SHA-256; two of a million images collide with probability 1e-26
@@ -31,11 +33,13 @@ class Source(Protocol):
         class_names: Names of the classes, in the order of the labels.
         checksums: First 16 bytes of each file's SHA-256; None if there are no files, or
             none was read as a whole.
+        geometry: How `load` brings images to a size; None to stretch them.
     """
 
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     checksums: tuple[bytes, ...] | None = None
+    geometry: Geometry | None = None
 
     def __len__(self) -> int: ...
 
@@ -51,6 +55,12 @@ class Source(Protocol):
     def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
         """Returns the same images with other labels and class names."""
         ...
+
+    def with_geometry(self, geometry: Geometry | None) -> Self:
+        """Returns the same images, which `load` brings to a size in this way."""
+        changed = copy(self)
+        object.__setattr__(changed, "geometry", geometry)  # most sources are frozen
+        return changed
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         """Returns pixels of 0 to 255, (k, h, w, channels), resized where necessary.
@@ -170,12 +180,14 @@ class Images(Source):
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
         class_names: Names of the classes, in the order of the labels.
         ids: Row names of an unlabelled table; None if it has none.
+        geometry: How images of another size are resized; None to stretch them.
     """
 
     images: np.ndarray
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     ids: tuple[str, ...] | None = None
+    geometry: Geometry | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -200,7 +212,7 @@ class Images(Source):
         if self.image_shape == (*size, channels):
             return self.images[rows]
         check_pixels(self.images)
-        return resize_images(self.images[rows], size, channels)
+        return resize_images(self.images[rows], size, channels, self.geometry)
 
     def fingerprint(self) -> str:
         hashed = labels_hash(self)

@@ -3,9 +3,10 @@
 The format is detected by content, not by name. Of an animation, the first frame is read.
 The EXIF orientation is applied. 16-bit grey is scaled to 8 bits, and 16-bit colours keep
 their upper 8 bits. Transparent pixels are blended with white. All images are converted to
-grey (ITU-R 601 luma) or RGB, and resized to exactly the target size, bilinearly with
-antialiasing, without cropping. A JPEG of more than twice the target size is first decoded
-at a half, a quarter or an eighth, which its format supports at little cost.
+grey (ITU-R 601 luma) or RGB, and resized to exactly the target size with antialiasing, by
+default bilinearly and without cropping: see `cnnzoo.Geometry`. A JPEG of more than twice
+the size is first decoded at a half, a quarter or an eighth, which its format supports at
+little cost.
 """
 
 import os
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cnnzoo.errors import DatasetError, ImageDecodeError, UsageError
+from cnnzoo.spec import Geometry
 from cnnzoo.system.runtime import cores
 
 Picture = str | Path | bytes | Image.Image
@@ -27,6 +29,7 @@ MAX_PIXELS = 89_478_485
 """Maximum size of an image in pixels: Pillow's limit for decompression bombs."""
 
 PILLOW_MODES = {1: "L", 3: "RGB"}  # by number of channels
+LONGEST = 100  # ratio of sides beyond which ends are cut off before resizing
 DRAFT = 2  # minimum size of a decoded JPEG, as a multiple of the larger target side
 
 # Listed, since Pillow also has formats that start other programs (EPS).
@@ -34,7 +37,10 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 
 
 def decode(
-    picture: Picture | np.ndarray, size: tuple[int, int] | None, channels: int
+    picture: Picture | np.ndarray,
+    size: tuple[int, int] | None,
+    channels: int,
+    geometry: Geometry | None = None,
 ) -> np.ndarray:
     """Decodes an image file, as the module's docstring describes.
 
@@ -44,6 +50,7 @@ def decode(
             (h, w, c).
         size: Height and width of the result, in pixels; None for those of the image.
         channels: Number of channels, 1 for grey or 3 for RGB.
+        geometry: How the image is brought to this size; None to stretch it.
 
     Returns:
         Pixels (h, w, channels), uint8.
@@ -56,25 +63,30 @@ def decode(
     check_target(size, channels)
     if isinstance(picture, np.ndarray):
         pixels = picture[..., None] if picture.ndim == 2 else picture
-        return resize_images(pixels[None], size or pixels.shape[:2], channels)[0]
+        size = size or pixels.shape[:2]
+        return resize_images(pixels[None], size, channels, geometry)[0]
     with opened(picture) as image:
         if size is not None and image.format == "JPEG":
-            side = DRAFT * max(size)  # the orientation may exchange the sides
+            # The orientation may exchange the sides.
+            side = DRAFT * max(_whole(size, geometry))
             # JPEG stores brightness and colours apart, and grey needs only brightness.
             image.draft("L" if channels == 1 else None, (side, side))
         ImageOps.exif_transpose(image, in_place=True)
-        return _array(_eight_bits(image), size, channels)
+        return _array(_eight_bits(image), size, channels, geometry)
 
 
 def decode_all(
-    pictures: Sequence[Picture | np.ndarray], size: tuple[int, int], channels: int
+    pictures: Sequence[Picture | np.ndarray],
+    size: tuple[int, int],
+    channels: int,
+    geometry: Geometry | None = None,
 ) -> np.ndarray:
     """Decodes pictures on all cores, as `decode` does: (n, h, w, channels), uint8."""
     check_target(size, channels)
     images = np.empty((len(pictures), *size, channels), np.uint8)
 
     def fill(place: int) -> None:
-        images[place] = decode(pictures[place], size, channels)
+        images[place] = decode(pictures[place], size, channels, geometry)
 
     with ThreadPoolExecutor(cores(), "decode") as pool:
         list(pool.map(fill, range(len(pictures))))
@@ -117,16 +129,22 @@ def _image(picture: Picture) -> Iterator[Image.Image]:
         yield image
 
 
-def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> np.ndarray:
+def resize_images(
+    images: np.ndarray,
+    size: tuple[int, int],
+    channels: int,
+    geometry: Geometry | None = None,
+) -> np.ndarray:
     """Returns images (n, h, w, c) in another size, in grey or RGB.
 
     Args:
         images: Pixels of 0 to 255.
         size: Height and width, in pixels.
         channels: Number of channels, 1 for grey or 3 for RGB.
+        geometry: How the images are brought to this size; None to stretch them.
 
     Returns:
-        A uint8 copy, resized as files are.
+        A uint8 copy, resized as files are; images of this size keep their pixels.
 
     Raises:
         DatasetError: The images or the result have neither 1 nor 3 channels.
@@ -138,11 +156,12 @@ def resize_images(images: np.ndarray, size: tuple[int, int], channels: int) -> n
             "so build the network for the channels of the data"
         )
     resized = np.empty((len(images), *size, channels), np.uint8)
+    target = None if images.shape[1:3] == tuple(size) else size
     for i, pixels in enumerate(images):
         if pixels.dtype != np.uint8:  # Pillow has RGB in no other type
             pixels = np.rint(pixels).astype(np.uint8)
         image = Image.fromarray(pixels[..., 0] if found == 1 else pixels)
-        resized[i] = _array(image, size, channels)
+        resized[i] = _array(image, target, channels, geometry)
     return resized
 
 
@@ -181,12 +200,50 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image
 
 
-def _array(image: Image.Image, size: tuple[int, int] | None, channels: int) -> np.ndarray:
+def _array(
+    image: Image.Image,
+    size: tuple[int, int] | None,
+    channels: int,
+    geometry: Geometry | None,
+) -> np.ndarray:
     image = image.convert(PILLOW_MODES[channels])
     if size is not None:
-        height, width = size
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
+        image = _fitted(image, size, geometry or Geometry())
     return np.array(image).reshape(image.height, image.width, channels)
+
+
+def _fitted(image: Image.Image, size: tuple[int, int], geometry: Geometry) -> Image.Image:
+    """The image in exactly this height and width, with torchvision's rounding."""
+    height, width = _whole(size, geometry)
+    limit = LONGEST * min(image.size)
+    if geometry.fit == "crop" and max(image.size) > limit:
+        image = _centre(image, min(image.height, limit), min(image.width, limit))
+    if geometry.fit != "stretch":
+        height, width = _with_ratio(image, height, width, cover=geometry.fit == "crop")
+    method = Image.Resampling[geometry.interpolation.upper()]
+    return _centre(image.resize((width, height), method), *size)
+
+
+def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The centre of this size; black where the image is smaller."""
+    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    return image.crop((left, top, left + width, top + height))
+
+
+def _whole(size: tuple[int, int], geometry: Geometry | None) -> tuple[int, int]:
+    """The height and width of which `size` is the centre."""
+    share = geometry.crop_pct if geometry else 1.0
+    return round(size[0] / share), round(size[1] / share)
+
+
+def _with_ratio(
+    image: Image.Image, height: int, width: int, *, cover: bool
+) -> tuple[int, int]:
+    """The height and width with the image's ratio that cover a size, or fit into it."""
+    wide = height * image.width >= width * image.height
+    if wide == cover:  # the height decides
+        return height, max(1, height * image.width // image.height)
+    return max(1, width * image.height // image.width), width
 
 
 def _fault(path: str | Path, found: str) -> ImageDecodeError:

@@ -8,6 +8,7 @@ import numpy as np
 from cnnzoo.data.arrays import Images, Source, check_labels
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
+from cnnzoo.data.folders import imagenet
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Preprocess
@@ -49,6 +50,8 @@ def fixed_shape(shape: Sequence[int | None]) -> tuple[int, int, int]:
 def align_labels(source: Source, names: Sequence[str]) -> Source:
     """The same images with labels in another order of class names.
 
+    Folders of ImageNet may be named by WordNet ids, such as n01440764.
+
     Raises:
         DatasetError: There are no labels, or classes that are not among the names.
     """
@@ -59,19 +62,22 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
         )
     source.check()
     check_labels(source.labels, len(source))
-    strange = [name for name in source.class_names if name not in names]
+    found = source.class_names
+    if not set(found) <= set(names):
+        found = imagenet.names_of(found)
+    strange = [name for name in found if name not in names]
     if strange:
         raise DatasetError(
             f"the data have {len(strange)} classes that the model was not trained on, "
             f"such as {strange[0]!r}; it knows {', '.join(names[:10])}"
         )
     last = int(np.max(source.labels))
-    if last >= len(source.class_names):
+    if last >= len(found):
         raise DatasetError(
-            f"the data have the label {last} and {len(source.class_names)} class names; "
+            f"the data have the label {last} and {len(found)} class names; "
             "give a name for every label"
         )
-    places = np.array([names.index(name) for name in source.class_names])
+    places = np.array([names.index(name) for name in found])
     return source.relabel(places[source.labels], names)
 
 

@@ -10,7 +10,7 @@ from cnnzoo.data.pipeline import align_labels, make_model_inputs
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.layer_names import PREDICTIONS
-from cnnzoo.metadata import metadata_of
+from cnnzoo.metadata import geometry_of, metadata_of
 from cnnzoo.train import losses
 from cnnzoo.train.finetuning import layerwise_lr_decay
 from cnnzoo.train.recipe import Recipe, check_recipe
@@ -96,8 +96,9 @@ def make_inputs(
     names = metadata_of(model).class_names or tuple(train.class_names)
 
     def inputs(source: Source, *, shuffle: bool) -> tuple:
+        source = align_labels(source, names).with_geometry(geometry_of(model))
         return make_model_inputs(
-            losses.targets(align_labels(source, names), loss, model.outputs[0].shape[-1]),
+            losses.targets(source, loss, model.outputs[0].shape[-1]),
             to_channels_last(model, model.input_shape[1:]),
             recipe.batch_size,
             steps=recipe.steps_per_epoch if shuffle else None,

@@ -14,7 +14,7 @@ import keras
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
-from cnnzoo.metadata import metadata_of
+from cnnzoo.metadata import geometry_of, metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.runtime import device_facts
 from cnnzoo.train.recipe import Recipe, name_of
@@ -33,7 +33,7 @@ class RunMetadata:
     """Settings of a training, and the environment of its first start.
 
     Attributes:
-        network: Name, options, preprocessing and number of parameters.
+        network: Name, options, preprocessing, number of parameters, and geometry if set.
         recipe: Recipe as it was passed.
         data: Number of images and hash, for training and for validation.
         environment: Precision, backend, device, threads and versions of the first start.
@@ -93,6 +93,7 @@ def network_facts(model: keras.Model) -> dict:
         "options": {name: name_of(value) for name, value in metadata.options.items()},
         "preprocessing": asdict(metadata.preprocessing),
         "parameters": model.count_params(),
+        **({"geometry": asdict(geometry)} if (geometry := geometry_of(model)) else {}),
     }
 
 

@@ -12,6 +12,7 @@ from cnnzoo.data.pipeline import load_images
 from cnnzoo.graph.data_format import maps_channels_last, to_channels_last
 from cnnzoo.inference import predict_batches
 from cnnzoo.layers.heads import window
+from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
 
@@ -46,6 +47,7 @@ def embed(
 
 def in_memory(model: keras.Model, source: Source) -> Images:
     """The images at the model's size, read into memory once."""
+    source = source.with_geometry(geometry_of(model))
     return load_images(source, to_channels_last(model, model.input_shape[1:]))
 
 

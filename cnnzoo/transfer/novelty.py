@@ -15,7 +15,7 @@ import numpy as np
 import safetensors.numpy
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.data.inputs.conversion import AnyImages
+from cnnzoo.data.inputs.conversion import AnyImages, as_source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import WeightFileError
 from cnnzoo.inference import predict_batches
@@ -117,8 +117,9 @@ def _classifier(model: keras.Model) -> str:
 
 def _embed(model: keras.Model, source: AnyImages) -> np.ndarray:
     """The inputs of the classifier, scaled to length 1, (n, d)."""
-    preprocessing = metadata_of(model).outside
-    batches = predict_batches(embedding_model(model), source, preprocessing)
+    metadata = metadata_of(model)
+    source = as_source(source).with_geometry(metadata.geometry)
+    batches = predict_batches(embedding_model(model), source, metadata.outside)
     embeddings = np.concatenate([output for (output,) in batches])
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings / np.where(lengths > 0, lengths, 1.0)

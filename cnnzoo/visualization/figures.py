@@ -17,6 +17,7 @@ from cnnzoo.inference import Evaluation
 BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
 SHOWN = 32  # maximum number of misclassified images
+NAMED = 100  # classes up to which a confusion matrix names them
 SMALL = (96, 96)  # pixels to which misclassified image files are resized
 
 
@@ -85,8 +86,9 @@ def confusion(evaluation: Evaluation) -> bytes:
                 style = {"ha": "center", "va": "center", "color": color}
                 axes.text(column, row, str(count), style, size=8)
     rotation = 90 if max(map(len, names)) > 2 else 0
-    axes.set_xticks(range(len(names)), names, rotation=rotation)
-    axes.set_yticks(range(len(names)), names)
+    named = names if len(names) <= NAMED else []
+    axes.set_xticks(range(len(named)), named, rotation=rotation)
+    axes.set_yticks(range(len(named)), named)
     title = f"{evaluation.images:,} images, {100 * evaluation.accuracy:.2f} % correct"
     axes.set(xlabel="predicted", ylabel="true", title=title)
     return as_bytes(figure)

@@ -10,13 +10,16 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 
+from cnnzoo.data.folders import imagenet
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.metadata import catalog_name_of, metadata_of
+from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.metadata import ModelMetadata, catalog_name_of
+from cnnzoo.spec import Geometry
 from cnnzoo.system.files import replacing, write_bytes
 from cnnzoo.weights.formats import opening, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
-from cnnzoo.weights.sources import bundled, keras_applications
+from cnnzoo.weights.sources import bundled, geometries, keras_applications
 from cnnzoo.weights.tensors import WeightSource, of_model
 
 Weights = str | Path | keras.Model
@@ -70,6 +73,9 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
             a `.safetensors` file of cnnzoo's; a tag of weights in the package, such as
             "mnist"; or "imagenet", for which keras.applications downloads its file.
 
+    ImageNet's weights also bring its class names, and the geometry of their evaluation,
+    unless the model has its own.
+
     Raises:
         UsageError: The source is not valid for this network.
         FileNotFoundError: The file does not exist.
@@ -86,13 +92,15 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
     if source == keras_applications.IMAGENET:
         theirs = of_model(keras_applications.pretrained(model))
         name = f"keras.applications' {source} weights"
-        return load_source(model, replace(theirs, name=name))
+        report = load_source(model, replace(theirs, name=name))
+        _describe_imagenet(model, keras_applications.FAMILY)
+        return report
     network, tag = catalog_name_of(model) or "", str(source)
     path = bundled.path(network, tag)
     with opening.open_weights(path or source, largest_size(model)) as opened:
         report = load_source(model, opened)
     if path:
-        _name_classes(model, bundled.metadata(network, tag)["class_names"])
+        _describe(model, bundled.metadata(network, tag)["class_names"])
     return report
 
 
@@ -103,6 +111,8 @@ def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
     values = [_read(pair, source.name) for pair in pairs]
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
+    if _is_imagenet(model, source):
+        _describe_imagenet(model, keras_applications.FAMILY)
     return LoadReport(
         model=model.name,
         source=source.name,
@@ -186,11 +196,31 @@ def check_source(network: str, weights: object) -> None:
         )
 
 
-def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
-    """Gives a classifier without class names those of the weights."""
-    metadata = metadata_of(model)
-    if metadata.class_names is None and metadata.options["include_top"]:
-        model.cnnzoo = replace(metadata, class_names=tuple(names))
+def _is_imagenet(model: keras.Model, source: WeightSource) -> bool:
+    """Whether layers are named as in keras.applications, with its 1,000 classes."""
+    own = {layer.name for layer in model.layers if layer.weights} - {PREDICTIONS}
+    if keras_applications.name_map_of(model) is None:
+        return False
+    theirs = not own & {key.layer for key in source.tensors}
+    shapes = {tensor.shape for tensor in source.tensors.values()}
+    return theirs and (keras_applications.CLASSES,) in shapes  # of the last bias
+
+
+def _describe_imagenet(model: keras.Model, family: str) -> None:
+    geometry = geometries.geometry(family, model.cnnzoo.spec.name)
+    _describe(model, imagenet.class_names(), geometry)
+
+
+def _describe(
+    model: keras.Model, names: Sequence[str], geometry: Geometry | None = None
+) -> None:
+    """Gives a model what it lacks: class names for its classifier, and the geometry."""
+    metadata: ModelMetadata = model.cnnzoo
+    known = metadata.class_names
+    if metadata.options["include_top"] and metadata.options["classes"] == len(names):
+        known = known or tuple(names)
+    geometry = metadata.geometry or geometry
+    model.cnnzoo = replace(metadata, class_names=known, geometry=geometry)
 
 
 def _check_network(model: keras.Model, source: WeightSource) -> None:

@@ -22,7 +22,7 @@ from cnnzoo.layer_names import FEATURES, outside_contract
 from cnnzoo.layers.blocks import Conv, conv_relu
 from cnnzoo.layers.heads import classify, pooled_head
 from cnnzoo.metadata import ModelMetadata, attach
-from cnnzoo.spec import Preprocess, Spec, resolve
+from cnnzoo.spec import Geometry, Preprocess, Spec, resolve
 from cnnzoo.zoo.options import BuildOptions
 
 PROBABILITIES = ("softmax", "sigmoid")
@@ -63,7 +63,12 @@ def adopt(
     return describe(flat, class_names, resolve(preprocessing or "none"))
 
 
-def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.Model:
+def describe(
+    model: keras.Model,
+    class_names: Names,
+    mode: Preprocess,
+    geometry: Geometry | None = None,
+) -> keras.Model:
     """Gives a flat model the metadata of an adopted one, in place; as `adopt`."""
     end, activation, units = _seam(model)
     classes = 2 if (activation, units) == ("sigmoid", 1) else units
@@ -87,7 +92,8 @@ def describe(model: keras.Model, class_names: Names, mode: Preprocess) -> keras.
     top = {"classes": classes, "classifier_activation": activation}
     options = BuildOptions(units > 0, input_shape=shape, **top).graph_options({})
     names = None if class_names is None else tuple(map(str, class_names))
-    attach(model, ModelMetadata(spec, None, options, mode, names))
+    metadata = ModelMetadata(spec, None, options, mode, names, geometry=geometry)
+    attach(model, metadata)
     return model
 
 

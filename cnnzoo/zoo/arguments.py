@@ -8,7 +8,7 @@ from keras import KerasTensor, layers
 from cnnzoo.errors import UsageError
 from cnnzoo.layers.axes import channel_axis
 from cnnzoo.models.catalog import SPECS
-from cnnzoo.spec import Spec
+from cnnzoo.spec import Geometry, Spec
 from cnnzoo.system.validation import (
     AT_LEAST_ZERO,
     COUNT,
@@ -48,6 +48,9 @@ _INITIALIZER: Rule = (
 RULES: dict[str, Rule] = {
     "pooling": optional((tuple(POOLINGS).__contains__, '"avg" or "max"')),
     "classes": optional(COUNT),
+    "geometry": optional(
+        (lambda value: isinstance(value, str | Geometry), "a fit or a Geometry")
+    ),
     "dropout": optional(FRACTION),
     "weight_decay": optional(AT_LEAST_ZERO),
     "activation": (

@@ -59,6 +59,7 @@ def reset_classifier(
         "classifier_activation": "softmax",
         "include_preprocessing": True,
         "preprocessing": metadata.preprocessing,
+        "geometry": metadata.geometry,
         "cut": cut or options.get("cut"),
     }
     new = build(metadata.catalog_name or metadata.spec, **options)

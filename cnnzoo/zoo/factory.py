@@ -15,7 +15,7 @@ from cnnzoo.layers.axes import channel_axis, to_keras_format
 from cnnzoo.layers.blocks import Conv, activation_block
 from cnnzoo.metadata import ModelMetadata, attach
 from cnnzoo.models import catalog, index
-from cnnzoo.spec import Preprocess, Spec, resolve
+from cnnzoo.spec import Geometry, Preprocess, Spec, resolve
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import input_size
 from cnnzoo.zoo.arguments import POOLINGS, check_maps, check_options, check_shape
@@ -70,6 +70,8 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
         classes=int(shared.classes or len(shared.class_names or ()) or spec.classes),
     )
     mode = resolve(shared.preprocessing or spec.preprocessing)
+    geometry = shared.geometry
+    geometry = Geometry(geometry) if isinstance(geometry, str) else geometry
     network = _draw(spec, shared, images, mode)
     # A file cannot tell of the layers in front of an input_tensor.
     on_tensor = shared.input_tensor is not None
@@ -79,6 +81,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
         options=shared.graph_options(own),
         preprocessing=mode,
         class_names=tuple(map(str, shared.class_names or ())) or None,
+        geometry=geometry,
         on_tensor=on_tensor,
     )
     attach(network, metadata)

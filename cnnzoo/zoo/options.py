@@ -14,7 +14,7 @@ from cnnzoo.errors import unknown
 from cnnzoo.layers.blocks import Activation
 from cnnzoo.models.cifar_resnet import Shortcut
 from cnnzoo.models.lenet import Subsampling
-from cnnzoo.spec import Preprocess, Spec, Stem
+from cnnzoo.spec import Fit, Geometry, Preprocess, Spec, Stem
 
 P = ParamSpec("P")
 
@@ -41,6 +41,9 @@ class BuildOptions:
         include_preprocessing: Whether the preprocessing is part of the model, which then
             takes pixels of 0 to 255.
         preprocessing: A mode of `preprocess_input` other than the network's own.
+        geometry: How pictures of other sizes become the model's, in training and in
+            prediction: "stretch", "crop", "pad", or a `Geometry`; None for that of the
+            weights, else "stretch".
         dropout: Rate in place of the paper's, 0 to below 1.
         activation: In place of the paper's, a Keras name, "prelu", or a function.
             ResNet's stem and pools that round up, as Caffe's, add a border of zeros,
@@ -68,6 +71,7 @@ class BuildOptions:
     _: KW_ONLY
     include_preprocessing: bool = False
     preprocessing: str | Preprocess | None = None
+    geometry: Fit | Geometry | None = None
     dropout: float | None = None
     activation: Activation = None
     kernel_initializer: str | keras.Initializer | None = None
@@ -85,7 +89,7 @@ class BuildOptions:
 
 SHARED = tuple(field.name for field in fields(BuildOptions))
 BESIDE = (
-    *("weights", "input_tensor", "preprocessing", "class_names"),
+    *("weights", "input_tensor", "preprocessing", "geometry", "class_names"),
     *("kernel_initializer", "bias_initializer", "kernel_regularizer"),
 )
 WORDS = {  # of other libraries, for what is an option here under another name

@@ -277,6 +277,21 @@ def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
     assert "measured on images in memory, and a folder is" in capsys.readouterr().err
 
 
+def test_size_and_fit(tmp_path):
+    for i, name in enumerate("abababab"):
+        path = tmp_path / "photos" / name / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (30, 60), 30 * i).save(path)
+    options = ["--model", "lenet_gap", "--size", "20x28", "--fit", "pad", "--epochs", "1"]
+    out = str(tmp_path / "out")
+    photos = [str(tmp_path / "photos"), "--validation", "0.5"]
+    assert main(["train", *photos, *options, "--out", out]) == 0
+    model = cnnzoo.load(out)
+    assert model.input_shape == (None, 20, 28, 1)
+    assert model.cnnzoo.geometry == cnnzoo.Geometry("pad")
+    assert main(["train", *photos, *options, "--fit", "crop", "--out", out]) == 2
+
+
 def test_submission(run, capsys):
     target = run / "predictions.csv"
     arguments = ["predict", str(run / "test.csv"), "--model", str(run / "out")]
@@ -364,6 +379,23 @@ def test_info_layers(capsys):
         (["predict", "a.png", "--out", "o", "--model", "x"], 2, "leave out --out"),
         (["predict", "a.png"], 2, "--model is missing: pass --model DIR"),
         (["predict", "a.png", "--ensemble", "--model", "x"], 2, "leave out --model"),
+        (["predict", "a.png", "--ensemble", "--weights", "x"], 2, "and its options"),
+        (["predict", "a.png", "--model", "vgg16"], 2, "--weights is missing for vgg16"),
+        (
+            ["predict", "a.png", "--model", "vgg", "--weights", "x"],
+            2,
+            "did you mean 'vgg",
+        ),
+        (
+            ["predict", "a.png", "--model", "x.keras", "--fit", "pad", "--size", "9"],
+            2,
+            "x.keras has its own weights, image size and fit; leave out --size and --fit",
+        ),
+        (
+            ["predict", "a.png", "--model", "mlp", "--model", "mlp", "--weights", "x"],
+            2,
+            "--weights is for one network; got 2 times --model",
+        ),
     ],
 )
 def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
@@ -387,6 +419,9 @@ def test_errors(arguments, code, message, capsys, tmp_path, monkeypatch):
             ["train", "mnist", "--model", "mlp", "--out", "o", "--lr", "x"],
             "invalid float",
         ),
+        (["train", "a", "--model", "mlp", "--out", "o", "--size", "9x"], "invalid size"),
+        (["train", "a", "--model", "mlp", "--out", "o", "--size", "0x9"], "least 1"),
+        (["train", "a", "--model", "mlp", "--out", "o", "--fit", "cut"], "choose from"),
     ],
 )
 def test_usage(arguments, message, capsys):

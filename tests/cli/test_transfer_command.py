@@ -64,10 +64,12 @@ def test_transfer_with_a_weight_file(tmp_path: Path, capsys, monkeypatch):
     photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
     cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
     args = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]
-    out = ["--size", "16", "--out", str(tmp_path / "out")]
+    out = ["--size", "16", "--fit", "crop", "--out", str(tmp_path / "out")]
     assert main([*args, "--weights", str(weights), *out]) == 0
     assert "features of 64 of 64 images" in capsys.readouterr().err
-    assert cnnzoo.load(tmp_path / "out" / "model.keras").output_shape == (None, 4)
+    model = cnnzoo.load(tmp_path / "out" / "model.keras")
+    assert model.output_shape == (None, 4)
+    assert model.cnnzoo.geometry == cnnzoo.Geometry("crop")
     assert main([*args, "--weights", "imagenet", *out]) == 2
     assert "imagenet" in capsys.readouterr().err
 

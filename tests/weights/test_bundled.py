@@ -36,6 +36,7 @@ def test_metadata_describes_its_file(name: str):
     assert cnnzoo.model_info(network).parameters == metadata["parameters"]
     model = cnnzoo.build(network, weights=tag)
     assert list(model.cnnzoo.class_names) == metadata["class_names"]
+    assert model.cnnzoo.geometry is None  # digits and photographs have one size
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
 
 

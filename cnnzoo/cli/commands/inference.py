@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import reading
+from cnnzoo.cli.commands.networks import open_network, own_options
 from cnnzoo.cli.output import print_json, print_left_out, print_table, start
 from cnnzoo.errors import UsageError
 
@@ -167,30 +168,24 @@ def _open_model(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
     from cnnzoo.ensemble.storage import ENSEMBLE_FILE
 
     if args.ensemble:
-        if args.model:
+        if args.model or own_options(args):
             raise UsageError(
-                "--ensemble uses the networks of the package; leave out --model, or give "
-                "several of your own there and leave out --ensemble"
+                "--ensemble uses the networks of the package; leave out --model and its "
+                "options, or give several of your own there and leave out --ensemble"
             )
         return Ensemble.pretrained(), Path(OUT)
     if not args.model:
         raise UsageError("--model is missing: pass --model DIR, or --ensemble")
     if len(args.model) > 1:
-        return Ensemble([_load(model)[0] for model in args.model]), Path(OUT)
+        if given := own_options(args):
+            raise UsageError(
+                f"{given} is for one network; got {len(args.model)} times --model, so "
+                "leave it out, or evaluate each alone"
+            )
+        networks = [open_network(model, args) for model in args.model]
+        return Ensemble(networks), Path(OUT)
     folder = Path(args.model[0])
-    if (folder / ENSEMBLE_FILE).exists():
+    if (folder / ENSEMBLE_FILE).exists() and not own_options(args):
         return Ensemble.load(folder), folder
-    return _load(args.model[0])
-
-
-def _load(model: str) -> tuple[keras.Model, Path]:
-    """A model from a folder of `train`, a .keras file or the package, and its folder."""
-    from cnnzoo.saving import load
-    from cnnzoo.weights.sources import bundled
-    from cnnzoo.zoo import build
-
-    path = Path(model)
-    tags = bundled.tags(model)
-    if tags and not path.exists():
-        return build(model, weights=tags[0], include_preprocessing=True), path
-    return load(path), path if path.is_dir() else path.parent
+    network = open_network(args.model[0], args)
+    return network, folder.parent if folder.is_file() else folder

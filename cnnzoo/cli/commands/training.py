@@ -154,6 +154,7 @@ def _network(args: Namespace, network: ModelInfo, train):
         classes=len(train.class_names),
         include_preprocessing=True,
         preprocessing=_preprocessing(args.preprocessing, train),
+        geometry=args.fit,
     )
 
 
@@ -220,7 +221,8 @@ def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int,
     if source.image_shape is not None:
         height, width, channels = source.image_shape
         height, width = max(height, network.min_size), max(width, network.min_size)
-    return (args.size or height, args.size or width, args.channels or channels)
+    height, width = args.size or (height, width)
+    return height, width, args.channels or channels
 
 
 def _preprocessing(mode: str | None, train):

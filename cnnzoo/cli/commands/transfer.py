@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import open_parts
+from cnnzoo.cli.commands.networks import open_network
 from cnnzoo.cli.output import start, verbosity
-from cnnzoo.errors import UsageError
-from cnnzoo.models.index import model_info
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +26,7 @@ def transfer(args: Namespace) -> None:
     from cnnzoo.train.cross_validation import split
     from cnnzoo.transfer import fit, save_results
 
-    model = _trained(args)
+    model = open_network(args.model, args, include_top=False)
     train, validation = open_parts(args)
     print(
         f"{len(train):,} training images, {len(validation):,} validation images, "
@@ -70,35 +69,6 @@ def _planned(
     assessment = assess(model, train, seed=args.seed)
     basis = assessment if args.case == "auto" else assessment.taken_as(int(args.case))
     return assessment, plan(basis, refine=args.refine, views=args.views)
-
-
-def _trained(args: Namespace) -> keras.Model:
-    """The network with its trained weights.
-
-    Raises:
-        UsageError: No weights are given.
-    """
-    from cnnzoo.layers.axes import to_keras_format
-    from cnnzoo.saving import load
-    from cnnzoo.zoo import build
-
-    path = Path(args.model)
-    if path.exists() or path.suffix or len(path.parts) > 1:
-        if args.size or args.weights:
-            raise UsageError(
-                f"{args.model} has its own weights and image size; leave out --weights "
-                "and --size"
-            )
-        return load(path)
-    info = model_info(args.model)
-    if args.weights is None:
-        raise UsageError(
-            f"--weights is missing for {args.model}: pass a file, imagenet, or a tag "
-            "that the package ships; or pass --model with a folder of train"
-        )
-    height, width, channels = info.input_shape
-    shape = to_keras_format((args.size or height, args.size or width, channels))
-    return build(args.model, include_top=False, input_shape=shape, weights=args.weights)
 
 
 def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:

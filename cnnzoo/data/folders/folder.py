@@ -141,7 +141,7 @@ def _folder(
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
-    return Folder(names, root, labels, tuple(counts), sums, report)
+    return Folder(names, root, labels, tuple(counts), sums, report=report)
 
 
 def _in_two_classes(

@@ -15,6 +15,7 @@ from cnnzoo.data.decode import decode_all
 from cnnzoo.data.folders.inspection import checksum, inspect_files
 from cnnzoo.data.splits import groups_of
 from cnnzoo.errors import DatasetError, ImageDecodeError
+from cnnzoo.spec import Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class ImageFiles(Source):
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
         class_names: Names of the classes, in the order of the labels.
         checksums: First 16 bytes of each file's SHA-256; None if no file was read.
+        geometry: How images are brought to a size; None to stretch them.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,7 @@ class ImageFiles(Source):
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
     checksums: tuple[bytes, ...] | None = None
+    geometry: Geometry | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,8 +61,8 @@ class ImageFiles(Source):
         return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
-        wanted = np.arange(len(self))[rows]
-        return decode_all([self.root / self.names[row] for row in wanted], size, channels)
+        paths = [self.root / self.names[row] for row in np.arange(len(self))[rows]]
+        return decode_all(paths, size, channels, self.geometry)
 
     def names_of(self, rows: np.ndarray) -> list[str]:
         return [self.names[row] for row in rows]

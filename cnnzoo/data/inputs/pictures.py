@@ -17,6 +17,7 @@ from cnnzoo.data.decode import Picture, decode_all
 from cnnzoo.data.folders.inspection import unreadable
 from cnnzoo.data.folders.walk import find_images
 from cnnzoo.errors import DatasetError
+from cnnzoo.spec import Geometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +29,13 @@ class Pictures(Source):
             (h, w, c).
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
         class_names: Names of the classes, in the order of the labels.
+        geometry: How pictures are brought to a size; None to stretch them.
     """
 
     pictures: tuple[Picture | np.ndarray, ...]
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
+    geometry: Geometry | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -48,8 +51,8 @@ class Pictures(Source):
         return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
-        wanted = np.arange(len(self))[rows]
-        return decode_all([self.pictures[row] for row in wanted], size, channels)
+        wanted = [self.pictures[row] for row in np.arange(len(self))[rows]]
+        return decode_all(wanted, size, channels, self.geometry)
 
     def names_of(self, rows: np.ndarray) -> list[str]:
         found = [self.pictures[row] for row in rows]

@@ -1,8 +1,8 @@
 """Features of images at a cut, computed once and kept in a folder.
 
-The name of a folder identifies the computation: weights, cut, preprocessing, image size
-and data type. The key of a row depends on the content of the image, so that only images
-that were added or changed are computed again, and renamed ones are not.
+The name of a folder identifies the computation: weights, cut, preprocessing, geometry,
+image size and data type. The key of a row depends on the content of the image, so that
+only images that were added or changed are computed again, and renamed ones are not.
 """
 
 from __future__ import annotations

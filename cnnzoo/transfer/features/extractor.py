@@ -23,6 +23,7 @@ from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipe import augment_to_dict
 from cnnzoo.transfer.cut_points import find_cut, front
@@ -54,6 +55,7 @@ class Extractor:
 
     def __post_init__(self):
         shape = to_channels_last(self.model, self.model.input_shape[1:])
+        self.source = self.source.with_geometry(geometry_of(self.model))
         if self.source.image_shape is not None:
             self.source = load_images(self.source, shape)
         self._size = self.source.image_shape or shape
@@ -158,6 +160,7 @@ def folder_name(
     rule = [
         str(model.input_shape),
         preprocessing and asdict(preprocessing),
+        str(geometry_of(model)),
         dtype,
         keras.backend.backend(),
         PIL.__version__,

@@ -14,6 +14,7 @@ from cnnzoo.spec import resolve
 from cnnzoo.weights.sources.renaming import NameMap
 
 IMAGENET = "imagenet"
+FAMILY = "keras.applications"
 CLASSES, CHANNELS = 1000, 3
 FLATTENED = 7 * 7 * 512  # inputs of VGG's dense layers
 
