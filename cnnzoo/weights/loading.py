@@ -1,25 +1,29 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from zipfile import ZipFile
 
 import keras
 import numpy as np
 
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.metadata import catalog_name_of, metadata_of
+from cnnzoo.metadata import ModelMetadata, catalog_name_of, metadata_of
+from cnnzoo.spec import resolve
+from cnnzoo.system import files
 from cnnzoo.system.files import replacing, write_bytes
-from cnnzoo.weights.formats import opening, safetensors_file
+from cnnzoo.weights.formats import opening, pytorch, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, keras_applications
-from cnnzoo.weights.tensors import WeightSource, of_model
+from cnnzoo.weights.tensors import WeightSource, of_model, variables
+from cnnzoo.weights.translation import by_names_or_order, translate
 
-Weights = str | Path | keras.Model
+Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
 
 OPTIMIZER = 4 * 8  # bytes per weight: with an optimizer, up to three more float64
@@ -37,7 +41,11 @@ class LoadReport:
         loaded: Name of each tensor of the model, and its name in the source, such as
             ("stage1_conv1/kernel", "block1_conv1/kernel").
         cast: Tensors that were converted to another type, and their type before.
-        skipped: Tensors of heads that the source has and the model was built without.
+        skipped: Tensors of heads that the source has and the model does not take.
+        transformed: Tensors that were changed, and how, such as "transposed".
+        new: Tensors of the head that the model keeps as they were.
+        notes: What was recognised in the source, and what follows from it.
+        sha256: Hash of the file; None for what is not one file.
     """
 
     model: str
@@ -45,30 +53,44 @@ class LoadReport:
     loaded: tuple[tuple[str, str], ...]
     cast: tuple[tuple[str, str], ...] = ()
     skipped: tuple[str, ...] = ()
+    transformed: tuple[tuple[str, str], ...] = ()
+    new: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def __str__(self) -> str:
         text = f"{self.model}: {len(self.loaded)} tensors from {self.source}"
         if self.cast:
             types = ", ".join(sorted({dtype for _, dtype in self.cast}))
             text += f"; {len(self.cast)} cast from {types}"
+        for change, count in Counter(change for _, change in self.transformed).items():
+            text += f"; {count} {change}"
+        if self.new:
+            text += f"; new {', '.join(self.new)}"
         if self.skipped:
             text += f"; skipped {', '.join(self.skipped)}"
-        return text
+        return "; ".join((text, *self.notes))
 
 
-def load_weights(model: keras.Model, source: Weights) -> LoadReport:
+def load_weights(
+    model: keras.Model, source: Weights, *, new_head: bool | None = False
+) -> LoadReport:
     """Loads weights into a model: all of its tensors, or none.
 
-    Layers are matched by name, and by the rules of `sources.keras_applications` if the
-    names are from keras.applications. Kinds of layers, shapes and types are checked too,
-    and only heads that the model was built without may be left over.
+    Layers are matched by name, by the names of other libraries (keras.applications,
+    torchvision, timm, the ONNX model zoo), or else by order and shape, if these leave no
+    choice. Kinds of layers, shapes and types are checked too. Kernels are transposed
+    where needed, and the first one is summed or spread for another number of channels.
 
     Args:
         model: Model that `build` made.
-        source: Model of the same network, cnnzoo's or keras.applications'; the path of
-            a `.keras`, `.weights.h5` or older `.h5` file that one of these saved, or of
-            a `.safetensors` file of cnnzoo's; a tag of weights in the package, such as
-            "mnist"; or "imagenet", for which keras.applications downloads its file.
+        source: Model of the same network, of Keras or PyTorch; a state dict; the path of
+            a file of Keras (`.keras`, `.weights.h5`, older `.h5`), PyTorch (`.pth`, `.pt`
+            and so on) or ONNX, or of a `.safetensors` file; a tag of weights in the
+            package, such as "mnist"; or "imagenet", for which keras.applications
+            downloads its file.
+        new_head: Whether the model keeps its own classifier, and other layers of its
+            head where they do not fit; None to keep only what does not fit.
 
     Raises:
         UsageError: The source is not valid for this network.
@@ -77,32 +99,46 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
         DownloadError: keras.applications cannot download its file.
     """
     if isinstance(source, keras.Model):
-        return load_source(model, of_model(source))
+        theirs = by_names_or_order(model, of_model(source))
+        return load_source(model, theirs, new_head=new_head)
+    if isinstance(source, Mapping) or pytorch.is_module(source):
+        arrays = pytorch.of_memory(source)
+        return load_source(model, translate(model, arrays), new_head=new_head)
     if not isinstance(source, str | Path):
         raise UsageError(
-            f"weights come from a model or the path of a file; got a "
+            "weights come from a model, a state dict or the path of a file; got a "
             f"{type(source).__name__}, so pass one of these"
         )
     if source == keras_applications.IMAGENET:
         theirs = of_model(keras_applications.pretrained(model))
         name = f"keras.applications' {source} weights"
-        return load_source(model, replace(theirs, name=name))
+        return load_source(model, replace(theirs, name=name), new_head=new_head)
     network, tag = catalog_name_of(model) or "", str(source)
     path = bundled.path(network, tag)
     with opening.open_weights(path or source, largest_size(model)) as opened:
-        report = load_source(model, opened)
-    if path:
+        is_keras = isinstance(opened, WeightSource)
+        theirs = (by_names_or_order if is_keras else translate)(model, opened)
+        report = load_source(model, theirs, new_head=new_head)
+    if path and not report.new:
         _name_classes(model, bundled.metadata(network, tag)["class_names"])
-    return report
+    return replace(report, sha256=files.sha256(Path(path or source)))
 
 
-def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
+def load_source(
+    model: keras.Model, source: WeightSource, *, new_head: bool | None = False
+) -> LoadReport:
     """Loads the tensors of a source into a model, as `load_weights` does."""
     _check_network(model, source)
-    pairs, skipped = match_tensors(model, source)
+    pairs, skipped = match_tensors(model, source, new_head=new_head)
+    metadata = _with_preprocessing(model, source)
     values = [_read(pair, source.name) for pair in pairs]
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
+    notes = source.notes
+    if metadata:
+        model.cnnzoo = metadata
+        notes = (*notes, f"pixels are to be prepared as {source.preprocessing!r}")
+    taken = {id(pair.variable) for pair in pairs}
     return LoadReport(
         model=model.name,
         source=source.name,
@@ -113,7 +149,33 @@ def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
             if pair.tensor.dtype != pair.variable.dtype
         ),
         skipped=tuple(tensor.name for tensor in skipped),
+        transformed=tuple(
+            (pair.name, pair.tensor.change) for pair in pairs if pair.tensor.change
+        ),
+        new=tuple(
+            f"{layer.name}/{variable.name}"
+            for layer, variable in variables(model).values()
+            if id(variable) not in taken
+        ),
+        notes=notes,
     )
+
+
+def _with_preprocessing(model: keras.Model, source: WeightSource) -> ModelMetadata | None:
+    """The metadata with the source's preprocessing, if the model has another one."""
+    metadata = getattr(model, "cnnzoo", None)
+    if source.preprocessing is None or metadata is None:
+        return None
+    wanted = resolve(source.preprocessing)
+    if wanted == metadata.preprocessing:
+        return None
+    if metadata.outside is None:
+        raise WeightFileError(
+            f"{source.name} needs pixels prepared as {source.preprocessing!r}, and "
+            f"{model.name}, which is unchanged, prepares them in another way; build it "
+            f"with preprocessing={source.preprocessing!r}"
+        )
+    return replace(metadata, preprocessing=wanted)
 
 
 def largest_size(model: keras.Model) -> int:

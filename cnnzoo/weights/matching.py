@@ -1,9 +1,11 @@
 """Matching of the tensors of a source with the weights of a model."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import PREDICTIONS, is_aux, is_head
@@ -18,6 +20,8 @@ from cnnzoo.weights.tensors import (
 )
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
+MAPS = 4  # dimensions of a convolution's kernel
+WITH_BACKGROUND = 1001  # classes of TensorFlow's networks, of which the first is none
 
 Names = Mapping[str, str]  # of our layers: their names in the source
 
@@ -32,9 +36,13 @@ class Pair(NamedTuple):
 
 
 def match_tensors(
-    model: keras.Model, source: WeightSource
+    model: keras.Model, source: WeightSource, *, new_head: bool | None = False
 ) -> tuple[list[Pair], list[Tensor]]:
-    """Every weight of the model with its tensor, and the tensors that are skipped.
+    """The weights of the model with their tensors, and the tensors that are skipped.
+
+    Args:
+        new_head: Whether the model keeps its own classifier, and other layers of the
+            head that do not fit; None if only those that do not fit.
 
     Raises:
         WeightFileError: The source does not fit the model.
@@ -42,33 +50,90 @@ def match_tensors(
     own, tensors = variables(model), source.tensors
     layers = {key.layer for key in own}
     names = _names(model, layers, source)
-    pairs, problems = [], []
-    for (ours, place), (layer, variable) in own.items():
-        name = f"{ours}/{variable.name}"
-        tensor = tensors.get(Key(names.get(ours, ""), place))
+    stem = next((key for key, (_, v) in own.items() if len(v.shape) == MAPS), None)
+    found, problems = [], []  # both with the names of layers
+    for key, (layer, variable) in own.items():
+        name = f"{key.layer}/{variable.name}"
+        tensor = tensors.get(Key(names.get(key.layer, ""), key.place))
         if tensor is None:
-            problems.append(f"{name} is missing")
-        else:
-            pairs.append(Pair(name, layer, variable, tensor))
-    problems += [text for pair in pairs if (text := _misfit(pair))]
+            problems.append((key.layer, f"{name} is missing"))
+            continue
+        pair = _adapted(Pair(name, layer, variable, tensor), key == stem)
+        found.append((key.layer, pair))
+        problems += [(key.layer, text)] if (text := _misfit(pair)) else []
+    new = _new_layers(layers, {layer for layer, _ in problems}, new_head)
+    pairs = [pair for layer, pair in found if layer not in new]
+    texts = [text for layer, text in problems if layer not in new]
     skipped, left = _others(tensors, own, names)
-    problems += [f"{tensor.name} is not in the model" for tensor in left]
-    if problems:
+    if new_head is not False:
+        head = [t for t in left if len(t.shape) < MAPS]
+        skipped, left = skipped + head, [t for t in left if t not in head]
+    skipped += [pair.tensor for layer, pair in found if layer in new]
+    texts += [f"{tensor.name} is not in the model" for tensor in left]
+    if texts:
         raise WeightFileError(
             f"{source.name} does not fit {model.name}, which is unchanged: "
-            f"{'; '.join(problems[:5])[:500]} ({len(problems)} differences); "
+            f"{'; '.join(texts[:5])[:500]} ({len(texts)} differences); "
             f"{_advice(own, names, tensors)}"
         )
     return pairs, skipped
+
+
+def _new_layers(
+    layers: Collection[str], unfit: Collection[str], new_head: bool | None
+) -> set[str]:
+    """The layers that keep their values: of the head, and only if they may."""
+    if new_head is False:
+        return set()
+    last = {name for name in layers if new_head and name.endswith(PREDICTIONS)}
+    return last | {name for name in unfit if is_head(name) or is_aux(name)}
+
+
+def _adapted(pair: Pair, stem: bool) -> Pair:
+    """The tensor for another number of channels, or without TensorFlow's first class."""
+    tensor, shape = pair.tensor, tuple(pair.variable.shape)
+    *front, inputs, outputs = (1, *tensor.shape) if tensor.shape else (1, 1)
+    if pair.layer.name == PREDICTIONS and outputs == WITH_BACKGROUND == shape[-1] + 1:
+        changed = replace(
+            tensor,
+            shape=(*tensor.shape[:-1], outputs - 1),
+            change="taken without the first of 1001 classes",
+            read=lambda: tensor.read()[..., 1:],
+        )
+        return pair._replace(tensor=changed)
+    wanted = shape[-2] if stem else inputs
+    if inputs == wanted or (*front[1:], wanted, outputs) != shape:
+        return pair
+
+    def read() -> np.ndarray:
+        kernel = tensor.read()
+        if wanted == 1:
+            return kernel.sum(axis=2, keepdims=True)
+        spread = np.take(kernel, np.arange(wanted) % inputs, axis=2)
+        return spread * np.asarray(inputs / wanted, kernel.dtype)
+
+    how = "summed over" if wanted == 1 else f"spread to {wanted}"
+    changed = replace(tensor, shape=shape, change=f"{how} channels", read=read)
+    return pair._replace(tensor=changed)
 
 
 def _names(model: keras.Model, layers: Collection[str], source: WeightSource) -> Names:
     """Our own names, or those of keras.applications if the source has none of ours."""
     theirs = {key.layer for key in source.tensors}
     name_map = keras_applications.name_map_of(model)
-    if name_map is None or theirs & (set(layers) - {PREDICTIONS}):
+    own = theirs & (set(layers) - {PREDICTIONS})
+    if name_map is None or own or source.translated:
         return {name: name for name in layers}
-    return name_map.names(layers, theirs, source.name)
+    names = dict(name_map.names(layers, theirs, source.name))
+    if names[PREDICTIONS] not in theirs:  # a classifier of the user's own
+        rest = theirs - {*names.values()}
+        dense = [name for name in rest if _is_dense(source.tensors.get(Key(name, "0")))]
+        names |= {PREDICTIONS: dense[0]} if len(dense) == 1 else {}
+    return names
+
+
+def _is_dense(kernel: Tensor | None) -> bool:
+    return kernel is not None and len(kernel.shape) == 2
 
 
 def _misfit(pair: Pair) -> str | None:
@@ -113,7 +178,7 @@ def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
         if units != own[key][1].shape[-1]:
             return (
                 f"its classifier has {units} outputs, so build the model with as many "
-                "classes, or with include_top=False"
+                "classes, or with include_top=False, or pass new_head=True"
             )
     if missing and all(map(is_aux, missing)):
         return (
@@ -121,5 +186,8 @@ def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
             "aux_heads=False"
         )
     if missing and all(is_aux(n) or is_head(n) for n in missing):
-        return "it has no top, so load it into a model built with include_top=False"
+        return (
+            "it has no top, so load it into a model built with include_top=False, or "
+            "pass new_head=True"
+        )
     return "build the network with the options that it was saved with"

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import keras
@@ -40,6 +40,7 @@ class Tensor:
         shape: Shape of the array.
         dtype: Type of its values, such as "float32".
         read: Function that reads the array.
+        change: What is done to it on the way, such as "transposed"; "" for nothing.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Tensor:
     shape: tuple[int, ...]
     dtype: str
     read: Callable[[], np.ndarray]
+    change: str = ""
 
 
 Tensors = Mapping[Key, Tensor]
@@ -61,11 +63,41 @@ class WeightSource:
         name: Name of the source in messages, such as the path of a file.
         tensors: Tensors by layer and place.
         network: Catalog name of the network that they belong to; None if unknown.
+        preprocessing: Mode that the weights need; None if unknown.
+        notes: What was recognised, each in a few words.
+        translated: Whether the layers already have our names.
     """
 
     name: str
     tensors: Tensors
     network: str | None = None
+    preprocessing: str | None = None
+    notes: tuple[str, ...] = ()
+    translated: bool = False
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Arrays of another library, by name, in PyTorch's layout.
+
+    Kernels are (out, in, h, w), dense ones (out, in). A name is that of a module, a dot,
+    and `weight`, `bias`, `running_mean` or `running_var`.
+
+    Attributes:
+        name: Name of the source in messages, such as the path of a file.
+        arrays: Arrays by name.
+        notes: What was recognised, each in a few words.
+        channels_last: Names of dense kernels whose inputs are flattened (h, w, c).
+        epsilons: Epsilons of normalisations, by module, where they are known.
+        graph: Modules that feed each module, in order, where they are known.
+    """
+
+    name: str
+    arrays: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()
+    channels_last: frozenset[str] = frozenset()
+    epsilons: Mapping[str, float] = field(default_factory=dict)
+    graph: Mapping[str, tuple[str, ...]] | None = None
 
 
 def damaged(source: object, found: str) -> WeightFileError:
