@@ -245,7 +245,7 @@ def test_other_classes_and_a_new_head(resnet: nn.Module):
     assert report.skipped == ("fc.weight", "fc.bias")
     assert "; new predictions/kernel, predictions/bias; skipped fc.weight" in str(report)
     np.testing.assert_array_equal(model.get_weights()[-1], before[-1])
-    bare = ours("resnet18", 64, include_top=False)
+    bare = cnnzoo.build("resnet18", include_top=False)
     assert load_weights(bare, resnet).skipped == ("fc.weight", "fc.bias")
     kernel = bare.get_layer("stage4_block2_conv2").kernel
     np.testing.assert_array_equal(
@@ -441,7 +441,8 @@ def test_files_with_objects_and_programs(target: keras.Model, tmp_path: Path):
     torch.save({"state_dict": {}, "hook": Trap(tmp_path / "trap")}, path)
     refused(target, path, "can run code of the file", cnnzoo.UnsafeFileError)
     assert [*tmp_path.iterdir()] == [path]
-    torch.jit.script(nn.Linear(2, 2)).save(str(path))
+    with pytest.warns(DeprecationWarning):
+        torch.jit.script(nn.Linear(2, 2)).save(str(path))
     refused(target, path, "is a TorchScript program", cnnzoo.WeightFileError)
     path.write_bytes(pickle.dumps({"a": 1}))
     refused(target, path, "no state dict|not a readable", cnnzoo.WeightFileError)

@@ -128,7 +128,9 @@ def _new_layers(
     for key in group:
         if key in STATE or (not path and STATE_OF_TRAINING.fullmatch(key)):
             continue
-        layer = _group(group, key, where)
+        layer = _member(group, key, where, key)
+        if isinstance(layer, h5py.Dataset):
+            continue
         if h5py.h5o.get_info(layer.id).addr in seen:
             raise _elsewhere(where, key)
         here = f"{path}/{key}".lstrip("/")

@@ -74,7 +74,7 @@ def recognise(
     rival = best({id(t): t for table in TABLES for t in table.values()}.values())
     if rival and rival[0] >= SURE:
         _refuse(model, source, rival[2])
-    return None, source
+    return None, seen[0][2]
 
 
 def _own(spec: str | None, source: ArraySource) -> list[ModuleNames]:

@@ -108,7 +108,7 @@ def expand(template: str, match: re.Match[str]) -> str:
         group, shift, letters = found.groups()
         text = match[int(group)]
         text = str(int(text) + int(shift)) if shift else text
-        return letters[int(text) - 1] if letters else text
+        return letters[int(text) - 1 : int(text)] if letters else text
 
     return re.sub(r"\{(\d)([+-]\d+)?(?::(\w+))?\}", part, template)
 
