@@ -47,7 +47,9 @@ def by_order(model: keras.Model, source: ArraySource) -> dict[str, str]:
         WeightFileError: Two modules fit two layers in either way.
     """
     ours, theirs = model_units(model), source_units(source)
+    folded: dict[str, str] = {}  # normalisations without a module
     if not any(unit.label[0] == NORM for unit in theirs):
+        folded = {unit.name: "" for unit in ours if unit.label[0] == NORM}
         ours = _without_norms(ours)
     trunk = [unit for unit in ours if not is_head(unit.name)]
     flat = {name for name, array in source.arrays.items() if len(array.shape) == 2}
@@ -57,7 +59,7 @@ def by_order(model: keras.Model, source: ArraySource) -> dict[str, str]:
     for one, two, head in ((ours, theirs, {}), (trunk, maps, names)):
         groups = _groups(one, two, source.graph is not None)
         if groups and one:
-            return _paired(model, source, groups) | head
+            return _paired(model, source, groups) | head | folded
     return {}
 
 

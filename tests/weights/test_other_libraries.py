@@ -441,7 +441,7 @@ def test_files_with_objects_and_programs(target: keras.Model, tmp_path: Path):
     torch.save({"state_dict": {}, "hook": Trap(tmp_path / "trap")}, path)
     refused(target, path, "can run code of the file", cnnzoo.UnsafeFileError)
     assert [*tmp_path.iterdir()] == [path]
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit.script"):
         torch.jit.script(nn.Linear(2, 2)).save(str(path))
     refused(target, path, "is a TorchScript program", cnnzoo.WeightFileError)
     path.write_bytes(pickle.dumps({"a": 1}))

@@ -7,6 +7,7 @@ checkpoint may have the state dict under a name, beside an optimizer's.
 import pickle
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,8 @@ def open_source(path: Path) -> ArraySource:
         ) from error
     with files.refusing_damage(damaged(path, "is not a readable file of PyTorch")):
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # about other formats
+                content = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError) as error:
             _refuse_objects(path, str(error), error)
             raise
