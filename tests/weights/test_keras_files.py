@@ -53,8 +53,7 @@ def saved(model: keras.Model, path: Path) -> Path:
         model.save_weights(path)
     else:
         model.compile("adam", "sparse_categorical_crossentropy")
-        x = np.zeros((2, *model.input_shape[1:]))
-        model.fit(x, np.zeros(2), verbose=0)  # so that the optimizer has a state
+        model.optimizer.build(model.trainable_variables)  # its state comes along
         model.save(path)
     return path
 
