@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.metadata import ModelMetadata, catalog_name_of, metadata_of
+from cnnzoo.metadata import catalog_name_of, metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.system import files
 from cnnzoo.system.files import replacing, write_bytes
@@ -20,8 +20,7 @@ from cnnzoo.weights.formats import opening, pytorch, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, keras_applications
-from cnnzoo.weights.tensors import WeightSource, of_model, variables
-from cnnzoo.weights.translation import by_names_or_order, translate
+from cnnzoo.weights.tensors import ArraySource, WeightSource, of_model, variables
 
 Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
@@ -99,11 +98,9 @@ def load_weights(
         DownloadError: keras.applications cannot download its file.
     """
     if isinstance(source, keras.Model):
-        theirs = by_names_or_order(model, of_model(source))
-        return load_source(model, theirs, new_head=new_head)
+        return load_source(model, of_model(source), new_head=new_head)
     if isinstance(source, Mapping) or pytorch.is_module(source):
-        arrays = pytorch.of_memory(source)
-        return load_source(model, translate(model, arrays), new_head=new_head)
+        return load_source(model, pytorch.of_memory(source), new_head=new_head)
     if not isinstance(source, str | Path):
         raise UsageError(
             "weights come from a model, a state dict or the path of a file; got a "
@@ -116,29 +113,41 @@ def load_weights(
     network, tag = catalog_name_of(model) or "", str(source)
     path = bundled.path(network, tag)
     with opening.open_weights(path or source, largest_size(model)) as opened:
-        is_keras = isinstance(opened, WeightSource)
-        theirs = (by_names_or_order if is_keras else translate)(model, opened)
-        report = load_source(model, theirs, new_head=new_head)
+        report = load_source(model, opened, new_head=new_head)
     if path and not report.new:
         _name_classes(model, bundled.metadata(network, tag)["class_names"])
     return replace(report, sha256=files.sha256(Path(path or source)))
 
 
 def load_source(
-    model: keras.Model, source: WeightSource, *, new_head: bool | None = False
+    model: keras.Model,
+    source: WeightSource | ArraySource,
+    *,
+    new_head: bool | None = False,
 ) -> LoadReport:
     """Loads the tensors of a source into a model, as `load_weights` does."""
     _check_network(model, source)
-    pairs, skipped = match_tensors(model, source, new_head=new_head)
-    metadata = _with_preprocessing(model, source)
+    pairs, skipped, source = match_tensors(model, source, new_head=new_head)
+    notes = [*source.notes]
+    notes += [f"names of {source.family}"] if source.family else []
+    notes += [f"names without {source.prefix!r}"] if source.prefix else []
+    metadata, mode = getattr(model, "cnnzoo", None), source.preprocessing
+    if metadata and mode and resolve(mode) != metadata.preprocessing:
+        if metadata.outside is None:
+            raise WeightFileError(
+                f"{source.name} needs pixels prepared as {mode!r}, and {model.name}, "
+                "which is unchanged, prepares them in another way; build it with "
+                f"preprocessing={mode!r}"
+            )
+        metadata = replace(metadata, preprocessing=resolve(mode))
+        notes.append(f"pixels are to be prepared as {mode!r}")
     values = [_read(pair, source.name) for pair in pairs]
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
-    notes = source.notes
     if metadata:
         model.cnnzoo = metadata
-        notes = (*notes, f"pixels are to be prepared as {source.preprocessing!r}")
-    taken = {id(pair.variable) for pair in pairs}
+    taken = {pair.name for pair in pairs}
+    own = (f"{layer.name}/{weight.name}" for layer, weight in variables(model).values())
     return LoadReport(
         model=model.name,
         source=source.name,
@@ -152,30 +161,9 @@ def load_source(
         transformed=tuple(
             (pair.name, pair.tensor.change) for pair in pairs if pair.tensor.change
         ),
-        new=tuple(
-            f"{layer.name}/{variable.name}"
-            for layer, variable in variables(model).values()
-            if id(variable) not in taken
-        ),
-        notes=notes,
+        new=tuple(name for name in own if name not in taken),
+        notes=tuple(notes),
     )
-
-
-def _with_preprocessing(model: keras.Model, source: WeightSource) -> ModelMetadata | None:
-    """The metadata with the source's preprocessing, if the model has another one."""
-    metadata = getattr(model, "cnnzoo", None)
-    if source.preprocessing is None or metadata is None:
-        return None
-    wanted = resolve(source.preprocessing)
-    if wanted == metadata.preprocessing:
-        return None
-    if metadata.outside is None:
-        raise WeightFileError(
-            f"{source.name} needs pixels prepared as {source.preprocessing!r}, and "
-            f"{model.name}, which is unchanged, prepares them in another way; build it "
-            f"with preprocessing={source.preprocessing!r}"
-        )
-    return replace(metadata, preprocessing=wanted)
 
 
 def largest_size(model: keras.Model) -> int:
@@ -255,9 +243,9 @@ def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
         model.cnnzoo = replace(metadata, class_names=tuple(names))
 
 
-def _check_network(model: keras.Model, source: WeightSource) -> None:
+def _check_network(model: keras.Model, source: WeightSource | ArraySource) -> None:
     """Checks networks by name, since different ones may have equal names and shapes."""
-    expected, found = catalog_name_of(model), source.network
+    expected, found = catalog_name_of(model), getattr(source, "network", None)
     if None not in (expected, found) and expected != found:
         raise WeightFileError(
             f"{source.name} holds the weights of {found}, and {model.name} is "

@@ -1,6 +1,6 @@
 """Matching of the tensors of a source with the weights of a model."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import PREDICTIONS, is_aux, is_head
-from cnnzoo.weights.sources import keras_applications
 from cnnzoo.weights.tensors import (
+    ArraySource,
     Key,
     Tensor,
     Tensors,
@@ -18,12 +18,12 @@ from cnnzoo.weights.tensors import (
     kind,
     variables,
 )
+from cnnzoo.weights.translation import translate
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 MAPS = 4  # dimensions of a convolution's kernel
+LARGEST_HEAD = 14  # tensors: three dense layers, two of them with a normalisation
 WITH_BACKGROUND = 1001  # classes of TensorFlow's networks, of which the first is none
-
-Names = Mapping[str, str]  # of our layers: their names in the source
 
 
 class Pair(NamedTuple):
@@ -35,10 +35,21 @@ class Pair(NamedTuple):
     tensor: Tensor
 
 
+class Match(NamedTuple):
+    """The weights of a model with their tensors, what is skipped, and the source."""
+
+    pairs: list[Pair]
+    skipped: list[Tensor]
+    source: WeightSource
+
+
 def match_tensors(
-    model: keras.Model, source: WeightSource, *, new_head: bool | None = False
-) -> tuple[list[Pair], list[Tensor]]:
-    """The weights of the model with their tensors, and the tensors that are skipped.
+    model: keras.Model,
+    source: WeightSource | ArraySource,
+    *,
+    new_head: bool | None = False,
+) -> Match:
+    """Finds the tensor of each weight of a model.
 
     Args:
         new_head: Whether the model keeps its own classifier, and other layers of the
@@ -47,93 +58,64 @@ def match_tensors(
     Raises:
         WeightFileError: The source does not fit the model.
     """
+    source = translate(model, source)
     own, tensors = variables(model), source.tensors
-    layers = {key.layer for key in own}
-    names = _names(model, layers, source)
     stem = next((key for key, (_, v) in own.items() if len(v.shape) == MAPS), None)
-    found, problems = [], []  # both with the names of layers
+    pairs, problems = [], []  # problems have the names of layers
     for key, (layer, variable) in own.items():
         name = f"{key.layer}/{variable.name}"
-        tensor = tensors.get(Key(names.get(key.layer, ""), key.place))
-        if tensor is None:
-            problems.append((key.layer, f"{name} is missing"))
-            continue
-        pair = _adapted(Pair(name, layer, variable, tensor), key == stem)
-        found.append((key.layer, pair))
-        problems += [(key.layer, text)] if (text := _misfit(pair)) else []
-    new = _new_layers(layers, {layer for layer, _ in problems}, new_head)
-    pairs = [pair for layer, pair in found if layer not in new]
-    texts = [text for layer, text in problems if layer not in new]
-    skipped, left = _others(tensors, own, names)
+        if key in tensors:
+            pair = Pair(name, layer, variable, tensors[key])
+            pairs.append(_adapted(pair, key == stem))
+        text = _misfit(pairs[-1]) if key in tensors else f"{name} is missing"
+        problems += [(key.layer, text)] if text else []
+    new = set()  # layers that keep their values
     if new_head is not False:
-        head = [t for t in left if len(t.shape) < MAPS]
-        skipped, left = skipped + head, [t for t in left if t not in head]
-    skipped += [pair.tensor for layer, pair in found if layer in new]
+        new = {name for name, _ in problems if is_head(name) or is_aux(name)}
+    if new_head:
+        new |= {key.layer for key in own if key.layer.endswith(PREDICTIONS)}
+    skipped, left = _others(tensors, own)
+    head = [tensor for tensor in left if len(tensor.shape) < MAPS]
+    if new_head is not False and len(head) <= LARGEST_HEAD:
+        skipped, left = skipped + head, [t for t in left if len(t.shape) >= MAPS]
+    skipped += [pair.tensor for pair in pairs if pair.layer.name in new]
+    texts = [text for layer, text in problems if layer not in new]
     texts += [f"{tensor.name} is not in the model" for tensor in left]
     if texts:
         raise WeightFileError(
             f"{source.name} does not fit {model.name}, which is unchanged: "
             f"{'; '.join(texts[:5])[:500]} ({len(texts)} differences); "
-            f"{_advice(own, names, tensors)}"
+            f"{_advice(own, tensors)}"
         )
-    return pairs, skipped
-
-
-def _new_layers(
-    layers: Collection[str], unfit: Collection[str], new_head: bool | None
-) -> set[str]:
-    """The layers that keep their values: of the head, and only if they may."""
-    if new_head is False:
-        return set()
-    last = {name for name in layers if new_head and name.endswith(PREDICTIONS)}
-    return last | {name for name in unfit if is_head(name) or is_aux(name)}
+    pairs = [pair for pair in pairs if pair.layer.name not in new]
+    return Match(pairs, skipped, source)
 
 
 def _adapted(pair: Pair, stem: bool) -> Pair:
     """The tensor for another number of channels, or without TensorFlow's first class."""
     tensor, shape = pair.tensor, tuple(pair.variable.shape)
-    *front, inputs, outputs = (1, *tensor.shape) if tensor.shape else (1, 1)
-    if pair.layer.name == PREDICTIONS and outputs == WITH_BACKGROUND == shape[-1] + 1:
-        changed = replace(
-            tensor,
-            shape=(*tensor.shape[:-1], outputs - 1),
-            change="taken without the first of 1001 classes",
-            read=lambda: tensor.read()[..., 1:],
-        )
-        return pair._replace(tensor=changed)
-    wanted = shape[-2] if stem else inputs
-    if inputs == wanted or (*front[1:], wanted, outputs) != shape:
+    theirs = tensor.shape
+    if pair.layer.name == PREDICTIONS and theirs[-1:] == (WITH_BACKGROUND,):
+        change, shape = "taken without the first of 1001 classes", (*theirs[:-1], 1000)
+
+        def read() -> np.ndarray:
+            return tensor.read()[..., 1:]
+
+    elif stem and len(theirs) == MAPS and theirs[2] != shape[2]:
+        channels, wanted = theirs[2], shape[2]
+        how = "summed over" if wanted == 1 else f"spread to {wanted}"
+        change, shape = f"{how} channels", (*theirs[:2], wanted, theirs[3])
+
+        def read() -> np.ndarray:
+            kernel = tensor.read()
+            if wanted == 1:
+                return kernel.sum(axis=2, keepdims=True)
+            spread = np.take(kernel, np.arange(wanted) % channels, axis=2)
+            return spread * np.asarray(channels / wanted, kernel.dtype)
+
+    else:
         return pair
-
-    def read() -> np.ndarray:
-        kernel = tensor.read()
-        if wanted == 1:
-            return kernel.sum(axis=2, keepdims=True)
-        spread = np.take(kernel, np.arange(wanted) % inputs, axis=2)
-        return spread * np.asarray(inputs / wanted, kernel.dtype)
-
-    how = "summed over" if wanted == 1 else f"spread to {wanted}"
-    changed = replace(tensor, shape=shape, change=f"{how} channels", read=read)
-    return pair._replace(tensor=changed)
-
-
-def _names(model: keras.Model, layers: Collection[str], source: WeightSource) -> Names:
-    """Our own names, or those of keras.applications if the source has none of ours."""
-    theirs = {key.layer for key in source.tensors}
-    name_map = keras_applications.name_map_of(model)
-    own = theirs & (set(layers) - {PREDICTIONS})
-    if name_map is None or own or source.translated:
-        return {name: name for name in layers}
-    names = dict(name_map.names(layers, theirs, source.name))
-    if names[PREDICTIONS] not in theirs:  # a classifier of the user's own
-        rest = theirs - {*names.values()}
-        dense = [name for name in rest if _is_dense(source.tensors.get(Key(name, "0")))]
-        names |= {PREDICTIONS: dense[0]} if len(dense) == 1 else {}
-    return names
-
-
-def _is_dense(kernel: Tensor | None) -> bool:
-    return kernel is not None and len(kernel.shape) == 2
+    return pair._replace(tensor=replace(tensor, shape=shape, change=change, read=read))
 
 
 def _misfit(pair: Pair) -> str | None:
@@ -151,28 +133,25 @@ def _misfit(pair: Pair) -> str | None:
 
 
 def _others(
-    tensors: Tensors, own: Mapping[Key, object], names: Names
+    tensors: Tensors, own: Mapping[Key, object]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Tensors without a weight in the model: of heads that it lacks, and all others."""
     layers = {key.layer for key in own}
-    ours = {theirs: name for name, theirs in names.items()}
     skipped, left = [], []
-    for (layer, place), tensor in tensors.items():
-        name = ours.get(layer, layer)
-        if Key(name, place) in own:
-            continue
-        aux = is_aux(name) and not any(map(is_aux, layers))
-        head = is_head(name) and PREDICTIONS not in layers
-        (skipped if aux or head else left).append(tensor)
+    for key, tensor in tensors.items():
+        aux = is_aux(key.layer) and not any(map(is_aux, layers))
+        head = is_head(key.layer) and PREDICTIONS not in layers
+        if key not in own:
+            (skipped if aux or head else left).append(tensor)
     return skipped, left
 
 
-def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
+def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
     """Advice for a source that does not fit the model."""
     theirs = {key.layer for key in tensors}
-    missing = {key.layer for key in own if names.get(key.layer) not in theirs}
+    missing = {key.layer for key in own if key.layer not in theirs}
     key = Key(PREDICTIONS, "0")
-    head = tensors.get(Key(names.get(PREDICTIONS, ""), "0"))
+    head = tensors.get(key)
     if not missing and key in own and head and head.shape:
         units = head.shape[-1]
         if units != own[key][1].shape[-1]:

@@ -57,7 +57,7 @@ Tensors = Mapping[Key, Tensor]
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Tensors that a model can take.
+    """Tensors by layer, in Keras's layout.
 
     Attributes:
         name: Name of the source in messages, such as the path of a file.
@@ -65,7 +65,9 @@ class WeightSource:
         network: Catalog name of the network that they belong to; None if unknown.
         preprocessing: Mode that the weights need; None if unknown.
         notes: What was recognised, each in a few words.
-        translated: Whether the layers already have our names.
+        family: Where its names come from, such as "torchvision"; "" for our own.
+        prefix: What stands in front of all names, such as "module.".
+        ordered: Whether the tensors are in the order of the layers.
     """
 
     name: str
@@ -73,7 +75,9 @@ class WeightSource:
     network: str | None = None
     preprocessing: str | None = None
     notes: tuple[str, ...] = ()
-    translated: bool = False
+    family: str = ""
+    prefix: str = ""
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,16 @@ class ArraySource:
         name: Name of the source in messages, such as the path of a file.
         arrays: Arrays by name.
         notes: What was recognised, each in a few words.
+        ordered: Whether the arrays are in the order of the modules.
         channels_last: Names of dense kernels whose inputs are flattened (h, w, c).
         epsilons: Epsilons of normalisations, by module, where they are known.
-        graph: Modules that feed each module, in order, where they are known.
+        graph: Modules and pools that feed each of them, in order, where they are known.
     """
 
     name: str
     arrays: Mapping[str, Tensor]
     notes: tuple[str, ...] = ()
+    ordered: bool = False
     channels_last: frozenset[str] = frozenset()
     epsilons: Mapping[str, float] = field(default_factory=dict)
     graph: Mapping[str, tuple[str, ...]] | None = None
@@ -140,4 +146,4 @@ def of_model(model: keras.Model) -> WeightSource:
         for key, (layer, variable) in variables(model).items()
     }
     name = f"the model {model.name!r}"
-    return WeightSource(name, tensors, catalog_name_of(model))
+    return WeightSource(name, tensors, catalog_name_of(model), ordered=True)

@@ -6,6 +6,7 @@ without a change of any output.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import prod
 
 import keras
@@ -23,8 +24,14 @@ ROLES = {  # of Keras's weights: PyTorch's names
     "bias": "bias",
     "alpha": "weight",
 }
-NORM_WEIGHTS = ("gamma", "beta", "moving_mean", "moving_variance")
-NORM_ROLES = ("weight", "bias", "running_mean", "running_var")
+NORM_ROLES = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+BEHIND = ("scale", "shift")  # of Caffe2, behind a normalisation
+MERGED = "merged with its neighbours"
 NORM = "_bn"  # the end of the name of a convolution's normalisation
 Convert = Callable[[np.ndarray], np.ndarray]
 
@@ -50,8 +57,7 @@ class Conversion:
         """A tensor for each weight of the model that the source has."""
         for layer in self.layers.values():
             is_norm = isinstance(layer, layers.BatchNormalization)
-            weights = layer.weights if layer.name in self.modules else ()
-            for i, variable in enumerate(weights):
+            for i, variable in enumerate(layer.weights):
                 tensor = (self._norm if is_norm else self._weight)(layer, variable)
                 if tensor:
                     yield Key(layer.name, str(i)), tensor
@@ -67,37 +73,33 @@ class Conversion:
         if array is None or not variable.name.endswith("kernel"):
             return array
         shape, convert = self._kernel(layer, variable, array)
-        norm = self.layers.get(f"{layer.name}{NORM}")
+        norm, change = self.layers.get(f"{layer.name}{NORM}"), "transposed"
         gamma = None
         if norm and not norm.scale and variable.name != "depthwise_kernel":
             gamma = self._array(norm.name, "weight")
-        if gamma is None:
-            return _made(array, shape, "transposed", convert, array)
-        return _made(
-            array,
-            shape,
-            "transposed and multiplied by the scale behind it",
-            lambda kernel, gamma: convert(kernel) * gamma,
-            *(array, gamma),
-        )
+            change += " and multiplied by the scale behind it" if gamma else ""
+
+        def read() -> np.ndarray:
+            kernel = convert(array.read())
+            return kernel * gamma.read() if gamma else kernel
+
+        return replace(array, shape=shape, change=change, read=read)
 
     def _kernel(
         self, layer: keras.Layer, variable: keras.Variable, array: Tensor
-    ) -> tuple[tuple[int, ...], Convert]:
+    ) -> tuple[tuple[int, ...], Callable[[np.ndarray], np.ndarray]]:
         """The shape of a kernel in Keras's layout, and what brings it there."""
         out, *rest = array.shape or (0,)
         if variable.name == "depthwise_kernel" and len(rest) == 3:  # (in * times, 1, ...)
             inputs = variable.shape[2]
             shape = (*rest[1:], inputs, out // inputs)
             return shape, lambda k: k.reshape(inputs, -1, *rest[1:]).transpose(2, 3, 0, 1)
-        if len(rest) == 1:
-            maps = self._flattened(layer, array.name)
-            fits = maps and prod(maps) == rest[0]
-            height, width, channels = maps if fits else (1, 1, rest[0])
-        elif len(rest) == 3:
-            channels, height, width = rest
-        else:
+        if len(rest) not in (1, 3):
             return array.shape, np.asarray
+        channels, height, width = (*rest, 1, 1)[:3]
+        maps = self._flattened(layer, array.name)
+        if maps and len(rest) == 1 and prod(maps) == channels:
+            height, width, channels = maps
         theirs, shape = (out, channels, height, width), (height, width, channels, out)
         if isinstance(layer, layers.Dense):
             shape = (height * width * channels, out)
@@ -118,54 +120,32 @@ class Conversion:
 
         Where theirs is in the kernel in front, only the bias is left of it.
         """
-        arrays = {
-            role: array
-            for role in (*NORM_ROLES, "scale", "shift")
-            if (array := self._array(layer.name, role))
-        }
+        roles = (*NORM_ROLES.values(), *BEHIND)
+        arrays = {role: self._array(layer.name, role) for role in roles}
         conv = self.layers.get(layer.name.removesuffix(NORM))
-        if conv is not layer and conv and not getattr(conv, "use_bias", True):
-            front = self._array(conv.name, "bias")
-            arrays |= {"front": front} if front else {}
-        if not arrays.keys() & {"front", "running_mean"}:
+        if conv is not layer and not getattr(conv, "use_bias", True):
+            arrays["front"] = self._array(conv.name, "bias")
+        given = {role: array for role, array in arrays.items() if array}
+        if not given.keys() & {"front", "running_mean"}:
             return None
-        epsilon = self.source.epsilons.get(self.modules[layer.name], layer.epsilon)
+        module = self.modules.get(layer.name, "")
+        epsilon = self.source.epsilons.get(module, layer.epsilon)
 
-        def convert(*values: np.ndarray) -> np.ndarray:
-            given = dict(zip(arrays, values, strict=True))
-            zero, one = np.zeros_like(values[-1]), np.ones_like(values[-1])
-            scale = given.get("scale", one)
-            gamma = given.get("weight", one) * scale
-            beta = given.get("bias", zero) * scale + given.get("shift", zero)
-            front = given.get("front", zero)
-            if "running_mean" in given:
-                mean = given["running_mean"] - front
-                variance = given["running_var"] + np.float32(epsilon - layer.epsilon)
-            else:
-                mean, variance = -front, one - np.float32(layer.epsilon)
+        def read() -> np.ndarray:
+            v = {role: array.read() for role, array in given.items()}
+            one = np.ones_like([*v.values()][-1])
+            v = dict.fromkeys(("bias", "shift", "front", "running_mean"), 0 * one) | v
+            v = dict.fromkeys(("weight", "scale"), one) | v
+            gamma = v["weight"] * v["scale"]
+            mean = v["running_mean"] - v["front"]
+            variance = v.get("running_var", one - np.float32(epsilon))
             return {
                 "gamma": gamma,
-                "beta": beta,
+                "beta": v["bias"] * v["scale"] + v["shift"],
                 "moving_mean": mean if layer.scale else mean * gamma,
-                "moving_variance": variance,
+                "moving_variance": variance + np.float32(epsilon - layer.epsilon),
             }[variable.name]
 
-        main = arrays.get(NORM_ROLES[NORM_WEIGHTS.index(variable.name)])
-        main = main or [*arrays.values()][-1]
-        change = "" if arrays.keys() <= {*NORM_ROLES} else "merged with its neighbours"
-        return _made(main, main.shape, change, convert, *arrays.values())
-
-
-def _made(
-    tensor: Tensor,
-    shape: tuple[int, ...],
-    change: str,
-    convert: Callable[..., np.ndarray],
-    *arrays: Tensor,
-) -> Tensor:
-    """A tensor that is computed from arrays when it is read."""
-
-    def read() -> np.ndarray:
-        return convert(*(array.read() for array in arrays))
-
-    return Tensor(tensor.name, None, None, tuple(shape), tensor.dtype, read, change)
+        array = given.get(NORM_ROLES[variable.name]) or [*given.values()][-1]
+        change = MERGED if given.keys() - NORM_ROLES.values() else ""
+        return replace(array, change=change, read=read)

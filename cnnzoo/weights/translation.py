@@ -1,99 +1,88 @@
-"""Arrays of another library as a source for one model: names, then layouts."""
+"""Weights of any source under our names of layers: names, then layouts."""
 
-from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import keras
 
-from cnnzoo.layer_names import PREDICTIONS, is_aux
+from cnnzoo.layer_names import HEAD, PREDICTIONS, aux
 from cnnzoo.weights.alignment import by_order
-from cnnzoo.weights.sources.keras_applications import name_map_of
-from cnnzoo.weights.sources.recognition import head_names, layer_of, recognise
-from cnnzoo.weights.sources.renaming import ModuleNames
+from cnnzoo.weights.sources import keras_applications
+from cnnzoo.weights.sources.recognition import recognise
 from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
-from cnnzoo.weights.torch_layout import NORM_ROLES, Conversion
+from cnnzoo.weights.torch_layout import Conversion
 
-BY_ORDER = "no known names, so layers by order and shape"
-UNKNOWN = ModuleNames("", ())
+BY_ORDER = "layers by order and shape"
 
 
-def translate(model: keras.Model, source: ArraySource) -> WeightSource:
-    """The arrays as tensors of the model's layers, with what is left over.
+def translate(model: keras.Model, source: WeightSource | ArraySource) -> WeightSource:
+    """The tensors for the model's layers, with what is left over under other names.
 
     Raises:
-        WeightFileError: The arrays belong to another network, or layers and modules fit
-            each other in several ways.
+        WeightFileError: The source belongs to another network, or its modules fit the
+            layers in several ways.
     """
-    table, source = recognise(model, source)
     layers = [layer.name for layer in model.layers if layer.weights]
-    if table:
-        modules = {name: theirs for name in layers if (theirs := table.name(name))}
-        notes = source.notes
+    if isinstance(source, WeightSource):
+        return _renamed(model, source, layers)
+    found, names, notes = recognise(model, source), {}, source.notes
+    if found:
+        table, prefix = found.table, found.prefix
+        names = {layer: table.name(layer) for layer in (*layers, *HEAD)}
+        names = {layer: f"{prefix}{name}" for layer, name in names.items() if name}
     else:
-        table, modules = UNKNOWN, by_order(model, source)
-        notes = (*source.notes, BY_ORDER)
-    modules |= _classifier(source, modules, table)
-    conversion = Conversion(model, source, modules)
+        names, notes = by_order(model, source), (*notes, BY_ORDER)
+    modules = {name.rpartition(".")[0] for name in source.arrays}
+    kernels = (name for name, array in source.arrays.items() if len(array.shape) == 2)
+    dense = [name.removesuffix(".weight") for name in kernels]
+    names = _with_classifier(names, modules, dense)
+    conversion = Conversion(model, source, names)
     tensors = dict(conversion.tensors())
-    heads = {module: layer for layer, module in modules.items() if layer not in layers}
+    heads = {name: layer for layer, name in names.items() if layer not in layers}
     for name, array in source.arrays.items():
-        if name not in conversion.used:
+        if name not in conversion.used and array.shape:  # others are counters
             module, _, role = name.rpartition(".")
-            layer = heads.get(module) or layer_of(table, module)
-            tensors.setdefault(Key(layer, role), array)
+            other = f"{aux(1)}_{module}" if "aux" in module.lower() else module
+            tensors.setdefault(Key(heads.get(module, other), role), array)
     return WeightSource(
         source.name,
         tensors,
-        preprocessing=table.preprocessing,
+        preprocessing=found and found.table.preprocessing,
         notes=notes,
-        translated=True,
+        family=found.table.family if found else "",
+        prefix=found.prefix if found else "",
     )
 
 
-def _classifier(
-    source: ArraySource, modules: dict[str, str], table: ModuleNames
+def _renamed(
+    model: keras.Model, source: WeightSource, layers: Collection[str]
+) -> WeightSource:
+    """A source of Keras's layers: with our names, those of keras.applications, or none."""
+    theirs = dict.fromkeys(key.layer for key in source.tensors)
+    if theirs.keys() & set(layers) - {PREDICTIONS}:
+        return source
+    name_map = keras_applications.name_map_of(model)
+    names = name_map.names(layers, theirs, source.name) if name_map else {}
+    family, notes = keras_applications.FAMILY, source.notes
+    if not theirs.keys() & {*names.values()}:
+        names = by_order(model, source)
+        family, notes = "", (*notes, BY_ORDER)
+    kernels = (key for key, tensor in source.tensors.items() if len(tensor.shape) == 2)
+    names = _with_classifier(names, theirs, [key.layer for key in kernels])
+    ours = {name: layer for layer, name in names.items()}
+    tensors = {
+        Key(ours.get(key.layer, key.layer), key.place): tensor
+        for key, tensor in source.tensors.items()
+    }
+    return replace(source, tensors=tensors, family=family, notes=notes)
+
+
+def _with_classifier(
+    names: dict[str, str], theirs: Collection[str], dense: Iterable[str]
 ) -> dict[str, str]:
-    """The module that stands for the classifier, if another one than in the table does.
-
-    People put their own in its place, such as Dropout and Linear: `fc.1` for `fc`.
-    """
-    known = table.name(PREDICTIONS)
-    if not known or f"{known}.weight" in source.arrays:
-        return {}
-    taken = {*modules.values(), *head_names(table)}
-    dense = [
-        module
-        for name, array in source.arrays.items()
-        if len(array.shape) == 2 and (module := name.removesuffix(".weight")) not in taken
-    ]
-    dense = [module for module in dense if not is_aux(layer_of(table, module))]
-    return {PREDICTIONS: dense[0]} if len(dense) == 1 else {}
-
-
-def by_names_or_order(model: keras.Model, source: WeightSource) -> WeightSource:
-    """A source of Keras's, whose layers go by order where no names are known."""
-    own = {layer.name for layer in model.layers if layer.weights} - {PREDICTIONS}
-    known = name_map_of(model) or own & {key.layer for key in source.tensors}
-    return source if known else translate(model, _as_arrays(source))
-
-
-def _as_arrays(source: WeightSource) -> ArraySource:
-    """The tensors of Keras's layers in PyTorch's layout."""
-    arrays, dense = {}, set()
-    counts = Counter(key.layer for key in source.tensors)
-    for (layer, place), tensor in source.tensors.items():
-        sides = len(tensor.shape)
-        norm = sides == 1 and counts[layer] > len(NORM_ROLES) - 2
-        roles = NORM_ROLES[-counts[layer] :] if norm else ("weight", "bias")
-        if not place.isdigit() or int(place) >= len(roles):
-            continue
-        name = f"{layer}.{roles[int(place)]}"
-        axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(sides, tuple(range(sides)))
-        arrays[name] = replace(
-            tensor,
-            name=name,
-            shape=tuple(tensor.shape[axis] for axis in axes),
-            read=lambda tensor=tensor, axes=axes: tensor.read().transpose(axes),
-        )
-        dense |= {name} if sides == 2 else set()
-    return ArraySource(source.name, arrays, channels_last=frozenset(dense))
+    """The names with that of the classifier, which people replace by one of their own."""
+    if names.get(PREDICTIONS) in theirs:
+        return names
+    taken = {*names.values()}
+    free = [name for name in dense if name not in taken and "aux" not in name.lower()]
+    return names | ({PREDICTIONS: free[0]} if len(free) == 1 else {})

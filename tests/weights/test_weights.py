@@ -164,7 +164,7 @@ def test_auxiliary_heads_are_skipped_or_asked_for():
     options = {"classes": 4, "input_shape": (224, 224, 3)}
     plain = sketch("inception_v1", **options)
     helped = sketch("inception_v1", aux_heads=True, **options)
-    _, skipped = match_tensors(plain, of_model(helped))
+    _, skipped, _ = match_tensors(plain, of_model(helped))
     assert {t.name.split("_")[0] for t in skipped} == {"aux1", "aux2"}
     with pytest.raises(
         cnnzoo.WeightFileError,
@@ -177,7 +177,7 @@ def test_auxiliary_heads_are_skipped_or_asked_for():
 def test_the_small_stem_takes_the_same_weights():
     paper = sketch("resnet18", input_shape=(64, 64, 3))
     small = sketch("resnet18", input_shape=(32, 32, 3), stem="small")
-    pairs, skipped = match_tensors(small, of_model(paper))
+    pairs, skipped, _ = match_tensors(small, of_model(paper))
     assert len(pairs) == len(paper.weights)
     assert skipped == []
 
@@ -604,5 +604,5 @@ def test_counted_names():
 def test_a_spec_of_ones_own_has_no_name_map():
     mine = sketch(replace(find("vgg16"), name="mine"), include_top=False)
     theirs = sketch("vgg16", include_top=False)
-    pairs, _ = match_tensors(mine, of_model(theirs))
+    pairs, *_ = match_tensors(mine, of_model(theirs))
     assert len(pairs) == 26

@@ -5,7 +5,8 @@ refused.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import numpy as np
 
 from cnnzoo.errors import UnsafeFileError, UsageError
 from cnnzoo.system import files
-from cnnzoo.weights.sources.onnx_zoo import module_name
 from cnnzoo.weights.tensors import ArraySource, Tensor, damaged
 
 ENDING = ".onnx"
@@ -25,7 +25,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {  # of the inputs behind the first
     "BatchNormalization": ("weight", "bias", "running_mean", "running_var"),
     "PRelu": ("weight",),
 }
+KERNEL = re.compile(r"[._]?(weight|kernel|gamma|scale|w)(_0)?(:0)?$")  # Caffe2 adds _0
 AFTER = {"Mul": "scale", "Add": "bias"}  # of one value per channel behind a module
+POOLS = ("MaxPool", "AveragePool")
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 COPIES = ("Identity", "Unsqueeze", "Reshape", "Cast")
 PASSING = ("Reshape", "Flatten", "Squeeze", "Dropout", "Identity", "Relu")
@@ -41,7 +43,6 @@ def read_source(path: Path) -> ArraySource:
     """
     try:
         import onnx
-        from onnx import numpy_helper
     except ImportError as error:
         raise UsageError(
             f"{path} is a file of ONNX, and the package that reads it is not installed; "
@@ -54,6 +55,7 @@ def read_source(path: Path) -> ArraySource:
             raise ValueError(str(error)) from error
         if not model.graph.node:
             raise ValueError("no graph")
+    values = {}
     for array in model.graph.initializer:
         if array.data_location == onnx.TensorProto.EXTERNAL:
             raise UnsafeFileError(
@@ -61,29 +63,17 @@ def read_source(path: Path) -> ArraySource:
                 "in the file itself, so save it with onnx.save(..., "
                 "save_as_external_data=False)"
             )
-    values = {
-        array.name: Tensor(
-            array.name,
-            None,
-            None,
-            tuple(array.dims),
-            np.dtype(onnx.helper.tensor_dtype_to_np_dtype(array.data_type)).name,
-            partial(numpy_helper.to_array, array),
-        )
-        for array in model.graph.initializer
-    }
-    return _Reader(values).source(model.graph.node, str(path))
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(array.data_type)).name
+        read = partial(onnx.numpy_helper.to_array, array)
+        shape = tuple(array.dims)
+        values[array.name] = Tensor(array.name, None, None, shape, dtype, read)
+    graph = _Graph(values)
+    for node in model.graph.node:
+        graph.add(node)
+    return graph.source(str(path))
 
 
-def _attributes(node: Any) -> dict[str, Any]:
-    """The attributes of a node that are used here."""
-    return {
-        a.name: list(a.ints) if a.ints else a.f if a.type == 1 else a.i
-        for a in node.attribute
-    }
-
-
-class _Reader:
+class _Graph:
     """The modules of a graph, in its order.
 
     Args:
@@ -93,66 +83,64 @@ class _Reader:
     def __init__(self, values: dict[str, Tensor]):
         self.values = values
         self.arrays: dict[str, Tensor] = {}
-        self.graph: dict[str, tuple[str, ...]] = {}
+        self.parents: dict[str, tuple[str, ...]] = {}  # of modules and pools
         self.epsilons: dict[str, float] = {}
-        self.channels_last: set[str] = set()
-        self.front: dict[str, tuple[str, ...]] = {}  # of a tensor: modules that feed it
-        self.in_keras_order: set[str] = set()  # tensors that are flattened (h, w, c)
+        self.channels_last: set[str] = set()  # kernels behind a flatten of (h, w, c)
+        self.front: dict[str, tuple[str, ...]] = {}  # of a tensor: what feeds it
+        self.turned: set[str] = set()  # tensors (b, h, w, c), or flattened so
 
-    def source(self, nodes: Iterable[Any], name: str) -> ArraySource:
-        for node in nodes:
-            attributes = _attributes(node)
-            if node.op_type in COPIES and node.input[0] in self.values:
-                self.values[node.output[0]] = self.values[node.input[0]]
-                continue
-            self._order(node, attributes)
-            self._module(node, attributes)
+    def source(self, name: str) -> ArraySource:
         return ArraySource(
             name,
             self.arrays,
             channels_last=frozenset(self.channels_last),
             epsilons=self.epsilons,
-            graph=self.graph,
+            graph=self.parents,
         )
 
-    def _order(self, node: Any, attributes: Mapping) -> None:
-        """Notes what is (h, w, c), as in graphs that come from TensorFlow."""
-        turned = node.op_type == "Transpose" and (
-            attributes.get("perm") == TO_CHANNELS_LAST
-        )
-        passed = node.op_type in PASSING and node.input[0] in self.in_keras_order
-        if turned or passed:
-            self.in_keras_order.update(node.output)
-
-    def _module(self, node: Any, attributes: Mapping) -> None:
+    def add(self, node: Any) -> None:
         """Notes the arrays of a node under the name of a module, if it has some."""
-        front = (self.front.get(name, ()) for name in node.input)
-        feeding = tuple(dict.fromkeys(unit for units in front for unit in units))
-        given = [name for name in node.input if name in self.values]
-        if node.op_type in ROLES and given:
-            feeding = (self._named(node, given, attributes, feeding),)
-        elif node.op_type in AFTER and given and len(feeding) == 1:
-            self._merge(node.op_type, self.values[given[0]], feeding[0])
-        for output in node.output:
-            self.front[output] = feeding
+        kind, first = node.op_type, [*node.input, ""][0]
+        if kind in COPIES and first in self.values:
+            self.values[node.output[0]] = self.values[first]
+            return
+        attributes = {
+            a.name: list(a.ints) if a.ints else a.f if a.type == a.FLOAT else a.i
+            for a in node.attribute
+        }
+        turning = kind == "Transpose" and attributes.get("perm") == TO_CHANNELS_LAST
+        if turning or (kind in PASSING and first in self.turned):
+            self.turned.update(node.output)
+        given = [self.values[name] for name in node.input if name in self.values]
+        units = (unit for name in node.input for unit in self.front.get(name, ()))
+        feeding = tuple(dict.fromkeys(units))
+        if kind in AFTER and given and len(feeding) == 1:
+            self._merge(kind, given[0], feeding[0])
+        elif (kind in ROLES and given) or kind in POOLS:
+            name = node.output[0]
+            if given:
+                name = self._module(kind, first, given, attributes)
+            self.parents[name] = feeding
+            feeding = (name,)
+        self.front |= dict.fromkeys(node.output, feeding)
 
-    def _named(
-        self, node: Any, given: Sequence[str], attributes: Mapping, feeding: tuple
+    def _module(
+        self, kind: str, first: str, given: list[Tensor], attributes: Mapping
     ) -> str:
-        first = module_name(given[0])
-        module = re.sub(r"[._]?(weight|kernel|gamma|scale|w)(:0)?$", "", first) or first
-        module = module if module not in self.graph else f"{module}_{len(self.graph)}"
-        for role, name in zip(ROLES[node.op_type], given, strict=False):
-            array = self.values[name]
-            if role == "weight" and node.op_type in ("Gemm", "MatMul"):
-                if not attributes.get("transB"):
-                    array = _transposed(array)
-                if node.input[0] in self.in_keras_order:
-                    self.channels_last.add(array.name)
+        """The name of a module, whose arrays are noted."""
+        kernel, *others = given
+        module = KERNEL.sub("", kernel.name) or kernel.name
+        module = module if module not in self.parents else f"{module}_{len(self.parents)}"
+        if kind in ("Gemm", "MatMul"):
+            if not attributes.get("transB"):
+                turned, read = tuple(reversed(kernel.shape)), kernel.read
+                kernel = replace(kernel, shape=turned, read=lambda: read().T)
+            if first in self.turned:
+                self.channels_last.add(kernel.name)
+        for role, array in zip(ROLES[kind], (kernel, *others), strict=False):
             self.arrays[f"{module}.{role}"] = array
-        if "epsilon" in attributes or node.op_type == "BatchNormalization":
+        if kind == "BatchNormalization":
             self.epsilons[module] = float(attributes.get("epsilon", 1e-5))
-        self.graph[module] = feeding
         return module
 
     def _merge(self, kind: str, array: Tensor, module: str) -> None:
@@ -160,14 +148,3 @@ class _Reader:
         norm = f"{module}.running_mean" in self.arrays
         role = "shift" if norm and kind == "Add" else AFTER[kind]
         self.arrays.setdefault(f"{module}.{role}", array)
-
-
-def _transposed(array: Tensor) -> Tensor:
-    return Tensor(
-        array.name,
-        None,
-        None,
-        tuple(reversed(array.shape)),
-        array.dtype,
-        lambda: array.read().T,
-    )

@@ -8,7 +8,7 @@ import pickle
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cnnzoo.weights.tensors import ArraySource, Tensor, damaged
 ENDINGS = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")  # .pth.tar
 DEPTH = 3  # of state dicts within state dicts
 SAVE = "save model.state_dict() in PyTorch and give that file"
+OBJECTS = re.compile(r"Unsupported (?:global|class|operand)\W*(?:GLOBAL )?(\S*)")
 
 
 def open_source(path: Path) -> ArraySource:
@@ -44,7 +45,15 @@ def open_source(path: Path) -> ArraySource:
             with warnings.catch_warnings(action="ignore"):  # about other formats
                 content = torch.load(path, map_location="cpu", weights_only=True)
         except (pickle.UnpicklingError, RuntimeError) as error:
-            _refuse_objects(path, str(error), error)
+            if "TorchScript" in str(error):
+                raise WeightFileError(
+                    f"{path} is a TorchScript program; expected a state dict, so {SAVE}"
+                ) from error
+            if found := OBJECTS.search(str(error)):
+                raise UnsafeFileError(
+                    f"{path} holds objects of {found[1][:80]}, and loading these can run "
+                    f"code of the file; expected arrays alone, so {SAVE}"
+                ) from error
             raise
     return of_state_dict(content, str(path))
 
@@ -71,67 +80,49 @@ def of_state_dict(content: object, name: str) -> ArraySource:
     Raises:
         WeightFileError: There is no state dict, or there are several.
     """
-    wrapper, state = _find(content, name)
-    arrays = {str(key): _tensor(str(key), value) for key, value in state.items()}
-    notes = (f"taken from its entry {wrapper!r}",) if wrapper else ()
-    return ArraySource(name, {k: v for k, v in arrays.items() if v}, notes=notes)
-
-
-def _refuse_objects(path: Path, message: str, error: Exception) -> None:
-    """Raises the error for a sound file that is more than a state dict."""
-    if "TorchScript" in message:
-        raise WeightFileError(
-            f"{path} is a TorchScript program; expected a state dict, so {SAVE}"
-        ) from error
-    found = re.search(
-        r"Unsupported (?:global|class|operand)\W*(?:GLOBAL )?(\S*)", message
-    )
-    if found:
-        raise UnsafeFileError(
-            f"{path} holds objects of {found[1][:80]}, and loading these can run code of "
-            f"the file; expected arrays alone, so {SAVE}"
-        ) from error
-
-
-def _find(content: object, name: str, depth: int = 0) -> tuple[str, Mapping]:
-    """The state dict in a checkpoint and the names that lead to it; averages first."""
-    if isinstance(content, Mapping):
-        if any(_is_array(v) and len(v.shape) > 1 for v in content.values()):
-            return "", content
-        inside = [
-            (f"{key}.{path}".rstrip("."), state)
-            for key, value in content.items()
-            if depth < DEPTH and "optim" not in str(key) and isinstance(value, Mapping)
-            for path, state in [_find(value, name, depth + 1)]
-            if state
-        ]
-        averages = [found for found in inside if "ema" in found[0].lower()]
-        found = averages or inside
-        if len(found) == 1:
-            return found[0]
-        if found:
-            keys = ", ".join(key for key, _ in found)[:200]
-            raise WeightFileError(
-                f"{name} has several state dicts, {keys}; expected one, so pass one alone"
-            )
-    if depth == 0:
+    found = dict(_state_dicts(content))
+    found = {key: found[key] for key in found if "ema" in key.lower()} or found
+    if not found:
         raise WeightFileError(
             f"{name} has no state dict but a {type(content).__name__}; expected arrays "
             f"by name, so {SAVE}"
         )
-    return "", {}
+    if len(found) > 1:
+        keys = ", ".join(found)[:200]
+        raise WeightFileError(
+            f"{name} has several state dicts, {keys}; expected one, so pass one alone"
+        )
+    ((entry, state),) = found.items()
+    arrays = {
+        str(key): Tensor(
+            name=str(key),
+            kind=None,
+            weight=None,
+            shape=tuple(value.shape),
+            dtype=str(value.dtype).removeprefix("torch."),
+            read=partial(_read, value),
+        )
+        for key, value in state.items()
+        if _is_array(value)
+    }
+    notes = (f"taken from its entry {entry!r}",) if entry else ()
+    return ArraySource(name, arrays, notes, ordered=True)
+
+
+def _state_dicts(content: object, path: str = "") -> Iterator[tuple[str, Mapping]]:
+    """The state dicts in a checkpoint, by the names that lead to them."""
+    if not isinstance(content, Mapping) or path.count(".") > DEPTH:
+        return
+    if any(_is_array(value) and len(value.shape) > 1 for value in content.values()):
+        yield path, content
+        return
+    for key, value in content.items():
+        if "optim" not in str(key):
+            yield from _state_dicts(value, f"{path}.{key}".lstrip("."))
 
 
 def _is_array(value: object) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
-
-
-def _tensor(name: str, value: Any) -> Tensor | None:
-    """An array of PyTorch or NumPy; None for any other value."""
-    if not _is_array(value):
-        return None
-    dtype = str(value.dtype).removeprefix("torch.")
-    return Tensor(name, None, None, tuple(value.shape), dtype, partial(_read, value))
 
 
 def _read(value: Any) -> np.ndarray:

@@ -23,7 +23,7 @@ class NameMap:
     """
 
     builder: str
-    rules: tuple[tuple[str, str], ...]
+    rules: Rules
     numbered: tuple[str, ...] = ()
 
     def has(self, layer: str) -> bool:
@@ -82,13 +82,11 @@ class ModuleNames:
         family: Where files with these names come from, such as "torchvision".
         rules: Patterns of our layer names, each with their name; the first match is used.
         preprocessing: Mode that the weights need; None for that of the network.
-        aux: Pattern of how their names of auxiliary classifiers start.
     """
 
     family: str
     rules: Rules
     preprocessing: str | None = None
-    aux: str = r"(?!)"
 
     def name(self, layer: str) -> str | None:
         """Their name for a layer of ours; None if the rules have none."""
@@ -115,14 +113,11 @@ def expand(template: str, match: re.Match[str]) -> str:
 
 def rules(text: str) -> Rules:
     """Rules from a table with a pattern and a template per line."""
-    return tuple((ours, theirs) for ours, theirs in map(str.split, _lines(text)))
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    return tuple((ours, theirs) for ours, theirs in lines)
 
 
 def with_norms(text: str, conv: str = ".conv", norm: str = ".bn") -> Rules:
     """Rules for convolutions and for their normalisations, by endings of their names."""
-    endings = (("", conv), ("_bn", norm))
+    endings = (("_bn", norm), ("", conv))
     return tuple((o + mine, t + end) for o, t in rules(text) for mine, end in endings)
-
-
-def _lines(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.strip()]

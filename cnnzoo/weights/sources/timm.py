@@ -1,7 +1,7 @@
-"""Names of the modules in files of timm, and of Cadene's BN-Inception.
+"""Names of the modules in files of timm.
 
 https://github.com/huggingface/pytorch-image-models; where timm has torchvision's names,
-those tables are used. https://github.com/Cadene/pretrained-models.pytorch
+those tables are used.
 """
 
 from cnnzoo.weights.sources.renaming import ModuleNames, rules, with_norms
@@ -97,13 +97,6 @@ XCEPTION = (
         )
     ),
 )
-BN_INCEPTION = rules(r"""
-    stem_conv1(_bn|)                conv1_7x7_s2{1}
-    stem_reduce(_bn|)               conv2_3x3_reduce{1}
-    stem_conv2(_bn|)                conv2_3x3{1}
-    stage(\d)_block(\d)_(.+)        inception_{1+2}{2:abcde}_{3}
-    predictions                     last_linear
-""")
 
 FAMILY = "timm"
 _RESNETS_V2 = ModuleNames(FAMILY, RESNET_V2)
@@ -118,5 +111,4 @@ NAMES = {
     "inception_v4": ModuleNames(FAMILY, INCEPTION_V4),
     **{f"inception_resnet_v{n}": _INCEPTION_RESNETS for n in (1, 2)},
     "xception_timm": ModuleNames(FAMILY, XCEPTION),
-    "bn_inception": ModuleNames("Cadene's BN-Inception", BN_INCEPTION),
 }

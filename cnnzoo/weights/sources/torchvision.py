@@ -107,7 +107,7 @@ INCEPTION_V3 = (
 
 FAMILY = "torchvision"
 _RESNETS = ModuleNames(FAMILY, RESNET, "torch")
-_CIFAR = ModuleNames("akamaster's CIFAR ResNets", AKAMASTER)
+_CIFAR = ModuleNames("akamaster's CIFAR ResNets", AKAMASTER, "torch")
 NAMES = {
     **{f"resnet{n}": _RESNETS for n in (18, 34)},
     **{f"resnet{n}_v1_5": _RESNETS for n in (50, 101, 152)},
@@ -118,6 +118,6 @@ NAMES = {
         for name in (plain, f"{plain}_bn")
     },
     "alexnet_torchvision": ModuleNames(FAMILY, ALEXNET, "torch"),
-    "googlenet_bn": ModuleNames(FAMILY, GOOGLENET, aux=r"aux\d\."),
-    "inception_v3_torchvision": ModuleNames(FAMILY, INCEPTION_V3, aux=r"AuxLogits\."),
+    "googlenet_bn": ModuleNames(FAMILY, GOOGLENET),
+    "inception_v3_torchvision": ModuleNames(FAMILY, INCEPTION_V3),
 }
