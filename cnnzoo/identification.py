@@ -1,12 +1,10 @@
 """identify(): which networks of the catalog a file of weights fits."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from math import log, prod
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +13,7 @@ from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.models.index import every_model, model_info
 from cnnzoo.weights.formats.opening import open_weights
 from cnnzoo.weights.matching import Match, Pair, match_tensors
-from cnnzoo.weights.tensors import ArraySource, Key, WeightSource, variables
+from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
 from cnnzoo.weights.torch_layout import MERGED
 from cnnzoo.weights.translation import BY_ORDER
 from cnnzoo.zoo import sketch
@@ -23,8 +21,11 @@ from cnnzoo.zoo import sketch
 OWN = "cnnzoo"
 LARGEST = 1 << 32  # bytes of the weights in an archive
 SAME_SIZE = 0.05  # relative difference of the parameters of networks with equal tensors
-FARTHEST = 3.0  # logarithm of the share of a network that its trunk is at least
-INITIAL = {"moving_mean": 0, "moving_variance": 1, "bias": 0}
+LEAST = 0.9  # of the parameters of a trunk, of which some may be merged into others
+SIGNS: Mapping[str, Mapping[str, int]] = {  # and the values of weights that show them
+    "normalisations have seen no images": {"moving_mean": 0, "moving_variance": 1},
+    "all biases are zero": {"bias": 0},
+}
 NEAR = 2e-3  # larger than any difference of two epsilons
 
 
@@ -41,7 +42,7 @@ class Identification:
         prefix: What stands in front of all names, such as "module.".
         preprocessing: Mode that the pixels need, "custom" for one without a name.
         left_over: Tensors of heads that the networks do not have.
-        missing: Layers of the head that the file lacks, or has in another shape.
+        missing: Weights of the head that the file lacks, or has in another shape.
         untrained: Signs that nobody trained these weights.
         notes: What else was recognised.
     """
@@ -76,25 +77,6 @@ class Identification:
         return "\n".join(f"{title}: {text}" for title, text in texts.items() if text)
 
 
-class _Fit(NamedTuple):
-    """A match with a network's sketch.
-
-    Attributes:
-        match: What `match_tensors` found.
-        missing: Layers of the head, except the classifier, that keep their values.
-        left_over: Tensors that the network does not take, except the classifier's.
-    """
-
-    match: Match
-    missing: tuple[str, ...]
-    left_over: tuple[str, ...]
-
-    def distance(self) -> tuple[int, int, int]:
-        """How much the network and the file differ beside the number of classes."""
-        changes = Counter(pair.tensor.change for pair in self.match.pairs)
-        return len(self.missing), len(self.left_over), changes[MERGED]
-
-
 def identify(file: str | Path) -> Identification:
     """Finds the networks of the catalog that a file of weights fits.
 
@@ -110,23 +92,23 @@ def identify(file: str | Path) -> Identification:
         WeightFileError: The file is damaged, or not a file of weights.
         UnsafeFileError: The file contains something that weight files never contain.
     """
-    fits: dict[str, _Fit] = {}
+    fits: dict[str, Match] = {}
     with open_weights(file, LARGEST) as opened:
         for name in _candidates(opened):
-            exact = [other for other, fit in fits.items() if not any(fit.distance())]
+            exact = [other for other, match in fits.items() if not any(_rest(match))]
             if any(abs(_ratio(name, other) - 1) > SAME_SIZE for other in exact):
                 break  # all others are less like it
             with suppress(WeightFileError):
-                fits[name] = _fit(name, opened)
+                fits[name] = match_tensors(sketch(name), opened, new_head=None)
         if fits:
-            least = min(fit.distance() for fit in fits.values())
-            fits = {name: fit for name, fit in fits.items() if fit.distance() == least}
-            return _identification(str(file), [*fits], *fits.values())
+            least = min(map(_distance, fits.values()))
+            fits = {name: m for name, m in fits.items() if _distance(m) == least}
+            return _identification(str(file), fits)
         network = getattr(opened, "network", None)
-        note = ("built with options of its own: load it with cnnzoo.load",)
-    if network:
-        return Identification(str(file), (network,), OWN, notes=note)
-    return Identification(str(file))
+    if network is None:
+        return Identification(str(file))
+    note = "built with options of its own, so load it with cnnzoo.load"
+    return Identification(str(file), (network,), OWN, notes=(note,))
 
 
 def _ratio(one: str, two: str) -> float:
@@ -141,50 +123,59 @@ def _candidates(source: WeightSource | ArraySource) -> list[str]:
     shapes = [tensor.shape for tensor in known.values()]
     size, sides = sum(map(prod, shapes)), {side for shape in shapes for side in shape}
     away = {
-        name: abs(log(max(size, 1) / info.parameters))
+        name: abs(size - info.parameters)
         for name, info in every_model().items()
-        if sides.issuperset(shape[-1] for _, shape in info.stages[:-1])
+        if size >= LEAST * info.trunk
+        and sides.issuperset(shape[-1] for _, shape in info.stages[:-1])
     }
-    return sorted((name for name in away if away[name] < FARTHEST), key=away.__getitem__)
+    return sorted(away, key=away.__getitem__)
 
 
-def _fit(name: str, source: WeightSource | ArraySource) -> _Fit:
-    model = sketch(name)
-    match = match_tensors(model, source, new_head=None)
-    own = {key.layer: None for key in variables(model)} | {PREDICTIONS: None}
-    loaded = {pair.layer.name for pair in match.pairs} | {PREDICTIONS}
-    classifier = [t for key, t in match.source.tensors.items() if key.layer == PREDICTIONS]
-    left_over = [tensor.name for tensor in match.skipped if tensor not in classifier]
-    return _Fit(match, tuple(n for n in own if n not in loaded), tuple(left_over))
+def _rest(match: Match) -> tuple[list[str], list[str], int]:
+    """How file and network differ beside the number of classes.
+
+    Returns:
+        Weights of the head that the file lacks, tensors of a head that the network lacks,
+        and the number of tensors that are merged, since the file has fewer layers.
+    """
+    tensors = match.source.tensors.items()
+    classifier = [tensor for key, tensor in tensors if key.layer == PREDICTIONS]
+    missing = [name for name in match.new if not name.startswith(PREDICTIONS)]
+    left_over = [t.name for t in match.skipped if t not in classifier]
+    return missing, left_over, sum(p.tensor.change == MERGED for p in match.pairs)
 
 
-def _identification(file: str, names: list[str], fit: _Fit, *_: _Fit) -> Identification:
-    source = fit.match.source
+def _distance(match: Match) -> tuple[int, int, int]:
+    missing, left_over, merged = _rest(match)
+    return len(missing), len(left_over), merged
+
+
+def _identification(file: str, fits: Mapping[str, Match]) -> Identification:
+    match = next(iter(fits.values()))
+    source, (missing, left_over, _) = match.source, _rest(match)
     classifier = source.tensors.get(Key(PREDICTIONS, "0"))
-    modes = [source.preprocessing or model_info(name).preprocessing for name in names]
+    modes = [source.preprocessing or model_info(name).preprocessing for name in fits]
     return Identification(
         file=file,
-        networks=tuple(names),
+        networks=tuple(fits),
         family=source.family or (None if BY_ORDER in source.notes else OWN),
         classes=classifier.shape[-1] if classifier else None,
         prefix=source.prefix,
         preprocessing=", ".join(dict.fromkeys(modes)),
-        left_over=fit.left_over,
-        missing=fit.missing,
-        untrained=tuple(_signs(fit.match.pairs)),
+        left_over=tuple(left_over),
+        missing=tuple(missing),
+        untrained=tuple(_signs(match.pairs)),
         notes=source.notes,
     )
 
 
 def _signs(pairs: Sequence[Pair]) -> Iterator[str]:
     """What only weights have that nobody trained."""
-    found = {weight: [] for weight in INITIAL}
-    for pair in pairs:
-        weight = pair.variable.name
-        if weight in found:
-            same = np.allclose(pair.tensor.read(), INITIAL[weight], atol=NEAR)
-            found[weight].append(same)
-    if found["moving_mean"] and all(found["moving_mean"] + found["moving_variance"]):
-        yield "normalisations have seen no images"
-    if found["bias"] and all(found["bias"]):
-        yield "all biases are zero"
+    for sign, initial in SIGNS.items():
+        found = [
+            np.allclose(pair.tensor.read(), initial[pair.variable.name], atol=NEAR)
+            for pair in pairs
+            if pair.variable.name in initial
+        ]
+        if found and all(found):
+            yield sign

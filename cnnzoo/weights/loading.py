@@ -20,7 +20,7 @@ from cnnzoo.weights.formats import opening, pytorch, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, keras_applications
-from cnnzoo.weights.tensors import ArraySource, WeightSource, of_model, variables
+from cnnzoo.weights.tensors import ArraySource, WeightSource, of_model
 
 Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
@@ -127,7 +127,7 @@ def load_source(
 ) -> LoadReport:
     """Loads the tensors of a source into a model, as `load_weights` does."""
     _check_network(model, source)
-    pairs, skipped, source = match_tensors(model, source, new_head=new_head)
+    pairs, skipped, new, source = match_tensors(model, source, new_head=new_head)
     notes = [*source.notes]
     notes += [f"names of {source.family}"] if source.family else []
     notes += [f"names without {source.prefix!r}"] if source.prefix else []
@@ -146,8 +146,6 @@ def load_source(
         pair.variable.assign(value)
     if metadata:
         model.cnnzoo = metadata
-    taken = {pair.name for pair in pairs}
-    own = (f"{layer.name}/{weight.name}" for layer, weight in variables(model).values())
     return LoadReport(
         model=model.name,
         source=source.name,
@@ -161,7 +159,7 @@ def load_source(
         transformed=tuple(
             (pair.name, pair.tensor.change) for pair in pairs if pair.tensor.change
         ),
-        new=tuple(name for name in own if name not in taken),
+        new=tuple(new),
         notes=tuple(notes),
     )
 

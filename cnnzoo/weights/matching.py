@@ -23,7 +23,7 @@ from cnnzoo.weights.translation import translate
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 MAPS = 4  # dimensions of a convolution's kernel
 LARGEST_HEAD = 14  # tensors: three dense layers, two of them with a normalisation
-WITH_BACKGROUND = 1001  # classes of TensorFlow's networks, of which the first is none
+BACKGROUND = (1001,)  # classes of TensorFlow's networks, of which the first is none
 
 
 class Pair(NamedTuple):
@@ -36,10 +36,18 @@ class Pair(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The weights of a model with their tensors, what is skipped, and the source."""
+    """Tensors for a model.
+
+    Attributes:
+        pairs: Weights of the model, with the tensors to load.
+        skipped: Tensors of heads that are not loaded.
+        new: Names of the weights that keep their values.
+        source: The source, with our names of layers.
+    """
 
     pairs: list[Pair]
     skipped: list[Tensor]
+    new: list[str]
     source: WeightSource
 
 
@@ -61,9 +69,10 @@ def match_tensors(
     source = translate(model, source)
     own, tensors = variables(model), source.tensors
     stem = next((key for key, (_, v) in own.items() if len(v.shape) == MAPS), None)
-    pairs, problems = [], []  # problems have the names of layers
+    pairs, problems, names = [], [], []  # the last two with the names of layers
     for key, (layer, variable) in own.items():
         name = f"{key.layer}/{variable.name}"
+        names.append((key.layer, name))
         if key in tensors:
             pair = Pair(name, layer, variable, tensors[key])
             pairs.append(_adapted(pair, key == stem))
@@ -88,15 +97,16 @@ def match_tensors(
             f"{_advice(own, tensors)}"
         )
     pairs = [pair for pair in pairs if pair.layer.name not in new]
-    return Match(pairs, skipped, source)
+    return Match(pairs, skipped, [name for layer, name in names if layer in new], source)
 
 
 def _adapted(pair: Pair, stem: bool) -> Pair:
     """The tensor for another number of channels, or without TensorFlow's first class."""
     tensor, shape = pair.tensor, tuple(pair.variable.shape)
     theirs = tensor.shape
-    if pair.layer.name == PREDICTIONS and theirs[-1:] == (WITH_BACKGROUND,):
-        change, shape = "taken without the first of 1001 classes", (*theirs[:-1], 1000)
+    if pair.layer.name == PREDICTIONS and theirs[-1:] == (shape[-1] + 1,) == BACKGROUND:
+        change = "taken without the first of 1001 classes"
+        shape = (*theirs[:-1], shape[-1])
 
         def read() -> np.ndarray:
             return tensor.read()[..., 1:]

@@ -20,6 +20,7 @@ KINDS = {  # of the layers that hold weights, as Keras spells them in files and 
     layers.PReLU: "p_re_lu",
     layers.SeparableConv2D: "separable_conv2d",
 }
+POOL = "pool"  # what stands between two modules
 
 
 class Key(NamedTuple):
@@ -35,20 +36,20 @@ class Tensor:
 
     Attributes:
         name: Names of layer and weight in the source.
-        kind: Kind of the layer, as in `KINDS`; None if unknown.
-        weight: Name that Keras gives the weight, such as "kernel"; None if unknown.
         shape: Shape of the array.
         dtype: Type of its values, such as "float32".
         read: Function that reads the array.
+        kind: Kind of the layer, as in `KINDS`; None if unknown.
+        weight: Name that Keras gives the weight, such as "kernel"; None if unknown.
         change: What is done to it on the way, such as "transposed"; "" for nothing.
     """
 
     name: str
-    kind: str | None
-    weight: str | None
     shape: tuple[int, ...]
     dtype: str
     read: Callable[[], np.ndarray]
+    kind: str | None = None
+    weight: str | None = None
     change: str = ""
 
 
@@ -94,7 +95,8 @@ class ArraySource:
         ordered: Whether the arrays are in the order of the modules.
         channels_last: Names of dense kernels whose inputs are flattened (h, w, c).
         epsilons: Epsilons of normalisations, by module, where they are known.
-        graph: Modules and pools that feed each of them, in order, where they are known.
+        graph: Modules that feed each module, in order, where they are known; behind a
+            pool, `POOL` is one of them.
     """
 
     name: str

@@ -12,7 +12,7 @@ from cnnzoo.weights.sources.recognition import recognise
 from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
 from cnnzoo.weights.torch_layout import Conversion
 
-BY_ORDER = "layers by order and shape"
+BY_ORDER = "no known names, so layers by order and shape"
 
 
 def translate(model: keras.Model, source: WeightSource | ArraySource) -> WeightSource:
@@ -57,7 +57,7 @@ def translate(model: keras.Model, source: WeightSource | ArraySource) -> WeightS
 def _renamed(
     model: keras.Model, source: WeightSource, layers: Collection[str]
 ) -> WeightSource:
-    """A source of Keras's layers: with our names, those of keras.applications, or none."""
+    """A source of Keras's layers, which have our names, Keras's own, or unknown ones."""
     theirs = dict.fromkeys(key.layer for key in source.tensors)
     if theirs.keys() & set(layers) - {PREDICTIONS}:
         return source

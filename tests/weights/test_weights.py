@@ -164,7 +164,7 @@ def test_auxiliary_heads_are_skipped_or_asked_for():
     options = {"classes": 4, "input_shape": (224, 224, 3)}
     plain = sketch("inception_v1", **options)
     helped = sketch("inception_v1", aux_heads=True, **options)
-    _, skipped, _ = match_tensors(plain, of_model(helped))
+    _, skipped, *_ = match_tensors(plain, of_model(helped))
     assert {t.name.split("_")[0] for t in skipped} == {"aux1", "aux2"}
     with pytest.raises(
         cnnzoo.WeightFileError,
@@ -177,7 +177,7 @@ def test_auxiliary_heads_are_skipped_or_asked_for():
 def test_the_small_stem_takes_the_same_weights():
     paper = sketch("resnet18", input_shape=(64, 64, 3))
     small = sketch("resnet18", input_shape=(32, 32, 3), stem="small")
-    pairs, skipped, _ = match_tensors(small, of_model(paper))
+    pairs, skipped, *_ = match_tensors(small, of_model(paper))
     assert len(pairs) == len(paper.weights)
     assert skipped == []
 

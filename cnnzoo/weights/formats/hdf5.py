@@ -227,7 +227,7 @@ def _tensor(
     half = half and "dtype" in data.attrs and _text(data, "dtype", where) == ["bfloat16"]
     dtype = "bfloat16" if half else str(data.dtype)
     read = partial(_read, data, half, where)
-    return Tensor(name, kind, weight, data.shape, dtype, read)
+    return Tensor(name, data.shape, dtype, read, kind, weight)
 
 
 def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from cnnzoo.errors import UnsafeFileError, UsageError
 from cnnzoo.system import files
-from cnnzoo.weights.tensors import ArraySource, Tensor, damaged
+from cnnzoo.weights.tensors import POOL, ArraySource, Tensor, damaged
 
 ENDING = ".onnx"
 ROLES: Mapping[str, tuple[str, ...]] = {  # of the inputs behind the first
@@ -66,7 +66,7 @@ def read_source(path: Path) -> ArraySource:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(array.data_type)).name
         read = partial(onnx.numpy_helper.to_array, array)
         shape = tuple(array.dims)
-        values[array.name] = Tensor(array.name, None, None, shape, dtype, read)
+        values[array.name] = Tensor(array.name, shape, dtype, read)
     graph = _Graph(values)
     for node in model.graph.node:
         graph.add(node)
@@ -83,7 +83,7 @@ class _Graph:
     def __init__(self, values: dict[str, Tensor]):
         self.values = values
         self.arrays: dict[str, Tensor] = {}
-        self.parents: dict[str, tuple[str, ...]] = {}  # of modules and pools
+        self.parents: dict[str, tuple[str, ...]] = {}
         self.epsilons: dict[str, float] = {}
         self.channels_last: set[str] = set()  # kernels behind a flatten of (h, w, c)
         self.front: dict[str, tuple[str, ...]] = {}  # of a tensor: what feeds it
@@ -116,12 +116,12 @@ class _Graph:
         feeding = tuple(dict.fromkeys(units))
         if kind in AFTER and given and len(feeding) == 1:
             self._merge(kind, given[0], feeding[0])
-        elif (kind in ROLES and given) or kind in POOLS:
-            name = node.output[0]
-            if given:
-                name = self._module(kind, first, given, attributes)
+        elif kind in ROLES and given:
+            name = self._module(kind, first, given, attributes)
             self.parents[name] = feeding
             feeding = (name,)
+        elif kind in POOLS and POOL not in feeding:
+            feeding = (*feeding, POOL)
         self.front |= dict.fromkeys(node.output, feeding)
 
     def _module(

@@ -22,7 +22,7 @@ from cnnzoo.weights.tensors import ArraySource, Tensor, damaged
 ENDINGS = (".pth", ".pt", ".th", ".bin", ".ckpt", ".tar")  # .pth.tar
 DEPTH = 3  # of state dicts within state dicts
 SAVE = "save model.state_dict() in PyTorch and give that file"
-OBJECTS = re.compile(r"Unsupported (?:global|class|operand)\W*(?:GLOBAL )?(\S*)")
+OBJECTS = re.compile(r"Unsupported (?:global|class)\W*(?:GLOBAL )?(\S*)")
 
 
 def open_source(path: Path) -> ArraySource:
@@ -96,8 +96,6 @@ def of_state_dict(content: object, name: str) -> ArraySource:
     arrays = {
         str(key): Tensor(
             name=str(key),
-            kind=None,
-            weight=None,
             shape=tuple(value.shape),
             dtype=str(value.dtype).removeprefix("torch."),
             read=partial(_read, value),

@@ -67,7 +67,6 @@ def open_source(path: Path) -> Iterator[WeightSource | ArraySource]:
             part = file.get_slice(name)
             arrays[name] = Tensor(
                 name=f"{layer}/{weight}" if own else name,
-                kind=None,
                 weight=weight,
                 shape=tuple(part.get_shape()),
                 dtype=TYPES.get(part.get_dtype(), str(part.get_dtype())),

@@ -5,7 +5,7 @@ In the zoo, a tensor is named by its layer and a suffix: `inception_3a/1x1_b_0`,
 https://github.com/Cadene/pretrained-models.pytorch
 """
 
-from cnnzoo.weights.sources.renaming import ModuleNames, rules, with_norms
+from cnnzoo.weights.sources.renaming import ModuleNames, with_norms
 
 ZOO = with_norms(
     r"""

@@ -11,11 +11,11 @@ from cnnzoo.weights.sources import caffe, timm, torchvision
 from cnnzoo.weights.sources.renaming import ModuleNames
 from cnnzoo.weights.tensors import ArraySource
 
-TABLES = [  # of each network
-    (network, table)
+TABLES = {  # each with its networks
+    table: [name for name, other in library.NAMES.items() if other is table]
     for library in (torchvision, timm, caffe)
-    for network, table in library.NAMES.items()
-]
+    for table in library.NAMES.values()
+}
 LEAST, SURE = 0.5, 0.9  # share of the layers that a table of names must find
 
 
@@ -48,17 +48,13 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognised | None:
         name[: dot.start()] for name in source.arrays for dot in re.finditer(r"\.", name)
     }
 
-    def best(networks: set[str]) -> Recognised | None:
-        tables = {id(t): t for network, t in TABLES if network in networks}
-        rated = (_rate(table, trunk, modules) for table in tables.values())
-        return max(rated, key=lambda found: found[:2], default=None)
-
-    found = best({own})
-    if found and found.share >= LEAST:
-        return found
-    rival = best({network for network, _ in TABLES})
-    if rival and rival.share >= SURE:
-        fits = [network for network, table in TABLES if table is rival.table]
+    rated = (_rate(table, trunk, modules) for table in TABLES)
+    rated = sorted(rated, key=lambda found: found[:2], reverse=True)
+    for found in rated:
+        if found.share >= LEAST and own in TABLES[found.table]:
+            return found
+    if (rival := rated[0]).share >= SURE:
+        fits = TABLES[rival.table]
         near = [name for name in fits if name.startswith(f"{own.partition('_')[0]}_")]
         build = ", ".join(near or fits)
         raise WeightFileError(

@@ -5,7 +5,7 @@ those tables are used.
 """
 
 from cnnzoo.weights.sources.renaming import ModuleNames, rules, with_norms
-from cnnzoo.weights.sources.torchvision import CONVOLUTIONS, vgg_features
+from cnnzoo.weights.sources.torchvision import vggs
 
 VGG_HEAD = rules(r"""
     head_dense(\d)      pre_logits.fc{1}
@@ -102,11 +102,7 @@ FAMILY = "timm"
 _RESNETS_V2 = ModuleNames(FAMILY, RESNET_V2)
 _INCEPTION_RESNETS = ModuleNames(FAMILY, INCEPTION_RESNET)
 NAMES = {
-    **{
-        name: ModuleNames(FAMILY, vgg_features(name) + VGG_HEAD, "torch")
-        for plain in CONVOLUTIONS
-        for name in (plain, f"{plain}_bn")
-    },
+    **vggs(FAMILY, VGG_HEAD),
     **dict.fromkeys(("resnet18_v2", "resnet34_v2", "resnet50_v2_timm"), _RESNETS_V2),
     "inception_v4": ModuleNames(FAMILY, INCEPTION_V4),
     **{f"inception_resnet_v{n}": _INCEPTION_RESNETS for n in (1, 2)},

@@ -4,6 +4,7 @@ https://github.com/pytorch/vision and https://github.com/akamaster/pytorch_resne
 which takes torchvision's names with other words for two modules.
 """
 
+from cnnzoo.models import vgg
 from cnnzoo.weights.sources.renaming import ModuleNames, Rules, rules, with_norms
 
 RESNET = rules(r"""
@@ -34,25 +35,22 @@ VGG_HEAD = rules(r"""
     head_dense2     classifier.3
     predictions     classifier.6
 """)
-CONVOLUTIONS = {  # by stage
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
 
 
-def vgg_features(name: str) -> Rules:
-    """Convolutions, normalisations, ReLUs and pools count on through all stages."""
-    step = 3 if name.endswith("_bn") else 2
-    found, at = [], 0
-    for stage, count in enumerate(CONVOLUTIONS[name.removesuffix("_bn")], start=1):
-        for i in range(1, count + 1):
-            found.append((f"stage{stage}_conv{i}", f"features.{at}"))
-            found.append((f"stage{stage}_conv{i}_bn", f"features.{at + 1}"))
-            at += step
-        at += 1
-    return tuple(found)
+def vggs(family: str, head: Rules) -> dict[str, ModuleNames]:
+    """Names of VGGs, which count layers through all stages, with ReLUs and pools."""
+    tables = {}
+    for name, (repeats, *_) in vgg.REPEATS.items():
+        for end, step in (("", 2), ("_bn", 3)):
+            found, at = [], 0
+            for stage, count in enumerate(repeats, start=1):
+                for i in range(1, count + 1):
+                    found.append((f"stage{stage}_conv{i}", f"features.{at}"))
+                    found.append((f"stage{stage}_conv{i}_bn", f"features.{at + 1}"))
+                    at += step
+                at += 1
+            tables[f"{name}{end}"] = ModuleNames(family, (*found, *head), "torch")
+    return tables
 
 
 GOOGLENET = (
@@ -112,11 +110,7 @@ NAMES = {
     **{f"resnet{n}": _RESNETS for n in (18, 34)},
     **{f"resnet{n}_v1_5": _RESNETS for n in (50, 101, 152)},
     **{f"resnet{n}": _CIFAR for n in (20, 32, 44, 56, 110)},
-    **{
-        name: ModuleNames(FAMILY, vgg_features(name) + VGG_HEAD, "torch")
-        for plain in CONVOLUTIONS
-        for name in (plain, f"{plain}_bn")
-    },
+    **vggs(FAMILY, VGG_HEAD),
     "alexnet_torchvision": ModuleNames(FAMILY, ALEXNET, "torch"),
     "googlenet_bn": ModuleNames(FAMILY, GOOGLENET),
     "inception_v3_torchvision": ModuleNames(FAMILY, INCEPTION_V3),
