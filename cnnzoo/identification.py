@@ -93,13 +93,15 @@ def identify(file: str | Path) -> Identification:
         UnsafeFileError: The file contains something that weight files never contain.
     """
     fits: dict[str, Match] = {}
+    exact = 0  # parameters of a network with nothing missing or left over
     with open_weights(file, LARGEST) as opened:
         for name in _candidates(opened):
-            exact = [other for other, match in fits.items() if not any(_rest(match))]
-            if any(abs(_ratio(name, other) - 1) > SAME_SIZE for other in exact):
+            size = model_info(name).parameters
+            if exact and abs(size / exact - 1) > SAME_SIZE:
                 break  # all others are less like it
             with suppress(WeightFileError):
                 fits[name] = match_tensors(sketch(name), opened, new_head=None)
+                exact = exact if any(_rest(fits[name])) else size
         if fits:
             least = min(map(_distance, fits.values()))
             fits = {name: m for name, m in fits.items() if _distance(m) == least}
@@ -109,10 +111,6 @@ def identify(file: str | Path) -> Identification:
         return Identification(str(file))
     note = "built with options of its own, so load it with cnnzoo.load"
     return Identification(str(file), (network,), OWN, notes=(note,))
-
-
-def _ratio(one: str, two: str) -> float:
-    return model_info(one).parameters / model_info(two).parameters
 
 
 def _candidates(source: WeightSource | ArraySource) -> list[str]:

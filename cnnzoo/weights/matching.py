@@ -69,10 +69,9 @@ def match_tensors(
     source = translate(model, source)
     own, tensors = variables(model), source.tensors
     stem = next((key for key, (_, v) in own.items() if len(v.shape) == MAPS), None)
-    pairs, problems, names = [], [], []  # the last two with the names of layers
+    pairs, problems = [], []  # problems with the names of their layers
     for key, (layer, variable) in own.items():
         name = f"{key.layer}/{variable.name}"
-        names.append((key.layer, name))
         if key in tensors:
             pair = Pair(name, layer, variable, tensors[key])
             pairs.append(_adapted(pair, key == stem))
@@ -97,7 +96,8 @@ def match_tensors(
             f"{_advice(own, tensors)}"
         )
     pairs = [pair for pair in pairs if pair.layer.name not in new]
-    return Match(pairs, skipped, [name for layer, name in names if layer in new], source)
+    kept = [f"{key.layer}/{v.name}" for key, (_, v) in own.items() if key.layer in new]
+    return Match(pairs, skipped, kept, source)
 
 
 def _adapted(pair: Pair, stem: bool) -> Pair:

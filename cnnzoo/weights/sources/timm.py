@@ -57,21 +57,17 @@ INCEPTION_RESNET = (  # the last block of version 2 has a name of its own
         stage1_block(\d+)_branch1_conv1         repeat.{1-1}.branch0
         stage1_block(\d+)_branch(\d)_conv(\d)   repeat.{1-1}.branch{2-1}.{3-1}
         stage2_reduction_branch1_conv1          mixed_6a.branch0
-        stage2_reduction_branch(\d)_conv(\d)    mixed_6a.branch{1-1}.{2-1}
-        stage2_block(\d+)_branch1_conv1         repeat_1.{1-1}.branch0
-        stage2_block(\d+)_branch(\d)_conv(\d)   repeat_1.{1-1}.branch{2-1}.{3-1}
-        stage3_reduction_branch(\d)_conv(\d)    mixed_7a.branch{1-1}.{2-1}
+        stage(\d)_reduction_branch(\d)_conv(\d) mixed_{1+4}a.branch{2-1}.{3-1}
         stage3_block10_branch1_conv1            block8.branch0
         stage3_block10_branch(\d)_conv(\d)      block8.branch{1-1}.{2-1}
-        stage3_block(\d)_branch1_conv1          repeat_2.{1-1}.branch0
-        stage3_block(\d)_branch(\d)_conv(\d)    repeat_2.{1-1}.branch{2-1}.{3-1}
+        stage(\d)_block(\d+)_branch1_conv1      repeat_{1-1}.{2-1}.branch0
+        stage(\d)_block(\d+)_branch(\d)_conv(\d) repeat_{1-1}.{2-1}.branch{3-1}.{4-1}
         stage3_conv                             conv2d_7b
     """),
     *rules(r"""
         stage1_block(\d+)_linear                repeat.{1-1}.conv2d
-        stage2_block(\d+)_linear                repeat_1.{1-1}.conv2d
         stage3_block10_linear                   block8.conv2d
-        stage3_block(\d)_linear                 repeat_2.{1-1}.conv2d
+        stage(\d)_block(\d+)_linear             repeat_{1-1}.{2-1}.conv2d
         predictions                             classif
     """),
 )

@@ -78,26 +78,21 @@ INCEPTION_V3 = (
         stem_conv([23])                       Conv2d_2{1-1:ab}_3x3
         stem_conv4                            Conv2d_3b_1x1
         stem_conv5                            Conv2d_4a_3x3
-        stage1_block(\d)_branch1_conv1        Mixed_5{1+1:abcd}.branch1x1
+        stage(\d)_block(\d)_branch1_conv1     Mixed_{1+4}{2+1:abcde}.branch1x1
+        stage(\d)_block(\d)_proj              Mixed_{1+4}{2+1:abcde}.branch_pool
         stage1_block(\d)_branch2_conv(\d)     Mixed_5{1+1:abcd}.branch5x5_{2}
-        stage1_block(\d)_branch3_conv(\d)     Mixed_5{1+1:abcd}.branch3x3dbl_{2}
-        stage1_block(\d)_proj                 Mixed_5{1+1:abcd}.branch_pool
         stage2_reduction_branch1_conv1        Mixed_6a.branch3x3
         stage2_reduction_branch2_conv(\d)     Mixed_6a.branch3x3dbl_{1}
-        stage2_block(\d)_branch1_conv1        Mixed_6{1+1:abcde}.branch1x1
         stage2_block(\d)_branch2_conv(\d)     Mixed_6{1+1:abcde}.branch7x7_{2}
         stage2_block(\d)_branch3_conv(\d)     Mixed_6{1+1:abcde}.branch7x7dbl_{2}
-        stage2_block(\d)_proj                 Mixed_6{1+1:abcde}.branch_pool
         stage3_reduction_branch1_conv(\d)     Mixed_7a.branch3x3_{1}
         stage3_reduction_branch2_conv(\d)     Mixed_7a.branch7x7x3_{1}
-        stage3_block(\d)_branch1_conv1        Mixed_7{1+1:abc}.branch1x1
         stage3_block(\d)_branch2_conv(\d)     Mixed_7{1+1:abc}.branch3x3_{2}
         stage3_block(\d)_branch2_row          Mixed_7{1+1:abc}.branch3x3_2a
         stage3_block(\d)_branch2_column       Mixed_7{1+1:abc}.branch3x3_2b
-        stage3_block(\d)_branch3_conv(\d)     Mixed_7{1+1:abc}.branch3x3dbl_{2}
+        stage(\d)_block(\d)_branch3_conv(\d)  Mixed_{1+4}{2+1:abcd}.branch3x3dbl_{3}
         stage3_block(\d)_branch3_row          Mixed_7{1+1:abc}.branch3x3dbl_3a
         stage3_block(\d)_branch3_column       Mixed_7{1+1:abc}.branch3x3dbl_3b
-        stage3_block(\d)_proj                 Mixed_7{1+1:abc}.branch_pool
         aux1_conv(\d)                         AuxLogits.conv{1-1}
     """),
     *rules("aux1_predictions AuxLogits.fc \n predictions fc"),
