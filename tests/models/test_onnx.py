@@ -6,7 +6,9 @@ OIHW to HWIO, dense layers transposed, the first one behind a flatten reordered,
 second scale and shift of Caffe2's Inception V2 folded into its normalisation.
 """
 
+import re
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import onnx_graphs
@@ -16,7 +18,6 @@ from parity import Record, compare, images, relative
 from torch_weights import convert
 
 import cnnzoo
-from cnnzoo.weights.sources.onnx_zoo import NAMES, module_name
 
 proof = pytest.mark.proof
 RUNTIME = "ONNX Runtime"
@@ -24,13 +25,55 @@ BOUND = 1e-4
 PIXELS = 60.0  # deviation of the input where LRN's constants are made for that size
 CLASSES = 50
 
-NETWORKS = {  # the graph, and what its names start with
-    "alexnet": (onnx_graphs.alexnet, ""),
-    "caffenet": (onnx_graphs.caffenet, ""),
-    "zfnet512": (onnx_graphs.zfnet512, "gpu_0/"),
-    "inception_v1": (onnx_graphs.googlenet, ""),
-    "inception_v2": (onnx_graphs.inception_v2, ""),
+ALEXNET = {
+    "stem_conv": "conv1",
+    "stage1_conv": "conv2",
+    "stage2_conv1": "conv3",
+    "stage2_conv2": "conv4",
+    "stage2_conv3": "conv5",
+    "head_dense1": "fc6",
+    "head_dense2": "fc7",
+    "predictions": "fc8",
 }
+INCEPTION = {
+    "stem_conv1": "conv1/7x7_s2",
+    "stem_reduce": "conv2/3x3_reduce",
+    "stem_conv2": "conv2/3x3",
+    "predictions": "loss3/classifier",
+}
+BRANCHES = {  # what another name has in Caffe2's Inception V2
+    "double_3x3_reduce": "double3x3_reduce",
+    "double_3x3_1": "double3x3a",
+    "double_3x3_2": "double3x3b",
+}
+SUFFIXES = {  # of a tensor's public name, and what PyTorch calls the same
+    "_w": ".weight",
+    "_b": ".bias",
+    "/bn_scale": "/bn.weight",
+    "/bn_bias": "/bn.bias",
+    "/bn_mean": "/bn.running_mean",
+    "/bn_var": "/bn.running_var",
+}
+NETWORKS = {  # the graph, what its names start with, its table of names
+    "alexnet": (onnx_graphs.alexnet, "", ALEXNET),
+    "caffenet": (onnx_graphs.caffenet, "", ALEXNET),
+    "zfnet512": (onnx_graphs.zfnet512, "gpu_0/", ALEXNET),
+    "inception_v1": (onnx_graphs.googlenet, "", INCEPTION),
+    "inception_v2": (onnx_graphs.inception_v2, "", INCEPTION),
+}
+
+
+def public_name(layer: str, table: Mapping[str, str]) -> str:
+    """What the public files call the layer that is `layer` here."""
+    layer, norm = layer.removesuffix("_bn"), layer.endswith("_bn")
+    name = table.get(layer)
+    if name is None:
+        module = re.fullmatch(r"stage(\d)_block(\d)_(.+)", layer)
+        assert module, f"no name for {layer}"
+        letter = "abcde"[int(module[2]) - 1]
+        branch = BRANCHES.get(module[3], module[3])
+        name = f"inception_{int(module[1]) + 2}{letter}/{branch}"
+    return f"{name}/bn" if norm else name
 
 
 def folded(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -51,9 +94,9 @@ def state_dict(values: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.nd
     """The values under the names that PyTorch would give them."""
     state = {}
     for name, value in folded(values).items():
-        public = name.removeprefix(prefix)
-        assert module_name(public) != public, f"no place for {name}"
-        state[module_name(public)] = value
+        parts = re.fullmatch(rf"{prefix}(.+?)({'|'.join(SUFFIXES)})_0", name)
+        assert parts, f"no place for {name}"
+        state[parts[1] + SUFFIXES[parts[2]]] = value
     return state
 
 
@@ -63,7 +106,7 @@ def pixels(name: str, side: int) -> np.ndarray:
 
 def expected_of(name: str, side: int, **options) -> tuple[dict, Graph]:
     """The graph's outputs for two images, and the graph, drawn under the options."""
-    network, prefix = NETWORKS[name]
+    network, prefix, _table = NETWORKS[name]
     graph = Graph(prefix=prefix, **options)
     model = graph.model(side, CLASSES, network)
     return onnx_graphs.run(model, pixels(name, side)), graph
@@ -78,7 +121,8 @@ def same_as_runtime(record: Record, name: str, side: int, output: str) -> None:
         classifier_activation=activation,
     )
     expected, graph = expected_of(name, side)
-    convert(ours, state_dict(graph.values, graph.prefix), NAMES[name].name)
+    state, table = state_dict(graph.values, graph.prefix), NETWORKS[name][2]
+    convert(ours, state, partial(public_name, table=table))
     found = ours(pixels(name, side), training=False)
     theirs = expected["logits" if activation is None else "prob_1"]
     compare(record, name, f"{output}, {side} px", RUNTIME, found, theirs, BOUND)

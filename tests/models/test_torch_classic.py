@@ -16,7 +16,8 @@ from torch import nn
 from torch_weights import NameOf, convert, import_torchvision, outputs, random_state
 
 import cnnzoo
-from cnnzoo.weights.sources.torchvision import CONVOLUTIONS, NAMES
+from cnnzoo.models.vgg import REPEATS
+from cnnzoo.weights.sources.torchvision import NAMES
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -30,7 +31,7 @@ Names = dict[str, str]
 
 # torchvision -------------------------------------------------------------------------
 
-VGGS = [*CONVOLUTIONS, *(f"{name}_bn" for name in CONVOLUTIONS)]
+VGGS = [*REPEATS, *(f"{name}_bn" for name in REPEATS)]
 
 
 def theirs(name: str) -> tuple[nn.Module, NameOf]:
@@ -55,7 +56,7 @@ def same_features(
     if edit:
         edit(features)
     ours = cnnzoo.build(name, input_shape=(side, side, 3), include_top=False, **options)
-    convert(ours, state, lambda layer: names(layer).removeprefix("features."))
+    convert(ours, state, lambda layer: str(names(layer)).removeprefix("features."))
     x = images(side)
     expected = outputs(features, x).transpose(0, 2, 3, 1)
     words = [*(f"{key}={value}" for key, value in options.items()), "features"]

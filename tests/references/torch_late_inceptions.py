@@ -110,7 +110,7 @@ class InceptionResNetV1(nn.Module):
 
 def timm_resnet_name(layer: str) -> str:
     """Inception-ResNet's; the auxiliary head of the test's own stands in `aux`."""
-    return SLIM_AUX.get(layer) or timm.NAMES["inception_resnet_v2"].name(layer)
+    return SLIM_AUX.get(layer) or str(timm.NAMES["inception_resnet_v2"].name(layer))
 
 
 def without_scales(state: State) -> State:

@@ -96,7 +96,7 @@ def convert(model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf
         name = name_of(layer.name)
         if isinstance(layer, layers.SeparableConv2D):
             halves = (f"{name}.conv1", f"{name}.pointwise")  # timm's
-            depthwise, pointwise = halves if isinstance(name, str) else name
+            depthwise, pointwise = name if isinstance(name, tuple) else halves
             values = [
                 take(f"{depthwise}.weight").transpose(2, 3, 0, 1),
                 take(f"{pointwise}.weight").transpose(2, 3, 1, 0),
