@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnzoo.errors import WeightFileError
-from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.layer_names import CLASSIFIERS
 from cnnzoo.models.index import every_model, model_info
 from cnnzoo.weights.formats.opening import open_weights
 from cnnzoo.weights.matching import Match, Pair, match_tensors
@@ -137,8 +137,8 @@ def _rest(match: Match) -> tuple[list[str], list[str], int]:
         and the number of tensors that are merged, since the file has fewer layers.
     """
     tensors = match.source.tensors.items()
-    classifier = [tensor for key, tensor in tensors if key.layer == PREDICTIONS]
-    missing = [name for name in match.new if not name.startswith(PREDICTIONS)]
+    classifier = [tensor for key, tensor in tensors if key.layer in CLASSIFIERS]
+    missing = [name for name in match.new if not name.startswith(CLASSIFIERS)]
     left_over = [t.name for t in match.skipped if t not in classifier]
     return missing, left_over, sum(p.tensor.change == MERGED for p in match.pairs)
 
@@ -151,13 +151,14 @@ def _distance(match: Match) -> tuple[int, int, int]:
 def _identification(file: str, fits: Mapping[str, Match]) -> Identification:
     match = next(iter(fits.values()))
     source, (missing, left_over, _) = match.source, _rest(match)
-    classifier = source.tensors.get(Key(PREDICTIONS, "0"))
+    kernels = (source.tensors.get(Key(layer, "0")) for layer in CLASSIFIERS)
+    classes = [kernel.shape[-1] for kernel in kernels if kernel]
     modes = [source.preprocessing or model_info(name).preprocessing for name in fits]
     return Identification(
         file=file,
         networks=tuple(fits),
         family=source.family or (None if BY_ORDER in source.notes else OWN),
-        classes=classifier.shape[-1] if classifier else None,
+        classes=classes[0] if classes else None,
         prefix=source.prefix,
         preprocessing=", ".join(dict.fromkeys(modes)),
         left_over=tuple(left_over),

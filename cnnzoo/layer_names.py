@@ -32,6 +32,7 @@ def head(part: str) -> str:
 
 
 HEAD = (PREDICTIONS, head("dense2"), head("dense1"))  # with weights, from the end
+CLASSIFIERS = (PREDICTIONS, head("conv"))  # of which NiN has the second
 
 
 def is_head(name: str) -> bool:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from cnnzoo.errors import WeightFileError
-from cnnzoo.layer_names import PREDICTIONS, is_aux, is_head
+from cnnzoo.layer_names import CLASSIFIERS, PREDICTIONS, is_aux, is_head
 from cnnzoo.weights.tensors import (
     ArraySource,
     Key,
@@ -81,7 +81,7 @@ def match_tensors(
     if new_head is not False:
         new = {name for name, _ in problems if is_head(name) or is_aux(name)}
     if new_head:
-        new |= {key.layer for key in own if key.layer.endswith(PREDICTIONS)}
+        new |= {key.layer for key in own if key.layer.endswith(CLASSIFIERS)}
     skipped, left = _others(tensors, own)
     head = [tensor for tensor in left if len(tensor.shape) < MAPS]
     if new_head is not False and len(head) <= LARGEST_HEAD:

@@ -69,7 +69,7 @@ class Conversion:
 
     def _weight(self, layer: keras.Layer, variable: keras.Variable) -> Tensor | None:
         """A kernel, a bias or a slope."""
-        array = self._array(layer.name, ROLES.get(variable.name, variable.name))
+        array = self._array(layer.name, ROLES.get(str(variable.name), ""))
         if array is None or not variable.name.endswith("kernel"):
             return array
         shape, convert = self._kernel(layer, variable, array)
@@ -123,7 +123,7 @@ class Conversion:
         roles = (*NORM_ROLES.values(), *BEHIND)
         arrays = {role: self._array(layer.name, role) for role in roles}
         conv = self.layers.get(layer.name.removesuffix(NORM))
-        if conv is not layer and not getattr(conv, "use_bias", True):
+        if conv and conv is not layer and not getattr(conv, "use_bias", True):
             arrays["front"] = self._array(conv.name, "bias")
         given = {role: array for role, array in arrays.items() if array}
         if not given.keys() & {"front", "running_mean"}:

@@ -29,6 +29,7 @@ from cnnzoo.zoo import sketch
 torchvision = import_torchvision()
 import timm  # noqa: E402, it imports torchvision
 
+proof = pytest.mark.proof
 BOUND = 1e-4
 CLASSES = 12
 LOGITS: dict[str, Any] = {"classifier_activation": None}
@@ -134,7 +135,12 @@ def adds(name: str) -> bool:
     return "res" in name or "xception" in name
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+QUICK = ("resnet18_v2", "resnet20")
+
+
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(n, marks=proof) for n in FAMILIES if n not in QUICK)]
+)
 def test_families(name: str, tmp_path: Path):
     make, side = FAMILIES[name]
     module = randomised(make(), adds=adds(name))
@@ -155,6 +161,7 @@ def test_families(name: str, tmp_path: Path):
         assert {tensor.split(".")[0] for tensor in report.skipped} == {"aux1", "aux2"}
 
 
+@proof
 @pytest.mark.parametrize("name", ["vgg11", "alexnet_torchvision"])
 def test_flattened_in_another_order(name: str):
     """Behind torchvision's adaptive pool, the maps are the paper's at its size alone."""
@@ -164,6 +171,7 @@ def test_flattened_in_another_order(name: str):
     same(model, module, 224)
 
 
+@proof
 def test_vgg_of_timm():
     """Whose dense layers are convolutions, the first one of 7x7 pixels."""
     module = randomised(timm_model("vgg11_bn"))
@@ -204,19 +212,17 @@ def wrapped(module: nn.Module) -> dict[str, Any]:
 @pytest.mark.parametrize("form", [*wrapped(nn.Linear(1, 1))])
 def test_wrapped(form: str, resnet: nn.Module, target: keras.Model, tmp_path: Path):
     source = wrapped(resnet)[form]
-    in_files = not isinstance(source, nn.Module)
-    for old in (None, False, True) if in_files and "NumPy" not in form else (None,):
-        for weight in target.weights:
-            weight.assign(keras.ops.zeros_like(weight))
-        if old is None:
-            report = load_weights(target, source)
-        else:
-            path = tmp_path / "checkpoint.pth.tar"
-            torch.save(source, path, _use_new_zipfile_serialization=not old)
-            report = load_weights(target, path)
-        assert "names of torchvision" in report.notes
-        if form != "half":
-            same(target, resnet, 64)
+    for weight in target.weights:
+        weight.assign(keras.ops.zeros_like(weight))
+    if isinstance(source, nn.Module) or "NumPy" in form:
+        report = load_weights(target, source)
+    else:
+        path, old = tmp_path / "checkpoint.pth.tar", form == "state_dict"
+        torch.save(source, path, _use_new_zipfile_serialization=not old)
+        report = load_weights(target, path)
+    assert "names of torchvision" in report.notes
+    if form != "half":
+        same(target, resnet, 64)
     if form == "ema":
         assert "taken from its entry 'state_dict_ema'" in report.notes
     if form == "backbone.":
@@ -285,6 +291,7 @@ def test_1001_classes():
     assert relative(found, outputs(module, x)[:, 1:]) <= BOUND
 
 
+@proof
 def test_preprocessing_comes_with_the_weights():
     module = torchvision_model("vgg16", 3)
     model = ours("vgg16", 224, classes=3)
@@ -307,6 +314,7 @@ def renamed(module: nn.Module) -> dict[str, torch.Tensor]:
     return state
 
 
+@proof
 def test_a_chain_goes_by_order():
     module = randomised(torchvision_model("vgg11_bn"))
     model = ours("vgg11_bn", 224)
@@ -350,8 +358,9 @@ def test_folded_normalisations(resnet: nn.Module, target: keras.Model):
                 setattr(parent, f"conv{number}", fuse_conv_bn_eval(conv, norm))
                 setattr(parent, f"bn{number}", nn.Identity())
         short = getattr(parent, "downsample", None)
-        if isinstance(short, nn.Sequential) and isinstance(short[0], nn.Conv2d):
-            parent.downsample = nn.Sequential(fuse_conv_bn_eval(short[0], short[1]))
+        conv, norm = short if isinstance(short, nn.Sequential) else (None, None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            parent.downsample = nn.Sequential(fuse_conv_bn_eval(conv, norm))
     for source in (module, renamed(module)):
         report = load_weights(target, source)
         assert "merged with its neighbours" in str(report)
