@@ -104,18 +104,17 @@ def _groups(units: Sequence[Unit], graph: bool, ordered: bool) -> dict[tuple, li
             (unit.label, *sorted(front.get(p, 0) for p in unit.parents))
         )
     behind: dict[str, list[int]] = defaultdict(list)
-    found, before = defaultdict(list), None
+    found = defaultdict(list)
     for unit in reversed(units):
         for parent in unit.parents:
             behind[parent].append(hash((unit.label, *sorted(behind[unit.name]))))
     for unit in units:
-        last = labels.get(unit.parents[0]) if unit.parents else before
-        norm = ordered and unit.label[0] == NORM
-        around = (last,) if norm else ()
+        around: tuple = ()
         if graph:
             around = (front[unit.name], *sorted(behind[unit.name]))
+        elif ordered and unit.label[0] == NORM:
+            around = labels.get((*unit.parents, "")[0], ())
         found[unit.label, around].append(unit)
-        before = unit.label
     return found
 
 
@@ -179,9 +178,11 @@ def _source_units(source: ArraySource | WeightSource) -> list[Unit]:
         if source.graph is not None:
             graph = source.graph.items()
             return _with_parents(
-                (name, found[name], front, [name]) for name, front in graph
+                (name, found[name], front, [name])
+                for name, front in graph
+                if name in found
             )
     names = [*found]
     if not source.ordered:  # names that are alike but for their numbers go by these
         names.sort(key=lambda name: [*map(int, re.findall(r"\d+", name))])
-    return [Unit(name, found[name]) for name in names]
+    return [Unit(name, found[name], (last,)) for last, name in pairwise(("", *names))]
