@@ -111,10 +111,10 @@ def _adapted(pair: Pair, stem: bool) -> Pair:
         def read() -> np.ndarray:
             return tensor.read()[..., 1:]
 
-    elif stem and len(theirs) == MAPS and theirs[2] != shape[2]:
+    elif stem and theirs != shape == (*theirs[:2], shape[2], *theirs[3:]):
         channels, wanted = theirs[2], shape[2]
         how = "summed over" if wanted == 1 else f"spread to {wanted}"
-        change, shape = f"{how} channels", (*theirs[:2], wanted, theirs[3])
+        change = f"{how} channels"
 
         def read() -> np.ndarray:
             kernel = tensor.read()

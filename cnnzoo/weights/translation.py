@@ -81,7 +81,7 @@ def _with_classifier(
     names: dict[str, str], theirs: Collection[str], dense: Iterable[str]
 ) -> dict[str, str]:
     """The names with that of the classifier, which people replace by one of their own."""
-    if names.get(PREDICTIONS) in theirs:
+    if not names or names.get(PREDICTIONS) in theirs:
         return names
     taken = {*names.values()}
     free = [name for name in dense if name not in taken and "aux" not in name.lower()]
