@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import onnx
@@ -100,7 +101,7 @@ def test_a_checkpoint_of_pytorch(tmp_path: Path, capsys: pytest.CaptureFixture):
 
 
 def test_a_trunk_and_a_head_of_ones_own(tmp_path: Path):
-    module = torch_resnets.CifarResNet(3, "A")
+    module: Any = torch_resnets.CifarResNet(3, "A")
     module.linear = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3))
     found = cnnzoo.identify(written(module, tmp_path / "a.pt"))
     assert found.networks == ("resnet20",)

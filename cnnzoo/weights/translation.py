@@ -8,7 +8,7 @@ import keras
 from cnnzoo.layer_names import HEAD, PREDICTIONS, aux
 from cnnzoo.weights.alignment import by_order
 from cnnzoo.weights.sources import keras_applications
-from cnnzoo.weights.sources.recognition import recognise
+from cnnzoo.weights.sources.recognition import is_auxiliary, recognise
 from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
 from cnnzoo.weights.torch_layout import Conversion
 
@@ -42,7 +42,7 @@ def translate(model: keras.Model, source: WeightSource | ArraySource) -> WeightS
     for name, array in source.arrays.items():
         if name not in conversion.used and array.shape:  # others are counters
             module, _, role = name.rpartition(".")
-            other = f"{aux(1)}_{module}" if "aux" in module.lower() else module
+            other = f"{aux(1)}_{module}" if is_auxiliary(module) else module
             tensors.setdefault(Key(heads.get(module, other), role), array)
     return WeightSource(
         source.name,
@@ -84,5 +84,5 @@ def _with_classifier(
     if not names or names.get(PREDICTIONS) in theirs:
         return names
     taken = {*names.values()}
-    free = [name for name in dense if name not in taken and "aux" not in name.lower()]
+    free = [name for name in dense if name not in taken and not is_auxiliary(name)]
     return names | ({PREDICTIONS: free[0]} if len(free) == 1 else {})

@@ -65,6 +65,11 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognised | None:
     return None
 
 
+def is_auxiliary(module: str) -> bool:
+    """Whether a module's name is that of an auxiliary classifier in some library."""
+    return "aux" in module.lower()
+
+
 def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognised:
     """How much of a network a table finds, behind the best prefix."""
     names = [table.name(layer) for layer in trunk]
