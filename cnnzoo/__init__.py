@@ -28,6 +28,7 @@ __all__ = [
     "Feature",
     "Geometry",
     "GoogLeNet",
+    "Identification",
     "ImageDecodeError",
     "InceptionResNetV1",
     "InceptionResNetV2",
@@ -81,6 +82,7 @@ __all__ = [
     "decode_predictions",
     "evaluate",
     "features",
+    "identify",
     "list_models",
     "load",
     "load_mnist",
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     )
     from cnnzoo.fast import accelerate
     from cnnzoo.graph.stage_outputs import Feature, features
+    from cnnzoo.identification import Identification, identify
     from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
     from cnnzoo.models.index import ModelInfo, list_models, model_info
     from cnnzoo.saving import load, save
@@ -184,6 +187,7 @@ else:
         "ensemble": ("Ensemble",),
         "fast": ("accelerate",),
         "graph.stage_outputs": ("Feature", "features"),
+        "identification": ("Identification", "identify"),
         "inference": ("Evaluation", "decode_predictions", "evaluate", "predict"),
         "models.index": ("ModelInfo", "list_models", "model_info"),
         "saving": ("load", "save"),

@@ -31,6 +31,10 @@ def head(part: str) -> str:
     return f"head_{part}"
 
 
+HEAD = (PREDICTIONS, head("dense2"), head("dense1"))  # with weights, from the end
+CLASSIFIERS = (PREDICTIONS, head("conv"))  # of which NiN has the second
+
+
 def is_head(name: str) -> bool:
     """Whether the layer belongs to the head, whose classifier counts too."""
     return name.startswith("head_") or name == PREDICTIONS

@@ -27,6 +27,7 @@ import trainings
 from cnnzoo import graph
 from cnnzoo.errors import unknown
 from cnnzoo.graph.keras_internals import graph_nodes, producer
+from cnnzoo.layer_names import is_aux, is_head
 from cnnzoo.models import catalog
 from cnnzoo.models.index import INDEX, ModelInfo, every_model
 from cnnzoo.spec import Spec
@@ -87,6 +88,11 @@ def index_row(spec: Spec, model: keras.Model) -> dict:
             family=spec.family,
             parameters=parameters,
             trainable=trainable,
+            trunk=sum(
+                layer.count_params()
+                for layer in model.layers
+                if not is_head(layer.name) and not is_aux(layer.name)
+            ),
             macs=graph.macs(model) or 0,
             input_shape=spec.input_shape,
             classes=spec.classes,

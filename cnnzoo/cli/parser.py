@@ -30,6 +30,8 @@ def make_parser() -> ArgumentParser:
     _add_list(verbs.add_parser("list", help="list the networks of the catalog"))
     _add_info(verbs.add_parser("info", help="show a network's paper, counts, stages"))
     _add_plot(verbs.add_parser("plot", help="draw the graph of a network"))
+    about = "say which networks a file of weights fits"
+    _add_identify(verbs.add_parser("identify", help=about))
     _add_check(verbs.add_parser("check", help="find what is wrong in a folder of images"))
     _add_train(verbs.add_parser("train", help="train a network, or resume a training"))
     _add_kfold(verbs.add_parser("kfold", help="cross-validate a network"))
@@ -68,6 +70,13 @@ def _add_plot(verb: ArgumentParser) -> None:
     text = "direction, from top to bottom or from left to right; default: TB"
     option("--rankdir", choices=("TB", "LR"), default="TB", help=text)
     verb.set_defaults(run=catalog.plot)
+
+
+def _add_identify(verb: ArgumentParser) -> None:
+    text = "weights of Keras, PyTorch, ONNX, or .safetensors"
+    verb.add_argument("file", metavar="FILE", help=text)
+    options.add_json(verb)
+    verb.set_defaults(run=catalog.identify)
 
 
 def _add_check(verb: ArgumentParser) -> None:

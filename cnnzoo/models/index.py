@@ -27,6 +27,7 @@ class ModelInfo:
         family: Name of the file in `cnnzoo/models/` that draws it.
         parameters: Number of parameters, moving statistics included.
         trainable: Number of those that training changes.
+        trunk: Number of those before the head.
         macs: Multiply-adds of convolutions and dense layers for one image.
         input_shape: Height and width in pixels, and channels.
         classes: Number of classes in the paper.
@@ -44,6 +45,7 @@ class ModelInfo:
     family: str
     parameters: int
     trainable: int
+    trunk: int
     macs: int
     input_shape: tuple[int, int, int]
     classes: int

@@ -1,10 +1,11 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from zipfile import ZipFile
 
 import keras
@@ -12,22 +13,23 @@ import numpy as np
 
 from cnnzoo.data.folders import imagenet
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.layer_names import PREDICTIONS
-from cnnzoo.metadata import ModelMetadata, catalog_name_of
-from cnnzoo.spec import Geometry
+from cnnzoo.metadata import ModelMetadata, catalog_name_of, metadata_of
+from cnnzoo.spec import resolve
+from cnnzoo.system import files
 from cnnzoo.system.files import replacing, write_bytes
-from cnnzoo.weights.formats import opening, safetensors_file
+from cnnzoo.weights.formats import opening, pytorch, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, geometries, keras_applications
-from cnnzoo.weights.tensors import WeightSource, of_model
+from cnnzoo.weights.tensors import ArraySource, WeightSource, of_model
 
-Weights = str | Path | keras.Model
+Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
 
 OPTIMIZER = 4 * 8  # bytes per weight: with an optimizer, up to three more float64
 HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
 HDF5_ENDING = ".weights.h5"
+IMAGENET_BIASES = {(1000,), (1001,)}  # of classifiers, of which one may be the background
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class LoadReport:
         loaded: Name of each tensor of the model, and its name in the source, such as
             ("stage1_conv1/kernel", "block1_conv1/kernel").
         cast: Tensors that were converted to another type, and their type before.
-        skipped: Tensors of heads that the source has and the model was built without.
+        skipped: Tensors of heads that the source has and the model does not take.
+        transformed: Tensors that were changed, and how, such as "transposed".
+        new: Tensors of the head that the model keeps as they were.
+        notes: What was recognised in the source, and what follows from it.
+        sha256: Hash of the file; None for what is not one file.
     """
 
     model: str
@@ -48,30 +54,44 @@ class LoadReport:
     loaded: tuple[tuple[str, str], ...]
     cast: tuple[tuple[str, str], ...] = ()
     skipped: tuple[str, ...] = ()
+    transformed: tuple[tuple[str, str], ...] = ()
+    new: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def __str__(self) -> str:
         text = f"{self.model}: {len(self.loaded)} tensors from {self.source}"
         if self.cast:
             types = ", ".join(sorted({dtype for _, dtype in self.cast}))
             text += f"; {len(self.cast)} cast from {types}"
+        for change, count in Counter(change for _, change in self.transformed).items():
+            text += f"; {count} {change}"
+        if self.new:
+            text += f"; new {', '.join(self.new)}"
         if self.skipped:
             text += f"; skipped {', '.join(self.skipped)}"
-        return text
+        return "; ".join((text, *self.notes))
 
 
-def load_weights(model: keras.Model, source: Weights) -> LoadReport:
+def load_weights(
+    model: keras.Model, source: Weights, *, new_head: bool | None = False
+) -> LoadReport:
     """Loads weights into a model: all of its tensors, or none.
 
-    Layers are matched by name, and by the rules of `sources.keras_applications` if the
-    names are from keras.applications. Kinds of layers, shapes and types are checked too,
-    and only heads that the model was built without may be left over.
+    Layers are matched by name, by the names of other libraries (keras.applications,
+    torchvision, timm, the ONNX model zoo), or else by order and shape, if these leave no
+    choice. Kinds of layers, shapes and types are checked too. Kernels are transposed
+    where needed, and the first one is summed or spread for another number of channels.
 
     Args:
         model: Model that `build` made.
-        source: Model of the same network, cnnzoo's or keras.applications'; the path of
-            a `.keras`, `.weights.h5` or older `.h5` file that one of these saved, or of
-            a `.safetensors` file of cnnzoo's; a tag of weights in the package, such as
-            "mnist"; or "imagenet", for which keras.applications downloads its file.
+        source: Model of the same network, of Keras or PyTorch; a state dict; the path of
+            a file of Keras (`.keras`, `.weights.h5`, older `.h5`), PyTorch (`.pth`, `.pt`
+            and so on) or ONNX, or of a `.safetensors` file; a tag of weights in the
+            package, such as "mnist"; or "imagenet", for which keras.applications
+            downloads its file.
+        new_head: Whether the model keeps its own classifier, and other layers of its
+            head where they do not fit; None to keep only what does not fit.
 
     ImageNet's weights also bring its class names, and the geometry of their evaluation,
     unless the model has its own.
@@ -83,36 +103,48 @@ def load_weights(model: keras.Model, source: Weights) -> LoadReport:
         DownloadError: keras.applications cannot download its file.
     """
     if isinstance(source, keras.Model):
-        return load_source(model, of_model(source))
+        return load_source(model, of_model(source), new_head=new_head)
+    if isinstance(source, Mapping) or pytorch.is_module(source):
+        return load_source(model, pytorch.of_memory(source), new_head=new_head)
     if not isinstance(source, str | Path):
         raise UsageError(
-            f"weights come from a model or the path of a file; got a "
+            "weights come from a model, a state dict or the path of a file; got a "
             f"{type(source).__name__}, so pass one of these"
         )
     if source == keras_applications.IMAGENET:
         theirs = of_model(keras_applications.pretrained(model))
         name = f"keras.applications' {source} weights"
-        report = load_source(model, replace(theirs, name=name))
-        _describe_imagenet(model, keras_applications.FAMILY)
-        return report
+        return load_source(model, replace(theirs, name=name), new_head=new_head)
     network, tag = catalog_name_of(model) or "", str(source)
     path = bundled.path(network, tag)
     with opening.open_weights(path or source, largest_size(model)) as opened:
-        report = load_source(model, opened)
-    if path:
-        _describe(model, bundled.metadata(network, tag)["class_names"])
-    return report
+        report = load_source(model, opened, new_head=new_head)
+    if path and not report.new:
+        names = bundled.metadata(network, tag)["class_names"]
+        model.cnnzoo = _with_names(metadata_of(model), names)
+    return replace(report, sha256=files.sha256(Path(path or source)))
 
 
-def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
+def load_source(
+    model: keras.Model,
+    source: WeightSource | ArraySource,
+    *,
+    new_head: bool | None = False,
+) -> LoadReport:
     """Loads the tensors of a source into a model, as `load_weights` does."""
     _check_network(model, source)
-    pairs, skipped = match_tensors(model, source)
+    pairs, skipped, new, source = match_tensors(model, source, new_head=new_head)
+    notes = [*source.notes]
+    notes += [f"names of {source.family}"] if source.family else []
+    notes += [f"names without {source.prefix!r}"] if source.prefix else []
+    metadata = getattr(model, "cnnzoo", None) and _described(model, source, new)
+    if metadata and metadata.preprocessing != model.cnnzoo.preprocessing:
+        notes.append(f"pixels are to be prepared as {source.preprocessing!r}")
     values = [_read(pair, source.name) for pair in pairs]
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
-    if _is_imagenet(model, source):
-        _describe_imagenet(model, keras_applications.FAMILY)
+    if metadata:
+        model.cnnzoo = metadata
     return LoadReport(
         model=model.name,
         source=source.name,
@@ -123,6 +155,11 @@ def load_source(model: keras.Model, source: WeightSource) -> LoadReport:
             if pair.tensor.dtype != pair.variable.dtype
         ),
         skipped=tuple(tensor.name for tensor in skipped),
+        transformed=tuple(
+            (pair.name, pair.tensor.change) for pair in pairs if pair.tensor.change
+        ),
+        new=tuple(new),
+        notes=tuple(notes),
     )
 
 
@@ -196,36 +233,43 @@ def check_source(network: str, weights: object) -> None:
         )
 
 
-def _is_imagenet(model: keras.Model, source: WeightSource) -> bool:
-    """Whether layers are named as in keras.applications, with its 1,000 classes."""
-    own = {layer.name for layer in model.layers if layer.weights} - {PREDICTIONS}
-    if keras_applications.name_map_of(model) is None:
-        return False
-    theirs = not own & {key.layer for key in source.tensors}
+def _described(
+    model: keras.Model, source: WeightSource, new: Sequence[str]
+) -> ModelMetadata:
+    """The metadata of a model with what the source's library does around its networks.
+
+    Raises:
+        WeightFileError: The model itself prepares pixels in another way.
+    """
+    metadata, mode = metadata_of(model), source.preprocessing
+    if mode and resolve(mode) != metadata.preprocessing:
+        if metadata.outside is None:
+            raise WeightFileError(
+                f"{source.name} needs pixels prepared as {mode!r}, and {model.name}, "
+                "which is unchanged, prepares them in another way; build it with "
+                f"preprocessing={mode!r}"
+            )
+        metadata = replace(metadata, preprocessing=resolve(mode))
     shapes = {tensor.shape for tensor in source.tensors.values()}
-    return theirs and (keras_applications.CLASSES,) in shapes  # of the last bias
+    if not source.family or not shapes & IMAGENET_BIASES:
+        return metadata
+    if not new:
+        metadata = _with_names(metadata, imagenet.class_names())
+    own = geometries.geometry(source.family, metadata.spec.name)
+    return replace(metadata, geometry=metadata.geometry or own)
 
 
-def _describe_imagenet(model: keras.Model, family: str) -> None:
-    geometry = geometries.geometry(family, model.cnnzoo.spec.name)
-    _describe(model, imagenet.class_names(), geometry)
+def _with_names(metadata: ModelMetadata, names: Sequence[str]) -> ModelMetadata:
+    """The metadata with class names, if a classifier of as many classes has none."""
+    fits = metadata.options["include_top"] and metadata.options["classes"] == len(names)
+    if metadata.class_names is not None or not fits:
+        return metadata
+    return replace(metadata, class_names=tuple(names))
 
 
-def _describe(
-    model: keras.Model, names: Sequence[str], geometry: Geometry | None = None
-) -> None:
-    """Gives a model what it lacks: class names for its classifier, and the geometry."""
-    metadata: ModelMetadata = model.cnnzoo
-    known = metadata.class_names
-    if metadata.options["include_top"] and metadata.options["classes"] == len(names):
-        known = known or tuple(names)
-    geometry = metadata.geometry or geometry
-    model.cnnzoo = replace(metadata, class_names=known, geometry=geometry)
-
-
-def _check_network(model: keras.Model, source: WeightSource) -> None:
+def _check_network(model: keras.Model, source: WeightSource | ArraySource) -> None:
     """Checks networks by name, since different ones may have equal names and shapes."""
-    expected, found = catalog_name_of(model), source.network
+    expected, found = catalog_name_of(model), getattr(source, "network", None)
     if None not in (expected, found) and expected != found:
         raise WeightFileError(
             f"{source.name} holds the weights of {found}, and {model.name} is "

@@ -1,14 +1,16 @@
 """Matching of the tensors of a source with the weights of a model."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from cnnzoo.errors import WeightFileError
-from cnnzoo.layer_names import PREDICTIONS, is_aux, is_head
-from cnnzoo.weights.sources import keras_applications
+from cnnzoo.layer_names import CLASSIFIERS, PREDICTIONS, is_aux, is_head
 from cnnzoo.weights.tensors import (
+    ArraySource,
     Key,
     Tensor,
     Tensors,
@@ -16,10 +18,12 @@ from cnnzoo.weights.tensors import (
     kind,
     variables,
 )
+from cnnzoo.weights.translation import translate
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
-
-Names = Mapping[str, str]  # of our layers: their names in the source
+MAPS = 4  # dimensions of a convolution's kernel
+LARGEST_HEAD = 14  # tensors: three dense layers, two of them with a normalisation
+BACKGROUND = (1001,)  # classes of TensorFlow's networks, of which the first is none
 
 
 class Pair(NamedTuple):
@@ -31,44 +35,97 @@ class Pair(NamedTuple):
     tensor: Tensor
 
 
+class Match(NamedTuple):
+    """Tensors for a model.
+
+    Attributes:
+        pairs: Weights of the model, with the tensors to load.
+        skipped: Tensors of heads that are not loaded.
+        new: Names of the weights that keep their values.
+        source: The source, with our names of layers.
+    """
+
+    pairs: list[Pair]
+    skipped: list[Tensor]
+    new: list[str]
+    source: WeightSource
+
+
 def match_tensors(
-    model: keras.Model, source: WeightSource
-) -> tuple[list[Pair], list[Tensor]]:
-    """Every weight of the model with its tensor, and the tensors that are skipped.
+    model: keras.Model,
+    source: WeightSource | ArraySource,
+    *,
+    new_head: bool | None = False,
+) -> Match:
+    """Finds the tensor of each weight of a model.
+
+    Args:
+        new_head: Whether the model keeps its own classifier, and other layers of the
+            head that do not fit; None if only those that do not fit.
 
     Raises:
         WeightFileError: The source does not fit the model.
     """
+    source = translate(model, source)
     own, tensors = variables(model), source.tensors
-    layers = {key.layer for key in own}
-    names = _names(model, layers, source)
-    pairs, problems = [], []
-    for (ours, place), (layer, variable) in own.items():
-        name = f"{ours}/{variable.name}"
-        tensor = tensors.get(Key(names.get(ours, ""), place))
-        if tensor is None:
-            problems.append(f"{name} is missing")
-        else:
-            pairs.append(Pair(name, layer, variable, tensor))
-    problems += [text for pair in pairs if (text := _misfit(pair))]
-    skipped, left = _others(tensors, own, names)
-    problems += [f"{tensor.name} is not in the model" for tensor in left]
-    if problems:
+    stem = next((key for key, (_, v) in own.items() if len(v.shape) == MAPS), None)
+    pairs, problems = [], []  # problems with the names of their layers
+    for key, (layer, variable) in own.items():
+        name = f"{key.layer}/{variable.name}"
+        if key in tensors:
+            pair = Pair(name, layer, variable, tensors[key])
+            pairs.append(_adapted(pair, key == stem))
+        text = _misfit(pairs[-1]) if key in tensors else f"{name} is missing"
+        problems += [(key.layer, text)] if text else []
+    new = set()  # layers that keep their values
+    if new_head is not False:
+        new = {name for name, _ in problems if is_head(name) or is_aux(name)}
+    if new_head:
+        new |= {key.layer for key in own if key.layer.endswith(CLASSIFIERS)}
+    skipped, left = _others(tensors, own)
+    head = [tensor for tensor in left if len(tensor.shape) < MAPS]
+    if new_head is not False and len(head) <= LARGEST_HEAD:
+        skipped, left = skipped + head, [t for t in left if len(t.shape) >= MAPS]
+    skipped += [pair.tensor for pair in pairs if pair.layer.name in new]
+    texts = [text for layer, text in problems if layer not in new]
+    texts += [f"{tensor.name} is not in the model" for tensor in left]
+    if texts:
         raise WeightFileError(
             f"{source.name} does not fit {model.name}, which is unchanged: "
-            f"{'; '.join(problems[:5])[:500]} ({len(problems)} differences); "
-            f"{_advice(own, names, tensors)}"
+            f"{'; '.join(texts[:5])[:500]} ({len(texts)} differences); "
+            f"{_advice(own, tensors)}"
         )
-    return pairs, skipped
+    pairs = [pair for pair in pairs if pair.layer.name not in new]
+    kept = [f"{key.layer}/{v.name}" for key, (_, v) in own.items() if key.layer in new]
+    return Match(pairs, skipped, kept, source)
 
 
-def _names(model: keras.Model, layers: Collection[str], source: WeightSource) -> Names:
-    """Our own names, or those of keras.applications if the source has none of ours."""
-    theirs = {key.layer for key in source.tensors}
-    name_map = keras_applications.name_map_of(model)
-    if name_map is None or theirs & (set(layers) - {PREDICTIONS}):
-        return {name: name for name in layers}
-    return name_map.names(layers, theirs, source.name)
+def _adapted(pair: Pair, stem: bool) -> Pair:
+    """The tensor for another number of channels, or without TensorFlow's first class."""
+    tensor, shape = pair.tensor, tuple(pair.variable.shape)
+    theirs = tensor.shape
+    if pair.layer.name == PREDICTIONS and theirs[-1:] == (shape[-1] + 1,) == BACKGROUND:
+        change = "taken without the first of 1001 classes"
+        shape = (*theirs[:-1], shape[-1])
+
+        def read() -> np.ndarray:
+            return tensor.read()[..., 1:]
+
+    elif stem and theirs != shape == (*theirs[:2], shape[2], *theirs[3:]):
+        channels, wanted = theirs[2], shape[2]
+        how = "summed over" if wanted == 1 else f"spread to {wanted}"
+        change = f"{how} channels"
+
+        def read() -> np.ndarray:
+            kernel = tensor.read()
+            if wanted == 1:
+                return kernel.sum(axis=2, keepdims=True)
+            spread = np.take(kernel, np.arange(wanted) % channels, axis=2)
+            return spread * np.asarray(channels / wanted, kernel.dtype)
+
+    else:
+        return pair
+    return pair._replace(tensor=replace(tensor, shape=shape, change=change, read=read))
 
 
 def _misfit(pair: Pair) -> str | None:
@@ -86,34 +143,31 @@ def _misfit(pair: Pair) -> str | None:
 
 
 def _others(
-    tensors: Tensors, own: Mapping[Key, object], names: Names
+    tensors: Tensors, own: Mapping[Key, object]
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Tensors without a weight in the model: of heads that it lacks, and all others."""
     layers = {key.layer for key in own}
-    ours = {theirs: name for name, theirs in names.items()}
     skipped, left = [], []
-    for (layer, place), tensor in tensors.items():
-        name = ours.get(layer, layer)
-        if Key(name, place) in own:
-            continue
-        aux = is_aux(name) and not any(map(is_aux, layers))
-        head = is_head(name) and PREDICTIONS not in layers
-        (skipped if aux or head else left).append(tensor)
+    for key, tensor in tensors.items():
+        aux = is_aux(key.layer) and not any(map(is_aux, layers))
+        head = is_head(key.layer) and PREDICTIONS not in layers
+        if key not in own:
+            (skipped if aux or head else left).append(tensor)
     return skipped, left
 
 
-def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
+def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
     """Advice for a source that does not fit the model."""
     theirs = {key.layer for key in tensors}
-    missing = {key.layer for key in own if names.get(key.layer) not in theirs}
+    missing = {key.layer for key in own if key.layer not in theirs}
     key = Key(PREDICTIONS, "0")
-    head = tensors.get(Key(names.get(PREDICTIONS, ""), "0"))
+    head = tensors.get(key)
     if not missing and key in own and head and head.shape:
         units = head.shape[-1]
         if units != own[key][1].shape[-1]:
             return (
                 f"its classifier has {units} outputs, so build the model with as many "
-                "classes, or with include_top=False"
+                "classes, or with include_top=False, or pass new_head=True"
             )
     if missing and all(map(is_aux, missing)):
         return (
@@ -121,5 +175,8 @@ def _advice(own: Mapping[Key, tuple], names: Names, tensors: Tensors) -> str:
             "aux_heads=False"
         )
     if missing and all(is_aux(n) or is_head(n) for n in missing):
-        return "it has no top, so load it into a model built with include_top=False"
+        return (
+            "it has no top, so load it into a model built with include_top=False, or "
+            "pass new_head=True"
+        )
     return "build the network with the options that it was saved with"

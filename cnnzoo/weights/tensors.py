@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import keras
@@ -21,6 +21,7 @@ KINDS = {  # of the layers that hold weights, as Keras spells them in files and 
     layers.PReLU: "p_re_lu",
     layers.SeparableConv2D: "separable_conv2d",
 }
+POOL = "pool"  # what stands between two modules
 
 
 class Key(NamedTuple):
@@ -36,19 +37,21 @@ class Tensor:
 
     Attributes:
         name: Names of layer and weight in the source.
-        kind: Kind of the layer, as in `KINDS`; None if unknown.
-        weight: Name that Keras gives the weight, such as "kernel"; None if unknown.
         shape: Shape of the array.
         dtype: Type of its values, such as "float32".
         read: Function that reads the array.
+        kind: Kind of the layer, as in `KINDS`; None if unknown.
+        weight: Name that Keras gives the weight, such as "kernel"; None if unknown.
+        change: What is done to it on the way, such as "transposed"; "" for nothing.
     """
 
     name: str
-    kind: str | None
-    weight: str | None
     shape: tuple[int, ...]
     dtype: str
     read: Callable[[], np.ndarray]
+    kind: str | None = None
+    weight: str | None = None
+    change: str = ""
 
 
 Tensors = Mapping[Key, Tensor]
@@ -56,17 +59,54 @@ Tensors = Mapping[Key, Tensor]
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Tensors that a model can take.
+    """Tensors by layer, in Keras's layout.
 
     Attributes:
         name: Name of the source in messages, such as the path of a file.
         tensors: Tensors by layer and place.
         network: Catalog name of the network that they belong to; None if unknown.
+        preprocessing: Mode that the weights need; None if unknown.
+        notes: What was recognised, each in a few words.
+        family: Where its names come from, such as "torchvision"; "" for our own.
+        prefix: What stands in front of all names, such as "module.".
+        ordered: Whether the tensors are in the order of the layers.
     """
 
     name: str
     tensors: Tensors
     network: str | None = None
+    preprocessing: str | None = None
+    notes: tuple[str, ...] = ()
+    family: str = ""
+    prefix: str = ""
+    ordered: bool = False
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """Arrays of another library, by name, in PyTorch's layout.
+
+    Kernels are (out, in, h, w), dense ones (out, in). A name is that of a module, a dot,
+    and `weight`, `bias`, `running_mean` or `running_var`.
+
+    Attributes:
+        name: Name of the source in messages, such as the path of a file.
+        arrays: Arrays by name.
+        notes: What was recognised, each in a few words.
+        ordered: Whether the arrays are in the order of the modules.
+        channels_last: Names of dense kernels whose inputs are flattened (h, w, c).
+        epsilons: Epsilons of normalisations, by module, where they are known.
+        graph: Modules that feed each module, in order, where they are known; behind a
+            pool, `POOL` is one of them.
+    """
+
+    name: str
+    arrays: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()
+    ordered: bool = False
+    channels_last: frozenset[str] = frozenset()
+    epsilons: Mapping[str, float] = field(default_factory=dict)
+    graph: Mapping[str, tuple[str, ...]] | None = None
 
 
 def damaged(source: object, found: str) -> WeightFileError:
@@ -110,4 +150,4 @@ def of_model(model: keras.Model) -> WeightSource:
         for key, (layer, variable) in variables(model).items()
     }
     name = f"the model {model.name!r}"
-    return WeightSource(name, tensors, catalog_name_of(model))
+    return WeightSource(name, tensors, catalog_name_of(model), ordered=True)

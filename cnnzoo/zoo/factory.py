@@ -1,5 +1,6 @@
 """build(): a Spec becomes a keras.Model here and nowhere else."""
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +63,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     check_options(spec, shared, own)
     if shared.cut is not None:
         spec = cut_at(spec, shared.cut)
+    own_classes = shared.classes is not None or shared.class_names is not None
     images = _images(spec, shared)
     input_size.check(spec, images)
     shared = replace(
@@ -87,7 +89,10 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     attach(network, metadata)
     accelerate(network)
     if shared.weights is not None:
-        load_weights(network, shared.weights)
+        new_head = None if own_classes else False
+        report = load_weights(network, shared.weights, new_head=new_head)
+        if report.new:
+            warnings.warn(str(report), stacklevel=2)
     return network
 
 

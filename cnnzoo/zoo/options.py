@@ -28,6 +28,8 @@ class BuildOptions:
         weights: None for random ones, the path of a file that `load_weights` takes, the
             tag of weights in the package, such as "mnist", or "imagenet", for which
             keras.applications fetches its file, the one thing that is ever downloaded.
+            If they have other `classes` than those given, the classifier is new, and a
+            warning says so.
         input_tensor: Tensor that the network is drawn on, in place of an input of its
             own.
         input_shape: Height, width and channels in pixels (channels first where

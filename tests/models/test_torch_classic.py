@@ -13,9 +13,11 @@ import torch
 import torch_classic
 from parity import Record, compare, images
 from torch import nn
-from torch_weights import convert, import_torchvision, outputs, random_state
+from torch_weights import NameOf, convert, import_torchvision, outputs, random_state
 
 import cnnzoo
+from cnnzoo.models.vgg import REPEATS
+from cnnzoo.weights.sources.torchvision import NAMES
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -29,50 +31,14 @@ Names = dict[str, str]
 
 # torchvision -------------------------------------------------------------------------
 
-CONVOLUTIONS = {  # by stage
-    "vgg11": (1, 1, 2, 2, 2),
-    "vgg13": (2, 2, 2, 2, 2),
-    "vgg16": (2, 2, 3, 3, 3),
-    "vgg19": (2, 2, 4, 4, 4),
-}
-VGGS = [*CONVOLUTIONS, *(f"{name}_bn" for name in CONVOLUTIONS)]
-ALEXNET = {
-    "stem_conv": "features.0",
-    "stage1_conv": "features.3",
-    "stage2_conv1": "features.6",
-    "stage2_conv2": "features.8",
-    "stage2_conv3": "features.10",
-    "head_dense1": "classifier.1",
-    "head_dense2": "classifier.4",
-    "predictions": "classifier.6",
-}
+VGGS = [*REPEATS, *(f"{name}_bn" for name in REPEATS)]
 
 
-def vgg_names(name: str) -> Names:
-    """Convolutions, normalisations, ReLUs and pools count on through all stages."""
-    names = {
-        "head_dense1": "classifier.0",
-        "head_dense2": "classifier.3",
-        "predictions": "classifier.6",
-    }
-    plain, norm = name.removesuffix("_bn"), name.endswith("_bn")
-    at = 0
-    for stage, count in enumerate(CONVOLUTIONS[plain], start=1):
-        for i in range(1, count + 1):
-            names[f"stage{stage}_conv{i}"] = f"features.{at}"
-            if norm:
-                names[f"stage{stage}_conv{i}_bn"] = f"features.{at + 1}"
-            at += 3 if norm else 2
-        at += 1
-    return names
-
-
-def theirs(name: str) -> tuple[nn.Module, Names]:
+def theirs(name: str) -> tuple[nn.Module, NameOf]:
     """torchvision's network, its values not yet set, and the names of its tensors."""
-    is_alexnet = name == "alexnet_torchvision"
     with torch.device("meta"):
-        module = torchvision.models.get_model("alexnet" if is_alexnet else name)
-    return module, ALEXNET if is_alexnet else vgg_names(name)
+        module = torchvision.models.get_model(name.removesuffix("_torchvision"))
+    return module, NAMES[name].name
 
 
 def same_features(
@@ -90,7 +56,7 @@ def same_features(
     if edit:
         edit(features)
     ours = cnnzoo.build(name, input_shape=(side, side, 3), include_top=False, **options)
-    convert(ours, state, lambda layer: names[layer].removeprefix("features."))
+    convert(ours, state, lambda layer: str(names(layer)).removeprefix("features."))
     x = images(side)
     expected = outputs(features, x).transpose(0, 2, 3, 1)
     words = [*(f"{key}={value}" for key, value in options.items()), "features"]
@@ -121,7 +87,7 @@ def test_torchvision_logits(record: Record, name: str):
     module, names = theirs(name)
     module = module.to_empty(device="cpu")
     ours = cnnzoo.build(name, classifier_activation=None)
-    convert(ours, random_state(module), names.__getitem__)
+    convert(ours, random_state(module), names)
     x = images(224)
     found, expected = ours(x, training=False), outputs(module, x)
     compare(record, name, "logits, 224 px", TORCHVISION, found, expected, BOUND)

@@ -13,10 +13,11 @@ import torch_inceptions
 from parity import Record, compare, images
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_inceptions import State, googlenet_name, timm_name
+from torch_inceptions import State, timm_name
 from torch_weights import NameOf, convert, import_torchvision, random_state
 
 import cnnzoo
+from cnnzoo.weights.sources import torchvision as torchvision_names
 from cnnzoo.zoo import sketch
 
 torchvision = import_torchvision()
@@ -28,6 +29,7 @@ TIMM = f"timm {timm.__version__}"
 DEFINITION = "PyTorch definition"
 BOUND = 1e-4
 CLASSES = 50
+GOOGLENET = torchvision_names.NAMES["googlenet_bn"].name
 LOGITS = {"classifier_activation": None, "classes": CLASSES}
 FEATURES = {"include_top": False}
 
@@ -105,7 +107,7 @@ def test_googlenet_bn(record: Record, side: int, options: dict):
     logits, features = run_module(module, x, "inception5b")
     if options:
         state = without(state, "fc.")
-    ours = twin("googlenet_bn", side, state, googlenet_name, **options)
+    ours = twin("googlenet_bn", side, state, GOOGLENET, **options)
     check(record, TORCHVISION, ours, x, [features if options else logits])
 
 
@@ -120,7 +122,7 @@ def test_googlenet_bn_aux_heads(record: Record, side: int):
             getattr(module, name)(functional.avg_pool2d(x, 5, 3))
             for name, x in zip(("aux1", "aux2"), maps, strict=True)
         ]
-    ours = twin("googlenet_bn", side, state, googlenet_name, aux_heads=True)
+    ours = twin("googlenet_bn", side, state, GOOGLENET, aux_heads=True)
     check(record, TORCHVISION, ours, x, [logits, *aux])
 
 

@@ -31,6 +31,8 @@ from torch_weights import random_state
 
 import cnnzoo
 from cnnzoo import graph
+from cnnzoo.weights.sources import timm as timm_names
+from cnnzoo.weights.sources import torchvision as torchvision_names
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -88,7 +90,7 @@ def same_inception_v3(
         state = without(state, "AuxLogits.")
     if options == FEATURES:
         state = without(state, "fc.")
-    name_of = torch_late_inceptions.torchvision_v3_name
+    name_of = torchvision_names.NAMES["inception_v3_torchvision"].name
     check(record, against, twin(name, side, state, name_of, **options), x, expected)
 
 
@@ -199,7 +201,7 @@ def test_xception_timm(record: Record, side: int, options: dict):
     logits, features = run_module(module, x, "act4")
     if options == FEATURES:
         state = without(state, "fc.")
-    name_of = torch_late_inceptions.timm_xception_name
+    name_of = timm_names.NAMES["xception_timm"].name
     ours = twin("xception_timm", side, state, name_of, **options)
     check(record, TIMM, ours, x, [features if options == FEATURES else logits])
 

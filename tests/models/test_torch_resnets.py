@@ -1,6 +1,6 @@
 """ResNets give the numbers of torchvision, timm and a PyTorch definition.
 
-Random weights go over by the public names of their tensors; `torch_resnets` has these.
+Random weights go over by the public names of their tensors.
 """
 
 import json
@@ -20,6 +20,8 @@ from torch_weights import convert, import_torchvision, outputs, random_state
 import cnnzoo
 from cnnzoo import graph
 from cnnzoo.models import cifar_resnet, resnet, resnet_v2
+from cnnzoo.weights.sources import timm as timm_names
+from cnnzoo.weights.sources import torchvision as torchvision_names
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -50,7 +52,7 @@ class Source:
     """Where networks are published, and what their parts are called there."""
 
     against: str
-    name_of: Callable[[str], str]
+    name_of: Callable[[str], str | None]
     features: str
     stem_conv: str = ""
     stem_pool: str = ""
@@ -61,7 +63,7 @@ SOURCES = {
         TORCHVISION,
         Source(
             f"torchvision {torchvision.__version__.partition('+')[0]}",
-            torch_resnets.torchvision_name,
+            torchvision_names.NAMES["resnet18"].name,
             features="layer4",
             stem_conv="conv1",
             stem_pool="maxpool",
@@ -71,7 +73,7 @@ SOURCES = {
         TIMM,
         Source(
             f"timm {timm.__version__}",
-            torch_resnets.timm_v2_name,
+            timm_names.NAMES["resnet18_v2"].name,
             features="norm",
             stem_conv="stem.conv",
             stem_pool="stem.pool",
@@ -80,7 +82,9 @@ SOURCES = {
     **dict.fromkeys(
         BLOCKS,
         Source(
-            "PyTorch definition", torch_resnets.akamaster_name, features="module.layer3"
+            "PyTorch definition",
+            lambda layer: f"module.{torchvision_names.NAMES['resnet20'].name(layer)}",
+            features="module.layer3",
         ),
     ),
 }

@@ -3,7 +3,7 @@
 `BNInception` and `SlimInceptionV2` are written from the tables of the papers and of the
 public definition files, and share no line with cnnzoo. Their modules carry the names of
 Cadene's file and the scopes of TF-slim's. The `*_name` functions take a layer of cnnzoo
-to its module in a public state dict.
+to its module in a state dict.
 """
 
 import re
@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from cnnzoo.weights.sources import caffe, timm
 
 State = dict[str, np.ndarray]
 BRANCHES = {  # 1x1, 3x3 reduce, 3x3, double reduce, double 3x3, pool projection
@@ -245,24 +247,11 @@ def split_norm(layer: str, conv: str = "", norm: str = "_bn") -> tuple[str, str]
     return (layer[:-3], norm) if layer.endswith("_bn") else (layer, conv)
 
 
-def letter(block: str) -> str:
-    return "abcde"[int(block) - 1]
-
-
-CADENE = {
-    "stem_conv1": "conv1_7x7_s2",
-    "stem_reduce": "conv2_3x3_reduce",
-    "stem_conv2": "conv2_3x3",
-    "predictions": "last_linear",
-}
-
-
 def cadene_name(layer: str) -> str:
-    layer, end = split_norm(layer)
-    if layer in CADENE or layer.startswith("aux"):
-        return CADENE.get(layer, layer) + end
-    stage, block, part = groups(r"stage(\d)_block(\d)_(.+)", layer)
-    return f"inception_{int(stage) + 2}{letter(block)}_{part}{end}"
+    """The definitions' auxiliary heads have our names."""
+    if layer.startswith("aux"):
+        return layer
+    return str(caffe.NAMES["bn_inception"].name(layer))
 
 
 SLIM = {
@@ -313,76 +302,18 @@ def slim_name(layer: str) -> str | tuple[str, str]:
     return slim_scope(cadene_name(layer)) + end
 
 
-GOOGLENET = {
-    "1x1": "branch1",
-    "3x3_reduce": "branch2.0",
-    "3x3": "branch2.1",
-    "5x5_reduce": "branch3.0",
-    "5x5": "branch3.1",
-    "pool_proj": "branch4.1",
-    "stem_conv1": "conv1",
-    "stem_reduce": "conv2",
-    "stem_conv2": "conv3",
-}
-
-
-def googlenet_name(layer: str) -> str:
-    layer, end = split_norm(layer, ".conv", ".bn")
-    if layer == "predictions":
-        return "fc"
-    if layer in GOOGLENET:
-        return GOOGLENET[layer] + end
-    aux = re.fullmatch(r"(aux\d)_(conv|dense|predictions)", layer)
-    if aux:
-        part = {"conv": f"conv{end}", "dense": "fc1", "predictions": "fc2"}[aux[2]]
-        return f"{aux[1]}.{part}"
-    stage, block, part = groups(r"stage(\d)_block(\d)_(.+)", layer)
-    return f"inception{int(stage) + 2}{letter(block)}.{GOOGLENET[part]}{end}"
-
-
-TIMM_STEM = {
-    "stem_conv1": "0",
-    "stem_conv2": "1",
-    "stem_conv3": "2",
-    "stem_split1_conv": "3.conv",
-    "stem_split3_conv": "5.conv",
+SLIM_AUX = {  # of `SlimAux`, which stands in `aux`
     "aux1_conv1": "aux.reduce",
+    "aux1_conv1_bn": "aux.reduce_bn",
     "aux1_conv2": "aux.whole",
+    "aux1_conv2_bn": "aux.whole_bn",
+    "aux1_predictions": "aux.fc",
 }
-TIMM_BEFORE = {"stage1": 5, "stage2": 10, "stage3": 18}  # the reduction; blocks follow
 
 
 def timm_name(layer: str) -> str:
     """Inception V4's; the auxiliary head of the test's own stands in `aux`."""
-    fixed = {"predictions": "last_linear", "aux1_predictions": "aux.fc"}
-    if layer in fixed:
-        return fixed[layer]
-    layer, end = split_norm(layer, ".conv", ".bn")
-    if layer.startswith("aux"):
-        return TIMM_STEM[layer] + ("_bn" if end == ".bn" else "")
-    if layer in TIMM_STEM:
-        return f"features.{TIMM_STEM[layer]}{end}"
-    if layer.startswith("stem_split2"):
-        branch, number = groups(r"stem_split2_branch(\d)_conv(\d)", layer)
-        return f"features.4.branch{int(branch) - 1}.{int(number) - 1}{end}"
-    stage, block, part = groups(r"(stage\d)_(?:block(\d)|reduction)_(.+)", layer)
-    number = TIMM_BEFORE[stage] + int(block or 0)
-    return f"features.{number}.{timm_branch(part, stage, block)}{end}"
-
-
-def timm_branch(part: str, stage: str, block: str | None) -> str:
-    if part == "proj":
-        return "branch3.1"
-    branch, end = groups(r"branch(\d)_(.+)", part)
-    index = int(branch) - 1
-    alone = index == 0 and (block or stage == "stage2")
-    if alone:
-        return "branch0"
-    number = int(end[4:]) - 1 if end.startswith("conv") else 0
-    if stage != "stage3" or not block:
-        return f"branch{index}.{number}"
-    forks = {"row": "1a", "column": "1b"} if index == 1 else {"row": "3a", "column": "3b"}
-    return f"branch{index}_{forks.get(end, number)}"
+    return SLIM_AUX.get(layer) or str(timm.NAMES["inception_v4"].name(layer))
 
 
 # What public files have and our graphs do not ----------------------------------------

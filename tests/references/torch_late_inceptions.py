@@ -1,16 +1,16 @@
-"""Tensor names of Inception V3, the Inception-ResNets and Xception in public files.
+"""Inception-ResNet V1 in PyTorch, which no library has for ImageNet.
 
-Also a definition of Inception-ResNet V1 in PyTorch, which no library has for ImageNet.
 It reads the figures of https://arxiv.org/abs/1602.07261 and takes timm's names for V2.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_inceptions import State, groups, letter, split_norm
+from torch_inceptions import SLIM_AUX, State
+
+from cnnzoo.weights.sources import timm
 
 Size = int | tuple[int, int]
 
@@ -107,39 +107,10 @@ class InceptionResNetV1(nn.Module):
 
 # Names -------------------------------------------------------------------------------
 
-STEM = ("1a", "2a", "2b", "3b", "4a", "4b")
-FIXED = {
-    "predictions": "classif",
-    "stage3_conv": "conv2d_7b",
-    "aux1_conv1": "aux.reduce",
-    "aux1_conv2": "aux.whole",
-    "aux1_predictions": "aux.fc",
-}
-REPEATS = {"stage1": "repeat", "stage2": "repeat_1", "stage3": "repeat_2"}
-MIXED = {"stem": "mixed_5b", "stage2": "mixed_6a", "stage3": "mixed_7a"}
-
 
 def timm_resnet_name(layer: str) -> str:
     """Inception-ResNet's; the auxiliary head of the test's own stands in `aux`."""
-    layer, end = split_norm(layer, ".conv", ".bn")
-    if layer.startswith("aux"):
-        return FIXED[layer] + ("_bn" if end == ".bn" else "")
-    if layer == "predictions":
-        return FIXED[layer]
-    if layer in FIXED:
-        return FIXED[layer] + end
-    if layer.startswith("stem_conv"):
-        return f"conv2d_{STEM[int(layer[-1]) - 1]}{end}"
-    stage, block, part = groups(r"(stem|stage\d)_(?:block(\d+)|\w+?)_(.+)", layer)
-    module = f"{REPEATS[stage]}.{int(block) - 1}" if block else MIXED[stage]
-    module = "block8" if module == "repeat_2.9" else module
-    if part == "linear":
-        return f"{module}.conv2d"
-    if part == "proj":
-        return f"{module}.branch3.1{end}"
-    branch, number = (int(group) - 1 for group in groups(r"branch(\d)_conv(\d)", part))
-    alone = branch == 0 and module != "mixed_7a"
-    return f"{module}.branch{branch}{'' if alone else f'.{number}'}{end}"
+    return SLIM_AUX.get(layer) or str(timm.NAMES["inception_resnet_v2"].name(layer))
 
 
 def without_scales(state: State) -> State:
@@ -159,62 +130,3 @@ def set_scales_to_1(module: nn.Module, state: State) -> None:
 
 def is_scale(name: str, state: State) -> bool:
     return name.replace(".weight", ".running_mean") in state and name.endswith(".weight")
-
-
-TORCHVISION_STEM = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3")
-TORCHVISION_FIXED = {
-    "predictions": "fc",
-    "aux1_conv1": "AuxLogits.conv0",
-    "aux1_conv2": "AuxLogits.conv1",
-    "aux1_predictions": "AuxLogits.fc",
-}
-BRANCHES: dict[str, Sequence[str]] = {
-    "stage1_block": ("branch1x1", "branch5x5_", "branch3x3dbl_"),
-    "stage2_reduction": ("branch3x3", "branch3x3dbl_"),
-    "stage2_block": ("branch1x1", "branch7x7_", "branch7x7dbl_"),
-    "stage3_reduction": ("branch3x3_", "branch7x7x3_"),
-    "stage3_block": ("branch1x1", "branch3x3_", "branch3x3dbl_"),
-}
-
-
-def torchvision_v3_name(layer: str) -> str:
-    layer, end = split_norm(layer, ".conv", ".bn")
-    if layer in TORCHVISION_FIXED:
-        return TORCHVISION_FIXED[layer] + ("" if "predictions" in layer else end)
-    if layer.startswith("stem_conv"):
-        return f"Conv2d_{TORCHVISION_STEM[int(layer[-1]) - 1]}{end}"
-    kind, block, part = groups(r"(stage\d_[a-z]+)(\d?)_(.+)", layer)
-    ahead = 0 if kind.startswith("stage1") else 1  # the reduction is a module, too
-    number = int(block) + ahead if block else 1
-    module = f"Mixed_{int(kind[5]) + 4}{letter(str(number + (not ahead)))}"
-    if part == "proj":
-        return f"{module}.branch_pool{end}"
-    branch, step = groups(r"branch(\d)_(.+)", part)
-    stem = BRANCHES[kind][int(branch) - 1]
-    if not stem.endswith("_"):
-        return f"{module}.{stem}{end}"
-    forks = {"row": "a", "column": "b"}
-    step = f"{branch}{forks[step]}" if step in forks else step.removeprefix("conv")
-    return f"{module}.{stem}{step}{end}"
-
-
-def timm_xception_name(layer: str) -> str | tuple[str, str]:
-    layer, end = split_norm(layer, "", "bn")
-    if layer == "predictions":
-        return "fc"
-    if layer in ("stem_conv1", "stem_conv2"):
-        return f"{'bn' if end else 'conv'}{layer[-1]}"
-    if layer in ("stage4_sepconv1", "stage4_sepconv2"):
-        number = int(layer[-1]) + 2
-        return f"bn{number}" if end else halves(f"conv{number}")
-    stage, block, part = groups(r"stage(\d)_block(\d)_(.+)", layer)
-    number = 12 if stage == "4" else int(stage) + int(block) - 1
-    if part == "shortcut":
-        return f"block{number}.skip{end}"
-    place = 3 * int(part.removeprefix("sepconv")) - 2 - (number == 1)  # no first ReLU
-    module = f"block{number}.rep.{place + bool(end)}"
-    return module if end else halves(module)
-
-
-def halves(module: str) -> tuple[str, str]:
-    return f"{module}.conv1", f"{module}.pointwise"

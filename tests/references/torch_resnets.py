@@ -1,58 +1,14 @@
-"""ResNets in PyTorch: the public names of their tensors, and the CIFAR-10 networks.
+"""ResNets for CIFAR-10 in PyTorch.
 
-torchvision and timm define the networks for ImageNet; those for CIFAR-10 are written
-here, with the names of https://github.com/akamaster/pytorch_resnet_cifar10.
+The modules have the names of https://github.com/akamaster/pytorch_resnet_cifar10, whose
+files come from a module inside torch's DataParallel, which adds `module`.
 """
 
-import re
 from collections import OrderedDict
 
 import torch
 from torch import nn
 from torch.nn import functional
-
-PART = re.compile(r"stage(\d)_block(\d+)_(conv(\d)|shortcut|preact)(_bn)?")
-
-
-def parts(layer: str) -> tuple[int, int, str, str, bool]:
-    """Stage and block from 0, the part, the number in its name, and whether it is BN."""
-    found = PART.fullmatch(layer)
-    assert found, f"no name for {layer}"
-    stage, block, part, number, norm = found.groups()
-    return int(stage) - 1, int(block) - 1, part, number, bool(norm)
-
-
-def torchvision_name(layer: str) -> str:
-    fixed = {"stem_conv": "conv1", "stem_conv_bn": "bn1", "predictions": "fc"}
-    if layer in fixed:
-        return fixed[layer]
-    stage, block, part, number, norm = parts(layer)
-    if part == "shortcut":
-        last = f"downsample.{int(norm)}"
-    else:
-        last = f"{'bn' if norm else 'conv'}{number}"
-    return f"layer{stage + 1}.{block}.{last}"
-
-
-def akamaster_name(layer: str) -> str:
-    """The files come from a module inside torch's DataParallel, which adds `module`."""
-    if layer == "predictions":
-        return "module.linear"
-    return f"module.{torchvision_name(layer)}".replace("downsample", "shortcut")
-
-
-def timm_v2_name(layer: str) -> str:
-    fixed = {"stem_conv": "stem.conv", "stage4_bn": "norm", "predictions": "head.fc"}
-    if layer in fixed:
-        return fixed[layer]
-    stage, block, part, number, norm = parts(layer)
-    if part == "shortcut":
-        last = "downsample.conv"
-    elif part == "preact":
-        last = "norm1"
-    else:  # a block's second normalisation follows its first convolution
-        last = f"norm{int(number) + 1}" if norm else f"conv{number}"
-    return f"stages.{stage}.blocks.{block}.{last}"
 
 
 class ZeroChannels(nn.Module):

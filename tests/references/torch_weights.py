@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from keras import layers
 
-NameOf = Callable[[str], str | tuple[str, str]]
+NameOf = Callable[[str], str | tuple[str, str] | None]
 BN_KINDS = {
     "gamma": "weight",
     "beta": "bias",
@@ -95,7 +95,8 @@ def convert(model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf
             continue
         name = name_of(layer.name)
         if isinstance(layer, layers.SeparableConv2D):
-            depthwise, pointwise = name
+            halves = (f"{name}.conv1", f"{name}.pointwise")  # timm's
+            depthwise, pointwise = name if isinstance(name, tuple) else halves
             values = [
                 take(f"{depthwise}.weight").transpose(2, 3, 0, 1),
                 take(f"{pointwise}.weight").transpose(2, 3, 1, 0),

@@ -81,3 +81,17 @@ def test_listed_trainings_are_not_run_again(monkeypatch):
         assert plan in PLAN
         assert is_listed(plan, trainings)
         assert not is_listed(replace(plan, seed=99), trainings)
+
+
+def test_other_classes_than_the_tag_has():
+    with pytest.warns(
+        UserWarning, match="; new predictions/kernel, predictions/bias; sk"
+    ):
+        model = cnnzoo.LeNetGAP(weights="mnist", classes=3)
+    assert model.output_shape == (None, 3)
+    assert model.cnnzoo.class_names is None
+    trained = cnnzoo.LeNetGAP(weights="mnist")
+    for one, two in zip(
+        model.get_weights()[:-2], trained.get_weights()[:-2], strict=True
+    ):
+        np.testing.assert_array_equal(one, two)

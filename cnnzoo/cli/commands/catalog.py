@@ -1,4 +1,4 @@
-"""Verbs about the catalog: list, info, plot.
+"""Verbs about the catalog: list, info, plot, identify.
 
 Modules that need a backend are imported inside the functions that use them.
 """
@@ -121,3 +121,16 @@ def plot(args: Namespace) -> None:
         print("Graphviz's program `dot` was not found or failed, so the stages are drawn")
         print("instead; install Graphviz to have every layer.")
     print(path)
+
+
+def identify(args: Namespace) -> int:
+    """Returns 1 if the file fits no network of the catalog, else 0."""
+    start(args.threads)
+    from cnnzoo import identification
+
+    found = identification.identify(args.file)
+    if args.json:
+        print_json(found.to_dict())
+    else:
+        print(found)
+    return int(not found.networks)

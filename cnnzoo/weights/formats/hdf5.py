@@ -6,7 +6,8 @@ only if they are text, since HDF5 itself crashes on some whose type is damaged.
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from io import BytesIO
@@ -14,6 +15,7 @@ from math import prod
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from struct import unpack_from
+from types import MappingProxyType
 
 import h5py
 import numpy as np
@@ -30,16 +32,23 @@ WEIGHT = re.compile(  # at the end of the names in older files
     r"(?:.*?[/_])?(depthwise_kernel|pointwise_kernel|kernel|bias|gamma|beta|moving_mean"
     r"|moving_variance|alpha)(?:_\d+)?(?::\d+)?"
 )
+LAYERS = "layers"  # the group of a model's layers
 STATE = {"vars", "seed_generator"}  # groups of a layer: weights, or a seed of Dropout
+STATE_OF_TRAINING = re.compile(r"_?(optimizer|loss_tracker|(compile_)?metrics)")
+Names = Mapping[str, str]
+Seen = frozenset[int]  # addresses of the groups around a group
 
 
 @contextmanager
-def open_tensors(content: Path | bytes, where: str) -> Iterator[Tensors]:
+def open_tensors(
+    content: Path | bytes, where: str, names: Names = MappingProxyType({})
+) -> Iterator[Tensors]:
     """Opens the tensors of a file, which stays open for reading.
 
     Args:
         content: Path of the file, or its bytes.
         where: Name of the file in messages.
+        names: Names of layers by their groups, for files that do not have them.
 
     Raises:
         WeightFileError: The file is damaged, or not a weight file of Keras.
@@ -54,16 +63,17 @@ def open_tensors(content: Path | bytes, where: str) -> Iterator[Tensors]:
         file = h5py.File(BytesIO(content) if isinstance(content, bytes) else content, "r")
     with file:
         with _refusing_damage(where):
-            tensors = _tensors(file, where)
+            tensors = _tensors(file, where, names)
         yield tensors
 
 
-def _tensors(file: h5py.File, where: str) -> Tensors:
+def _tensors(file: h5py.File, where: str, names: Names) -> Tensors:
     root = _group(file, "model_weights", where) if "model_weights" in file else file
     if "layer_names" in root.attrs or "layer_names0" in root.attrs:
         return _once_each(_old_layers(root, where), where)
-    if "layers" in file:
-        return _once_each(_new_layers(_group(file, "layers", where), where), where)
+    tensors = _once_each(_new_layers(file, where, names), where)
+    if tensors or LAYERS in file:
+        return tensors
     raise WeightFileError(
         f"{where} is an HDF5 file but holds no weights that Keras saved; expected the "
         "group 'layers' or the attribute 'layer_names', so give another file"
@@ -107,35 +117,51 @@ def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Tensors:
     return found
 
 
-def _new_layers(layers: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
-    """Keras 3's layout: `layers/conv2d_4/vars/0`, with the layer's name as attribute."""
-    for group in layers:
-        layer = _group(layers, group, where)
-        inside = [part for part in layer if part not in STATE]
-        if inside:
-            raise WeightFileError(
-                f"{where} has {inside[0][:SHOWN]!r} inside the layer "
-                f"{group[:SHOWN]!r}; expected nothing but weights there, so give the "
-                "file of a model without models as layers"
-            )
+def _new_layers(
+    group: h5py.Group, where: str, names: Names, path: str = "", seen: Seen = frozenset()
+) -> Iterator[tuple[Key, Tensor]]:
+    """Keras 3's layout, `layers/conv2d_4/vars/0`, also of models as layers.
+
+    A layer's name is an attribute, or since Keras 3.6 only; before, `names` has it.
+    """
+    seen |= {h5py.h5o.get_info(group.id).addr}
+    for key in group:
+        if key in STATE or (not path and STATE_OF_TRAINING.fullmatch(key)):
+            continue
+        layer = _member(group, key, where, key)
+        if isinstance(layer, h5py.Dataset):
+            continue
+        if h5py.h5o.get_info(layer.id).addr in seen:
+            raise _elsewhere(where, key)
+        here = f"{path}/{key}".lstrip("/")
+        yield from _new_layers(layer, where, names, here, seen)
         if "vars" not in layer:
             continue
         weights = _group(layer, "vars", where)
-        named = "name" in weights.attrs
-        (name,) = _text(weights, "name", where) if named else (group,)
-        kind = re.sub(r"_\d+$", "", group)
+        name = names.get(here, key if path == LAYERS else here)
+        if "name" in weights.attrs:
+            (name,) = _text(weights, "name", where)
+        kind = re.sub(r"_\d+$", "", key) if path.endswith(LAYERS) else None
         for place in weights:
             label = f"{name[:SHOWN]}/{place[:SHOWN]}"
             yield Key(name, place), _tensor(weights, place, label, kind, None, where)
 
 
 def _old_layers(root: h5py.Group, where: str) -> Iterator[tuple[Key, Tensor]]:
-    """The older layout: names of layers, and in each the paths of its arrays."""
-    for name in _names(root, "layer_names", where):
-        layer = _group(root, name, where)
-        for place, path in enumerate(_names(layer, "weight_names", where)):
+    """The older layout: names of layers, and in each the paths of its arrays.
+
+    A model as a layer has the arrays of all its layers, named by the folders around them.
+    """
+    for outer in _names(root, "layer_names", where):
+        layer = _group(root, outer, where)
+        paths = _names(layer, "weight_names", where)
+        inside = {path.rpartition("/")[0] for path in paths}
+        places: Counter[str] = Counter()
+        for path in paths:
             group = layer
             *folders, last = path.split("/")
+            name = folders[-1] if len(inside) > 1 and folders else outer
+            place, places[name] = places[name], places[name] + 1
             for folder in folders:
                 group = _group(group, folder, where)
             matched = WEIGHT.fullmatch(path)
@@ -201,7 +227,7 @@ def _tensor(
     half = half and "dtype" in data.attrs and _text(data, "dtype", where) == ["bfloat16"]
     dtype = "bfloat16" if half else str(data.dtype)
     read = partial(_read, data, half, where)
-    return Tensor(name, kind, weight, data.shape, dtype, read)
+    return Tensor(name, data.shape, dtype, read, kind, weight)
 
 
 def _check_storage(data: h5py.Dataset, name: str, where: str) -> None:

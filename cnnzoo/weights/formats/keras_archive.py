@@ -1,6 +1,7 @@
 """`.keras` archives: Keras's own members, and `cnnzoo.json`, which `save` adds."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -70,8 +71,35 @@ def open_source(archive: ZipFile, limit: int) -> Iterator[WeightSource]:
     if METADATA_MEMBER in archive.namelist():
         network = read_metadata(archive).get("name")
     content = _read_member(archive, WEIGHTS_MEMBER, limit)
-    with hdf5.open_tensors(content, f"{WEIGHTS_MEMBER} of {path}") as tensors:
+    where = f"{WEIGHTS_MEMBER} of {path}"
+    with hdf5.open_tensors(content, where, _layer_names(archive)) as tensors:
         yield WeightSource(path, tensors, network if isinstance(network, str) else None)
+
+
+def _layer_names(archive: ZipFile) -> dict[str, str]:
+    """The names of layers by their groups among the weights, as the model's config has.
+
+    Keras 3 up to 3.5 counts the layers of each class: "layers/conv2d_4". The config is
+    read as data; no class of it is used.
+    """
+    names: dict[str, str] = {}
+
+    def add(layers: list[dict], group: str) -> None:
+        counts: Counter[str] = Counter()
+        for layer in layers:
+            kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer["class_name"])
+            kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+            count, counts[kind] = counts[kind], counts[kind] + 1
+            here = f"{group}/{kind}_{count}" if count else f"{group}/{kind}"
+            names[here] = str(layer["config"].get("name", here))
+            add(layer["config"].get("layers", []), f"{here}/layers")
+
+    if CONFIG_MEMBER in archive.namelist():
+        content = _read_member(archive, CONFIG_MEMBER, MAX_CONFIG)
+        with files.refusing_damage(damaged(archive.filename, "has a broken config")):
+            config = files.parse_json(content).get("config", {})
+            add(config.get("layers", []), hdf5.LAYERS)
+    return names
 
 
 def read_metadata(archive: ZipFile) -> dict:

@@ -9,15 +9,33 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnzoo.errors import UsageError, WeightFileError
-from cnnzoo.weights.formats import hdf5, keras_archive, safetensors_file
-from cnnzoo.weights.tensors import WeightSource
+from cnnzoo.weights.formats import (
+    hdf5,
+    keras_archive,
+    onnx_file,
+    pytorch,
+    safetensors_file,
+)
+from cnnzoo.weights.tensors import ArraySource, WeightSource
 
-ENDINGS = (".keras", ".h5", ".hdf5", safetensors_file.ENDING)
+ENDINGS = (
+    *(".keras", ".h5", ".hdf5", safetensors_file.ENDING, onnx_file.ENDING),
+    *pytorch.ENDINGS,
+)
 HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK"  # first bytes
+PICKLE = b"\x80"
+OTHERS = {  # first bytes of what is often taken for a file of weights
+    b"version https://git-lfs": "a pointer of Git LFS, so run git lfs pull",
+    b"<": "a web page, so download the file itself",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"\x1f\x8b": "packed with gzip, so unpack it",
+    b"\x93NUMPY": "a single array of NumPy",
+}
 
 
 @contextmanager
-def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource]:
+def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource | ArraySource]:
     """Opens a weight file, which stays open for reading.
 
     Args:
@@ -26,7 +44,7 @@ def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource]:
 
     Raises:
         FileNotFoundError: The file does not exist.
-        UsageError: The path has another extension.
+        UsageError: The path has another extension, or its reader is not installed.
         WeightFileError: The file is damaged, or not a weight file.
         UnsafeFileError: The file contains something that weight files never contain.
     """
@@ -37,21 +55,28 @@ def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource]:
         )
     keras_archive.check_file(path)
     with path.open("rb") as file:
-        start = file.read(len(HDF5))
-    if start == HDF5:
+        start = file.read(64)
+    is_torch = path.suffix in pytorch.ENDINGS
+    if start.startswith(HDF5):
         with hdf5.open_tensors(path, str(path)) as tensors:
             yield WeightSource(str(path), tensors)
+    elif is_torch and start.startswith((ZIP, PICKLE)):
+        yield pytorch.open_source(path)
     elif start.startswith(ZIP) or path.suffix == ".keras":
         with (
             keras_archive.open_archive(path) as archive,
             keras_archive.open_source(archive, limit) as source,
         ):
             yield source
-    elif path.suffix == safetensors_file.ENDING:  # whose first bytes are a length
+    elif found := [what for first, what in OTHERS.items() if start.startswith(first)]:
+        raise WeightFileError(f"{path} holds no weights; it is {found[0]}")
+    elif path.suffix == safetensors_file.ENDING or start[8:9] == b"{":
         with safetensors_file.open_source(path) as source:
             yield source
+    elif path.suffix == onnx_file.ENDING:
+        yield onnx_file.read_source(path)
     else:
         raise WeightFileError(
-            f"{path} is not an HDF5 file: it has {path.stat().st_size:,} bytes and "
-            f"starts with {start!r}; get it again"
+            f"{path} is not a weight file: it has {path.stat().st_size:,} bytes and "
+            f"starts with {start[:8]!r}; get it again"
         )

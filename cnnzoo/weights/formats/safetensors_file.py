@@ -1,10 +1,12 @@
 """`.safetensors` files: tensors by name, each with a checksum.
 
-A tensor is named "layer/place/weight", such as "stage1_conv1/0/kernel". Other programs
-read the files too; `network` and `sha256` are in their metadata.
+A tensor of ours is named "layer/place/weight", such as "stage1_conv1/0/kernel". Other
+programs read the files too; `network` and `sha256` are in their metadata. Files of others
+are read as PyTorch's state dicts.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -17,10 +19,10 @@ from safetensors import safe_open
 
 from cnnzoo.errors import UsageError, WeightFileError
 from cnnzoo.system import files
-from cnnzoo.weights.tensors import Key, Tensor, WeightSource
+from cnnzoo.weights.tensors import ArraySource, Key, Tensor, WeightSource
 
 ENDING = ".safetensors"
-TYPES = {"F16": "float16", "F32": "float32", "F64": "float64"}
+TYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
 
 
 def to_bytes(source: WeightSource, dtype: str) -> bytes:
@@ -47,30 +49,35 @@ def to_bytes(source: WeightSource, dtype: str) -> bytes:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[WeightSource]:
+def open_source(path: Path) -> Iterator[WeightSource | ArraySource]:
     """Opens a file, which stays open for reading; tensors must match their checksums.
 
     Raises:
-        WeightFileError: The file is damaged, or its tensors have other names.
+        WeightFileError: The file is damaged.
     """
     with _refusing_damage(path):
         file = safe_open(path, "numpy")
         metadata = file.metadata() or {}
-        sums = json.loads(metadata.get("sha256", "{}"))
-        tensors = {}
-        for name in file.keys():  # noqa: SIM118, it is no mapping
-            layer, place, weight = name.split("/")
+        sums = json.loads(metadata.get("sha256", "{}")) if "network" in metadata else {}
+        names = list(file.keys())
+        own = all(re.fullmatch(r"[^/]+/\d+/[^/]+", name) for name in names)
+        arrays = {}
+        for name in names:
+            layer, _, weight = name.split("/") if own else (name, "", None)
             part = file.get_slice(name)
-            tensors[Key(layer, place)] = Tensor(
-                name=f"{layer}/{weight}",
-                kind=None,
+            arrays[name] = Tensor(
+                name=f"{layer}/{weight}" if own else name,
                 weight=weight,
                 shape=tuple(part.get_shape()),
                 dtype=TYPES.get(part.get_dtype(), str(part.get_dtype())),
                 read=partial(_read, file, name, sums.get(name), path),
             )
     with file:
-        yield WeightSource(str(path), tensors, metadata.get("network") or None)
+        if own:
+            tensors = {Key(*name.split("/")[:2]): t for name, t in arrays.items()}
+            yield WeightSource(str(path), tensors, metadata.get("network") or None)
+        else:
+            yield ArraySource(str(path), arrays)
 
 
 def _read(file: Any, name: str, expected: str | None, path: Path) -> np.ndarray:
@@ -86,7 +93,6 @@ def _read(file: Any, name: str, expected: str | None, path: Path) -> np.ndarray:
 
 def _refusing_damage(path: Path) -> AbstractContextManager[None]:
     error = WeightFileError(
-        f"{path} is not a {ENDING} file that cnnzoo reads; it was cut or made elsewhere, "
-        "so get it again"
+        f"{path} is not a readable {ENDING} file; it was cut or damaged, so get it again"
     )
     return files.refusing_damage(error)

@@ -13,6 +13,7 @@ from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.weights.sources.renaming import NameMap
 
+FAMILY = "keras.applications"
 IMAGENET = "imagenet"
 FAMILY = "keras.applications"
 CLASSES, CHANNELS = 1000, 3

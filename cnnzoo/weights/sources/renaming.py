@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import PREDICTIONS, head
 
+Rules = tuple[tuple[str, str], ...]
 NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # our ending: their kind
 
 
@@ -22,7 +23,7 @@ class NameMap:
     """
 
     builder: str
-    rules: tuple[tuple[str, str], ...]
+    rules: Rules
     numbered: tuple[str, ...] = ()
 
     def has(self, layer: str) -> bool:
@@ -71,3 +72,52 @@ def _numbers(kind: str, names: Collection[str]) -> Mapping[int, str]:
     """The names "conv2d", "conv2d_1", ... by their number."""
     matches = (re.fullmatch(rf"{kind}(?:_(\d+))?", name) for name in names)
     return {int(match[1] or 0): match[0] for match in matches if match}
+
+
+@dataclass(frozen=True)
+class ModuleNames:
+    """Names that a library of PyTorch or Caffe gives to the modules of some networks.
+
+    Attributes:
+        family: Where files with these names come from, such as "torchvision".
+        rules: Patterns of our layer names, each with their name; the first match is used.
+        preprocessing: Mode that the weights need; None for that of the network.
+    """
+
+    family: str
+    rules: Rules
+    preprocessing: str | None = None
+
+    def name(self, layer: str) -> str | None:
+        """Their name for a layer of ours; None if the rules have none."""
+        for pattern, template in self.rules:
+            if match := re.fullmatch(pattern, layer):
+                return expand(template, match)
+        return None
+
+
+def expand(template: str, match: re.Match[str]) -> str:
+    """The template with the groups of a match: `{1}`, `{1-1}`, or `{1+1:abcde}`.
+
+    A number behind a group is added to it; of letters, the one at this place is taken.
+    """
+
+    def part(found: re.Match[str]) -> str:
+        group, shift, letters = found.groups()
+        text = match[int(group)]
+        text = str(int(text) + int(shift)) if shift else text
+        return letters[int(text) - 1 : int(text)] if letters else text
+
+    return re.sub(r"\{(\d)([+-]\d+)?(?::(\w+))?\}", part, template)
+
+
+def rules(text: str) -> Rules:
+    """Rules from a table with a pattern and a template per line."""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    return tuple((ours, theirs) for ours, theirs in lines)
+
+
+def with_norms(text: str, conv: str = ".conv", norm: str = ".bn") -> Rules:
+    """Rules for convolutions and for their normalisations, by endings of their names."""
+    endings = (("_bn", norm), ("", conv))
+    return tuple((o + mine, t + end) for o, t in rules(text) for mine, end in endings)

@@ -1,0 +1,180 @@
+"""identify(): which networks of the catalog a file of weights fits."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from cnnzoo.errors import WeightFileError
+from cnnzoo.layer_names import CLASSIFIERS
+from cnnzoo.models.index import every_model, model_info
+from cnnzoo.weights.formats.opening import open_weights
+from cnnzoo.weights.matching import Match, Pair, match_tensors
+from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
+from cnnzoo.weights.torch_layout import MERGED
+from cnnzoo.weights.translation import BY_ORDER
+from cnnzoo.zoo import sketch
+
+OWN = "cnnzoo"
+LARGEST = 1 << 32  # bytes of the weights in an archive
+SAME_SIZE = 0.05  # relative difference of the parameters of networks with equal tensors
+LEAST = 0.9  # of the parameters of a trunk, of which some may be merged into others
+SIGNS: Mapping[str, Mapping[str, int]] = {  # and the values of weights that show them
+    "normalisations have seen no images": {"moving_mean": 0, "moving_variance": 1},
+    "all biases are zero": {"bias": 0},
+}
+NEAR = 2e-3  # larger than any difference of two epsilons
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What a file of weights holds.
+
+    Attributes:
+        file: Path of the file.
+        networks: Catalog names of the networks that its tensors fit; empty if none does.
+        family: Where its names of layers come from, such as "torchvision" or "cnnzoo";
+            None if they are not known, so that order and shapes decided.
+        classes: Number of classes of its classifier; None if it has none.
+        prefix: What stands in front of all names, such as "module.".
+        preprocessing: Mode that the pixels need, "custom" for one without a name.
+        left_over: Tensors of heads that the networks do not have.
+        missing: Weights of the head that the file lacks, or has in another shape.
+        untrained: Signs that nobody trained these weights.
+        notes: What else was recognised.
+    """
+
+    file: str
+    networks: tuple[str, ...] = ()
+    family: str | None = None
+    classes: int | None = None
+    prefix: str = ""
+    preprocessing: str | None = None
+    left_over: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    untrained: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        texts = {
+            "file": self.file,
+            "networks": ", ".join(self.networks) or "none of the catalog",
+            "names of": self.family,
+            "classes": self.classes,
+            "prefix": self.prefix,
+            "preprocessing": self.preprocessing,
+            "left over": ", ".join(self.left_over),
+            "missing": ", ".join(self.missing),
+            "untrained": ", ".join(self.untrained),
+            "notes": "; ".join(self.notes),
+        }
+        return "\n".join(f"{title}: {text}" for title, text in texts.items() if text)
+
+
+def identify(file: str | Path) -> Identification:
+    """Finds the networks of the catalog that a file of weights fits.
+
+    They are those that `build(NAME, classes=N, weights=file)` can load with the least
+    that is left over. Several fit if their graphs differ, but not their tensors.
+
+    Args:
+        file: Path of a file that `load_weights` takes.
+
+    Raises:
+        UsageError: The file has another extension, or its reader is not installed.
+        FileNotFoundError: The file does not exist.
+        WeightFileError: The file is damaged, or not a file of weights.
+        UnsafeFileError: The file contains something that weight files never contain.
+    """
+    fits: dict[str, Match] = {}
+    exact = 0  # parameters of a network with nothing missing or left over
+    with open_weights(file, LARGEST) as opened:
+        for name in _candidates(opened):
+            size = model_info(name).parameters
+            if exact and abs(size / exact - 1) > SAME_SIZE:
+                break  # all others are less like it
+            with suppress(WeightFileError):
+                fits[name] = match_tensors(sketch(name), opened, new_head=None)
+                exact = exact if any(_rest(fits[name])) else size
+        if fits:
+            least = min(map(_distance, fits.values()))
+            fits = {name: m for name, m in fits.items() if _distance(m) == least}
+            return _identification(str(file), fits)
+        network = getattr(opened, "network", None)
+    if network is None:
+        return Identification(str(file))
+    note = "built with options of its own, so load it with cnnzoo.load"
+    return Identification(str(file), (network,), OWN, notes=(note,))
+
+
+def _candidates(source: WeightSource | ArraySource) -> list[str]:
+    """Networks whose numbers of channels occur in a source, of the nearest size first."""
+    if isinstance(source, WeightSource) and source.network in every_model():
+        return [source.network]
+    known = source.tensors if isinstance(source, WeightSource) else source.arrays
+    shapes = [tensor.shape for tensor in known.values()]
+    size, sides = sum(map(prod, shapes)), {side for shape in shapes for side in shape}
+    away = {
+        name: abs(size - info.parameters)
+        for name, info in every_model().items()
+        if size >= LEAST * info.trunk
+        and sides.issuperset(shape[-1] for _, shape in info.stages[:-1])
+    }
+    return sorted(away, key=away.__getitem__)
+
+
+def _rest(match: Match) -> tuple[list[str], list[str], int]:
+    """How file and network differ beside the number of classes.
+
+    Returns:
+        Weights of the head that the file lacks, tensors of a head that the network lacks,
+        and the number of tensors that are merged, since the file has fewer layers.
+    """
+    tensors = match.source.tensors.items()
+    classifier = [tensor for key, tensor in tensors if key.layer in CLASSIFIERS]
+    missing = [name for name in match.new if not name.startswith(CLASSIFIERS)]
+    left_over = [t.name for t in match.skipped if t not in classifier]
+    return missing, left_over, sum(p.tensor.change == MERGED for p in match.pairs)
+
+
+def _distance(match: Match) -> tuple[int, int, int]:
+    missing, left_over, merged = _rest(match)
+    return len(missing), len(left_over), merged
+
+
+def _identification(file: str, fits: Mapping[str, Match]) -> Identification:
+    match = next(iter(fits.values()))
+    source, (missing, left_over, _) = match.source, _rest(match)
+    kernels = (source.tensors.get(Key(layer, "0")) for layer in CLASSIFIERS)
+    classes = [kernel.shape[-1] for kernel in kernels if kernel]
+    modes = [source.preprocessing or model_info(name).preprocessing for name in fits]
+    return Identification(
+        file=file,
+        networks=tuple(fits),
+        family=source.family or (None if BY_ORDER in source.notes else OWN),
+        classes=classes[0] if classes else None,
+        prefix=source.prefix,
+        preprocessing=", ".join(dict.fromkeys(modes)),
+        left_over=tuple(left_over),
+        missing=tuple(missing),
+        untrained=tuple(_signs(match.pairs)),
+        notes=source.notes,
+    )
+
+
+def _signs(pairs: Sequence[Pair]) -> Iterator[str]:
+    """What only weights have that nobody trained."""
+    for sign, initial in SIGNS.items():
+        found = [
+            np.allclose(pair.tensor.read(), initial[pair.variable.name], atol=NEAR)
+            for pair in pairs
+            if pair.variable.name in initial
+        ]
+        if found and all(found):
+            yield sign

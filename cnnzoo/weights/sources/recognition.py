@@ -1,0 +1,83 @@
+"""Which table of names fits the arrays of another library, and behind which prefix."""
+
+import re
+from typing import NamedTuple
+
+import keras
+
+from cnnzoo.errors import WeightFileError
+from cnnzoo.layer_names import HEAD, is_aux, is_head
+from cnnzoo.weights.sources import caffe, timm, torchvision
+from cnnzoo.weights.sources.renaming import ModuleNames
+from cnnzoo.weights.tensors import ArraySource
+
+TABLES = {  # each with its networks
+    table: [name for name, other in library.NAMES.items() if other is table]
+    for library in (torchvision, timm, caffe)
+    for table in library.NAMES.values()
+}
+LEAST, SURE = 0.5, 0.9  # share of the layers that a table of names must find
+
+
+class Recognised(NamedTuple):
+    """A table of names that a source may have.
+
+    Attributes:
+        share: Share of the trunk's layers whose modules are there, 0 to 1.
+        heads: Number of the layers of the head whose modules are there.
+        table: The names.
+        prefix: What stands in front of all of them, such as "module.".
+    """
+
+    share: float
+    heads: int
+    table: ModuleNames
+    prefix: str
+
+
+def recognise(model: keras.Model, source: ArraySource) -> Recognised | None:
+    """The table of names that fits; None if none does.
+
+    Raises:
+        WeightFileError: The names are those of a network that is another one here.
+    """
+    own = model.cnnzoo.spec.name if hasattr(model, "cnnzoo") else model.name
+    names = [layer.name for layer in model.layers if layer.weights]
+    trunk = [name for name in names if not is_head(name) and not is_aux(name)]
+    modules = {
+        name[: dot.start()] for name in source.arrays for dot in re.finditer(r"\.", name)
+    }
+
+    rated = (_rate(table, trunk, modules) for table in TABLES)
+    rated = sorted(rated, key=lambda found: found[:2], reverse=True)
+    for found in rated:
+        if found.share >= LEAST and own in TABLES[found.table]:
+            return found
+    if (rival := rated[0]).share >= SURE:
+        fits = TABLES[rival.table]
+        near = [name for name in fits if name.startswith(f"{own.partition('_')[0]}_")]
+        build = ", ".join(near or fits)
+        raise WeightFileError(
+            f"{source.name} has {rival.table.family}'s names of {build}, and "
+            f"{model.name} is {own}, whose graph computes other numbers with them; "
+            f"build {build} instead"
+        )
+    return None
+
+
+def is_auxiliary(module: str) -> bool:
+    """Whether a module's name is that of an auxiliary classifier in some library."""
+    return "aux" in module.lower()
+
+
+def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognised:
+    """How much of a network a table finds, behind the best prefix."""
+    names = [table.name(layer) for layer in trunk]
+    first = names[0] if names else None
+    prefixes = {m.removesuffix(first) for m in modules if first and m.endswith(first)}
+    best, prefix = max(
+        ((sum(f"{p}{name}" in modules for name in names), p) for p in sorted(prefixes)),
+        default=(0, ""),
+    )
+    heads = sum(f"{prefix}{table.name(layer)}" in modules for layer in HEAD)
+    return Recognised(best / max(1, len(trunk)), heads, table, prefix)
