@@ -67,7 +67,7 @@ def info(args: Namespace) -> None:
                 ),
                 "weights": ", ".join(row.weights) or "none",
                 "compared with": summary(row.name),
-                "differs": row.differences or "in nothing known",
+                "differences": row.differences or "none known",
             }
         )
 
