@@ -22,6 +22,7 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.system.files import replacing
 from cnnzoo.weights.formats import keras_archive
 from cnnzoo.weights.loading import largest_size, load_source
+from cnnzoo.weights.tensors import check_finite
 from cnnzoo.zoo import build, sketch
 from cnnzoo.zoo.options import GRAPH_OPTIONS
 
@@ -36,7 +37,8 @@ def save(model: keras.Model, path: str | Path) -> Path:
 
     Raises:
         UsageError: The path does not end in `.keras`, or the model is not cnnzoo's.
-        SaveError: The file cannot be written; an existing file is unchanged.
+        SaveError: A weight is NaN or infinite, or the file cannot be written; an
+            existing file is unchanged.
     """
     path = Path(path)
     if path.suffix != ".keras":
@@ -45,6 +47,7 @@ def save(model: keras.Model, path: str | Path) -> Path:
             f"{path.with_suffix('.keras').name}"
         )
     content = json.dumps(_file_metadata(model), indent=1)
+    check_finite(model)
     with replacing(path) as temporary:
         model.save(temporary)
         with ZipFile(temporary, "a") as archive:

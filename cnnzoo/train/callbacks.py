@@ -1,17 +1,19 @@
 """Callbacks of a run: the best epoch, the history, and early stopping."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 from pathlib import Path
 
 import keras
-from keras import ops
+import numpy as np
 from keras.callbacks import EarlyStopping, ReduceLROnPlateau
 
+from cnnzoo.errors import CheckpointError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train import losses, mixed_precision
 from cnnzoo.train.recipe import Recipe
+from cnnzoo.weights.tensors import nonfinite_weights
 
 
 class BestCheckpoint(keras.callbacks.Callback):
@@ -31,7 +33,7 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best and has_finite_weights(self.model):
+        if isfinite(loss) and loss < self.best and not nonfinite_weights(self.model):
             self.best = loss
             self.keep()
 
@@ -46,14 +48,22 @@ class BestCheckpoint(keras.callbacks.Callback):
     def set_state(self, state: dict) -> None:
         self.best = state["best"]
 
+    @property
+    def best_weights(self) -> list[np.ndarray]:
+        """The bytes of the file, by which a checkpoint can put it back."""
+        if self.best == inf:
+            return []
+        error = CheckpointError(
+            f"{self.path}, the best epoch so far, was removed or replaced while the "
+            "training runs; repeat the call, which continues from the last checkpoint"
+        )
+        with files.refusing_damage(error):
+            return [np.frombuffer(files.read_bytes(self.path), np.uint8)]
 
-def has_finite_weights(model: keras.Model) -> bool:
-    """Whether all weights are finite; a finite loss after a ReLU does not show that."""
-    return all(
-        bool(ops.all(ops.isfinite(weight.value)))
-        for weight in model.weights
-        if keras.backend.is_float_dtype(weight.dtype)
-    )
+    @best_weights.setter
+    def best_weights(self, arrays: Sequence[np.ndarray] | None) -> None:
+        if arrays and not files.is_file_with(self.path, arrays[0].tobytes()):
+            files.write_bytes(self.path, arrays[0].tobytes())
 
 
 class HistoryFile(keras.callbacks.Callback):

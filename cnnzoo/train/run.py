@@ -115,7 +115,7 @@ class Run:
             TrainingError: The validation loss was finite in no epoch. If the loss became
                 NaN after a finite one, a RuntimeWarning is issued instead.
             ResumeMismatchError: The folder contains another training.
-            CheckpointError: Another process uses it, or all checkpoints are damaged.
+            CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
@@ -171,13 +171,21 @@ class Run:
         """The metadata of the folder, from the first start of the training.
 
         Raises:
-            CheckpointError: There are checkpoints without metadata.
+            CheckpointError: There are checkpoints without metadata, or a model without
+                checkpoints.
         """
         path = self.folder / run_metadata.RUN_FILE
-        if not path.exists() and any((self.folder / CHECKPOINTS).glob("step-*")):
+        saved = any((self.folder / CHECKPOINTS).glob("step-*"))
+        if saved and not path.exists():
             raise CheckpointError(
                 f"{self.folder} has checkpoints but no {path.name}, which tells what the "
                 "training is; get it from a backup, or train into another folder"
+            )
+        if not saved and (self.folder / MODEL_FILE).exists():
+            raise CheckpointError(
+                f"{self.folder} has {MODEL_FILE} but no {CHECKPOINTS}, so a training "
+                "would begin anew and write over the model; get them from a backup, or "
+                "train into another folder"
             )
         first = run_metadata.check_or_create(self.folder, requested)
         if changes := run_metadata.environment_changes(first, requested):

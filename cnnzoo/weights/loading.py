@@ -17,7 +17,7 @@ from cnnzoo.weights.formats import opening, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, keras_applications
-from cnnzoo.weights.tensors import WeightSource, of_model
+from cnnzoo.weights.tensors import WeightSource, check_finite, of_model
 
 Weights = str | Path | keras.Model
 Dtype = Literal["float32", "float16"]
@@ -136,9 +136,11 @@ def save_weights(
 
     Raises:
         UsageError: The path has another extension, or the type does not fit it.
-        SaveError: The file cannot be written; an existing file is unchanged.
+        SaveError: A weight is NaN or infinite, or the file cannot be written; an
+            existing file is unchanged.
     """
     path = Path(path)
+    check_finite(model)
     if dtype not in get_args(Dtype):
         raise unknown("type of weights", dtype, get_args(Dtype))
     if path.suffix == safetensors_file.ENDING:
