@@ -15,6 +15,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
+from cnnzoo.system.validation import COUNT, check_values
 
 BATCH = 128
 
@@ -139,8 +140,10 @@ def input_batches(
 
     Raises:
         ImageDecodeError: A file is not a readable image.
-        UsageError: The source is image files and the model's image size is open.
+        UsageError: The source is image files and the model's image size is open, or the
+            batch size is below 1.
     """
+    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
     source = as_source(source)
     shape = to_channels_last(model, model.input_shape[1:])
     turn = channels_first(model)  # a walk through the whole graph
@@ -184,8 +187,8 @@ def probabilities(
         batch_size: Number of images per batch.
 
     Raises:
-        UsageError: The model has no classifier or returns logits, or the source is image
-            files and the model's image size is open.
+        UsageError: The model has no classifier, returns logits or predicts NaN; there are
+            no images; or they are files, and the model's image size is open.
         ImageDecodeError: A file is not a readable image.
     """
     built = metadata_of(model)
@@ -194,8 +197,17 @@ def probabilities(
             f"model {model.name!r} gives no probabilities: it was built without its top "
             "or with classifier_activation=None; build it with a classifier"
         )
+    source = as_source(source)
+    if not len(source):
+        raise UsageError("there are no images to predict; pass at least one")
     batches = predict_batches(model, source, built.outside, batch_size)
     outputs = np.concatenate([main for main, *_ in batches])
+    if len(bad := np.flatnonzero(~np.isfinite(outputs).all(1))):
+        raise UsageError(
+            f"model {model.name!r} predicts NaN for {len(bad)} of {len(source)} images, "
+            f"such as {source.names_of(bad[:1])[0]!r}; its weights or the pixels are too "
+            "large, so train it again, or leave the images out"
+        )
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
 
 
@@ -277,8 +289,9 @@ def decode_predictions(
     """The `top` likeliest classes of each row of (n, classes), likeliest first.
 
     Raises:
-        UsageError: The number of columns is not that of the names.
+        UsageError: The number of columns is not that of the names, or `top` is below 1.
     """
+    check_values("decode", {"top": top}, {"top": COUNT})
     if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
         raise UsageError(
             f"expected probabilities of shape (n, {len(class_names)}) for "

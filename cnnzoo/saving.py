@@ -36,7 +36,8 @@ def save(model: keras.Model, path: str | Path) -> Path:
     need `import cnnzoo.layers` for that.
 
     Raises:
-        UsageError: The path does not end in `.keras`, or the model is not cnnzoo's.
+        UsageError: The path does not end in `.keras`, or the model is not cnnzoo's, or
+            stands on an `input_tensor`.
         SaveError: A weight is NaN or infinite, or the file cannot be written; an
             existing file is unchanged.
     """
@@ -48,6 +49,11 @@ def save(model: keras.Model, path: str | Path) -> Path:
         )
     content = json.dumps(_file_metadata(model), indent=1)
     check_finite(model)
+    if metadata_of(model).on_tensor:
+        raise UsageError(
+            f"model {model.name!r} stands on layers of yours (input_tensor), which load "
+            "cannot build again; save it by Keras, with model.save(path)"
+        )
     with replacing(path) as temporary:
         model.save(temporary)
         with ZipFile(temporary, "a") as archive:
@@ -75,6 +81,9 @@ def load(path: str | Path) -> keras.Model:
         model = _rebuild(metadata, size, path)
         with keras_archive.open_source(archive, largest_size(model)) as source:
             load_source(model, source)
+    frozen = metadata.get("frozen", ())
+    for layer in model.layers:
+        layer.trainable = layer.name not in frozen
     return model
 
 
@@ -106,6 +115,7 @@ def _file_metadata(model: keras.Model) -> dict:
         "options": options,
         "preprocessing": asdict(metadata.preprocessing),
         "class_names": metadata.class_names,
+        "frozen": [layer.name for layer in model.layers if not layer.trainable],
     }
 
 

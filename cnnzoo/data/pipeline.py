@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from cnnzoo.data.arrays import Images, Source, check_labels
+from cnnzoo.data.arrays import Images, Source, check_class_names, check_labels
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.preprocess import preprocess_input
@@ -51,6 +51,7 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
 
     Raises:
         DatasetError: There are no labels, or classes that are not among the names.
+        LabelError: Two classes have the same name, or labels are no class numbers.
     """
     if source.labels is None or len(source) == 0:
         raise DatasetError(
@@ -59,6 +60,7 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
         )
     source.check()
     check_labels(source.labels, len(source))
+    check_class_names(source.class_names)
     strange = [name for name in source.class_names if name not in names]
     if strange:
         raise DatasetError(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras.callbacks import EarlyStopping, ReduceLROnPlateau
+from keras.callbacks import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau
 
-from cnnzoo.errors import CheckpointError
+from cnnzoo.errors import CheckpointError, UsageError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train import losses, mixed_precision
@@ -117,3 +117,22 @@ def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:
     epochs = max(1, recipe.patience // 3)
     plateau = ReduceLROnPlateau(monitor, factor=0.5, patience=epochs, mode="min")
     return [plateau, stopping]
+
+
+def check_callbacks(callbacks: object, recipe: Recipe) -> None:
+    """Checks the callbacks of the caller.
+
+    Raises:
+        UsageError: They are no list, or one sets a learning rate beside a schedule.
+    """
+    if not isinstance(callbacks, Sequence):
+        raise UsageError(
+            f"callbacks are a list; got a {type(callbacks).__name__}, so pass [callback]"
+        )
+    rates = LearningRateScheduler | ReduceLROnPlateau
+    for callback in callbacks:
+        if isinstance(callback, rates) and recipe.schedule == "cosine":
+            raise UsageError(
+                f"{type(callback).__name__} sets a learning rate that the schedule "
+                f"{recipe.schedule!r} of the recipe sets too; leave one of them out"
+            )

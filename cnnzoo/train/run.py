@@ -22,7 +22,12 @@ from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
 from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
-from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
+from cnnzoo.train.callbacks import (
+    BestCheckpoint,
+    HistoryFile,
+    check_callbacks,
+    patience,
+)
 from cnnzoo.train.checkpoint.autosave import (
     Autosave,
     TrainingInterrupt,
@@ -119,6 +124,7 @@ class Run:
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
+        check_callbacks(callbacks, recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
         precision = mixed_precision.resolve(recipe.precision)

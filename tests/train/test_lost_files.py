@@ -9,15 +9,16 @@ from PIL import Image
 from short_runs import RECIPE, Stop, halves, network, train
 
 import cnnzoo
+from cnnzoo.data.arrays import Images
 from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.system import files
 from cnnzoo.train import Checkpoint, Run
 
 
-def getting_worse() -> cnnzoo.data.arrays.Images:
+def getting_worse() -> Images:
     """Images whose validation part gets worse from the first epoch on."""
     data = halves()
-    return data.relabel(1 - data.labels, data.class_names)
+    return data.relabel(1 - np.asarray(data.labels), data.class_names)
 
 
 def start(folder: Path, **more):

@@ -101,15 +101,20 @@ def of_inspections(images: Mapping[str, FileInspection]) -> dict:
     heights = [image.height for image in images.values()]
     widths = [image.width for image in images.values()]
     formats = Counter(image.format for image in images.values())
-    few = RARE * len(images)
     return {
         "formats": dict(formats.most_common()),
         "sizes": ((min(heights), min(widths)), (max(heights), max(widths))),
-        "rare": tuple(n for n, image in images.items() if formats[image.format] <= few),
+        "rare": rare(images),
         "misnamed": tuple(n for n, image in images.items() if _misnamed(n, image.format)),
         "animated": tuple(n for n, image in images.items() if image.animated),
         "warned": tuple((n, text) for n, i in images.items() for text in i.warnings),
     }
+
+
+def rare(images: Mapping[str, FileInspection]) -> tuple[str, ...]:
+    """Images of a format that at most one in a hundred has."""
+    formats, few = Counter(i.format for i in images.values()), RARE * len(images)
+    return tuple(name for name, i in images.items() if formats[i.format] <= few)
 
 
 def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:
