@@ -115,9 +115,10 @@ if TYPE_CHECKING:
         UsageError,
         WeightFileError,
     )
+    from cnnzoo.evaluation import Evaluation
     from cnnzoo.fast import accelerate
     from cnnzoo.graph.stage_outputs import Feature, features
-    from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
+    from cnnzoo.inference import decode_predictions, evaluate, predict
     from cnnzoo.models.index import ModelInfo, list_models, model_info
     from cnnzoo.saving import load, save
     from cnnzoo.spec import Paper, Preprocess, Spec
@@ -181,7 +182,8 @@ else:
         "ensemble": ("Ensemble",),
         "fast": ("accelerate",),
         "graph.stage_outputs": ("Feature", "features"),
-        "inference": ("Evaluation", "decode_predictions", "evaluate", "predict"),
+        "evaluation": ("Evaluation",),
+        "inference": ("decode_predictions", "evaluate", "predict"),
         "models.index": ("ModelInfo", "list_models", "model_info"),
         "saving": ("load", "save"),
         "spec": ("Paper", "Preprocess", "Spec"),

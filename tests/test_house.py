@@ -16,7 +16,16 @@ PACKAGES = [path for path in TREES if path.name == "__init__.py"]
 # From the ground up: a room imports only rooms before it. `__main__` is the door.
 ROOMS = (
     *("errors", "layer_names", "system", "graph", "layers", "spec", "models", "fast"),
-    *("metadata", "data", "weights", "zoo", "inference", "saving", "visualization"),
+    *(
+        "metadata",
+        "data",
+        "weights",
+        "zoo",
+        "evaluation",
+        "inference",
+        "saving",
+        "visualization",
+    ),
     *("explain", "deploy", "train", "ensemble", "scale", "transfer", "__init__", "cli"),
     "__main__",
 )

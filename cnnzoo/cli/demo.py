@@ -17,7 +17,8 @@ from cnnzoo.cli.output import verbosity
 from cnnzoo.data.augment import add_shifted_copies
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble import Ensemble, EnsembleEvaluation
-from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run

@@ -40,8 +40,8 @@ def fixed_shape(shape: Sequence[int | None]) -> tuple[int, int, int]:
     height, width, channels = shape
     if height is None or width is None or channels is None:
         raise UsageError(
-            "image files are read in one size, and the model's is open; build it with a "
-            "height and a width in input_shape"
+            "the model has no fixed input size, and image files are resized to one; "
+            "build it with a height and a width in input_shape"
         )
     return height, width, channels
 
@@ -55,8 +55,8 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
     """
     if source.labels is None or len(source) == 0:
         raise DatasetError(
-            "labelled images are needed and the data have none; give a folder of class "
-            "folders or a .csv with a label column"
+            f"labelled images are needed, and the data have {len(source)} images without "
+            "labels; give a folder of class folders or a .csv with a label column"
         )
     source.check()
     check_labels(source.labels, len(source))

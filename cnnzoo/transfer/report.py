@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import training_files
-from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import evaluate
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train.cross_validation import Folds

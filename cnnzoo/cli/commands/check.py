@@ -40,7 +40,7 @@ def check(args: Namespace) -> int:
     whole = folders.get("train") or folders.get("")
     try:
         if whole:
-            layout.check(whole.root, _counts(whole), 0, complete=True)
+            layout.check(whole.root, _counts(whole), whole.report.loose, complete=True)
         for part in ("validation", "test"):
             if part in folders and not args.quick:
                 check_copies(folders["train"], folders[part])

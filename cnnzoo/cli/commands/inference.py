@@ -39,6 +39,7 @@ def evaluate(args: Namespace) -> None:
     else:
         found = whole = evaluate_model(model, source)
     out, metrics = Path(args.out or folder), found.to_dict()
+    metrics["misclassified"] = whole.misclassified(source)
     pictures = {
         "confusion.png": figures.confusion(whole),
         "misclassified.png": figures.misclassified(source, whole),
@@ -105,7 +106,8 @@ def predict(args: Namespace) -> None:
         _write_labels(classify, names, table, args.out)
         return
     predictions = make_predictions(paths, classify(paths), names, args.top or TOP)
-    folders = [p if p.is_dir() else p.parent for p in map(Path, args.model or ())]
+    own = filter(Path.exists, map(Path, args.model or ()))
+    folders = [path if path.is_dir() else path.parent for path in own]
     known = in_training_set(folders, paths)
     rows = zip(predictions, known, _novel(model, folders, paths), strict=True)
     if args.json:
@@ -192,5 +194,6 @@ def _load(model: str) -> tuple[keras.Model, Path]:
     path = Path(model)
     tags = bundled.tags(model)
     if tags and not path.exists():
-        return build(model, weights=tags[0], include_preprocessing=True), path
+        network = build(model, weights=tags[0], include_preprocessing=True)
+        return network, Path(f"{model}-evaluation")  # its name would hide the network
     return load(path), path if path.is_dir() else path.parent

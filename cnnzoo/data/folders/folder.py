@@ -126,6 +126,7 @@ def _folder(
         linked=tuple(found.linked),
         ignored=dict(sorted(found.ignored.items())),
         hidden=found.hidden,
+        loose=len(found.loose),
         copies=copies(names, sums) if sums else None,
         warnings=(
             *layout.warnings(counts, len(found.loose)),
