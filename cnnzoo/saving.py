@@ -36,8 +36,7 @@ def save(model: keras.Model, path: str | Path) -> Path:
     need `import cnnzoo.layers` for that.
 
     Raises:
-        UsageError: The path does not end in `.keras`, or the model is not cnnzoo's, or
-            stands on an `input_tensor`.
+        UsageError: The path does not end in `.keras`, or the model is not cnnzoo's.
         SaveError: A weight is NaN or infinite, or the file cannot be written; an
             existing file is unchanged.
     """
@@ -49,11 +48,6 @@ def save(model: keras.Model, path: str | Path) -> Path:
         )
     content = json.dumps(_file_metadata(model), indent=1)
     check_finite(model)
-    if metadata_of(model).on_tensor:
-        raise UsageError(
-            f"model {model.name!r} stands on layers of yours (input_tensor), which load "
-            "cannot build again; save it by Keras, with model.save(path)"
-        )
     with replacing(path) as temporary:
         model.save(temporary)
         with ZipFile(temporary, "a") as archive:
@@ -146,8 +140,9 @@ def _described(metadata: dict, path: str | Path) -> tuple[str, dict]:
     name, options = metadata.get("name"), metadata.get("options")
     if name is None:
         raise WeightFileError(
-            f"{path} holds a network that is not in the catalog or was built with a "
-            "function as activation; build it again and give this file as weights="
+            f"{path} holds a network that is not in the catalog, or was built on an "
+            "input_tensor or with a function as activation; build it again and give "
+            "this file as weights="
         )
     spec = catalog.SPECS.get(name) if isinstance(name, str) else None
     if spec is None or not isinstance(options, dict):

@@ -29,7 +29,10 @@ ROOMS = (
     *("explain", "deploy", "train", "ensemble", "scale", "transfer", "__init__", "cli"),
     "__main__",
 )
-SHORT = {"layers/axes.py", "layers/initializers.py", "graph/layer_kinds.py"}
+SHORT = {
+    *("layers/axes.py", "layers/initializers.py", "graph/layer_kinds.py"),
+    "system/text.py",
+}
 LEVEL = {"models": 22, "transfer": 18, ".": 9}  # files of a folder; elsewhere 12
 LAYER = re.compile(
     r"predictions|(aux|stage)(\d+_\w*)?|(head|stem|preprocess)_(?!input)\w*"

@@ -37,12 +37,6 @@ def nan_weights() -> keras.Model:
     return model
 
 
-def on_a_tensor() -> keras.Model:
-    images = keras.Input((12, 12, 1))
-    mirrored = keras.layers.Rescaling(2.0)(images)
-    return cnnzoo.build("mlp", input_tensor=mirrored, classes=2)
-
-
 def fit(folder: Path, recipe: Recipe = RECIPE, **more):
     return Run(folder).fit(network(), DATA, DATA, recipe, **more)
 
@@ -72,11 +66,6 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         lambda f: cnnzoo.save_weights(nan_weights(), f / "m.safetensors"),
         SaveError,
         "NaN or infinity",
-    ),
-    "save: input_tensor": (
-        lambda f: cnnzoo.save(on_a_tensor(), f / "m.keras"),
-        UsageError,
-        r"input_tensor.*model\.save\(path\)",
     ),
     "evaluate: a name twice": (
         lambda f: cnnzoo.evaluate(network(), named("a", "a")),
@@ -117,6 +106,11 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         lambda f: probabilities(network(), X[:0]),
         UsageError,
         "there are no images",
+    ),
+    "ensemble: nothing to fit": (
+        lambda f: cnnzoo.Ensemble([network()], "mean").fit(DATA),
+        UsageError,
+        "an ensemble by 'mean' has no weights to fit",
     ),
     "kfold: a model": (
         lambda f: kfold(network(), DATA, f, RECIPE, folds=2),

@@ -123,9 +123,7 @@ def test_a_spec_of_ones_own_is_saved_and_its_weights_load(tmp_path):
     spec = replace(find("lenet_gap"), name="mine")
     model = build(spec)
     path = cnnzoo.save(model, tmp_path / "mine.keras")
-    with pytest.raises(
-        cnnzoo.WeightFileError, match=r"not in the catalog .* as weights="
-    ):
+    with pytest.raises(cnnzoo.WeightFileError, match=r"not in the catalog.* as weights="):
         cnnzoo.load(path)
     again = build(spec, weights=path)
     np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])

@@ -211,13 +211,6 @@ def read_bytes(path: str | Path, limit: float = inf) -> bytes:
     return path.read_bytes()
 
 
-def is_file_with(path: Path, content: bytes) -> bool:
-    """Whether the file exists and has this content."""
-    with suppress(OSError, ValueError):
-        return read_bytes(path, len(content)) == content
-    return False
-
-
 def check_regular(path: Path) -> os.stat_result:
     """The facts of an ordinary file.
 

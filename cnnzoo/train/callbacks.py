@@ -1,6 +1,7 @@
 """Callbacks of a run: the best epoch, the history, and early stopping."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import inf, isfinite
 from pathlib import Path
 
@@ -8,28 +9,32 @@ import keras
 import numpy as np
 from keras.callbacks import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau
 
-from cnnzoo.errors import CheckpointError, UsageError
+from cnnzoo.errors import CnnzooError, UsageError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train import losses, mixed_precision
 from cnnzoo.train.recipe import Recipe
+from cnnzoo.weights.loading import load_weights
 from cnnzoo.weights.tensors import nonfinite_weights
 
 
 class BestCheckpoint(keras.callbacks.Callback):
-    """Saves the model, atomically, whenever the validation loss is the lowest so far.
+    """Keeps the weights of the epoch with the lowest validation loss, also in a file.
 
     Attributes:
-        path: Path of the file, ending in `.keras`.
+        path: Path of the model's file, ending in `.keras`; None for no file.
         monitor: Keras's name of the loss.
         best: Lowest loss so far.
+        best_weights: Weights of that epoch. Checkpoints contain them, so that the file
+            can be written again.
     """
 
-    def __init__(self, path: Path, monitor: str = "val_loss"):
+    def __init__(self, path: Path | None, monitor: str = "val_loss"):
         super().__init__()
         self.path = path
         self.monitor = monitor
         self.best = inf
+        self.best_weights: Sequence[np.ndarray] = ()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
@@ -39,31 +44,34 @@ class BestCheckpoint(keras.callbacks.Callback):
 
     def keep(self) -> None:
         """Keeps the current weights, which are the best so far."""
-        with mixed_precision.as_saved(self.model):
-            save(self.model, self.path)
+        self.best_weights = [weight.copy() for weight in self.model.get_weights()]
+        self._write()
+
+    def restore(self) -> None:
+        """Gives the model the best weights; a file that has others is written again."""
+        if not self._is_in_file():
+            self.model.set_weights(list(self.best_weights))
+            self._write()
+
+    def _is_in_file(self) -> bool:
+        """Whether the best weights, which the model then has, are those in the file."""
+        if self.path is None:
+            return False
+        with suppress(CnnzooError, OSError):
+            load_weights(self.model, self.path)
+            return all(map(np.array_equal, self.model.get_weights(), self.best_weights))
+        return False
+
+    def _write(self) -> None:
+        if self.path is not None:
+            with mixed_precision.as_saved(self.model):
+                save(self.model, self.path)
 
     def get_state(self) -> dict:
         return {"best": self.best}
 
     def set_state(self, state: dict) -> None:
         self.best = state["best"]
-
-    @property
-    def best_weights(self) -> list[np.ndarray]:
-        """The bytes of the file, by which a checkpoint can put it back."""
-        if self.best == inf:
-            return []
-        error = CheckpointError(
-            f"{self.path}, the best epoch so far, was removed or replaced while the "
-            "training runs; repeat the call, which continues from the last checkpoint"
-        )
-        with files.refusing_damage(error):
-            return [np.frombuffer(files.read_bytes(self.path), np.uint8)]
-
-    @best_weights.setter
-    def best_weights(self, arrays: Sequence[np.ndarray] | None) -> None:
-        if arrays and not files.is_file_with(self.path, arrays[0].tobytes()):
-            files.write_bytes(self.path, arrays[0].tobytes())
 
 
 class HistoryFile(keras.callbacks.Callback):

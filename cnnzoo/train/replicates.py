@@ -144,7 +144,7 @@ def train_once(
         )
     keras.utils.set_random_seed(seed)
     model = new_model()
-    if model.optimizer is not None and int(model.optimizer.iterations):
+    if model.compiled and int(model.optimizer.iterations):
         raise UsageError(
             f"{folder} needs a new network; got one, {model.name!r}, that has been "
             "trained already, as if it had seen these images, so build or load the "

@@ -40,7 +40,6 @@ from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.loop import Loop
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import RunMetadata
-from cnnzoo.weights.loading import load_weights
 
 HISTORY_FILE = "history.json"
 LOG_FILE = "log.txt"
@@ -145,7 +144,7 @@ class Run:
             ):
                 was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
-        self._load_best(model, best, len(history.metrics["loss"]), failure)
+        self._restore_best(model, best, len(history.metrics["loss"]), failure)
         return History(history.metrics, was_over=was_over)
 
     @property
@@ -243,7 +242,7 @@ class Run:
         self._log(f"{end}, {autosave.seconds:,.0f} s in all")
         return was_over, failure
 
-    def _load_best(
+    def _restore_best(
         self, model: keras.Model, best: BestCheckpoint, epochs: int, failure: str | None
     ) -> None:
         """Loads the weights of the best epoch into the model."""
@@ -260,7 +259,7 @@ class Run:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        load_weights(model, self.folder / MODEL_FILE)
+        best.restore()
 
     def _log(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")

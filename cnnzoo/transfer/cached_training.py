@@ -32,25 +32,6 @@ RIDGE_IMAGES = 4000  # maximum for the ridge regression
 ROWS = 256  # per batch of the classifier's inputs
 
 
-class BestWeights(BestCheckpoint):
-    """Keeps the weights of the epoch with the lowest validation loss in memory.
-
-    An epoch on features can take a tenth of a second, so they are written with a
-    checkpoint only.
-    """
-
-    def __init__(self):
-        super().__init__(Path())  # of no file
-        self.best_weights: Sequence[np.ndarray] = ()
-
-    def keep(self) -> None:
-        self.best_weights = [weight.copy() for weight in self.model.get_weights()]
-
-    def restore(self) -> None:
-        """Gives the model the weights of the best epoch."""
-        self.model.set_weights(list(self.best_weights))
-
-
 def train_on_features(
     result: PhaseResult,
     network: keras.Model,
@@ -97,7 +78,7 @@ def train_on_features(
     validation_batches = CachedBatches(
         caches[1], np.asarray(validation.labels), size, weights=weights
     )
-    best, history = BestWeights(), HistoryFile(None)
+    best, history = BestCheckpoint(None), HistoryFile(None)
     best.set_model(part)
     if from_ridge:
         best.on_epoch_end(-1, {best.monitor: _evaluate(part, validation_batches)["loss"]})
