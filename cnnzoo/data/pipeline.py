@@ -54,9 +54,10 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
         LabelError: Two classes have the same name, or labels are no class numbers.
     """
     if source.labels is None or len(source) == 0:
+        none = "none" if len(source) else "no images"
         raise DatasetError(
-            f"labelled images are needed, and the data have {len(source)} images without "
-            "labels; give a folder of class folders or a .csv with a label column"
+            f"labelled images are needed and the data have {none}; give a folder of "
+            "class folders or a .csv with a label column"
         )
     source.check()
     check_labels(source.labels, len(source))
