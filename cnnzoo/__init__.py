@@ -119,10 +119,10 @@ if TYPE_CHECKING:
         UsageError,
         WeightFileError,
     )
+    from cnnzoo.evaluation import Evaluation
     from cnnzoo.fast import accelerate
     from cnnzoo.graph.stage_outputs import Feature, features
-    from cnnzoo.identification import Identification, identify
-    from cnnzoo.inference import Evaluation, decode_predictions, evaluate, predict
+    from cnnzoo.inference import decode_predictions, evaluate, predict
     from cnnzoo.models.index import ModelInfo, list_models, model_info
     from cnnzoo.saving import load, save
     from cnnzoo.spec import Geometry, Paper, Preprocess, Spec
@@ -177,6 +177,7 @@ if TYPE_CHECKING:
         ZFNet512,
     )
     from cnnzoo.zoo.classifier import reset_classifier
+    from cnnzoo.zoo.identification import Identification, identify
 else:
     # Where each name lives, but for errors, and networks, which live in `zoo.builders`.
     _HOMES = {
@@ -187,8 +188,8 @@ else:
         "ensemble": ("Ensemble",),
         "fast": ("accelerate",),
         "graph.stage_outputs": ("Feature", "features"),
-        "identification": ("Identification", "identify"),
-        "inference": ("Evaluation", "decode_predictions", "evaluate", "predict"),
+        "evaluation": ("Evaluation",),
+        "inference": ("decode_predictions", "evaluate", "predict"),
         "models.index": ("ModelInfo", "list_models", "model_info"),
         "saving": ("load", "save"),
         "spec": ("Geometry", "Paper", "Preprocess", "Spec"),
@@ -197,6 +198,7 @@ else:
         "zoo": ("build",),
         "zoo.adoption": ("adopt",),
         "zoo.classifier": ("reset_classifier",),
+        "zoo.identification": ("Identification", "identify"),
     }
 
     def __getattr__(name):

@@ -1,108 +1,23 @@
 """Evaluation of trained models on labelled images, and prediction of image files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import keras
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnnzoo.data.folders import imagenet
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import UsageError
+from cnnzoo.evaluation import Evaluation, evaluate_probabilities
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
+from cnnzoo.system.validation import COUNT, check_values
 
 BATCH = 128
-
-
-@dataclass(frozen=True)
-class ClassReport:
-    """Metrics of one class.
-
-    Attributes:
-        name: Name of the class.
-        precision: Precision, 0 to 1.
-        recall: Recall, 0 to 1.
-        f1: F1 score, 0 to 1.
-        images: Number of images of the class.
-    """
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    images: int
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A model's predictions on labelled images, and their metrics.
-
-    Attributes:
-        images: Number of images.
-        accuracy: Share of correctly classified images, 0 to 1.
-        classes: Metrics per class.
-        confusion: (classes, classes) counts; rows are true, columns predicted classes.
-        probabilities: (images, classes) float32 with rows of sum 1.
-        labels: (images,) true class numbers.
-    """
-
-    images: int
-    accuracy: float
-    classes: tuple[ClassReport, ...]
-    confusion: np.ndarray
-    probabilities: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def errors(self) -> int:
-        """Number of misclassified images."""
-        return self.images - int(self.confusion.trace())
-
-    @property
-    def error_percent(self) -> float:
-        return 100 * (1 - self.accuracy)
-
-    @property
-    def error_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % confidence interval of the error, in per cent.
-
-        E. B. Wilson, Journal of the American Statistical Association 22, 1927.
-        """
-        found = binomtest(self.errors, self.images).proportion_ci(method="wilson")
-        return 100 * float(found.low), 100 * float(found.high)
-
-    @property
-    def summary(self) -> str:
-        """Accuracy, and error with its interval, as a part of a sentence."""
-        low, high = self.error_interval
-        return (
-            f"accuracy {100 * self.accuracy:.2f} %, error {self.error_percent:.2f} % of "
-            f"{self.images:,} images: {self.errors:,}, or {low:.2f} to {high:.2f} % with "
-            "95 % confidence"
-        )
-
-    def most_confident_errors(self, most: int) -> np.ndarray:
-        """Row numbers of misclassified images, the highest probability first."""
-        wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
-        return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
-
-    def to_dict(self) -> dict:
-        """The metrics, for JSON; neither probabilities nor labels."""
-        return {
-            "images": self.images,
-            "errors": self.errors,
-            "accuracy": self.accuracy,
-            "error_percent": self.error_percent,
-            "error_interval": self.error_interval,
-            "classes": [asdict(row) for row in self.classes],
-            "confusion": self.confusion.tolist(),
-        }
 
 
 @dataclass(frozen=True)
@@ -140,8 +55,10 @@ def input_batches(
 
     Raises:
         ImageDecodeError: A file is not a readable image.
-        UsageError: The source is image files and the model's image size is open.
+        UsageError: The source is image files and the model's image size is open, or the
+            batch size is below 1.
     """
+    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
     source = as_source(source)
     shape = to_channels_last(model, model.input_shape[1:])
     turn = channels_first(model)  # a walk through the whole graph
@@ -183,8 +100,8 @@ def probabilities(
         batch_size: Number of images per batch.
 
     Raises:
-        UsageError: The model has no classifier or returns logits, or the source is image
-            files and the model's image size is open.
+        UsageError: The model has no classifier, returns logits or predicts NaN; there are
+            no images; or they are files, and the model's image size is open.
         ImageDecodeError: A file is not a readable image.
     """
     built = metadata_of(model)
@@ -195,8 +112,16 @@ def probabilities(
             "in a softmax"
         )
     source = as_source(source).with_geometry(built.geometry)
+    if not len(source):
+        raise UsageError("there are no images to predict; pass at least one")
     batches = predict_batches(model, source, built.outside, batch_size)
     outputs = np.concatenate([main for main, *_ in batches])
+    if len(bad := np.flatnonzero(~np.isfinite(outputs).all(1))):
+        raise UsageError(
+            f"model {model.name!r} predicts NaN for {len(bad)} of {len(source)} images, "
+            f"such as {source.names_of(bad[:1])[0]!r}; its weights or the pixels are too "
+            "large, so train it again, or leave the images out"
+        )
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
 
 
@@ -223,26 +148,6 @@ def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> E
     source = align_labels(source, known or class_names(model))
     found = probabilities(model, source, batch_size)
     return evaluate_probabilities(found, source.labels, source.class_names)
-
-
-def evaluate_probabilities(
-    probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
-) -> Evaluation:
-    """Compares probabilities, (images, classes), with labels, (images,)."""
-    labels, predicted = np.asarray(labels), probabilities.argmax(1)
-    every = np.arange(len(class_names))
-    columns = precision_recall_fscore_support(
-        labels, predicted, labels=every, zero_division=0
-    )
-    rows = zip(class_names, *(np.asarray(c).tolist() for c in columns), strict=True)
-    return Evaluation(
-        images=len(labels),
-        accuracy=float(np.mean(labels == predicted)),
-        classes=tuple(ClassReport(*row) for row in rows),
-        confusion=confusion_matrix(labels, predicted, labels=every),
-        probabilities=probabilities,
-        labels=labels,
-    )
 
 
 def predict(model: keras.Model, images: AnyImages, top: int = 5) -> list[Prediction]:
@@ -278,8 +183,9 @@ def decode_predictions(
     """The likeliest classes of each row of (n, classes); no names mean ImageNet's.
 
     Raises:
-        UsageError: The number of columns is not that of the names.
+        UsageError: The number of columns is not that of the names, or `top` is below 1.
     """
+    check_values("decode", {"top": top}, {"top": COUNT})
     class_names = imagenet.class_names() if class_names is None else class_names
     if probabilities.ndim != 2 or probabilities.shape[1] != len(class_names):
         raise UsageError(

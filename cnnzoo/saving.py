@@ -27,6 +27,7 @@ from cnnzoo.spec import Geometry, Preprocess
 from cnnzoo.system.files import replacing
 from cnnzoo.weights.formats import keras_archive
 from cnnzoo.weights.loading import largest_size, load_source
+from cnnzoo.weights.tensors import check_finite
 from cnnzoo.zoo import build
 from cnnzoo.zoo.adoption import describe
 from cnnzoo.zoo.options import GRAPH_OPTIONS
@@ -42,7 +43,8 @@ def save(model: keras.Model, path: str | Path) -> Path:
 
     Raises:
         UsageError: The path does not end in `.keras`, or the model is not cnnzoo's.
-        SaveError: The file cannot be written; an existing file is unchanged.
+        SaveError: A weight is NaN or infinite, or the file cannot be written; an
+            existing file is unchanged.
     """
     path = Path(path)
     if path.suffix != ".keras":
@@ -51,6 +53,7 @@ def save(model: keras.Model, path: str | Path) -> Path:
             f"{path.with_suffix('.keras').name}"
         )
     content = json.dumps(_file_metadata(model), indent=1)
+    check_finite(model)
     with replacing(path) as temporary:
         model.save(temporary)
         with ZipFile(temporary, "a") as archive:
@@ -82,6 +85,9 @@ def load(path: str | Path) -> keras.Model:
         model = _rebuild(archive, metadata, path)
         with keras_archive.open_source(archive, largest_size(model)) as source:
             load_source(model, source)
+    frozen = metadata.get("frozen", ())
+    for layer in model.layers:
+        layer.trainable = layer.name not in frozen
     return model
 
 
@@ -115,6 +121,7 @@ def _file_metadata(model: keras.Model) -> dict:
         "preprocessing": asdict(metadata.preprocessing),
         "geometry": metadata.geometry and asdict(metadata.geometry),
         "class_names": metadata.class_names,
+        "frozen": [layer.name for layer in model.layers if not layer.trainable],
     }
 
 

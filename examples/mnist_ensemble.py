@@ -26,11 +26,12 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded, load_mnist
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.ensemble.ensemble import PRETRAINED
-from cnnzoo.inference import Evaluation, evaluate_probabilities, probabilities
+from cnnzoo.evaluation import Evaluation, evaluate_probabilities
+from cnnzoo.inference import probabilities
 from cnnzoo.system import files
 from cnnzoo.train import RECIPES, Recipe, Run
-from cnnzoo.train.recipe import mnist_recipe_name
 from cnnzoo.visualization import figures
+from cnnzoo.weights.sources import bundled
 
 VALIDATION = 1 / 12  # share of the digits, also for the package's networks
 ALL = 60_000  # digits
@@ -119,5 +120,8 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("runs/mnist_ensemble"))
     parser.add_argument("--train", action="store_true", help="train the networks here")
     args = parser.parse_args()
-    recipes = {name: RECIPES[mnist_recipe_name(name)] for name in PRETRAINED["mnist"]}
+    names = {
+        name: bundled.metadata(name, "mnist")["recipe"] for name in PRETRAINED["mnist"]
+    }
+    recipes = {name: RECIPES[recipe] for name, recipe in names.items()}
     main(args.out, load_mnist("train"), recipes if args.train else None)

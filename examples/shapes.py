@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 import cnnzoo
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.pipeline import load_images
-from cnnzoo.inference import Evaluation
+from cnnzoo.evaluation import Evaluation
 from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
 from cnnzoo.visualization import figures

@@ -16,12 +16,15 @@ PACKAGES = [path for path in TREES if path.name == "__init__.py"]
 # From the ground up: a room imports only rooms before it. `__main__` is the door.
 ROOMS = (
     *("errors", "layer_names", "system", "graph", "layers", "spec", "models", "fast"),
-    *("metadata", "data", "weights", "zoo", "inference", "identification", "saving"),
+    *("metadata", "data", "weights", "zoo", "evaluation", "inference", "saving"),
     "visualization",
     *("explain", "deploy", "train", "ensemble", "scale", "transfer", "__init__", "cli"),
     "__main__",
 )
-SHORT = {"layers/axes.py", "layers/initializers.py", "graph/layer_kinds.py"}
+SHORT = {
+    *("layers/axes.py", "layers/initializers.py", "graph/layer_kinds.py"),
+    "system/text.py",
+}
 LEVEL = {"models": 22, "transfer": 18, ".": 9}  # files of a folder; elsewhere 12
 LAYER = re.compile(
     r"predictions|(aux|stage)(\d+_\w*)?|(head|stem|preprocess)_(?!input)\w*"

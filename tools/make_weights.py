@@ -27,11 +27,12 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.sources import open_source, open_train_validation
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.ensemble.ensemble import PRETRAINED
-from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import evaluate
 from cnnzoo.models.index import model_info
 from cnnzoo.system import files
 from cnnzoo.train.checkpoint.store import CheckpointStore
-from cnnzoo.train.recipe import RECIPES, Recipe, mnist_recipe_name
+from cnnzoo.train.recipe import RECIPES, Recipe
 from cnnzoo.train.run import CHECKPOINTS, HISTORY_FILE, MODEL_FILE, Run
 from cnnzoo.weights.sources import bundled
 
@@ -78,9 +79,10 @@ class PlannedTraining:
         )
 
 
+FIRST = {"small_resnet": "mnist_small_resnet"}  # recipes on MNIST; others by "mnist"
 PLAN = [
     *(
-        PlannedTraining(network, "mnist", mnist_recipe_name(network), seed)
+        PlannedTraining(network, "mnist", FIRST.get(network, "mnist"), seed)
         for network in (*PRETRAINED["mnist"], "lenet5", "lenet_gap")
         for seed in (0, 1, 2)
     ),

@@ -13,11 +13,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from cnnzoo.cli.output import verbosity
+from cnnzoo.cli.output import say, verbosity
 from cnnzoo.data.augment import add_shifted_copies
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble import Ensemble, EnsembleEvaluation
-from cnnzoo.inference import Evaluation, Prediction, evaluate, predict
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import Prediction, evaluate, predict
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.system import files
 from cnnzoo.train import Recipe, Run
@@ -148,4 +149,4 @@ def report(
 
 
 def say(text: str) -> None:
-    print(text, flush=True)
+    say(text, flush=True)

@@ -14,12 +14,13 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from cnnzoo.cli.output import say
 from cnnzoo.cli.parser import make_parser
 from cnnzoo.errors import CnnzooError
 
 
 def _show_warning(message: Warning | str, *_: object) -> None:
-    print(f"cnnzoo: warning: {message}", file=sys.stderr)
+    say(f"cnnzoo: warning: {message}", file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,6 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (CnnzooError, OSError) as error:
         if options.debug:
             raise
-        print(f"cnnzoo: {error}", file=sys.stderr)
+        say(f"cnnzoo: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, CnnzooError) else 3
     return code

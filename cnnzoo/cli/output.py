@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
+
+from cnnzoo.system.text import printable
 
 if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
@@ -50,12 +52,17 @@ def verbosity() -> int:
     return 1 if sys.stdout.isatty() else 2
 
 
+def say(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
+    """Prints text to stdout or a file, with control characters as escapes."""
+    print(printable(text), end=end, file=file)
+
+
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for i, name in enumerate(header):
         table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*map(printable, row))
     Console(highlight=False, markup=False, width=WIDE).print(table)
 
 
@@ -64,7 +71,7 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name, value in pairs.items():
-        table.add_row(name, str(value))
+        table.add_row(printable(name), printable(value))
     width = None if sys.stdout.isatty() else WIDE
     Console(highlight=False, markup=False, width=width).print(table)
 
@@ -77,4 +84,4 @@ def print_left_out(*sources: Source) -> None:
     """Prints to stderr which files of folders are not used, and other problems."""
     lines = (line for source in sources for line in source.report_lines())
     for line in dict.fromkeys(lines):  # splits of one folder share its report
-        print(line, file=sys.stderr)
+        say(line, file=sys.stderr)

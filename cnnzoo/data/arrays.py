@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -256,6 +257,16 @@ def check_pixels(images: np.ndarray) -> None:
         "cannot take these images: expected an array (n, h, w, c) of pixels of 0 to 255, "
         f"found {found}, so pass them as files have them, without scaling"
     )
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Raises LabelError if two classes have the same name."""
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise LabelError(
+            f"two of {len(names)} classes have the name {twice!r}: expected a name for "
+            "each, so rename one, or give both one label"
+        )
 
 
 def check_labels(labels: np.ndarray, images: int) -> None:

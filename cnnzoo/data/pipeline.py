@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from cnnzoo.data.arrays import Images, Source, check_labels
+from cnnzoo.data.arrays import Images, Source, check_class_names, check_labels
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.folders import imagenet
@@ -41,8 +41,8 @@ def fixed_shape(shape: Sequence[int | None]) -> tuple[int, int, int]:
     height, width, channels = shape
     if height is None or width is None or channels is None:
         raise UsageError(
-            "image files are read in one size, and the model's is open; build it with a "
-            "height and a width in input_shape"
+            "the model has no fixed input size, and image files are resized to one; "
+            "build it with a height and a width in input_shape"
         )
     return height, width, channels
 
@@ -54,14 +54,17 @@ def align_labels(source: Source, names: Sequence[str]) -> Source:
 
     Raises:
         DatasetError: There are no labels, or classes that are not among the names.
+        LabelError: Two classes have the same name, or labels are no class numbers.
     """
     if source.labels is None or len(source) == 0:
+        none = "none" if len(source) else "no images"
         raise DatasetError(
-            "labelled images are needed and the data have none; give a folder of class "
-            "folders or a .csv with a label column"
+            f"labelled images are needed and the data have {none}; give a folder of "
+            "class folders or a .csv with a label column"
         )
     source.check()
     check_labels(source.labels, len(source))
+    check_class_names(source.class_names)
     found = source.class_names
     if not set(found) <= set(names):
         found = imagenet.names_of(found)

@@ -21,7 +21,8 @@ from cnnzoo.ensemble.combine import (
 )
 from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.inference import class_names, evaluate_probabilities, probabilities
+from cnnzoo.evaluation import evaluate_probabilities
+from cnnzoo.inference import class_names, probabilities
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
@@ -99,9 +100,14 @@ class Ensemble:
                 of `train.kfold`; None for the members' predictions.
 
         Raises:
-            UsageError: The probabilities have another shape or are not finite, or the
-                labels of a stack are all equal.
+            UsageError: The method has no weights; or the probabilities have another
+                shape or are not finite, or the labels of a stack are all equal.
         """
+        if self.combine not in ("weighted", "stack"):
+            raise UsageError(
+                f"an ensemble by {self.combine!r} has no weights to fit; choose "
+                '"weighted" or "stack", or leave fit out'
+            )
         source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         if probabilities is None:
@@ -112,7 +118,7 @@ class Ensemble:
         labels = np.asarray(source.labels)
         if self.combine == "weighted":
             self.weights = fit_weights(given, labels)
-        elif self.combine == "stack":
+        else:
             self.weights = fit_stack(given, labels)
         return self
 
@@ -206,13 +212,7 @@ class Ensemble:
         by_model = {
             id(m): self._reorder(m, probabilities(m, source)) for m in self.models
         }
-        given = np.stack([by_model[id(model)] for model in self.models])
-        for number in np.flatnonzero(~np.isfinite(given).all((1, 2))):
-            raise UsageError(
-                f"member {number + 1}, {self.models[number].name!r}, predicts NaN; leave "
-                "it out, or give it finite weights and images"
-            )
-        return given
+        return np.stack([by_model[id(model)] for model in self.models])
 
     def _reorder(self, model: keras.Model, probabilities: np.ndarray) -> np.ndarray:
         """The probabilities with columns in the order of the ensemble's classes."""

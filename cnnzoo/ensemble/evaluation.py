@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cnnzoo.inference import Evaluation
+from cnnzoo.evaluation import Evaluation
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ that is read may be damaged: its size is checked first, and any failure is raise
 error of cnnzoo.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from cnnzoo.errors import CnnzooError, SaveError
 
 TEMPORARY_PREFIX = ".cnnzoo-tmp-"
 DAMAGE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 MAX_JSON = 1 << 24  # bytes
 
 
@@ -29,20 +32,25 @@ MAX_JSON = 1 << 24  # bytes
 def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path, which replaces `path` if the block succeeds.
 
-    The temporary name keeps the extension of `path`, for writers that choose their format
-    by it. If the block fails, the temporary file is removed and `path` is unchanged.
+    An existing file keeps its permissions, and a link stays a link, whose target is
+    replaced. The temporary name keeps the extension of `path`, for writers that choose
+    their format by it. If the block fails, the temporary file is removed and `path` is
+    unchanged.
 
     Raises:
         SaveError: The folder or the file cannot be written; the cause is chained.
     """
     path = Path(path)
-    temporary = _beside(path, "".join(path.suffixes[-2:]))  # .weights.h5 is one
     with refusing_os_errors(path):
+        path = path.resolve() if path.is_symlink() else path
+        temporary = _beside(path, "".join(path.suffixes[-2:]))  # .weights.h5 is one
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():
-                raise IsADirectoryError(f"{path} is a folder")
+            if path.exists():
+                check_regular(path)
             yield temporary
+            if path.exists():
+                shutil.copymode(path, temporary)
             _flush(temporary)
             temporary.replace(path)
             _flush_entry(path)
@@ -119,7 +127,8 @@ def write_text(path: str | Path, content: str) -> Path:
 
 def add_line(path: Path, line: str) -> None:
     """Adds a line to a small text file, atomically; other lines may be of any bytes."""
-    before = path.read_bytes() if path.exists() else b""
+    with refusing_os_errors(path):
+        before = read_bytes(path) if path.exists() else b""
     write_bytes(path, before + f"{line}\n".encode())
 
 
@@ -189,26 +198,38 @@ def parse_json(content: bytes) -> dict[str, Any]:
     return parsed
 
 
-def read_bytes(path: str | Path, limit: int) -> bytes:
-    """Reads a regular file.
+def read_bytes(path: str | Path, limit: float = inf) -> bytes:
+    """Reads an ordinary file.
 
     Raises:
         OSError: The file does not exist, or is a folder, a pipe or a device.
         ValueError: The file is larger than `limit` bytes.
     """
     path = Path(path)
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):  # reading a pipe would wait for ever
-        raise OSError(f"{path.name} is not an ordinary file")
-    if facts.st_size > limit:
+    if check_regular(path).st_size > limit:
         raise ValueError(f"{path.name} is larger than {limit} bytes")
     return path.read_bytes()
+
+
+def check_regular(path: Path) -> os.stat_result:
+    """The facts of an ordinary file.
+
+    Raises:
+        OSError: The file does not exist, or is a folder, a pipe or a device; to open a
+            pipe would wait for ever.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        kind = "a folder" if stat.S_ISDIR(facts.st_mode) else "a pipe or a device"
+        raise OSError(f"{path.name} is {kind}, not an ordinary file")
+    return facts
 
 
 def sha256(content: bytes | Path) -> str:
     """SHA-256 of bytes, or of the content of a file, in hexadecimal digits."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
+    check_regular(content)
     with content.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -233,9 +254,10 @@ def refusing_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        advice = "make room" if error.errno in FULL else "choose another place"
         raise SaveError(
             f"cannot write {path}: {error.strerror or error}; an existing file is "
-            "unchanged, so make room or choose another place and try again"
+            f"unchanged, so {advice} and try again"
         ) from error
 
 

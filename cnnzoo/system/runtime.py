@@ -105,7 +105,7 @@ def device_facts() -> dict[str, object]:
     else:
         import tensorflow as tf
 
-        device = "gpu" if tf.config.list_physical_devices("GPU") else "cpu"
+        device = "gpu" if tf.config.get_visible_devices("GPU") else "cpu"
         deterministic = None
         threads = tf.config.threading.get_intra_op_parallelism_threads() or cores()
     return {

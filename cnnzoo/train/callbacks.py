@@ -1,59 +1,77 @@
 """Callbacks of a run: the best epoch, the history, and early stopping."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import inf, isfinite
 from pathlib import Path
 
 import keras
-from keras import ops
-from keras.callbacks import EarlyStopping, ReduceLROnPlateau
+import numpy as np
+from keras.callbacks import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau
 
+from cnnzoo.errors import CnnzooError, UsageError
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train import losses, mixed_precision
 from cnnzoo.train.recipe import Recipe
+from cnnzoo.weights.loading import load_weights
+from cnnzoo.weights.tensors import nonfinite_weights
 
 
 class BestCheckpoint(keras.callbacks.Callback):
-    """Saves the model, atomically, whenever the validation loss is the lowest so far.
+    """Keeps the weights of the epoch with the lowest validation loss, also in a file.
 
     Attributes:
-        path: Path of the file, ending in `.keras`.
+        path: Path of the model's file, ending in `.keras`; None for no file.
         monitor: Keras's name of the loss.
         best: Lowest loss so far.
+        best_weights: Weights of that epoch. Checkpoints contain them, so that the file
+            can be written again.
     """
 
-    def __init__(self, path: Path, monitor: str = "val_loss"):
+    def __init__(self, path: Path | None, monitor: str = "val_loss"):
         super().__init__()
         self.path = path
         self.monitor = monitor
         self.best = inf
+        self.best_weights: Sequence[np.ndarray] = ()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
-        if isfinite(loss) and loss < self.best and has_finite_weights(self.model):
+        if isfinite(loss) and loss < self.best and not nonfinite_weights(self.model):
             self.best = loss
             self.keep()
 
     def keep(self) -> None:
         """Keeps the current weights, which are the best so far."""
-        with mixed_precision.as_saved(self.model):
-            save(self.model, self.path)
+        self.best_weights = [weight.copy() for weight in self.model.get_weights()]
+        self._write()
+
+    def restore(self) -> None:
+        """Gives the model the best weights; a file that has others is written again."""
+        if not self._is_in_file():
+            self.model.set_weights(list(self.best_weights))
+            self._write()
+
+    def _is_in_file(self) -> bool:
+        """Whether the best weights, which the model then has, are those in the file."""
+        if self.path is None:
+            return False
+        with suppress(CnnzooError, OSError):
+            load_weights(self.model, self.path)
+            return all(map(np.array_equal, self.model.get_weights(), self.best_weights))
+        return False
+
+    def _write(self) -> None:
+        if self.path is not None:
+            with mixed_precision.as_saved(self.model):
+                save(self.model, self.path)
 
     def get_state(self) -> dict:
         return {"best": self.best}
 
     def set_state(self, state: dict) -> None:
         self.best = state["best"]
-
-
-def has_finite_weights(model: keras.Model) -> bool:
-    """Whether all weights are finite; a finite loss after a ReLU does not show that."""
-    return all(
-        bool(ops.all(ops.isfinite(weight.value)))
-        for weight in model.weights
-        if keras.backend.is_float_dtype(weight.dtype)
-    )
 
 
 class HistoryFile(keras.callbacks.Callback):
@@ -107,3 +125,22 @@ def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:
     epochs = max(1, recipe.patience // 3)
     plateau = ReduceLROnPlateau(monitor, factor=0.5, patience=epochs, mode="min")
     return [plateau, stopping]
+
+
+def check_callbacks(callbacks: object, recipe: Recipe) -> None:
+    """Checks the callbacks of the caller.
+
+    Raises:
+        UsageError: They are no list, or one sets a learning rate beside a schedule.
+    """
+    if not isinstance(callbacks, Sequence):
+        raise UsageError(
+            f"callbacks are a list; got a {type(callbacks).__name__}, so pass [callback]"
+        )
+    rates = LearningRateScheduler | ReduceLROnPlateau
+    for callback in callbacks:
+        if isinstance(callback, rates) and recipe.schedule == "cosine":
+            raise UsageError(
+                f"{type(callback).__name__} sets a learning rate that the schedule "
+                f"{recipe.schedule!r} of the recipe sets too; leave one of them out"
+            )

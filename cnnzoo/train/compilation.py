@@ -1,5 +1,7 @@
 """Preparation of a model for training: compilation, labels and batches."""
 
+from warnings import warn
+
 import keras
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
@@ -137,7 +139,7 @@ def monitored(model: keras.Model) -> str:
 
 
 def check_classes(model: keras.Model, train: Source) -> None:
-    """Checks that the classifier fits the data.
+    """Checks that the classifier fits the data; warns of classes without images.
 
     Raises:
         UsageError: The model has no classifier.
@@ -153,6 +155,15 @@ def check_classes(model: keras.Model, train: Source) -> None:
         raise DatasetError(
             f"the data have {found} classes and {model.name!r} {classes}; build it with "
             f"classes={found}"
+        )
+    if train.labels is None or np.ndim(train.labels) > 1:
+        return
+    if none := sorted(set(range(found)) - set(np.unique(train.labels).tolist())):
+        warn(
+            f"{len(none)} of {found} classes have no training image, such as "
+            f"{train.class_names[none[0]]!r}",
+            UserWarning,
+            stacklevel=4,
         )
 
 

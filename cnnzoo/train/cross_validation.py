@@ -14,7 +14,8 @@ from cnnzoo.data.inputs.conversion import Labelled, as_training
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.data.splits import first_rows
 from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.inference import Evaluation, class_names, evaluate, evaluate_probabilities
+from cnnzoo.evaluation import Evaluation, evaluate_probabilities
+from cnnzoo.inference import class_names, evaluate
 from cnnzoo.system import files
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.replicates import NewModel, known_names, train_once

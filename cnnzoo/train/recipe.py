@@ -214,19 +214,10 @@ RECIPES = {
 """Recipes by the name that the command line takes."""
 
 
-def mnist_recipe_name(network: str) -> str:
-    """The name of the recipe of a network's bundled MNIST weights."""
-    return "mnist_small_resnet" if network == "small_resnet" else "mnist"
-
-
 def augment_to_dict(augment: Augment) -> dict:
     """The fields of an augmentation that differ from their defaults."""
     values = {field.name: getattr(augment, field.name) for field in fields(augment)}
-    return {
-        name: value if isinstance(value, int | float | str | tuple) else name_of(value)
-        for name, value in values.items()
-        if value != getattr(Augment(), name)
-    }
+    return {k: value for k, value in values.items() if value != getattr(Augment(), k)}
 
 
 def name_of(value: object) -> str:

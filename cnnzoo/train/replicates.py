@@ -137,9 +137,24 @@ def train_once(
     seed: int,
     verbose: int,
 ) -> keras.Model:
-    """Builds a network and trains it in a folder, or continues its training there."""
+    """Builds a network and trains it in a folder, or continues its training there.
+
+    Raises:
+        UsageError: `new_model` is no function, or gives a network that was trained here.
+    """
+    if isinstance(new_model, keras.Model):
+        raise UsageError(
+            f"each training needs a new network; got the model {new_model.name!r}, so "
+            "pass a function that builds one, such as lambda: cnnzoo.build(...)"
+        )
     keras.utils.set_random_seed(seed)
     model = new_model()
+    if model.compiled and int(model.optimizer.iterations):
+        raise UsageError(
+            f"{folder} needs a new network; got one, {model.name!r}, that has been "
+            "trained already, as if it had seen these images, so build or load the "
+            "network inside the function"
+        )
     seeded = replace(recipe or Recipe(), seed=seed)
     Run(folder).fit(model, *data, seeded, verbose=verbose)
     return model

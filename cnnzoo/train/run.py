@@ -22,7 +22,12 @@ from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
 from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
-from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
+from cnnzoo.train.callbacks import (
+    BestCheckpoint,
+    HistoryFile,
+    check_callbacks,
+    patience,
+)
 from cnnzoo.train.checkpoint.autosave import (
     Autosave,
     TrainingInterrupt,
@@ -35,7 +40,6 @@ from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.loop import Loop
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import RunMetadata
-from cnnzoo.weights.loading import load_weights
 
 HISTORY_FILE = "history.json"
 LOG_FILE = "log.txt"
@@ -115,10 +119,11 @@ class Run:
             TrainingError: The validation loss was finite in no epoch. If the loss became
                 NaN after a finite one, a RuntimeWarning is issued instead.
             ResumeMismatchError: The folder contains another training.
-            CheckpointError: Another process uses it, or all checkpoints are damaged.
+            CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
+        check_callbacks(callbacks, recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
         precision = mixed_precision.resolve(recipe.precision)
@@ -139,7 +144,7 @@ class Run:
             ):
                 was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
-        self._load_best(model, best, len(history.metrics["loss"]), failure)
+        self._restore_best(model, best, len(history.metrics["loss"]), failure)
         return History(history.metrics, was_over=was_over)
 
     @property
@@ -171,13 +176,21 @@ class Run:
         """The metadata of the folder, from the first start of the training.
 
         Raises:
-            CheckpointError: There are checkpoints without metadata.
+            CheckpointError: There are checkpoints without metadata, or a model without
+                checkpoints.
         """
         path = self.folder / run_metadata.RUN_FILE
-        if not path.exists() and any((self.folder / CHECKPOINTS).glob("step-*")):
+        saved = any((self.folder / CHECKPOINTS).glob("step-*"))
+        if saved and not path.exists():
             raise CheckpointError(
                 f"{self.folder} has checkpoints but no {path.name}, which tells what the "
                 "training is; get it from a backup, or train into another folder"
+            )
+        if not saved and (self.folder / MODEL_FILE).exists():
+            raise CheckpointError(
+                f"{self.folder} has {MODEL_FILE} but no {CHECKPOINTS}, so a training "
+                "would begin anew and write over the model; get them from a backup, or "
+                "train into another folder"
             )
         first = run_metadata.check_or_create(self.folder, requested)
         if changes := run_metadata.environment_changes(first, requested):
@@ -229,7 +242,7 @@ class Run:
         self._log(f"{end}, {autosave.seconds:,.0f} s in all")
         return was_over, failure
 
-    def _load_best(
+    def _restore_best(
         self, model: keras.Model, best: BestCheckpoint, epochs: int, failure: str | None
     ) -> None:
         """Loads the weights of the best epoch into the model."""
@@ -246,7 +259,7 @@ class Run:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        load_weights(model, self.folder / MODEL_FILE)
+        best.restore()
 
     def _log(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")

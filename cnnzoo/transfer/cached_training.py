@@ -10,14 +10,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import safetensors.numpy
 from keras.callbacks import Callback, LambdaCallback, TerminateOnNaN
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
-from cnnzoo.errors import CheckpointError, TrainingError
+from cnnzoo.errors import TrainingError
 from cnnzoo.layer_names import PREDICTIONS
-from cnnzoo.system import files
 from cnnzoo.train import compilation
 from cnnzoo.train.callbacks import BestCheckpoint, HistoryFile, patience
 from cnnzoo.train.checkpoint.callback import Checkpoint
@@ -29,47 +27,9 @@ from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
 from cnnzoo.transfer.probes import ridge_init
 from cnnzoo.transfer.results import PhaseResult
 
-BEST_FILE = "best.safetensors"
 SAVE_SECONDS = 60.0  # between two checkpoints; the most that a kill can lose
 RIDGE_IMAGES = 4000  # maximum for the ridge regression
 ROWS = 256  # per batch of the classifier's inputs
-
-
-class BestWeights(BestCheckpoint):
-    """Keeps the weights of the epoch with the lowest validation loss in memory.
-
-    An epoch on features can take a tenth of a second, so the file, which ends in
-    `.safetensors`, is written with a checkpoint only.
-    """
-
-    _weights: Sequence[np.ndarray] = ()
-
-    def keep(self) -> None:
-        self._weights = [weight.copy() for weight in self.model.get_weights()]
-
-    def restore(self) -> None:
-        """Gives the model the weights of the best epoch."""
-        self.model.set_weights(list(self._weights))
-
-    def get_state(self) -> dict:
-        """The state for a checkpoint; the weights are in the file."""
-        arrays = {str(i): weight for i, weight in enumerate(self._weights)}
-        files.write_bytes(self.path, safetensors.numpy.save(arrays))
-        return super().get_state()
-
-    def set_state(self, state: dict) -> None:
-        """Raises CheckpointError where the file does not belong to the checkpoint."""
-        bad = CheckpointError(
-            f"cannot read the best weights so far in {self.path}, which is damaged or "
-            f"holds other weights; remove {self.path.parent} and call again"
-        )
-        with files.refusing_damage(bad):
-            arrays = safetensors.numpy.load_file(self.path)
-            self._weights = [arrays[str(i)] for i in range(len(self.model.weights))]
-            shapes = [tuple(weight.shape) for weight in self.model.weights]
-            if shapes != [weight.shape for weight in self._weights]:
-                raise ValueError("weights of other shapes")
-        super().set_state(state)
 
 
 def train_on_features(
@@ -118,7 +78,7 @@ def train_on_features(
     validation_batches = CachedBatches(
         caches[1], np.asarray(validation.labels), size, weights=weights
     )
-    best, history = BestWeights(folder / BEST_FILE), HistoryFile(None)
+    best, history = BestCheckpoint(None), HistoryFile(None)
     best.set_model(part)
     if from_ridge:
         best.on_epoch_end(-1, {best.monitor: _evaluate(part, validation_batches)["loss"]})

@@ -13,7 +13,8 @@ import numpy as np
 
 from cnnzoo.data.inputs.conversion import Labelled, as_labelled, as_train_validation
 from cnnzoo.errors import UsageError
-from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import evaluate
 from cnnzoo.transfer.fitting import FEATURES_FOLDER, fit
 from cnnzoo.transfer.plans import Plan
 from cnnzoo.transfer.probes import holm, mcnemar

@@ -8,7 +8,8 @@ from pathlib import Path
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
-from cnnzoo.inference import Evaluation, evaluate
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import evaluate
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train.cross_validation import Folds

@@ -11,13 +11,15 @@ from matplotlib.ticker import MaxNLocator
 
 from cnnzoo import graph
 from cnnzoo.data.arrays import Source
+from cnnzoo.evaluation import Evaluation
 from cnnzoo.graph.data_format import to_channels_last
-from cnnzoo.inference import Evaluation
+from cnnzoo.system.text import printable
 
 BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
 SHOWN = 32  # maximum number of misclassified images
 NAMED = 100  # classes up to which a confusion matrix names them
+LONGEST = 24  # characters of a file name in a caption
 SMALL = (96, 96)  # pixels to which misclassified image files are resized
 
 
@@ -73,7 +75,7 @@ def learning_curves(history: Mapping[str, Sequence[float]]) -> bytes:
 def confusion(evaluation: Evaluation) -> bytes:
     """Draws the confusion matrix, rows true and columns predicted classes, as a PNG."""
     counts = evaluation.confusion
-    names = [printable(row.name) for row in evaluation.classes]
+    names = [_literal(row.name) for row in evaluation.classes]
     side = max(4.0, min(14.0, 0.55 * len(names) + 1.5))
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.add_subplot()
@@ -106,7 +108,8 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
     figure = Figure(figsize=(1.25 * columns, 1.6 * rows), layout="constrained")
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=255)
+        pixels = np.clip(image.squeeze(), 0, 255).astype(np.uint8)  # floats would be 0..1
+        axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=255)
         axes.set_title(caption, fontsize=8)
         axes.axis("off")
     return as_bytes(figure)
@@ -124,10 +127,15 @@ def misclassified(source: Source, evaluation: Evaluation) -> bytes:
         figure = Figure(figsize=(6, 1))
         figure.text(0.5, 0.5, "no image is misclassified", ha="center", va="center")
         return as_bytes(figure)
-    names = [printable(row.name) for row in evaluation.classes]
+    names = [_literal(row.name) for row in evaluation.classes]
     predicted = evaluation.probabilities[rows].argmax(1)
-    pairs = zip(evaluation.labels[rows], predicted, strict=True)
-    captions = [f"{names[label]} read as {names[answer]}" for label, answer in pairs]
+    images = map(_literal, source.names_of(rows))
+    shares = evaluation.probabilities[rows].max(1)
+    facts = zip(images, evaluation.labels[rows], predicted, shares, strict=True)
+    captions = [
+        f"{image[-LONGEST:]}\n{names[label]} read as {names[answer]}, {100 * p:.0f} %"
+        for image, label, answer, p in facts
+    ]
     height, width, channels = source.image_shape or (*SMALL, 3)
     return gallery(source.load(rows, (height, width), channels), captions)
 
@@ -169,9 +177,9 @@ def accuracy_by_cut(
     return as_bytes(figure)
 
 
-def printable(name: str) -> str:
-    """A class name for a figure, with formulas and undecodable bytes escaped."""
-    return name.encode(errors="backslashreplace").decode().replace("$", r"\$")
+def _literal(name: str) -> str:
+    """A class name for a figure, in which "$" would begin a formula."""
+    return printable(name).replace("$", r"\$")
 
 
 def _title(model: keras.Model) -> str:

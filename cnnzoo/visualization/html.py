@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from cnnzoo.system.text import printable
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a202c; max-width: 960px;
        margin: 2rem auto; padding: 0 1rem; }
@@ -47,7 +49,7 @@ def render_page(title: str, lead: str, sections: Sequence[Section]) -> str:
         f'<h1>{escape(title)}</h1>\n<p class="lead">{escape(lead)}</p>\n'
         f"{body}\n</body></html>\n"
     )
-    return page.encode(errors="backslashreplace").decode()  # undecodable file names
+    return printable(page)
 
 
 def _section(section: Section) -> str:

@@ -21,7 +21,7 @@ from cnnzoo.weights.formats import opening, pytorch, safetensors_file
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.sources import bundled, geometries, keras_applications
-from cnnzoo.weights.tensors import ArraySource, WeightSource, of_model
+from cnnzoo.weights.tensors import ArraySource, WeightSource, check_finite, of_model
 
 Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
@@ -183,9 +183,11 @@ def save_weights(
 
     Raises:
         UsageError: The path has another extension, or the type does not fit it.
-        SaveError: The file cannot be written; an existing file is unchanged.
+        SaveError: A weight is NaN or infinite, or the file cannot be written; an
+            existing file is unchanged.
     """
     path = Path(path)
+    check_finite(model)
     if dtype not in get_args(Dtype):
         raise unknown("type of weights", dtype, get_args(Dtype))
     if path.suffix == safetensors_file.ENDING:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from cnnzoo.errors import WeightFileError
+from cnnzoo.errors import SaveError, WeightFileError
 from cnnzoo.metadata import catalog_name_of
 
 KINDS = {  # of the layers that hold weights, as Keras spells them in files and names
@@ -121,6 +121,25 @@ def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable
         for layer in model.layers
         for i, variable in enumerate(layer.weights)
     }
+
+
+def nonfinite_weights(model: keras.Model) -> list[str]:
+    """Weights that hold NaN or infinity, as "layer/weight"."""
+    return [
+        f"{layer.name}/{variable.name}"
+        for layer, variable in variables(model).values()
+        if keras.backend.is_float_dtype(variable.dtype)
+        and not ops.all(ops.isfinite(variable.value))
+    ]
+
+
+def check_finite(model: keras.Model) -> None:
+    """Raises SaveError if a weight is NaN or infinite, which no file may hold."""
+    if bad := nonfinite_weights(model):
+        raise SaveError(
+            f"{model.name} has {len(bad)} weights that hold NaN or infinity, such as "
+            f"{bad[0]}, so nothing was written; train again with a lower learning rate"
+        )
 
 
 def digest(weights: Iterable[keras.Variable]) -> str:

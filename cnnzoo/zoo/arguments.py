@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import keras
 from keras import KerasTensor, layers
 
+from cnnzoo.data.arrays import check_class_names
 from cnnzoo.errors import UsageError
 from cnnzoo.layers.axes import channel_axis
 from cnnzoo.models.catalog import SPECS
@@ -81,6 +82,11 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
             f"classifier_activation={options.classifier_activation!r} with "
             "include_top=False, so leave one of them out"
         )
+    if not options.include_top and (options.classes or options.class_names):
+        raise UsageError(
+            f"{spec.name} without its top has no classes; got include_top=False with "
+            "classes or class_names, so leave one of them out"
+        )
     if not options.include_top and own.get("aux_heads"):
         raise UsageError(
             f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
@@ -97,6 +103,13 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
         raise UsageError(
             f"{spec.name} got {len(names)} class_names and classes={options.classes}; "
             "give one of them, or as many names as classes"
+        )
+    check_class_names(names or ())
+    classes = options.classes or len(names or ())
+    if classes == 1 and options.classifier_activation == "softmax":
+        raise UsageError(
+            f"{spec.name} with one class and a softmax always answers 1.0; give two "
+            'classes, or classifier_activation="sigmoid" for one'
         )
 
 

@@ -62,7 +62,7 @@ channels.
 
 Returns: Probabilities (b, classes), rows sum to 1, or what the arguments ask for.
 Raises: cnnzoo.UsageError for an argument that cannot be right.
-Differs: {info.differences or "in nothing known."}
+Differences: {info.differences or "none known."}
 Source: {source or "our own design"}.
 """
 

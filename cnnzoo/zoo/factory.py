@@ -69,7 +69,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     shared = replace(
         shared,
         input_shape=tuple(images.shape[1:]),
-        classes=int(shared.classes or len(shared.class_names or ()) or spec.classes),
+        classes=_class_count(spec, shared),
     )
     mode = resolve(shared.preprocessing or spec.preprocessing)
     geometry = shared.geometry
@@ -100,6 +100,13 @@ def sketch(model: str | Spec, **options: Any) -> keras.Model:
     """`build` without memory for weights: the graph alone, to count, draw and measure."""
     with init_empty_weights():
         return build(model, **options)
+
+
+def _class_count(spec: Spec, options: BuildOptions) -> int | None:
+    """The number of classes; None without a classifier."""
+    if not options.include_top:
+        return None
+    return int(options.classes or len(options.class_names or ()) or spec.classes)
 
 
 def _images(spec: Spec, options: BuildOptions) -> KerasTensor:

@@ -94,7 +94,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
     args = ["transfer", str(tmp_path / "photos"), *options]
     assert main([*args, "--out", str(out)]) == 0
     output = capsys.readouterr()
-    assert "of a format that nearly no other has: 'ants/imageNotFound.gif'" in output.err
+    assert "rare formats: 'ants/imageNotFound.gif'" in output.err
     assert "196 training images, 49 validation images, 2 classes" in output.out
     assert "too few images to fine-tune" in output.out
     assert "ants/imageNotFound.gif" in (out / "report.html").read_text()

@@ -32,7 +32,8 @@ from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.sources import open_train_validation
 from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
-from cnnzoo.inference import evaluate_probabilities, probabilities
+from cnnzoo.evaluation import evaluate_probabilities
+from cnnzoo.inference import probabilities
 from cnnzoo.train.cross_validation import split
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
@@ -323,7 +324,7 @@ def test_i14_i15_layouts_that_are_no_class_folders(tmp_path: Path):
     flat = fill(tmp_path / "flat", {".": 3})
     rows: list[tuple[Path, str]] = [
         (tmp_path / "missing", "expected a folder, found nothing"),
-        (flat, "found 0 class folders and 3 images beside them"),
+        (flat, "found 0 such folders and 3 images beside them"),
         (fill(tmp_path / "one", {"ants": 3}), "at least two, found 1 class folders"),
         (fill(tmp_path / "empty", {"a": 3, "b": 0}), "b as .*none that can be used"),
         (fill(tmp_path / "high", {"train": 3, "test": 3}), "named like parts of a set"),
@@ -580,7 +581,7 @@ def test_check(photos: Path, capsys):
     assert main(["check", str(photos)]) == 1
     text = capsys.readouterr().out
     assert "left out:\n  'bees/odd.gif': content in none of these formats" in text
-    assert "endings that are not read" in text
+    assert "ignored extensions" in text
     assert main(["check", str(photos), "--json"]) == 1
     every = json.loads(capsys.readouterr().out)
     assert every["faults"] == []
@@ -713,7 +714,7 @@ def test_photographs_of_ants_and_bees(data_folder: Path, tmp_path: Path, capsys)
         archive.extractall(tmp_path / "photos")
     assert main(["check", str(tmp_path / "photos")]) == 0
     output = capsys.readouterr().out
-    odd = "nearly no other has:\n  'ants/imageNotFound.gif'"
+    odd = "rare formats:\n  'ants/imageNotFound.gif'"
     assert odd in output
     assert "245 images that can be read" in output
     args = ["--model", "lenet_gap", "--size", "32", "--channels", "3", "--epochs", "1"]

@@ -104,7 +104,7 @@ def test_unusable_folders(tmp_path: Path):
         DatasetError, match=r"1\.png as .*expected a folder, found a file"
     ):
         scan(file)
-    layout = "found 0 class folders and 1 images beside them.*photos/cat/1.jpg"
+    layout = "found 0 such folders and 1 images beside them.*photos/cat/1.jpg"
     with pytest.raises(DatasetError, match=layout):
         scan(tmp_path)
     (tmp_path / "a").mkdir()

@@ -140,3 +140,26 @@ def test_killed_while_writing(tmp_path):
             assert len(content) == 300_000
             assert len(set(content)) == 1
     assert path.exists()
+
+
+def test_permissions_and_links_are_kept(tmp_path):
+    path, link = tmp_path / "a.txt", tmp_path / "link.txt"
+    files.write_text(path, "old")
+    path.chmod(0o600)
+    link.symlink_to(path.name)
+    files.write_text(link, "new")
+    assert link.is_symlink()
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_is_neither_read_nor_replaced(tmp_path):
+    pipe = tmp_path / "pipe.txt"
+    os.mkfifo(pipe)
+    for write in (files.write_text, files.add_line):
+        with pytest.raises(SaveError, match="is a pipe or a device, not an ordinary"):
+            write(pipe, "text")
+    for read in (files.read_bytes, files.sha256):
+        with pytest.raises(OSError, match="is a pipe or a device"):
+            read(pipe)
+    assert pipe.is_fifo()

@@ -14,8 +14,8 @@ import cnnzoo
 from cnnzoo.cli import demo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
+from cnnzoo.evaluation import ClassReport, Evaluation, evaluate_probabilities
 from cnnzoo.graph.keras_internals import graph_nodes
-from cnnzoo.inference import ClassReport, Evaluation, evaluate_probabilities
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.visualization import figures
 from cnnzoo.visualization.graphviz import plot

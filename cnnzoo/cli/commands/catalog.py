@@ -7,7 +7,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from cnnzoo.cli.output import print_json, print_pairs, print_table, start
+from cnnzoo.cli.output import print_json, print_pairs, print_table, say, start
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.models.proofs import load_proofs, summary
@@ -67,7 +67,7 @@ def info(args: Namespace) -> None:
                 ),
                 "weights": ", ".join(row.weights) or "none",
                 "compared with": summary(row.name),
-                "differs": row.differences or "in nothing known",
+                "differences": row.differences or "none known",
             }
         )
 
@@ -118,19 +118,19 @@ def plot(args: Namespace) -> None:
         rankdir=args.rankdir,
     )
     if not complete:
-        print("Graphviz's program `dot` was not found or failed, so the stages are drawn")
-        print("instead; install Graphviz to have every layer.")
-    print(path)
+        say("Graphviz's program `dot` was not found or failed, so the stages are drawn")
+        say("instead; install Graphviz to have every layer.")
+    say(path)
 
 
 def identify(args: Namespace) -> int:
     """Returns 1 if the file fits no network of the catalog, else 0."""
     start(args.threads)
-    from cnnzoo import identification
+    from cnnzoo.zoo import identification
 
     found = identification.identify(args.file)
     if args.json:
         print_json(found.to_dict())
     else:
-        print(found)
+        say(found)
     return int(not found.networks)

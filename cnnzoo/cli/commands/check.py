@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.cli.output import print_json, print_pairs, print_table
+from cnnzoo.cli.output import print_json, print_pairs, print_table, say
 
 if TYPE_CHECKING:
     from cnnzoo.data.folders.folder import Folder
@@ -41,7 +41,7 @@ def check(args: Namespace) -> int:
     whole = folders.get("train") or folders.get("")
     try:
         if whole:
-            layout.check(whole.root, _counts(whole), 0, complete=True)
+            layout.check(whole.root, _counts(whole), whole.report.loose, complete=True)
         for part in ("validation", "test"):
             if part in folders and not args.quick:
                 check_copies(folders["train"], folders[part])
@@ -71,7 +71,7 @@ def _counts(folder: Folder) -> dict[str, int]:
 
 
 def _print(folder: Folder) -> None:
-    print(f"{folder.root}: {len(folder):,} images that can be read")
+    say(f"{folder.root}: {len(folder):,} images that can be read")
     print_table(("class", "images"), _counts(folder).items())
     print_pairs(folder.report.facts())
     for title, items in folder.report.notes().items():
@@ -79,8 +79,8 @@ def _print(folder: Folder) -> None:
 
 
 def _list(title: str, lines: Sequence[str]) -> None:
-    print(f"{title}:")
+    say(f"{title}:")
     for line in lines[:SHOWN]:
-        print(f"  {line}")
+        say(f"  {line}")
     if len(lines) > SHOWN:
-        print(f"  and {len(lines) - SHOWN:,} more, which --json lists")
+        say(f"  and {len(lines) - SHOWN:,} more, which --json lists")

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.cli.output import print_left_out
+from cnnzoo.cli.output import print_left_out, say
 
 if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
@@ -43,7 +43,7 @@ def reading(args: Namespace, *, again: bool = False) -> dict:
         again: Whether a training is resumed, whose files have been read before.
     """
     if Path(args.data).is_dir() and not again:
-        print(f"reading every file of {args.data} once", file=sys.stderr)
+        say(f"reading every file of {args.data} once", file=sys.stderr)
     return {
         "depth": "headers" if again else "pixels",
         "checksums": True,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import reading
 from cnnzoo.cli.commands.networks import open_network, own_options
-from cnnzoo.cli.output import print_json, print_left_out, print_table, start
+from cnnzoo.cli.output import print_json, print_left_out, print_table, say, start
 from cnnzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def evaluate(args: Namespace) -> None:
     else:
         found = whole = evaluate_model(model, source)
     out, metrics = Path(args.out or folder), found.to_dict()
+    metrics["misclassified"] = whole.misclassified(source)
     pictures = {
         "confusion.png": figures.confusion(whole),
         "misclassified.png": figures.misclassified(source, whole),
@@ -50,9 +51,9 @@ def evaluate(args: Namespace) -> None:
         print_json(metrics)
         return
     _print_metrics(metrics)
-    print(whole.summary)
+    say(whole.summary)
     for path in written:
-        print(path)
+        say(path)
 
 
 def _print_metrics(metrics: dict) -> None:
@@ -97,7 +98,7 @@ def predict(args: Namespace) -> None:
     given = [] if table else [path for data in args.data for path in image_paths(data)]
     paths, bad = readable(given, args.on_bad) if given else ([], [])
     for path, reason in bad:
-        print(f"left out {path!r}: {reason}", file=sys.stderr)
+        say(f"left out {path!r}: {reason}", file=sys.stderr)
     if isinstance(model, Ensemble):
         names, classify = model.class_names, model.predict
     else:
@@ -106,7 +107,8 @@ def predict(args: Namespace) -> None:
         _write_labels(classify, names, table, args.out)
         return
     predictions = make_predictions(paths, classify(paths), names, args.top or TOP)
-    folders = [p if p.is_dir() else p.parent for p in map(Path, args.model or ())]
+    own = filter(Path.exists, map(Path, args.model or ()))
+    folders = [path if path.is_dir() else path.parent for path in own]
     known = in_training_set(folders, paths)
     rows = zip(predictions, known, _novel(model, folders, paths), strict=True)
     if args.json:
@@ -118,7 +120,7 @@ def predict(args: Namespace) -> None:
         best = ", ".join(f"{name} {100 * p:.1f} %" for name, p in prediction.top)
         notes = " (probably none of these)" if new else ""
         notes += " (a training image)" if old else ""
-        print(f"{prediction.path}: {best}{notes}")
+        say(f"{prediction.path}: {best}{notes}")
 
 
 def _novel(model, folders: list[Path], paths: list[str]) -> list[bool | None]:
@@ -159,7 +161,7 @@ def _write_labels(classify, names: tuple[str, ...], table: str, out: str | None)
     source = read_csv(table, complete=False)
     path = Path(out or Path(table).with_name("submission.csv"))
     write_submission(path, [names[i] for i in classify(source).argmax(1)], source.ids)
-    print(path)
+    say(path)
 
 
 def _open_model(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
@@ -188,4 +190,6 @@ def _open_model(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
     if (folder / ENSEMBLE_FILE).exists() and not own_options(args):
         return Ensemble.load(folder), folder
     network = open_network(args.model[0], args)
+    if not folder.exists():  # a network's name, which a folder of that name would hide
+        return network, Path(f"{folder}-evaluation")
     return network, folder.parent if folder.is_file() else folder

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnnzoo.cli.commands.data import open_parts, reading
-from cnnzoo.cli.output import print_json, print_left_out, print_table, start, verbosity
+from cnnzoo.cli.output import (
+    print_json,
+    print_left_out,
+    print_table,
+    say,
+    start,
+    verbosity,
+)
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.models.index import ModelInfo, model_info
 
@@ -34,20 +41,20 @@ def train(args: Namespace) -> None:
     data, validation = open_parts(args, again=before is not None)
     keras.utils.set_random_seed(args.seed)
     shape, model = _network(args, network, data)
-    print(
+    say(
         f"{args.model} at {'x'.join(map(str, shape))}: {len(data):,} training images, "
         f"{len(validation):,} validation images, {len(data.class_names)} classes"
     )
     if before:
-        print(f"precision: {before.environment['precision']}, as at its start")
-        print(f"{out} has this training already; it is resumed")
+        say(f"precision: {before.environment['precision']}, as at its start")
+        say(f"{out} has this training already; it is resumed")
     else:
-        print(f"precision: {resolve(recipe.precision)}")
+        say(f"precision: {resolve(recipe.precision)}")
     history = Run(out).fit(
         model, data, validation, recipe, callbacks=loggers, verbose=verbosity()
     )
     if history.was_over:
-        print("the training was finished already; nothing was trained")
+        say("the training was finished already; nothing was trained")
     _report(history, out)
 
 
@@ -60,12 +67,12 @@ def _report(history: Mapping[str, list[float]], out: Path) -> None:
 
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
     best = int(np.nanargmin(history["val_loss"]))
-    print(
+    say(
         f"best epoch {best + 1} of {len(history['val_loss'])}: validation accuracy "
         f"{100 * history['val_accuracy'][best]:.2f} %"
     )
     for path in (out / "model.keras", out / "history.json", curves):
-        print(path)
+        say(path)
 
 
 def kfold(args: Namespace) -> None:
@@ -104,14 +111,14 @@ def kfold(args: Namespace) -> None:
         return
     rows = [(i, f"{100 * a:.2f} %") for i, a in enumerate(found.accuracies, start=1)]
     print_table(("fold", "accuracy"), rows)
-    print(
+    say(
         f"accuracy {100 * found.mean:.2f} %, deviation of the folds "
         f"{100 * found.deviation:.2f}; {found.evaluation.images:,} images, each "
         "evaluated by a network that was not trained on it"
     )
-    print(f"out of fold: {found.evaluation.summary}")
+    say(f"out of fold: {found.evaluation.summary}")
     for name in (FOLDS_FILE, PREDICTIONS_FILE):
-        print(Path(args.out) / name)
+        say(Path(args.out) / name)
 
 
 def _report_predictions(args: Namespace) -> None:
@@ -123,7 +130,7 @@ def _report_predictions(args: Namespace) -> None:
     if args.json:
         print_json(found.to_dict())
     else:
-        print(f"out of fold: {found.summary}")
+        say(f"out of fold: {found.summary}")
 
 
 def _loggers(args: Namespace) -> list:

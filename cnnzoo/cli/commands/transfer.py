@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import open_parts
 from cnnzoo.cli.commands.networks import open_network
-from cnnzoo.cli.output import start, verbosity
+from cnnzoo.cli.output import say, start, verbosity
 
 if TYPE_CHECKING:
     import keras
@@ -28,16 +28,16 @@ def transfer(args: Namespace) -> None:
 
     model = open_network(args.model, args, include_top=False)
     train, validation = open_parts(args)
-    print(
+    say(
         f"{len(train):,} training images, {len(validation):,} validation images, "
         f"{len(train.class_names)} classes"
     )
     if args.folds:
         list(split(train, args.folds, args.seed, args.group_by))  # raises errors early
-    print("measuring how the images and the network go together", file=sys.stderr)
+    say("measuring how the images and the network go together", file=sys.stderr)
     assessment, plan = _planned(args, model, train)
-    print(assessment.explain())
-    print(plan, flush=True)
+    say(assessment.explain())
+    say(plan, flush=True)
     result = fit(
         model,
         train,
@@ -50,14 +50,14 @@ def transfer(args: Namespace) -> None:
         disk=int(args.disk * 1e9),
     )
     for phase in result.phases:
-        print(phase)
+        say(phase)
     folds = _folds(args, model, train) if args.folds else None
     saved = save_results(
         result, assessment, train, validation, args.out, folds=folds, seed=args.seed
     )
-    print(f"validation: {saved.evaluation.summary}")
+    say(f"validation: {saved.evaluation.summary}")
     for path in saved.paths:
-        print(path)
+        say(path)
 
 
 def _planned(
@@ -80,7 +80,7 @@ def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
     training = Path(args.out) / TRAINING
 
     def trained(number: int, parts: tuple[Source, Source]) -> keras.Model:
-        print(f"fold {number} of {args.folds}", file=sys.stderr)
+        say(f"fold {number} of {args.folds}", file=sys.stderr)
         return fit(
             model,
             *parts,
@@ -96,10 +96,10 @@ def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
     found = cross_validate(
         trained, train, folds=args.folds, seed=args.seed, group_by=args.group_by
     )
-    print(f"{args.folds} folds: {found.evaluation.summary}, none seen before")
+    say(f"{args.folds} folds: {found.evaluation.summary}, none seen before")
     return found
 
 
 def _progress(done: int, total: int) -> None:
     end = "\n" if done == total else "\r"
-    print(f"features of {done:,} of {total:,} images", end=end, file=sys.stderr)
+    say(f"features of {done:,} of {total:,} images", end=end, file=sys.stderr)

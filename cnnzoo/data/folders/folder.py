@@ -20,7 +20,7 @@ from cnnzoo.data.folders.inspection import (
     inspect_files,
     unreadable,
 )
-from cnnzoo.data.folders.scan_report import ScanReport, copies, of_inspections
+from cnnzoo.data.folders.scan_report import ScanReport, copies, of_inspections, rare
 from cnnzoo.data.folders.walk import FolderFiles, find_images
 from cnnzoo.errors import UsageError
 
@@ -68,7 +68,8 @@ def scan(
             decodes each as a whole, which finds all damage.
         checksums: Whether to read each file as a whole, to detect copies.
         on_bad: "raise" for an error if files cannot be read; "skip" to leave them out
-            and list them in the report.
+            and list them in the report, and also images of a format that at most one in
+            a hundred has, such as a placeholder for a missing photograph.
         follow_links: Whether to follow links that lead out of the folder.
         labels: Path of a table with the class of each image, anywhere in the folder; see
             `cnnzoo.data.folders.label_file`.
@@ -103,6 +104,9 @@ def scan(
                 bad.append((name, result))
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
+    if on_bad == "skip":
+        reason = "of a format that nearly no other file has"
+        bad += [(name, reason) for name in rare(inspections)]
     return _folder(root, found, inspections, bad, complete=complete, checksums=checksums)
 
 
@@ -131,6 +135,7 @@ def _folder(
         linked=tuple(found.linked),
         ignored=dict(sorted(found.ignored.items())),
         hidden=found.hidden,
+        loose=len(found.loose),
         copies=copies(names, sums) if sums else None,
         warnings=(
             *found.notes,

@@ -71,16 +71,8 @@ class ImageFiles(Source):
         return groups_of(self.names, self.checksums, group_by)
 
     def fingerprint(self) -> str:
-        """Returns a hash of class names, labels and files.
-
-        A file is represented by its name and its checksum, or its size without checksums.
-        """
         hashed = labels_hash(self)
-        if self.checksums is None:
-            contents = map(_size, self.paths)
-        else:
-            contents = (one.hex() for one in self.checksums)
-        for name, content in zip(self.names, contents, strict=True):
+        for name, content in zip(self.names, self.content_keys(), strict=True):
             hashed.update(os.fsencode(f"{name}\0{content}\0"))
         return hashed.hexdigest()
 
@@ -104,7 +96,3 @@ class ImageFiles(Source):
                     f"{path} has changed since it was scanned, and features belong to a "
                     "file's content; scan the folder again"
                 )
-
-
-def _size(path: Path) -> int | str:
-    return path.stat().st_size if path.exists() else "gone"  # reading it raises an error

@@ -38,7 +38,7 @@ def check(root: Path, images: Mapping[str, int], loose: int, *, complete: bool) 
         complete: Whether to require two classes and an image in each.
     """
     if len(images) < (2 if complete else 1):
-        seen = f"{len(images)} class folders and {loose} images beside them"
+        seen = f"{len(images)} such folders and {loose} images beside them"
         advice = "sort the images into such folders, as in photos/cat/1.jpg"
         raise unusable(root, "a folder for each class, at least two", seen, advice)
     if not complete:

@@ -23,6 +23,7 @@ class ScanReport:
         linked: Links to files or folders that are already listed.
         ignored: Number of files that are not images, per extension in lower case.
         hidden: Number of skipped names, with a leading dot or of the operating system.
+        loose: Number of images beside the class folders, which are left out.
         formats: Number of images per format.
         sizes: Smallest and largest (height, width), in pixels; None without headers.
         rare: Images of a format that at most one in a hundred has, such as a placeholder
@@ -38,6 +39,7 @@ class ScanReport:
     linked: tuple[str, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)
     hidden: int = 0
+    loose: int = 0
     formats: Mapping[str, int] = field(default_factory=dict)
     sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
     rare: tuple[str, ...] = ()
@@ -59,17 +61,17 @@ class ScanReport:
             facts["height"] = f"{low:,} to {high:,} pixels"
             facts["width"] = f"{narrow:,} to {wide:,} pixels"
         if self.hidden:
-            facts["hidden"] = f"{self.hidden:,} passed over"
+            facts["hidden"] = f"{self.hidden:,} skipped"
         return facts
 
     def notes(self) -> dict[str, Sequence[str]]:
         """Returns unused files and probable mistakes, as items by title."""
         notes = {
-            "endings that are not read": [_counted(self.ignored)] if self.ignored else (),
+            "ignored extensions": [_counted(self.ignored)] if self.ignored else (),
             "left out": [f"{name!r}: {reason}" for name, reason in self.skipped],
-            "links to what is there already": list(map(repr, self.linked)),
-            "of a format that nearly no other has": list(map(repr, self.rare)),
-            "of another format than the name says": list(map(repr, self.misnamed)),
+            "duplicate links": list(map(repr, self.linked)),
+            "rare formats": list(map(repr, self.rare)),
+            "extension does not match the format": list(map(repr, self.misnamed)),
             "with several frames, the first of which is read": list(
                 map(repr, self.animated)
             ),
@@ -101,15 +103,20 @@ def of_inspections(images: Mapping[str, FileInspection]) -> dict:
     heights = [image.height for image in images.values()]
     widths = [image.width for image in images.values()]
     formats = Counter(image.format for image in images.values())
-    few = RARE * len(images)
     return {
         "formats": dict(formats.most_common()),
         "sizes": ((min(heights), min(widths)), (max(heights), max(widths))),
-        "rare": tuple(n for n, image in images.items() if formats[image.format] <= few),
+        "rare": rare(images),
         "misnamed": tuple(n for n, image in images.items() if _misnamed(n, image.format)),
         "animated": tuple(n for n, image in images.items() if image.animated),
         "warned": tuple((n, text) for n, i in images.items() for text in i.warnings),
     }
+
+
+def rare(images: Mapping[str, FileInspection]) -> tuple[str, ...]:
+    """Images of a format that at most one in a hundred has."""
+    formats, few = Counter(i.format for i in images.values()), RARE * len(images)
+    return tuple(name for name, i in images.items() if formats[i.format] <= few)
 
 
 def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:

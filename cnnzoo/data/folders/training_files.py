@@ -13,7 +13,7 @@ FILE = "training_files.txt"  # in the folder of a run: one checksum per line
 
 
 def write(folder: Path, source: Source) -> None:
-    """Writes the checksums of the training images, if there are any.
+    """Writes the checksums of the training images; without any, removes an old list.
 
     Raises:
         SaveError: The file cannot be written.
@@ -21,6 +21,8 @@ def write(folder: Path, source: Source) -> None:
     if source.checksums is not None:
         lines = sorted({checksum.hex() for checksum in source.checksums})
         write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
+    else:
+        (folder / FILE).unlink(missing_ok=True)
 
 
 def in_training_set(

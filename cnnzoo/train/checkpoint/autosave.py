@@ -91,11 +91,15 @@ class Autosave:
     def update(self, progress: TrainingProgress) -> None:
         """Records the progress, and saves a checkpoint if one is due.
 
+        The first one is due before the first validation, so that there is a checkpoint
+        wherever there is a model of a best epoch.
+
         Raises:
             TrainingInterrupt: A signal has arrived.
         """
         self.progress = progress
-        if time.monotonic() - self._saved_at >= self.save_seconds:
+        is_first = self._saved is None and progress.metrics is not None
+        if is_first or time.monotonic() - self._saved_at >= self.save_seconds:
             self.save()
         self.check_signals()
 

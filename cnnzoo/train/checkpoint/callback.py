@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
+from warnings import warn
 from weakref import WeakValueDictionary
 
 import keras
@@ -91,6 +92,8 @@ class Checkpoint(keras.callbacks.Callback):
         if saved is None:
             return
         self.epoch = saved.step
+        for reason in saved.rejected:
+            warn(f"{self._store.folder}: ignored {reason}", RuntimeWarning, stacklevel=2)
         is_over = saved.facts.get("stopped", False)
         set_initial_epoch(self.model, self.params["epochs"] if is_over else self.epoch)
 

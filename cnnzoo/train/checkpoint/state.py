@@ -11,6 +11,7 @@ from keras.callbacks import Callback, EarlyStopping, ModelCheckpoint, ReduceLROn
 
 from cnnzoo.errors import ResumeMismatchError
 from cnnzoo.system import files
+from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.checkpoint.store import CheckpointStore, StoredCheckpoint
 
 BEST = "best/"  # prefix of the arrays that belong to a callback
@@ -106,7 +107,7 @@ class TrainingSession:
         pairs = zip(stateful, state.callbacks, strict=True)
         for (_, callback), (_, values) in pairs:
             _set_state(callback, values)
-        for prefix, callback in self._early_stopping():
+        for prefix, callback in self._weight_keepers():
             best = [n for n in sorted(state.arrays) if n.startswith(prefix)]
             callback.best_weights = [state.arrays[n] for n in best] or None
 
@@ -157,19 +158,19 @@ class TrainingSession:
         }
 
     def _best_weights(self) -> dict[str, np.ndarray]:
-        """The weights that `EarlyStopping(restore_best_weights=True)` restores."""
+        """The weights of the best epoch that callbacks keep."""
         return {
             f"{prefix}{i:05d}": np.asarray(array)
-            for prefix, callback in self._early_stopping()
+            for prefix, callback in self._weight_keepers()
             for i, array in enumerate(callback.best_weights or ())
         }
 
-    def _early_stopping(self) -> list[tuple[str, EarlyStopping]]:
+    def _weight_keepers(self) -> list[tuple[str, EarlyStopping | BestCheckpoint]]:
         """Callbacks that may hold weights, each with the prefix of its arrays."""
         return [
             (f"{BEST}{number:02d}/", callback)
             for number, callback in enumerate(self.callbacks)
-            if isinstance(callback, EarlyStopping)
+            if isinstance(callback, EarlyStopping | BestCheckpoint)
         ]
 
     def _stateful(self) -> list[tuple[str, Callback]]:

@@ -1,0 +1,133 @@
+"""Metrics of predictions on labelled images."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from cnnzoo.data.arrays import Source
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """Metrics of one class.
+
+    Attributes:
+        name: Name of the class.
+        precision: Precision, 0 to 1.
+        recall: Recall, 0 to 1.
+        f1: F1 score, 0 to 1.
+        images: Number of images of the class.
+    """
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's predictions on labelled images, and their metrics.
+
+    Attributes:
+        images: Number of images.
+        accuracy: Share of correctly classified images, 0 to 1.
+        classes: Metrics per class.
+        confusion: (classes, classes) counts; rows are true, columns predicted classes.
+        probabilities: (images, classes) float32 with rows of sum 1.
+        labels: (images,) true class numbers.
+    """
+
+    images: int
+    accuracy: float
+    classes: tuple[ClassReport, ...]
+    confusion: np.ndarray
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def errors(self) -> int:
+        """Number of misclassified images."""
+        return self.images - int(self.confusion.trace())
+
+    @property
+    def error_percent(self) -> float:
+        return 100 * (1 - self.accuracy)
+
+    @property
+    def error_interval(self) -> tuple[float, float]:
+        """Wilson's 95 % confidence interval of the error, in per cent.
+
+        E. B. Wilson, Journal of the American Statistical Association 22, 1927.
+        """
+        found = binomtest(self.errors, self.images).proportion_ci(method="wilson")
+        return 100 * float(found.low), 100 * float(found.high)
+
+    @property
+    def summary(self) -> str:
+        """Accuracy, and error with its interval, as a part of a sentence."""
+        low, high = self.error_interval
+        return (
+            f"accuracy {100 * self.accuracy:.2f} %, error {self.error_percent:.2f} %: "
+            f"{self.errors:,} of {self.images:,} images, 95 % confidence interval "
+            f"{low:.2f} to {high:.2f} %"
+        )
+
+    def most_confident_errors(self, most: int | None = None) -> np.ndarray:
+        """Row numbers of misclassified images, the highest probability first."""
+        wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
+        return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
+
+    def misclassified(self, source: Source) -> list[dict]:
+        """Facts about every error, the highest probability first, for JSON.
+
+        Args:
+            source: The images that were evaluated, in their order.
+        """
+        names, rows = [row.name for row in self.classes], self.most_confident_errors()
+        facts = zip(source.names_of(rows), self.labels[rows], rows, strict=True)
+        return [
+            {
+                "image": image,
+                "label": names[label],
+                "predicted": names[self.probabilities[row].argmax()],
+                "probability": float(self.probabilities[row].max()),
+            }
+            for image, label, row in facts
+        ]
+
+    def to_dict(self) -> dict:
+        """The metrics, for JSON; neither probabilities nor labels."""
+        return {
+            "images": self.images,
+            "errors": self.errors,
+            "accuracy": self.accuracy,
+            "error_percent": self.error_percent,
+            "error_interval": self.error_interval,
+            "classes": [asdict(row) for row in self.classes],
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def evaluate_probabilities(
+    probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
+) -> Evaluation:
+    """Compares probabilities, (images, classes), with labels, (images,)."""
+    labels, predicted = np.asarray(labels), probabilities.argmax(1)
+    every = np.arange(len(class_names))
+    columns = precision_recall_fscore_support(
+        labels, predicted, labels=every, zero_division=0
+    )
+    rows = zip(class_names, *(np.asarray(c).tolist() for c in columns), strict=True)
+    return Evaluation(
+        images=len(labels),
+        accuracy=float(np.mean(labels == predicted)),
+        classes=tuple(ClassReport(*row) for row in rows),
+        confusion=confusion_matrix(labels, predicted, labels=every),
+        probabilities=probabilities,
+        labels=labels,
+    )
