@@ -146,7 +146,3 @@ def report(
             ),
         ],
     )
-
-
-def say(text: str) -> None:
-    say(text, flush=True)

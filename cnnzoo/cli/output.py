@@ -54,7 +54,7 @@ def verbosity() -> int:
 
 def say(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:
     """Prints text to stdout or a file, with control characters as escapes."""
-    print(printable(text), end=end, file=file)
+    print(printable(text), end=end, file=file, flush=True)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

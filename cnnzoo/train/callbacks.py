@@ -34,7 +34,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         self.path = path
         self.monitor = monitor
         self.best = inf
-        self.best_weights: Sequence[np.ndarray] = ()
+        self.best_weights: Sequence[np.ndarray] | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         loss = (logs or {}).get(self.monitor, inf)
@@ -50,7 +50,7 @@ class BestCheckpoint(keras.callbacks.Callback):
     def restore(self) -> None:
         """Gives the model the best weights; a file that has others is written again."""
         if not self._is_in_file():
-            self.model.set_weights(list(self.best_weights))
+            self.model.set_weights(list(self.best_weights or ()))
             self._write()
 
     def _is_in_file(self) -> bool:
@@ -59,7 +59,8 @@ class BestCheckpoint(keras.callbacks.Callback):
             return False
         with suppress(CnnzooError, OSError):
             load_weights(self.model, self.path)
-            return all(map(np.array_equal, self.model.get_weights(), self.best_weights))
+            best = self.best_weights or ()
+            return all(map(np.array_equal, self.model.get_weights(), best))
         return False
 
     def _write(self) -> None:

@@ -37,7 +37,7 @@ def transfer(args: Namespace) -> None:
     say("measuring how the images and the network go together", file=sys.stderr)
     assessment, plan = _planned(args, model, train)
     say(assessment.explain())
-    say(plan, flush=True)
+    say(plan)
     result = fit(
         model,
         train,
