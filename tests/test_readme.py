@@ -16,7 +16,6 @@ BLOCKS = {  # by heading
     section.partition("\n")[0]: re.findall(r"^```python\n(.*?)^```", section, re.S | re.M)
     for section in re.split(r"^#+ ", README, flags=re.M)
 }
-FILES = ("identify", "adopt")  # names that the block about files of others needs
 
 
 def run(heading: str, most: int, **replaced: str) -> None:
@@ -87,9 +86,6 @@ def test_my_photographs(here: Path, photos, capsys):
     assert model.cnnzoo.class_names == ("cat", "dog")
 
 
-@pytest.mark.skipif(
-    not set(FILES) <= set(cnnzoo.__all__), reason="the readers of other files are missing"
-)
 def test_my_files(here: Path, photos, capsys):
     write_files(here)
     shutil.rmtree(here / "photos" / "owl")
