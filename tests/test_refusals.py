@@ -107,11 +107,6 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         UsageError,
         "there are no images",
     ),
-    "ensemble: nothing to fit": (
-        lambda f: cnnzoo.Ensemble([network()], "mean").fit(DATA),
-        UsageError,
-        "an ensemble by 'mean' has no weights to fit",
-    ),
     "kfold: a model": (
         lambda f: kfold(network(), DATA, f, RECIPE, folds=2),
         UsageError,

@@ -93,6 +93,8 @@ class Ensemble:
     ) -> Ensemble:
         """Finds the weights of "weighted" or "stack"; returns the ensemble.
 
+        Other methods have nothing to fit.
+
         Args:
             source: Labelled images that no member was trained on, as in
                 `cnnzoo.evaluate`.
@@ -100,14 +102,11 @@ class Ensemble:
                 of `train.kfold`; None for the members' predictions.
 
         Raises:
-            UsageError: The method has no weights; or the probabilities have another
-                shape or are not finite, or the labels of a stack are all equal.
+            UsageError: The probabilities have another shape or are not finite, or the
+                labels of a stack are all equal.
         """
         if self.combine not in ("weighted", "stack"):
-            raise UsageError(
-                f"an ensemble by {self.combine!r} has no weights to fit; choose "
-                '"weighted" or "stack", or leave fit out'
-            )
+            return self
         source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         if probabilities is None:

@@ -35,7 +35,9 @@ def prepare(
     """
     check_classes(model, train)
     loss = compile_model(model, recipe, len(train))
-    return make_inputs(model, loss, recipe, train, validation)
+    inputs = make_inputs(model, loss, recipe, train, validation)
+    _warn_of_empty_classes(train)
+    return inputs
 
 
 def compile_model(model: keras.Model, recipe: Recipe, images: int) -> keras.Loss | str:
@@ -139,7 +141,7 @@ def monitored(model: keras.Model) -> str:
 
 
 def check_classes(model: keras.Model, train: Source) -> None:
-    """Checks that the classifier fits the data; warns of classes without images.
+    """Checks that the classifier fits the data.
 
     Raises:
         UsageError: The model has no classifier.
@@ -156,12 +158,16 @@ def check_classes(model: keras.Model, train: Source) -> None:
             f"the data have {found} classes and {model.name!r} {classes}; build it with "
             f"classes={found}"
         )
-    if train.labels is None or np.ndim(train.labels) > 1:
-        return
-    if none := sorted(set(range(found)) - set(np.unique(train.labels).tolist())):
+
+
+def _warn_of_empty_classes(train: Source) -> None:
+    """Warns of classes without images; labels may be rows of probabilities."""
+    labels = np.asarray(train.labels)
+    numbers = labels if labels.ndim == 1 else np.flatnonzero(labels.any(0))
+    if none := sorted(set(range(len(train.class_names))) - set(numbers.tolist())):
         warn(
-            f"{len(none)} of {found} classes have no training image, such as "
-            f"{train.class_names[none[0]]!r}",
+            f"{len(none)} of {len(train.class_names)} classes have no training image, "
+            f"such as {train.class_names[none[0]]!r}",
             UserWarning,
             stacklevel=4,
         )

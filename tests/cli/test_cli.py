@@ -115,7 +115,8 @@ def test_evaluate_several_models_as_an_ensemble(run, tmp_path, capsys):
     assert main(args) == 0
     text = capsys.readouterr().out
     assert re.search(rf"\nall together +{metrics['errors']} ", text)
-    assert f"images: {metrics['errors']}, or {low:.2f} to {high:.2f} % with 95" in text
+    errors = f"{metrics['errors']} of {metrics['images']} images"
+    assert f"{errors}, 95 % confidence interval {low:.2f} to {high:.2f} %" in text
 
 
 def test_an_ensemble_in_a_folder(run, tmp_path, capsys):

@@ -109,7 +109,7 @@ def test_unusable_folders(tmp_path: Path):
         scan(tmp_path)
     (tmp_path / "a").mkdir()
     with pytest.raises(
-        DatasetError, match="each class, at least two, found 1 class folders"
+        DatasetError, match="each class, at least two, found 1 such folders"
     ):
         scan(tmp_path)
     (tmp_path / "b" / "deeper").mkdir(parents=True)

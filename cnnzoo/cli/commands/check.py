@@ -30,7 +30,7 @@ def check(args: Namespace) -> int:
             complete=False,
             depth="headers" if args.quick else "pixels",
             checksums=not args.quick,
-            on_bad="skip",
+            on_bad="report",
             follow_links=args.follow_links,
             labels=args.labels,
             partial=args.partial,

@@ -67,9 +67,9 @@ def scan(
             each, which finds files that are not images, too large or truncated; "pixels"
             decodes each as a whole, which finds all damage.
         checksums: Whether to read each file as a whole, to detect copies.
-        on_bad: "raise" for an error if files cannot be read; "skip" to leave them out
-            and list them in the report, and also images of a format that at most one in
-            a hundred has, such as a placeholder for a missing photograph.
+        on_bad: "raise" for an error if files cannot be read; "report" to leave them out
+            and list them in the report; "skip" to leave out also images of a format that
+            at most one in a hundred has, such as a placeholder for a missing photograph.
         follow_links: Whether to follow links that lead out of the folder.
         labels: Path of a table with the class of each image, anywhere in the folder; see
             `cnnzoo.data.folders.label_file`.

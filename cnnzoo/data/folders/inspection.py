@@ -24,7 +24,7 @@ from cnnzoo.data.decode import decode, opened
 from cnnzoo.errors import ImageDecodeError
 from cnnzoo.system.runtime import cores
 
-OnBad = Literal["raise", "skip"]
+OnBad = Literal["raise", "report", "skip"]
 BLOCK = 4096  # files per call of the pool, so that memory use is small for a million
 SUM_BYTES = 16  # of a checksum; two of a million files collide with probability 1e-26
 LISTED = 10  # bad files named in an error message
