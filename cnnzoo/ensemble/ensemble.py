@@ -183,6 +183,7 @@ class Ensemble:
 
         Raises:
             SaveError: The folder cannot be written.
+            CheckpointError: Another process keeps the folder locked.
         """
         return storage.write(Path(folder), self.models, self.combine, self.weights)
 

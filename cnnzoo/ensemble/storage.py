@@ -21,6 +21,7 @@ from cnnzoo.system.locks import folder_lock
 
 ENSEMBLE_FILE = "ensemble.json"
 FORMAT = 1
+WAIT_SECONDS = 20.0  # for another process that writes to the folder
 NAME_BYTES = 8
 NAME = f"[0-9a-f]{{{2 * NAME_BYTES}}}"
 
@@ -35,8 +36,10 @@ def write(
 
     Raises:
         SaveError: The folder cannot be written; an ensemble in it is unchanged.
+        CheckpointError: Another process keeps the folder locked.
     """
-    with folder_lock(folder, wait=True):  # another process would remove these members
+    # Another process would remove these members.
+    with folder_lock(folder, wait=WAIT_SECONDS):
         names = {id(model): secrets.token_hex(NAME_BYTES) for model in models}
         unique = {names[id(model)]: model for model in models}
         try:

@@ -16,17 +16,17 @@ LOCK_FILE, OWNER_FILE = ".lock", ".owner.json"
 
 
 @contextmanager
-def folder_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
+def folder_lock(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
     """Creates the folder, and locks it against other processes within the context.
 
     The system releases the lock of a process that dies; the temporary files that it left
     are removed.
 
     Args:
-        wait: Whether to wait for another process that holds the lock.
+        wait: Maximum number of seconds to wait for another process that holds the lock.
 
     Raises:
-        CheckpointError: Another process holds the lock, and `wait` is False.
+        CheckpointError: Another process still holds the lock.
         SaveError: The folder cannot be written.
     """
     owner = folder / OWNER_FILE
@@ -34,7 +34,7 @@ def folder_lock(folder: Path, *, wait: bool = False) -> Iterator[None]:
     lock = FileLock(folder / LOCK_FILE)
     with files.refusing_os_errors(folder / LOCK_FILE):
         try:
-            lock.acquire(timeout=-1 if wait else 0)
+            lock.acquire(timeout=wait)
         except Timeout as error:
             raise CheckpointError(
                 f"{folder} is in use by {_describe(owner)}; wait for it, end it, or "

@@ -126,9 +126,8 @@ class Run:
         check_callbacks(callbacks, recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
-        precision = mixed_precision.resolve(recipe.precision)
         batches = compilation.prepare(model, recipe, train, validation)
-        requested = run_metadata.collect(model, recipe, train, validation, precision)
+        requested = run_metadata.collect(model, recipe, train, validation)
         with folder_lock(self.folder), catch_signals() as signals:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
@@ -144,7 +143,7 @@ class Run:
             ):
                 was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
-        self._restore_best(model, best, len(history.metrics["loss"]), failure)
+            self._restore_best(model, best, len(history.metrics["loss"]), failure)
         return History(history.metrics, was_over=was_over)
 
     @property

@@ -17,6 +17,7 @@ from cnnzoo.errors import CheckpointError, ResumeMismatchError
 from cnnzoo.metadata import geometry_of, metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.runtime import device_facts
+from cnnzoo.train import mixed_precision
 from cnnzoo.train.recipe import Recipe, name_of
 
 RUN_FILE = "run.json"
@@ -63,7 +64,6 @@ def collect(
     recipe: Recipe,
     train: Source,
     validation: Source,
-    precision: str,
 ) -> RunMetadata:
     """The metadata of a training that starts now."""
     backend = keras.backend.backend()
@@ -75,7 +75,7 @@ def collect(
         recipe=recipe.to_dict(),
         data={"train": _source_facts(train), "validation": _source_facts(validation)},
         environment={
-            "precision": precision,
+            "precision": mixed_precision.resolve(recipe.precision),
             "backend": backend,
             **device_facts(),
             "versions": versions,

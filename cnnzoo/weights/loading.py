@@ -203,17 +203,17 @@ def save_weights(
             f"let its name end in {safetensors_file.ENDING} for float16"
         )
     with replacing(path) as temporary:
-        temporary.write_bytes(_hdf5_bytes(model))
+        temporary.write_bytes(_hdf5_bytes(model, path.parent))
     return path
 
 
-def _hdf5_bytes(model: keras.Model) -> bytes:
-    """The file that `model.save_weights` writes, made in memory.
+def _hdf5_bytes(model: keras.Model, place: Path) -> bytes:
+    """The file that `model.save_weights` writes, made in memory, by way of a folder.
 
     If HDF5 cannot write a whole file, it ends the process when it closes the next one.
     For an archive, Keras makes the file in memory, and errors are Python exceptions.
     """
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(prefix=files.TEMPORARY_PREFIX, dir=place) as folder:
         archive = Path(folder) / "model.keras"
         model.save(archive)
         with ZipFile(archive) as members:

@@ -325,7 +325,7 @@ def test_i14_i15_layouts_that_are_no_class_folders(tmp_path: Path):
     rows: list[tuple[Path, str]] = [
         (tmp_path / "missing", "expected a folder, found nothing"),
         (flat, "found 0 such folders and 3 images beside them"),
-        (fill(tmp_path / "one", {"ants": 3}), "at least two, found 1 class folders"),
+        (fill(tmp_path / "one", {"ants": 3}), "at least two, found 1 such folders"),
         (fill(tmp_path / "empty", {"a": 3, "b": 0}), "b as .*none that can be used"),
         (fill(tmp_path / "high", {"train": 3, "test": 3}), "named like parts of a set"),
     ]

@@ -91,23 +91,33 @@ def scan(
         raise UsageError(
             "partial (--partial) is for a table of labels; pass labels (--labels), too"
         )
-    listed = [name for images in found.classes.values() for name in images]
     inspections: dict[str, FileInspection] = {}
     bad = list(found.skipped)
     if depth != "names" or checksums:
-        paths = [str(root / name) for name in listed]
-        results = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
-        for name, result in zip(listed, results, strict=True):
-            if isinstance(result, FileInspection):
-                inspections[name] = result
-            else:
-                bad.append((name, result))
+        inspections, unusable = _inspect(root, found, depth == "pixels", checksums)
+        bad += unusable
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
     if on_bad == "skip":
         reason = "of a format that nearly no other file has"
         bad += [(name, reason) for name in rare(inspections)]
     return _folder(root, found, inspections, bad, complete=complete, checksums=checksums)
+
+
+def _inspect(
+    root: Path, found: FolderFiles, pixels: bool, checksums: bool
+) -> tuple[dict[str, FileInspection], list[tuple[str, str]]]:
+    """Facts about the images by name, and the files that are none, with the reason."""
+    listed = [name for images in found.classes.values() for name in images]
+    paths = [str(root / name) for name in listed]
+    results = inspect_files(paths, pixels=pixels, checksums=checksums)
+    facts, bad = {}, []
+    for name, result in zip(listed, results, strict=True):
+        if isinstance(result, FileInspection):
+            facts[name] = result
+        else:
+            bad.append((name, result))
+    return facts, bad
 
 
 def _folder(
