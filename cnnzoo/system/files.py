@@ -24,7 +24,7 @@ from cnnzoo.errors import CnnzooError, SaveError
 
 TEMPORARY_PREFIX = ".cnnzoo-tmp-"
 DAMAGE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MAX_JSON = 1 << 24  # bytes
 
 
