@@ -432,7 +432,7 @@ def test_a_model_of_open_size(digits, photos):
     model = build("lenet_gap", input_shape=(None, None, 1))
     assert cnnzoo.evaluate(model, digits).images == 600
     assert cnnzoo.predict(model, []) == []
-    with pytest.raises(cnnzoo.UsageError, match="no fixed input size.*build it with a"):
+    with pytest.raises(cnnzoo.UsageError, match=r"no fixed input size.*build it with a"):
         cnnzoo.predict(model, [next(photos.rglob("*.png"))])
 
 
