@@ -42,7 +42,7 @@ class ModelMetadata:
 
     @property
     def outside(self) -> Preprocess | None:
-        """The preprocessing that the caller owes the model; None where it has its own."""
+        """Preprocessing to apply before the model; None if the model includes it."""
         return None if self.options["include_preprocessing"] else self.preprocessing
 
 

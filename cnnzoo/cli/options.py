@@ -124,7 +124,7 @@ def add_recipe(verb, *, required: bool = True) -> None:
     text = "name of a network"
     verb.add_argument("--model", required=required, metavar="NAME", help=text)
     option = verb.add_argument_group(
-        "recipe", "What is given replaces the recipe's value; defaults are for no recipe."
+        "recipe", "Options override the recipe; defaults apply without --recipe."
     ).add_argument
     text = (
         "mnist for digits, with a variant for small_resnet and kkweon's original; "

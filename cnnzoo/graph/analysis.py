@@ -2,8 +2,8 @@
 
 All of it comes from the graph that Keras keeps of a functional model, on any backend;
 nothing is run and nothing is profiled. One MAC is one multiply-add of a convolution or
-dense layer for one image. Layers that classifiers do not have, such as transposed
-convolutions, count nothing and see what their input sees.
+dense layer for one image. Other layers, such as transposed convolutions, count 0 MACs and
+keep the receptive field of their input.
 """
 
 import math
@@ -34,8 +34,8 @@ class LayerRow:
         strides: Vertical and horizontal step; None where it has no window.
         parameters: Number of its parameters, trainable and not.
         macs: Multiply-adds for one image; None where the image size is open.
-        receptive_field: Height and width in pixels of what one output value sees of the
-            image; None where it sees all of it.
+        receptive_field: Height and width of the receptive field in pixels; None for the
+            whole image.
     """
 
     name: str

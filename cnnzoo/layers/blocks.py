@@ -65,7 +65,7 @@ relu = activation_block("relu")
 
 @dataclass(frozen=True)
 class Conv:
-    """How one network draws its convolutions; call it to draw one.
+    """Factory of a network's convolution blocks: the settings that all of them share.
 
     It carries what applies to all of them, so that blocks need no flags. `build` makes
     it from the network's own and the caller's arguments.

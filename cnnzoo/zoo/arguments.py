@@ -1,4 +1,4 @@
-"""What the arguments of build() may be: one sentence for each that cannot be right."""
+"""Validation of the arguments of `build`."""
 
 from collections.abc import Callable, Mapping
 
@@ -29,7 +29,7 @@ POOLINGS = {
 
 
 def _keras_has(get: Callable) -> Callable[[object], bool]:
-    """Whether Keras's `get` knows a name, or takes what is no name."""
+    """A predicate: whether Keras's `get` accepts a value."""
 
     def fits(value: object) -> bool:
         try:
@@ -72,7 +72,7 @@ RULES: dict[str, Rule] = {
 
 
 def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) -> None:
-    """Raises a UsageError for the first that cannot be right."""
+    """Raises UsageError for the first invalid argument."""
     check_values(f"build {spec.name}", vars(options), RULES)
     if options.weights is not None:
         check_source(spec.name, options.weights)

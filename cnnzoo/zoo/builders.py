@@ -60,8 +60,12 @@ channels.
 {own or ""}Args:
 {arguments_doc()}
 
-Returns: Probabilities (b, classes), rows sum to 1, or what the arguments ask for.
-Raises: cnnzoo.UsageError for an argument that cannot be right.
+Returns:
+    A `keras.Model`, images to probabilities (b, classes).
+
+Raises:
+    UsageError: An argument is invalid.
+
 Differences: {info.differences or "none known."}
 Source: {source or "our own design"}.
 """

@@ -26,10 +26,9 @@ class BuildOptions:
     Args:
         include_top: Whether the classifier is drawn.
         weights: None for random ones, the path of a file that `load_weights` takes, the
-            tag of weights in the package, such as "mnist", or "imagenet", for which
-            keras.applications fetches its file, the one thing that is ever downloaded.
-            If they have other `classes` than those given, the classifier is new, and a
-            warning says so.
+            tag of weights in the package, such as "mnist", or "imagenet" for the weights
+            of keras.applications, which Keras downloads. If they have other classes than
+            `classes`, the classifier is new, and a warning says so.
         input_tensor: Tensor that the network is drawn on, in place of an input of its
             own.
         input_shape: Height, width and channels in pixels (channels first where
@@ -48,8 +47,8 @@ class BuildOptions:
             weights, else "stretch".
         dropout: Rate in place of the paper's, 0 to below 1.
         activation: In place of the paper's, a Keras name, "prelu", or a function.
-            ResNet's stem and pools that round up, as Caffe's, add a border of zeros,
-            which an activation with negative values can see.
+            Max pools padded with zeros (ResNet's stem, Caffe's pools) assume an
+            activation without negative values.
         kernel_initializer: Initializer in place of the paper's.
         bias_initializer: Initializer of all biases in place of the paper's.
         weight_decay: L2 penalty on every convolution and dense kernel, as

@@ -34,7 +34,7 @@ def transfer(args: Namespace) -> None:
     )
     if args.folds:
         list(split(train, args.folds, args.seed, args.group_by))  # raises errors early
-    say("measuring how the images and the network go together", file=sys.stderr)
+    say("assessing the data set", file=sys.stderr)
     assessment, plan = _planned(args, model, train)
     say(assessment.explain())
     say(plan)
