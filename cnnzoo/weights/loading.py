@@ -13,6 +13,7 @@ import numpy as np
 
 from cnnzoo.data.folders import imagenet
 from cnnzoo.errors import UsageError, WeightFileError, unknown
+from cnnzoo.layer_names import CLASSIFIERS
 from cnnzoo.metadata import ModelMetadata, catalog_name_of, metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.system import files
@@ -252,8 +253,12 @@ def _described(
                 f"preprocessing={mode!r}"
             )
         metadata = replace(metadata, preprocessing=resolve(mode))
-    shapes = {tensor.shape for tensor in source.tensors.values()}
-    if not source.family or not shapes & IMAGENET_BIASES:
+    biases = {
+        tensor.shape
+        for key, tensor in source.tensors.items()
+        if key.layer.endswith(CLASSIFIERS) and len(tensor.shape) == 1
+    }
+    if not source.family or not biases <= IMAGENET_BIASES:
         return metadata
     if not new:
         metadata = _with_names(metadata, imagenet.class_names())
