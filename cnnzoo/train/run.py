@@ -144,6 +144,7 @@ class Run:
                 was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
             self._restore_best(model, best, len(history.metrics["loss"]), failure)
+            signals.obey()  # one that has arrived since
         return History(history.metrics, was_over=was_over)
 
     @property

@@ -110,6 +110,16 @@ def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Pa
     assert_equal(last(tmp_path), last(alone))
 
 
+def test_a_signal_while_the_best_weights_are_loaded(tmp_path: Path, monkeypatch):
+    def restore(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("cnnzoo.train.run.BestCheckpoint.restore", restore)
+    with pytest.raises(SystemExit) as caught:
+        train(tmp_path)
+    assert caught.value.code == 143
+
+
 def test_ignored_signals_stay_ignored(alone: Path, tmp_path: Path):
     """As under `nohup` and a shell's `&`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
