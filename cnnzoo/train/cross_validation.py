@@ -35,7 +35,8 @@ class Folds:
     Attributes:
         accuracies: Accuracy of each fold, from 0 to 1.
         evaluation: Evaluation of all images, each by the network that was not trained on
-            it; `evaluation.probabilities` are in the order of the data.
+            it; `evaluation.probabilities` are in the order of the data. A tf.data.Dataset
+            or a PyDataset is sorted by its content; `evaluation.labels` are likewise.
     """
 
     accuracies: tuple[float, ...]

@@ -1,6 +1,7 @@
 """What people type: every form of images and labels that is taken, and the refusals."""
 
 import io
+import shutil
 from pathlib import Path
 
 import keras
@@ -87,6 +88,22 @@ def test_several_pictures(photos: Path):
     assert stack.images.shape == (2, 20, 20, 3)
     grey = as_source([small[..., 0]])
     assert grey.image_shape == (20, 20, 1)
+
+
+def test_keys_of_pictures_tell_their_colours_apart():
+    def palette(red: int, **info) -> Image.Image:
+        image = Image.new("P", (2, 2))
+        image.putpalette([red, 0, 0])
+        image.info.update(info)
+        return image
+
+    turned = Image.new("RGB", (2, 2))
+    turned.getexif()[0x0112] = 6
+    forms = [palette(1), palette(2), palette(1, transparency=0), turned]
+    forms += [Image.new("RGB", (2, 2)), Image.new("HSV", (2, 2))]
+    keys = [key for form in forms for key in as_source(form).content_keys()]
+    assert len(set(keys)) == len(forms)
+    assert as_source(palette(1)).content_keys() == keys[:1]
 
 
 def test_data_sets_as_images(tmp_path: Path):
@@ -309,6 +326,9 @@ def test_training_and_validation_images(photos: Path, tmp_path: Path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(packed(picture(seed=n), "PNG"))
     assert list(map(len, as_train_validation(tmp_path, 0.5))) == [4, 2]
+    shutil.copytree(photos, tmp_path / "test")
+    for value in (tmp_path, str(tmp_path)):  # val/ and not test/
+        assert len(as_train_validation((x, np.array(CATS)[y]), value)[1]) == 2
     with pytest.raises(UsageError, match=r"fraction=2\.5"):
         as_train_validation((x, y), 2.5)
 

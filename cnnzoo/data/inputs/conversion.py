@@ -15,6 +15,7 @@ from PIL import Image
 from cnnzoo.data.arrays import Images, Source, check_pixels, is_source
 from cnnzoo.data.decode import Picture
 from cnnzoo.data.downloads import CLASS_NAMES
+from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.inputs.labels import class_numbers
@@ -62,7 +63,7 @@ def as_source(value: AnyImages) -> Source:
         return value
     if isinstance(value, str | Path):
         return _of_path(value)
-    if _is_dataset(value):
+    if is_dataset(value):
         images, labels = _read(value)
         return as_source(images) if labels is None else _label(images, labels, ())
     if isinstance(value, list | tuple | Iterator) and not hasattr(value, "read"):
@@ -105,7 +106,7 @@ def as_labelled(
         return open_source(str(Path(value).expanduser()), split, **reading)
     if isinstance(value, tuple) and len(value) == 2:
         return _label(*value, names)
-    if not _is_dataset(value):
+    if not is_dataset(value):
         raise _refused("labelled images", LABELLED, _described(value))
     images, labels = _read(value)
     if labels is None:
@@ -122,7 +123,7 @@ def as_training(
     shuffles can be resumed.
     """
     source = as_labelled(value, names, split, checksums=True)
-    if _is_dataset(value):
+    if is_dataset(value):
         keys = np.asarray(source.labels), np.array(source.content_keys())
         source = source.take(np.lexsort(keys))
     return source
@@ -139,7 +140,7 @@ def as_train_validation(
     Args:
         train: As in `as_labelled`. Of a folder with `train/` and `val/`, these are used.
         validation: As in `as_labelled`; or a share of the training images, or their
-            number if it is an int.
+            number if it is an int. Of a folder with `val/` and `test/`, `val/` is used.
         names: Class names to which numbers refer; empty for "0", "1" and so on, and
             for those of `train` in `validation`.
         seed: Random seed of the split.
@@ -153,11 +154,18 @@ def as_train_validation(
     source = as_training(train, names)
     if share is not None:
         return source.split(share, seed)
-    other = as_training(validation, names or source.class_names, "test")
+    other = as_training(_validation_part(validation), names or source.class_names, "test")
     by_path = isinstance(train, str | Path) and isinstance(validation, str | Path)
     if by_path and isinstance(source, Folder) and isinstance(other, Folder):
         check_copies(source, other)
     return source, other
+
+
+def _validation_part(value: Labelled) -> Labelled:
+    """The validation part of a folder that is split, or the value as it is."""
+    if isinstance(value, str | Path) and (path := Path(value).expanduser()).is_dir():
+        return layout.predefined_splits(path).get("validation", value)
+    return value
 
 
 def _of_path(value: str | Path) -> Source:
@@ -203,7 +211,7 @@ def _label(images: AnyImages, labels: Any, names: Sequence[str]) -> Source:
     return source.relabel(*class_numbers(labels, len(source), names))
 
 
-def _is_dataset(value: Any) -> bool:
+def is_dataset(value: Any) -> bool:
     """Whether it is a tf.data.Dataset or a PyDataset; TensorFlow is not imported."""
     return hasattr(value, "as_numpy_iterator") or isinstance(value, keras.utils.PyDataset)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from cnnzoo.data.arrays import KEY_BYTES, Rows, Source, labels_hash
 from cnnzoo.data.decode import Picture, decode_all
@@ -18,6 +19,7 @@ from cnnzoo.data.folders.inspection import unreadable
 from cnnzoo.data.folders.walk import find_images
 from cnnzoo.errors import DatasetError
 from cnnzoo.spec import Geometry
+from cnnzoo.system import files
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +106,11 @@ def _content(picture: Picture | np.ndarray) -> bytes:
     if isinstance(picture, bytes):
         return picture
     if isinstance(picture, str | Path):
-        return Path(picture).read_bytes()
+        return files.read_bytes(picture)
     pixels = np.asarray(picture)
-    return repr((pixels.shape, pixels.dtype.str)).encode() + pixels.tobytes()
+    facts: tuple = pixels.shape, pixels.dtype.str
+    if isinstance(picture, Image.Image):
+        turned = picture.getexif().get(ExifTags.Base.Orientation)
+        clear = picture.info.get("transparency")
+        facts += picture.mode, picture.getpalette(None), clear, turned
+    return repr(facts).encode() + pixels.tobytes()
