@@ -141,8 +141,8 @@ def as_train_validation(
         train: As in `as_labelled`. Of a folder with `train/` and `val/`, these are used.
         validation: As in `as_labelled`; or a share of the training images, or their
             number if it is an int. Of a folder with `val/` and `test/`, `val/` is used.
-        names: Class names to which numbers refer; empty for "0", "1" and so on, and
-            for those of `train` in `validation`.
+        names: Class names to which numbers refer; empty for "0", "1" and so on. If they
+            are these, numbers in `validation` refer to the class names of `train`.
         seed: Random seed of the split.
 
     Raises:
@@ -154,7 +154,9 @@ def as_train_validation(
     source = as_training(train, names)
     if share is not None:
         return source.split(share, seed)
-    other = as_training(_validation_part(validation), names or source.class_names, "test")
+    numbered = tuple(map(str, range(len(names))))
+    meant = source.class_names if tuple(names) == numbered else names
+    other = as_training(_validation_part(validation), meant, "test")
     by_path = isinstance(train, str | Path) and isinstance(validation, str | Path)
     if by_path and isinstance(source, Folder) and isinstance(other, Folder):
         check_copies(source, other)
