@@ -602,6 +602,8 @@ def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path
     captured = capsys.readouterr()
     assert "left out: 'bees/odd.png': " in captured.err
     assert "6 training images, 6 validation images" in captured.out
+    assert main([*args, "--on-bad", "skip"]) == 0  # headers do not tell that it is bad
+    assert "nothing was trained" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [0, 1])
