@@ -1,6 +1,7 @@
 """Cross-validation and seeds: nothing leaks, and what was killed goes on."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,9 @@ def test_members_are_ordered_by_number(marked, tmp_path: Path):
     for path, model in zip(paths, members(tmp_path), strict=True):
         expected = cnnzoo.load(path).get_weights()[0]
         np.testing.assert_array_equal(model.get_weights()[0], expected)
+    shutil.rmtree(tmp_path / "seed-2/checkpoints")
+    with pytest.raises(cnnzoo.UsageError, match=r"seed-2 has model\.keras but no check"):
+        members(tmp_path)
     (tmp_path / "bag-1").mkdir()
     with pytest.raises(cnnzoo.UsageError, match="or those of several calls"):
         members(tmp_path)
