@@ -131,9 +131,11 @@ def read_predictions(path: str | Path) -> Evaluation:
         f"cannot read predictions from {path}: expected the file {PREDICTIONS_FILE} that "
         "kfold writes, so pass such a file; to train, pass --model and --out"
     )
-    with files.refusing_damage(error), np.load(path, allow_pickle=False) as arrays:
-        probabilities, labels = arrays["probabilities"], arrays["labels"]
-        names = tuple(map(str, arrays["class_names"]))
+    with files.refusing_damage(error):
+        files.check_regular(Path(path))
+        with np.load(path, allow_pickle=False) as arrays:
+            probabilities, labels = arrays["probabilities"], arrays["labels"]
+            names = tuple(map(str, arrays["class_names"]))
     if probabilities.shape != (len(labels), len(names)):
         raise error
     return evaluate_probabilities(probabilities.astype(np.float32), labels, names)

@@ -1,6 +1,7 @@
 """Cross-validation and seeds: nothing leaks, and what was killed goes on."""
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from PIL import Image
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.train import Recipe, bag, kfold, members, repeat
-from cnnzoo.train.cross_validation import split
+from cnnzoo.train.cross_validation import read_predictions, split
 
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
 
@@ -132,6 +134,14 @@ def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
     assert Ensemble(loaded).predict(validation).shape == (60, 2)
     with pytest.raises(cnnzoo.UsageError, match="no trained networks, such as fold-1"):
         members(tmp_path / "bag-1")
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path):
+    for name in ("predictions.npz", training_files.FILE):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(cnnzoo.DatasetError, match="a pipe or a device, not an ordinary"):
+        read_predictions(tmp_path / "predictions.npz")
+    assert training_files.in_training_set([tmp_path], ["a.png"]) == [None]
 
 
 def test_members_are_ordered_by_number(marked, tmp_path: Path):
