@@ -202,3 +202,12 @@ def test_a_placeholder_is_no_image(tmp_path: Path):
     assert (len(kept), len(left)) == (121, 120)
     reason = "of a format that nearly no other file has"
     assert left.report.skipped == (("a/imageNotFound.gif", reason),)
+    first, second = Image.new("L", (8, 8), 7), Image.new("L", (8, 8), 9)
+    first.save(tmp_path / "a/0.jpg", "MPO", save_all=True, append_images=[second])
+    (tmp_path / "c").mkdir()
+    Image.new("L", (8, 8), 5).save(tmp_path / "c/all.png")
+    kept, left = cnnzoo.scan(tmp_path), cnnzoo.scan(tmp_path, on_bad="skip")
+    assert kept.report.rare == ("a/imageNotFound.gif", "c/all.png")
+    assert kept.report.formats["MPO"] == 1
+    assert left.report.skipped == (("a/imageNotFound.gif", reason),)
+    assert left.class_names == ("a", "b", "c")
