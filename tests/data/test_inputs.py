@@ -3,6 +3,7 @@
 import io
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -86,6 +87,10 @@ def test_several_pictures(photos: Path):
     stack = as_source([small, small])
     assert isinstance(stack, Images)
     assert stack.images.shape == (2, 20, 20, 3)
+    batches = as_source([np.stack([small, small + 1]), small[None], small + 2])
+    assert isinstance(batches, Images)
+    expected = np.stack([small, small + 1, small, small + 2])
+    np.testing.assert_array_equal(batches.images, expected)
     grey = as_source([small[..., 0]])
     assert grey.image_shape == (20, 20, 1)
 
@@ -146,6 +151,9 @@ def test_places_without_images(tmp_path: Path):
     for bad in (b"no image", [b""]):
         with pytest.raises(ImageDecodeError, match=r"an image in memory.*none of these"):
             pixels(bad)
+    denied = patch("os.scandir", side_effect=PermissionError(13, "denied"))
+    with denied, pytest.raises(DatasetError, match=r"13. denied, so allow access"):
+        as_source(tmp_path)
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(ImageDecodeError, match=r"link\.jpg.*a link to nothing"):
         as_source(tmp_path)
@@ -162,6 +170,8 @@ TEXTS = np.array([b"dog", b"cat", b"dog"], object)
         (np.array([[2], [0], [1]]), (), [2, 0, 1], ("0", "1", "2")),
         (np.array([1.0, 0.0, 1.0], np.float32), (), [1, 0, 1], ("0", "1")),
         ([True, False, True], (), [1, 0, 1], ("0", "1")),
+        (np.array([1, 0, 1], object), CATS, [1, 0, 1], CATS),
+        (np.eye(2, dtype=int)[[1, 0, 1]].astype(object), (), [1, 0, 1], ("0", "1")),
         (np.eye(4)[[3, 1, 1]], (), [3, 1, 1], ("0", "1", "2", "3")),
         (np.eye(2, dtype=int)[[1, 0, 1]], CATS, [1, 0, 1], CATS),
         ([0, 0, 1], CATS, [0, 0, 1], CATS),

@@ -52,7 +52,8 @@ def as_source(value: AnyImages) -> Source:
         value: Path of an image file, of a folder with images at any depth, or of a .csv
             or .npz; "mnist", for the test digits; a pattern such as "photos/*.jpg"; a
             PIL image; the bytes of an image file, or the file opened for reading; an
-            array (h, w, c) or (n, h, w, c) of pixels of 0 to 255; a list of these; a
+            array (h, w, c) or (n, h, w, c) of pixels of 0 to 255; a list of these, in
+            which the images of (n, h, w, c) follow each other; a
             tf.data.Dataset or a PyDataset, which are read into memory; or a `Source`.
 
     Raises:
@@ -67,7 +68,11 @@ def as_source(value: AnyImages) -> Source:
         images, labels = _read(value)
         return as_source(images) if labels is None else _label(images, labels, ())
     if isinstance(value, list | tuple | Iterator) and not hasattr(value, "read"):
-        return _of_pictures([picture for item in value for picture in _pictures(item)])
+        found = [picture for item in value for picture in _pictures(item)]
+        batches: list[Any] = [
+            one if getattr(one, "ndim", 0) == 4 else [one] for one in found
+        ]
+        return _of_pictures([picture for batch in batches for picture in batch])
     (picture,) = _pictures(value)
     if not isinstance(picture, np.ndarray):
         return Pictures((picture,))
