@@ -12,6 +12,7 @@ from short_runs import RECIPE, halves, network
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.augment import Augment
 from cnnzoo.errors import CnnzooError, LabelError, SaveError, UsageError
 from cnnzoo.inference import probabilities
 from cnnzoo.train import Recipe, Run, bag, kfold, repeat
@@ -112,6 +113,31 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         UsageError,
         "each training needs a new network; got the model 'mlp'",
     ),
+    "kfold: a model, and a pair": (
+        lambda f: kfold(network(), (X, DATA.labels), f, RECIPE, folds=2),
+        UsageError,
+        "each training needs a new network; got the model 'mlp'",
+    ),
+    "repeat: a model, and a pair": (
+        lambda f: repeat(network(), (X, DATA.labels), 0.2, f, RECIPE),
+        UsageError,
+        "each training needs a new network; got the model 'mlp'",
+    ),
+    "fit: a loss object": (
+        lambda f: fit(f, Recipe(loss=keras.losses.CategoricalCrossentropy())),  # pyright: ignore
+        UsageError,
+        "loss=<.*: expected Keras's name of a loss, whose options go into loss_options",
+    ),
+    "fit: the hue of grey images": (
+        lambda f: fit(f, Recipe(augment=Augment(hue_range=0.1))),
+        UsageError,
+        "images with 1 channels: expected 3, so leave these changes out",
+    ),
+    "fit: two plateaus": (
+        lambda f: fit(f, callbacks=[ReduceLROnPlateau()]),
+        UsageError,
+        "ReduceLROnPlateau sets a learning rate that the schedule 'plateau' of the rec",
+    ),
     "fit: a callback": (
         lambda f: fit(f, callbacks=keras.callbacks.History()),
         UsageError,
@@ -176,3 +202,12 @@ def test_a_placeholder_is_no_image(tmp_path: Path):
     assert (len(kept), len(left)) == (121, 120)
     reason = "of a format that nearly no other file has"
     assert left.report.skipped == (("a/imageNotFound.gif", reason),)
+    first, second = Image.new("L", (8, 8), 7), Image.new("L", (8, 8), 9)
+    first.save(tmp_path / "a/0.jpg", "MPO", save_all=True, append_images=[second])
+    (tmp_path / "c").mkdir()
+    Image.new("L", (8, 8), 5).save(tmp_path / "c/all.png")
+    kept, left = cnnzoo.scan(tmp_path), cnnzoo.scan(tmp_path, on_bad="skip")
+    assert kept.report.rare == ("a/imageNotFound.gif", "c/all.png")
+    assert kept.report.formats["MPO"] == 1
+    assert left.report.skipped == (("a/imageNotFound.gif", reason),)
+    assert left.class_names == ("a", "b", "c")

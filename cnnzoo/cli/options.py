@@ -94,7 +94,10 @@ def add_folder(verb) -> None:
 
 
 def add_on_bad(verb) -> None:
-    text = "stop before anything else at files that cannot be read, or leave them out"
+    text = (
+        "stop before anything else at files that cannot be read, or leave them out, and "
+        "those of a format that at most one in a hundred has"
+    )
     ways = ("raise", "skip")
     verb.add_argument("--on-bad", choices=ways, default="raise", help=text)
 

@@ -14,7 +14,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.decode import check_target
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.transforms import apply_augment
+from cnnzoo.data.transforms import apply_augment, check_channels
 from cnnzoo.data.transforms import mixup as apply_mixup
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
@@ -81,7 +81,7 @@ class Batches(keras.utils.PyDataset):
             adapt: Function from images and labels to the inputs of a model.
 
         Raises:
-            UsageError: An argument is out of its range.
+            UsageError: An argument is out of its range, or does not fit the images.
         """
         super().__init__()
         if source.image_shape is None:
@@ -93,6 +93,8 @@ class Batches(keras.utils.PyDataset):
             )
         given = {"batch_size": batch_size, "steps": steps, "seed": seed, "mixup": mixup}
         check_values("make batches", given, RULES)
+        if augment is not None:
+            check_channels(augment, shape[2])
         self.source = source
         self.batch_size = batch_size
         self._images = steps * batch_size if steps else len(source)  # per epoch

@@ -30,7 +30,8 @@ def download_arrays(name: str, split: str, *, download: bool) -> tuple:
     """
     if not download:
         raise DatasetError(
-            f"{name} is not in the package: pass download=True (--download), by which "
+            f"{name} is not in the package: pass --download, or in Python "
+            f"open_source({name!r}, download=True) of cnnzoo.data.sources, by which "
             "Keras downloads it, or the path of its .npz or of a folder with IDX files"
         )
     try:

@@ -76,13 +76,18 @@ def apply_augment(
     """
     if not augment.random:
         return images
-    if augment.tints and images.shape[3] != 3:
-        raise UsageError(
-            "cannot change the saturation, the hue or the lighting of images with "
-            f"{images.shape[3]} channels: expected 3, so leave these changes out"
-        )
+    check_channels(augment, images.shape[3])
     params = sample_params(augment, images.shape, seed, epoch, batch)
     return apply(images, augment, params)
+
+
+def check_channels(augment: Augment, channels: int) -> None:
+    """Raises UsageError if colours of images without three channels are to change."""
+    if augment.tints and channels != 3:
+        raise UsageError(
+            "cannot change the saturation, the hue or the lighting of images with "
+            f"{channels} channels: expected 3, so leave these changes out"
+        )
 
 
 def sample_params(

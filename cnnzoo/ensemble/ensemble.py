@@ -8,7 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
+from cnnzoo.data.inputs.conversion import (
+    AnyImages,
+    Labelled,
+    as_labelled,
+    as_source,
+    is_dataset,
+)
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
@@ -102,11 +108,17 @@ class Ensemble:
                 of `train.kfold`; None for the members' predictions.
 
         Raises:
-            UsageError: The probabilities have another shape or are not finite, or the
-                labels of a stack are all equal.
+            UsageError: The probabilities have another shape or are not finite, or are
+                of a data set that is read; or the labels of a stack are all equal.
         """
         if self.combine not in ("weighted", "stack"):
             return self
+        if probabilities is not None and is_dataset(source):
+            raise UsageError(
+                "cannot pair probabilities with a data set, which kfold sorts and which "
+                f"may shuffle: expected (images, labels), found a {type(source).__name__}"
+                "; pass these, or no probabilities"
+            )
         source = as_labelled(source, self.class_names)
         source = align_labels(source, self.class_names)
         if probabilities is None:

@@ -132,15 +132,18 @@ def check_callbacks(callbacks: object, recipe: Recipe) -> None:
     """Checks the callbacks of the caller.
 
     Raises:
-        UsageError: They are no list, or one sets a learning rate beside a schedule.
+        UsageError: They are no list, or one sets the learning rate beside "cosine", or is
+            a ReduceLROnPlateau beside the "plateau" of the recipe.
     """
     if not isinstance(callbacks, Sequence):
         raise UsageError(
             f"callbacks are a list; got a {type(callbacks).__name__}, so pass [callback]"
         )
-    rates = LearningRateScheduler | ReduceLROnPlateau
+    rates: tuple = (LearningRateScheduler, ReduceLROnPlateau)
+    if recipe.schedule == "plateau":
+        rates = () if recipe.patience is None else (ReduceLROnPlateau,)
     for callback in callbacks:
-        if isinstance(callback, rates) and recipe.schedule == "cosine":
+        if isinstance(callback, rates):
             raise UsageError(
                 f"{type(callback).__name__} sets a learning rate that the schedule "
                 f"{recipe.schedule!r} of the recipe sets too; leave one of them out"

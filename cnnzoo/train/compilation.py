@@ -97,7 +97,7 @@ def make_inputs(
         DatasetError: The labels do not fit the classifier.
         UsageError: Files are read, and the image size of the model is not fixed.
     """
-    names = metadata_of(model).class_names or tuple(train.class_names)
+    names = names_for(model, train)
 
     def inputs(source: Source, *, shuffle: bool) -> tuple:
         source = align_labels(source, names).with_geometry(geometry_of(model))
@@ -117,6 +117,11 @@ def make_inputs(
 
     train_batches, _ = inputs(train, shuffle=True)
     return train_batches, inputs(validation, shuffle=False)
+
+
+def names_for(model: keras.Model, train: Source) -> tuple[str, ...]:
+    """The class names of a model, or those of its training images if it has none."""
+    return metadata_of(model).class_names or tuple(train.class_names)
 
 
 def class_weights(recipe: Recipe, train: Source) -> dict[int, float] | None:

@@ -35,7 +35,8 @@ class Folds:
     Attributes:
         accuracies: Accuracy of each fold, from 0 to 1.
         evaluation: Evaluation of all images, each by the network that was not trained on
-            it; `evaluation.probabilities` are in the order of the data.
+            it; `evaluation.probabilities` are in the order of the data. A tf.data.Dataset
+            or a PyDataset is sorted by its content; `evaluation.labels` are likewise.
     """
 
     accuracies: tuple[float, ...]
@@ -130,9 +131,11 @@ def read_predictions(path: str | Path) -> Evaluation:
         f"cannot read predictions from {path}: expected the file {PREDICTIONS_FILE} that "
         "kfold writes, so pass such a file; to train, pass --model and --out"
     )
-    with files.refusing_damage(error), np.load(path, allow_pickle=False) as arrays:
-        probabilities, labels = arrays["probabilities"], arrays["labels"]
-        names = tuple(map(str, arrays["class_names"]))
+    with files.refusing_damage(error):
+        files.check_regular(Path(path))
+        with np.load(path, allow_pickle=False) as arrays:
+            probabilities, labels = arrays["probabilities"], arrays["labels"]
+            names = tuple(map(str, arrays["class_names"]))
     if probabilities.shape != (len(labels), len(names)):
         raise error
     return evaluate_probabilities(probabilities.astype(np.float32), labels, names)

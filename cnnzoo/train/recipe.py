@@ -123,6 +123,12 @@ RULES: dict[str, Rule] = {
     "epochs": COUNT,
     "batch_size": COUNT,
     "steps_per_epoch": optional(COUNT),
+    "loss": optional(
+        (
+            lambda value: isinstance(value, str),
+            "Keras's name of a loss, whose options go into loss_options",
+        )
+    ),
     "loss_options": optional((_are_options, 'numbers by name, as in {"alpha": 0.5}')),
     "patience": optional(COUNT),
     "optimizer": (_is_optimizer, "a name that Keras has, such as adam, sgd or rmsprop"),

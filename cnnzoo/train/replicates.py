@@ -13,7 +13,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.inference import class_names
 from cnnzoo.saving import MODEL_FILE, load
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.run import Run
+from cnnzoo.train.run import CHECKPOINTS, Run
 
 KINDS = ("fold", "seed", "bag")  # prefixes of folders: of kfold, repeat and bag
 
@@ -120,6 +120,13 @@ def members(folder: str | Path) -> list[keras.Model]:
             "several calls; expected a folder of one call of kfold, repeat or bag"
         )
     for _, _, path in runs:
+        lost = not any((path / CHECKPOINTS).glob("step-*"))
+        if lost and (path / MODEL_FILE).exists():
+            raise UsageError(
+                f"{path} has {MODEL_FILE} but no {CHECKPOINTS}, which tell whether the "
+                "training has ended; get them from a backup, or load each model by "
+                "cnnzoo.load"
+            )
         if not Run(path).is_over:
             raise UsageError(
                 f"the training in {path} has not ended; repeat the call that started it, "
@@ -142,11 +149,7 @@ def train_once(
     Raises:
         UsageError: `new_model` is no function, or gives a network that was trained here.
     """
-    if isinstance(new_model, keras.Model):
-        raise UsageError(
-            f"each training needs a new network; got the model {new_model.name!r}, so "
-            "pass a function that builds one, such as lambda: cnnzoo.build(...)"
-        )
+    _check_function(new_model)
     keras.utils.set_random_seed(seed)
     model = new_model()
     if model.compiled and int(model.optimizer.iterations):
@@ -161,8 +164,21 @@ def train_once(
 
 
 def known_names(new_model: NewModel, data: Labelled) -> tuple[str, ...]:
-    """The class names to which numbers in the labels of `data` refer."""
+    """The class names to which numbers in the labels of `data` refer.
+
+    Raises:
+        UsageError: `new_model` is no function.
+    """
+    _check_function(new_model)
     return () if is_source(data) else class_names(new_model())
+
+
+def _check_function(new_model: NewModel) -> None:
+    if isinstance(new_model, keras.Model):
+        raise UsageError(
+            f"each training needs a new network; got the model {new_model.name!r}, so "
+            "pass a function that builds one, such as lambda: cnnzoo.build(...)"
+        )
 
 
 def _open(

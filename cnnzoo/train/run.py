@@ -92,7 +92,7 @@ class Run:
         validation: Labelled | float = 0.1,
         recipe: Recipe | None = None,
         *,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: Sequence[keras.callbacks.Callback] | None = (),
         verbose: int = 0,
     ) -> History:
         """Starts or continues training, and gives the model the best epoch's weights.
@@ -123,6 +123,7 @@ class Run:
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
+        callbacks = () if callbacks is None else callbacks
         check_callbacks(callbacks, recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
@@ -131,7 +132,8 @@ class Run:
         with folder_lock(self.folder), catch_signals() as signals:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
-            _name_classes(model, train.class_names)
+            names = compilation.names_for(model, train)
+            model.cnnzoo = replace(metadata_of(model), class_names=names)
             best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
@@ -144,6 +146,7 @@ class Run:
                 was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
             self._restore_best(model, best, len(history.metrics["loss"]), failure)
+            signals.obey()  # one that has arrived since
         return History(history.metrics, was_over=was_over)
 
     @property
@@ -263,12 +266,6 @@ class Run:
     def _log(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")
         files.add_line(self.folder / LOG_FILE, f"{now} {line}")
-
-
-def _name_classes(model: keras.Model, names: Sequence[str]) -> None:
-    """Gives a model without class names those of the data."""
-    known = metadata_of(model).class_names or tuple(names)
-    model.cnnzoo = replace(metadata_of(model), class_names=known)
 
 
 def _make_loop(

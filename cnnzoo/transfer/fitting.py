@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -14,7 +14,12 @@ import keras
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.data.pipeline import align_labels
-from cnnzoo.errors import DatasetError, ResumeMismatchError
+from cnnzoo.errors import (
+    CheckpointError,
+    CnnzooError,
+    DatasetError,
+    ResumeMismatchError,
+)
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
@@ -123,15 +128,39 @@ def _run_all(runner: PhaseRunner, plan: Plan, place: Path) -> Iterator[PhaseResu
         path, weights = own / PHASE_FILE, own / WEIGHTS_FILE
         if path.exists():
             remedy = f"remove {own} and call again"
-            result = read_record(path, PhaseResult.from_dict, remedy)
-            load_weights(runner.network, weights)
+            result, expected = read_record(path, _read_phase, remedy)
+            _load_phase(runner.network, weights, expected, remedy)
         else:
             result = runner.run(phase, own, before)
             save(runner.network, weights)
-            write_record(path, result.to_dict())
+            end = {"weights": digest(runner.network.weights)}
+            write_record(path, {**result.to_dict(), **end})
         if result.kept:
             before = result.after
         yield result
+
+
+def _read_phase(record: dict) -> tuple[PhaseResult, str]:
+    """The result of a phase, and the digest of the weights at its end."""
+    weights = record.pop("weights")
+    return PhaseResult.from_dict(record), weights
+
+
+def _load_phase(network: keras.Model, path: Path, expected: str, remedy: str) -> None:
+    """Loads the weights at the end of a phase.
+
+    Raises:
+        CheckpointError: The file is missing or damaged, or has other weights.
+    """
+    found = None
+    with suppress(CnnzooError, OSError):
+        load_weights(network, path)
+        found = digest(network.weights)
+    if found != expected:
+        raise CheckpointError(
+            f"cannot continue after {path.parent}: expected its weights in {path.name}, "
+            f"found {'other ones' if found else 'none or a damaged file'}; {remedy}"
+        )
 
 
 def _identity(

@@ -96,7 +96,7 @@ def load(folder: Path, model: keras.Model) -> Novelty | None:
         "it to predict without it"
     )
     with files.refusing_damage(bad):
-        if path.stat().st_size > MAX_BYTES:
+        if files.check_regular(path).st_size > MAX_BYTES:
             raise ValueError("too large")
         with safetensors.safe_open(path, framework="numpy") as file:
             embeddings = file.get_tensor("embeddings").astype(np.float32)

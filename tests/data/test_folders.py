@@ -602,6 +602,8 @@ def test_train_names_bad_files_before_anything_else(photos: Path, tmp_path: Path
     captured = capsys.readouterr()
     assert "left out: 'bees/odd.png': " in captured.err
     assert "6 training images, 6 validation images" in captured.out
+    assert main([*args, "--on-bad", "skip"]) == 0  # headers do not tell that it is bad
+    assert "nothing was trained" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -661,6 +663,16 @@ def test_predict_names_all_files_that_it_cannot_read(
     ] == [True, True]
     assert main(["predict", *bad, *args, "--on-bad", "skip"]) == 1
     assert "2 files, has 2 files that cannot be read" in capsys.readouterr().err
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "0.png").symlink_to(good)
+    (links / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert main(["predict", str(links), *args]) == 1
+    assert "'gone.png' (a link to nothing)" in capsys.readouterr().err
+    assert main(["predict", str(links), *args, "--on-bad", "skip"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{links}/0.png: ")
+    assert f"left out '{links}/gone.png': no regular file" in captured.err
 
 
 def test_i07_warnings_of_the_decoder_name_the_file(photos: Path, capsys):

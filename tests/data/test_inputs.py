@@ -1,7 +1,9 @@
 """What people type: every form of images and labels that is taken, and the refusals."""
 
 import io
+import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -85,8 +87,28 @@ def test_several_pictures(photos: Path):
     stack = as_source([small, small])
     assert isinstance(stack, Images)
     assert stack.images.shape == (2, 20, 20, 3)
+    batches = as_source([np.stack([small, small + 1]), small[None], small + 2])
+    assert isinstance(batches, Images)
+    expected = np.stack([small, small + 1, small, small + 2])
+    np.testing.assert_array_equal(batches.images, expected)
     grey = as_source([small[..., 0]])
     assert grey.image_shape == (20, 20, 1)
+
+
+def test_keys_of_pictures_tell_their_colours_apart():
+    def palette(red: int, **info) -> Image.Image:
+        image = Image.new("P", (2, 2))
+        image.putpalette([red, 0, 0])
+        image.info.update(info)
+        return image
+
+    turned = Image.new("RGB", (2, 2))
+    turned.getexif()[0x0112] = 6
+    forms = [palette(1), palette(2), palette(1, transparency=0), turned]
+    forms += [Image.new("RGB", (2, 2)), Image.new("HSV", (2, 2))]
+    keys = [key for form in forms for key in as_source(form).content_keys()]
+    assert len(set(keys)) == len(forms)
+    assert as_source(palette(1)).content_keys() == keys[:1]
 
 
 def test_data_sets_as_images(tmp_path: Path):
@@ -129,6 +151,9 @@ def test_places_without_images(tmp_path: Path):
     for bad in (b"no image", [b""]):
         with pytest.raises(ImageDecodeError, match=r"an image in memory.*none of these"):
             pixels(bad)
+    denied = patch("os.scandir", side_effect=PermissionError(13, "denied"))
+    with denied, pytest.raises(DatasetError, match=r"13. denied, so allow access"):
+        as_source(tmp_path)
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(ImageDecodeError, match=r"link\.jpg.*a link to nothing"):
         as_source(tmp_path)
@@ -145,6 +170,8 @@ TEXTS = np.array([b"dog", b"cat", b"dog"], object)
         (np.array([[2], [0], [1]]), (), [2, 0, 1], ("0", "1", "2")),
         (np.array([1.0, 0.0, 1.0], np.float32), (), [1, 0, 1], ("0", "1")),
         ([True, False, True], (), [1, 0, 1], ("0", "1")),
+        (np.array([1, 0, 1], object), CATS, [1, 0, 1], CATS),
+        (np.eye(2, dtype=int)[[1, 0, 1]].astype(object), (), [1, 0, 1], ("0", "1")),
         (np.eye(4)[[3, 1, 1]], (), [3, 1, 1], ("0", "1", "2", "3")),
         (np.eye(2, dtype=int)[[1, 0, 1]], CATS, [1, 0, 1], CATS),
         ([0, 0, 1], CATS, [0, 0, 1], CATS),
@@ -309,6 +336,9 @@ def test_training_and_validation_images(photos: Path, tmp_path: Path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(packed(picture(seed=n), "PNG"))
     assert list(map(len, as_train_validation(tmp_path, 0.5))) == [4, 2]
+    shutil.copytree(photos, tmp_path / "test")
+    for value in (tmp_path, str(tmp_path)):  # val/ and not test/
+        assert len(as_train_validation((x, np.array(CATS)[y]), value)[1]) == 2
     with pytest.raises(UsageError, match=r"fraction=2\.5"):
         as_train_validation((x, y), 2.5)
 

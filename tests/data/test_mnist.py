@@ -174,7 +174,7 @@ def test_other_data_sets_of_keras(name: str, shape, first: str, monkeypatch):
     assert isinstance(found, Images)
     np.testing.assert_array_equal(found.images.reshape(15, *shape), x[:15])
     for opens in (open_source, as_labelled, as_source):
-        with pytest.raises(DatasetError, match=f"{name} is not in the package: pass"):
+        with pytest.raises(DatasetError, match=f"{name} is not.*'{name}', download"):
             opens(name)
     with pytest.raises(DatasetError, match=r"not in the package.*--download"):
         open_train_validation(name)

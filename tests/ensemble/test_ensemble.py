@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import cnnzoo
 from cnnzoo import Ensemble
@@ -283,6 +284,15 @@ def test_a_member_without_numbers(members, digits):
     predictions = np.full((1, len(digits.labels), 3), np.nan)
     with pytest.raises(cnnzoo.UsageError, match="leave out the member"):
         Ensemble(members[:1], "stack").fit(digits, predictions)
+
+
+def test_probabilities_are_not_paired_with_a_data_set(members, predictions, digits):
+    pairs = tf.data.Dataset.from_tensor_slices((digits.images, digits.labels))
+    with pytest.raises(cnnzoo.UsageError, match=r"expected \(images, labels\), found a"):
+        Ensemble(members, "weighted").fit(pairs.shuffle(9), predictions)
+    whole = Ensemble(members, "weighted").fit(pairs)
+    expected = Ensemble(members, "weighted").fit(digits, predictions)
+    np.testing.assert_allclose(whole.weights, expected.weights, atol=1e-5)  # pyright: ignore
 
 
 def test_an_ensemble_with_one_weight(members, digits):

@@ -1,6 +1,8 @@
 """Cross-validation and seeds: nothing leaks, and what was killed goes on."""
 
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,11 @@ from PIL import Image
 
 import cnnzoo
 from cnnzoo.data.arrays import Images
+from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import scan
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.train import Recipe, bag, kfold, members, repeat
-from cnnzoo.train.cross_validation import split
+from cnnzoo.train.cross_validation import read_predictions, split
 
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
 
@@ -133,6 +136,14 @@ def test_bootstraps_become_an_ensemble(marked, tmp_path: Path):
         members(tmp_path / "bag-1")
 
 
+def test_pipes_are_not_waited_for(tmp_path: Path):
+    for name in ("predictions.npz", training_files.FILE):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(cnnzoo.DatasetError, match="a pipe or a device, not an ordinary"):
+        read_predictions(tmp_path / "predictions.npz")
+    assert training_files.in_training_set([tmp_path], ["a.png"]) == [None]
+
+
 def test_members_are_ordered_by_number(marked, tmp_path: Path):
     short = replace(RECIPE, epochs=1)
     train, validation = marked.take(np.arange(40)).split(0.25, seed=0)
@@ -141,6 +152,9 @@ def test_members_are_ordered_by_number(marked, tmp_path: Path):
     for path, model in zip(paths, members(tmp_path), strict=True):
         expected = cnnzoo.load(path).get_weights()[0]
         np.testing.assert_array_equal(model.get_weights()[0], expected)
+    shutil.rmtree(tmp_path / "seed-2/checkpoints")
+    with pytest.raises(cnnzoo.UsageError, match=r"seed-2 has model\.keras but no check"):
+        members(tmp_path)
     (tmp_path / "bag-1").mkdir()
     with pytest.raises(cnnzoo.UsageError, match="or those of several calls"):
         members(tmp_path)

@@ -1,6 +1,7 @@
 """What people hold goes into predict, evaluate, Ensemble, Run.fit, kfold and load."""
 
 import json
+import shutil
 from pathlib import Path
 
 import keras
@@ -21,8 +22,8 @@ SHORT = Recipe(epochs=1, batch_size=8)
 def small(names=("cat", "dog")) -> keras.Model:
     return cnnzoo.LeNetGAP(
         input_shape=(16, 16, 3),
-        classes=len(names),
-        class_names=names,
+        classes=2,
+        class_names=names or None,
         include_preprocessing=True,
     )
 
@@ -81,7 +82,7 @@ def test_evaluate(photos: Path, pair):
 def test_fit_and_load(photos: Path, pair, tmp_path: Path):
     model = small()
     run = Run(tmp_path / "pair")
-    run.fit(model, pair, validation=0.25, recipe=SHORT)
+    run.fit(model, pair, validation=0.25, recipe=SHORT, callbacks=None)
     assert run.fit(small(), pair, validation=0.25, recipe=SHORT).was_over
     again = cnnzoo.load(tmp_path / "pair")
     np.testing.assert_array_equal(
@@ -90,6 +91,13 @@ def test_fit_and_load(photos: Path, pair, tmp_path: Path):
     assert cnnzoo.load(str(tmp_path / "pair")).cnnzoo.class_names == ("cat", "dog")  # pyright: ignore
     Run(tmp_path / "folder").fit(small(), str(photos), 4, SHORT)
     Run(tmp_path / "both").fit(small(), photos, (pair[0][:2], ["cat", "dog"]), SHORT)
+    for train in (photos, (pair[0], np.array(["cat", "dog"])[pair[1]])):
+        model = small(())
+        Run(tmp_path / "b").fit(model, train, (pair[0][:3], [0, 1, 0]), SHORT)
+        assert model.cnnzoo.class_names == ("cat", "dog")  # pyright: ignore
+        shutil.rmtree(tmp_path / "b")
+    unnamed = as_train_validation(photos, (pair[0][:2], [0, 1]), ("dog", "cat"))[1]
+    assert unnamed.class_names == ("dog", "cat")  # the model's come first
     with pytest.raises(cnnzoo.UsageError, match=r"expected \(images, labels\)"):
         Run(tmp_path / "none").fit(small(), None)
 

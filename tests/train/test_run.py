@@ -110,6 +110,16 @@ def test_signals(kind: type, number: int, error, code, alone: Path, tmp_path: Pa
     assert_equal(last(tmp_path), last(alone))
 
 
+def test_a_signal_while_the_best_weights_are_loaded(tmp_path: Path, monkeypatch):
+    def restore(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr("cnnzoo.train.run.BestCheckpoint.restore", restore)
+    with pytest.raises(SystemExit) as caught:
+        train(tmp_path)
+    assert caught.value.code == 143
+
+
 def test_ignored_signals_stay_ignored(alone: Path, tmp_path: Path):
     """As under `nohup` and a shell's `&`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -242,14 +252,14 @@ def test_a_damaged_checkpoint(name: str, way: Callable, alone: Path, tmp_path: P
     assert saved.rejected[0].startswith(newest.name)
 
 
-@pytest.mark.parametrize("number", [1, None, "2"])
+@pytest.mark.parametrize("number", [2, None, "3"])
 def test_a_checkpoint_of_another_version(number, alone: Path, tmp_path: Path):
     shutil.copytree(alone / "checkpoints", tmp_path / "checkpoints")
     store = CheckpointStore(tmp_path / "checkpoints")
     path = sorted(store.folder.iterdir())[-1] / MANIFEST
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "format": number}))
-    message = f"step-0.* has format {number!r}: expected 2, which this version"
+    message = f"step-0.* has format {number!r}: expected 3, which this version"
     with pytest.raises(CheckpointError, match=message):
         store.newest()
 

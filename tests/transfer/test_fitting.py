@@ -1,6 +1,7 @@
 """Phases and races: training, frozen weights, undone phases, resuming."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -192,14 +193,24 @@ def test_a_transfer_resumes(source, tmp_path: Path, monkeypatch):
     ):
         with pytest.raises(cnnzoo.ResumeMismatchError, match=f": {differs}"):
             fit(source, TRAIN, validation, todo, folder=tmp_path / "cut", seed=seed)
+    after = tmp_path / "cut" / "1-head" / "after.keras"
+    untouched.model.weights[0].assign(untouched.model.weights[0] + 1)
+    for change, found in (
+        (lambda: cnnzoo.save(untouched.model, after), "found other ones; remove"),
+        (lambda: after.write_bytes(b"x"), "found none or a damaged file; remove"),
+        (after.unlink, "found none or a damaged file; remove"),
+    ):
+        change()
+        with pytest.raises(cnnzoo.CheckpointError, match=found):
+            fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     (tmp_path / "cut" / "1-head" / "phase.json").write_text("{")
     with pytest.raises(cnnzoo.CheckpointError, match=r"phase\.json, which is damaged"):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note = tmp_path / "cut" / "transfer.json"
     older = json.loads(note.read_text())
-    assert older.pop("format") == 1
+    assert older.pop("format") == 2
     note.write_text(json.dumps(older))
-    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 1"):
+    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 2"):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note.write_text("[")
     with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json, which is damaged"):
@@ -349,6 +360,10 @@ def test_images_of_another_kind_are_novel(source, tmp_path: Path):
         (tmp_path / novelty.FILE).write_bytes(content)
         with pytest.raises(cnnzoo.WeightFileError, match="damaged or of another version"):
             novelty.load(tmp_path, model)
+    (tmp_path / novelty.FILE).unlink()
+    os.mkfifo(tmp_path / novelty.FILE)
+    with pytest.raises(cnnzoo.WeightFileError, match="a pipe or a device, not an ord"):
+        novelty.load(tmp_path, model)
 
 
 def test_save_results(source, tmp_path: Path):

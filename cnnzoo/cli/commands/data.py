@@ -40,8 +40,10 @@ def reading(args: Namespace, *, again: bool = False) -> dict:
 
     Args:
         args: Options of the command.
-        again: Whether a training is resumed, whose files have been read before.
+        again: Whether a training is resumed, whose files have been read before; with
+            `--on-bad skip` they are read again, to leave out the same ones.
     """
+    again = again and args.on_bad == "raise"
     if Path(args.data).is_dir() and not again:
         say(f"reading every file of {args.data} once", file=sys.stderr)
     return {

@@ -95,7 +95,8 @@ def predict(args: Namespace) -> None:
 
     table = _table(args)
     model, _ = _open_model(args)
-    given = [] if table else [path for data in args.data for path in image_paths(data)]
+    data = [] if table else args.data
+    given = [path for place in data for path in image_paths(place, args.on_bad)]
     paths, bad = readable(given, args.on_bad) if given else ([], [])
     for path, reason in bad:
         say(f"left out {path!r}: {reason}", file=sys.stderr)

@@ -69,7 +69,8 @@ def scan(
         checksums: Whether to read each file as a whole, to detect copies.
         on_bad: "raise" for an error if files cannot be read; "report" to leave them out
             and list them in the report; "skip" to leave out also images of a format that
-            at most one in a hundred has, such as a placeholder for a missing photograph.
+            at most one in a hundred has, such as a placeholder for a missing photograph,
+            unless a class has no others.
         follow_links: Whether to follow links that lead out of the folder.
         labels: Path of a table with the class of each image, anywhere in the folder; see
             `cnnzoo.data.folders.label_file`.
@@ -84,7 +85,7 @@ def scan(
         ImageDecodeError: Files that are named like images cannot be read.
     """
     root = Path(folder)
-    found = _find_files(root, follow_links)
+    found = find_files(root, follow_links)
     if labels is not None:
         found = found.labelled_by(labels, root, partial)
     elif partial:
@@ -100,8 +101,17 @@ def scan(
         raise unreadable(root, bad)
     if on_bad == "skip":
         reason = "of a format that nearly no other file has"
-        bad += [(name, reason) for name in rare(inspections)]
+        bad += [(name, reason) for name in _rare_of_more(found, inspections)]
     return _folder(root, found, inspections, bad, complete=complete, checksums=checksums)
+
+
+def _rare_of_more(
+    found: FolderFiles, inspections: Mapping[str, FileInspection]
+) -> set[str]:
+    """The images of a rare format in classes that have others, too."""
+    few = set(rare(inspections))
+    readable = [set(names) & set(inspections) for names in found.classes.values()]
+    return {name for names in readable if not names <= few for name in names & few}
 
 
 def _inspect(
@@ -174,7 +184,12 @@ def _in_two_classes(
     return [f"{len(mixed)} pictures are in more than one class, such as {example}"]
 
 
-def _find_files(root: Path, follow_links: bool) -> FolderFiles:
+def find_files(root: Path, follow_links: bool) -> FolderFiles:
+    """What `find_images` lists.
+
+    Raises:
+        DatasetError: The folder is missing, unreadable, or nested too deeply.
+    """
     if not root.is_dir():
         seen = "a file" if root.exists() else "nothing"
         raise layout.unusable(root, "a folder", seen, "check the path")

@@ -115,8 +115,9 @@ def of_inspections(images: Mapping[str, FileInspection]) -> dict:
 
 def rare(images: Mapping[str, FileInspection]) -> tuple[str, ...]:
     """Images of a format that at most one in a hundred has."""
-    formats, few = Counter(i.format for i in images.values()), RARE * len(images)
-    return tuple(name for name, i in images.items() if formats[i.format] <= few)
+    formats = {name: _plain(image.format) for name, image in images.items()}
+    counts, few = Counter(formats.values()), RARE * len(images)
+    return tuple(name for name, format in formats.items() if counts[format] <= few)
 
 
 def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:
@@ -129,8 +130,12 @@ def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:
 
 def _misnamed(name: str, format: str) -> bool:
     ending = os.path.splitext(name)[1].lower()
-    expected = "JPEG" if format == "MPO" else format  # MPO is several JPEGs in one file
-    return Image.registered_extensions().get(ending) != expected
+    return Image.registered_extensions().get(ending) != _plain(format)
+
+
+def _plain(format: str) -> str:
+    """The format, but JPEG for MPO, which is several JPEGs in one file."""
+    return "JPEG" if format == "MPO" else format
 
 
 def _counted(counts: Mapping[str, int]) -> str:

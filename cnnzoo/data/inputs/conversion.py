@@ -15,6 +15,7 @@ from PIL import Image
 from cnnzoo.data.arrays import Images, Source, check_pixels, is_source
 from cnnzoo.data.decode import Picture
 from cnnzoo.data.downloads import CLASS_NAMES
+from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.folder import Folder
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.inputs.labels import class_numbers
@@ -51,7 +52,8 @@ def as_source(value: AnyImages) -> Source:
         value: Path of an image file, of a folder with images at any depth, or of a .csv
             or .npz; "mnist", for the test digits; a pattern such as "photos/*.jpg"; a
             PIL image; the bytes of an image file, or the file opened for reading; an
-            array (h, w, c) or (n, h, w, c) of pixels of 0 to 255; a list of these; a
+            array (h, w, c) or (n, h, w, c) of pixels of 0 to 255; a list of these, in
+            which the images of (n, h, w, c) follow each other; a
             tf.data.Dataset or a PyDataset, which are read into memory; or a `Source`.
 
     Raises:
@@ -62,11 +64,15 @@ def as_source(value: AnyImages) -> Source:
         return value
     if isinstance(value, str | Path):
         return _of_path(value)
-    if _is_dataset(value):
+    if is_dataset(value):
         images, labels = _read(value)
         return as_source(images) if labels is None else _label(images, labels, ())
     if isinstance(value, list | tuple | Iterator) and not hasattr(value, "read"):
-        return _of_pictures([picture for item in value for picture in _pictures(item)])
+        found = [picture for item in value for picture in _pictures(item)]
+        batches: list[Any] = [
+            one if getattr(one, "ndim", 0) == 4 else [one] for one in found
+        ]
+        return _of_pictures([picture for batch in batches for picture in batch])
     (picture,) = _pictures(value)
     if not isinstance(picture, np.ndarray):
         return Pictures((picture,))
@@ -105,7 +111,7 @@ def as_labelled(
         return open_source(str(Path(value).expanduser()), split, **reading)
     if isinstance(value, tuple) and len(value) == 2:
         return _label(*value, names)
-    if not _is_dataset(value):
+    if not is_dataset(value):
         raise _refused("labelled images", LABELLED, _described(value))
     images, labels = _read(value)
     if labels is None:
@@ -122,7 +128,7 @@ def as_training(
     shuffles can be resumed.
     """
     source = as_labelled(value, names, split, checksums=True)
-    if _is_dataset(value):
+    if is_dataset(value):
         keys = np.asarray(source.labels), np.array(source.content_keys())
         source = source.take(np.lexsort(keys))
     return source
@@ -139,9 +145,9 @@ def as_train_validation(
     Args:
         train: As in `as_labelled`. Of a folder with `train/` and `val/`, these are used.
         validation: As in `as_labelled`; or a share of the training images, or their
-            number if it is an int.
-        names: Class names to which numbers refer; empty for "0", "1" and so on, and
-            for those of `train` in `validation`.
+            number if it is an int. Of a folder with `val/` and `test/`, `val/` is used.
+        names: Class names to which numbers refer; empty for "0", "1" and so on. If they
+            are these, numbers in `validation` refer to the class names of `train`.
         seed: Random seed of the split.
 
     Raises:
@@ -153,11 +159,20 @@ def as_train_validation(
     source = as_training(train, names)
     if share is not None:
         return source.split(share, seed)
-    other = as_training(validation, names or source.class_names, "test")
+    numbered = tuple(map(str, range(len(names))))
+    meant = source.class_names if tuple(names) == numbered else names
+    other = as_training(_validation_part(validation), meant, "test")
     by_path = isinstance(train, str | Path) and isinstance(validation, str | Path)
     if by_path and isinstance(source, Folder) and isinstance(other, Folder):
         check_copies(source, other)
     return source, other
+
+
+def _validation_part(value: Labelled) -> Labelled:
+    """The validation part of a folder that is split, or the value as it is."""
+    if isinstance(value, str | Path) and (path := Path(value).expanduser()).is_dir():
+        return layout.predefined_splits(path).get("validation", value)
+    return value
 
 
 def _of_path(value: str | Path) -> Source:
@@ -203,7 +218,7 @@ def _label(images: AnyImages, labels: Any, names: Sequence[str]) -> Source:
     return source.relabel(*class_numbers(labels, len(source), names))
 
 
-def _is_dataset(value: Any) -> bool:
+def is_dataset(value: Any) -> bool:
     """Whether it is a tf.data.Dataset or a PyDataset; TensorFlow is not imported."""
     return hasattr(value, "as_numpy_iterator") or isinstance(value, keras.utils.PyDataset)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from cnnzoo.data.arrays import check_labels
 from cnnzoo.errors import LabelError
+from cnnzoo.system.validation import is_number
 
 
 def class_numbers(
@@ -68,6 +70,8 @@ def _array(labels: Any) -> np.ndarray:
     ):  # texts of tf.data
         texts = [label.decode("utf-8", "replace") for label in array.flat]
         return np.array(texts, object).reshape(array.shape)
+    if array.dtype == object and all(is_number(one, Integral) for one in array.flat):
+        return np.array(array.tolist())  # of pandas
     return array
 
 

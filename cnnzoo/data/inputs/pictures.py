@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from PIL import ExifTags, Image
 
 from cnnzoo.data.arrays import KEY_BYTES, Rows, Source, labels_hash
 from cnnzoo.data.decode import Picture, decode_all
-from cnnzoo.data.folders.inspection import unreadable
-from cnnzoo.data.folders.walk import find_images
+from cnnzoo.data.folders.folder import find_files
+from cnnzoo.data.folders.inspection import OnBad, unreadable
 from cnnzoo.errors import DatasetError
 from cnnzoo.spec import Geometry
+from cnnzoo.system import files
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,24 +71,28 @@ class Pictures(Source):
         return [hashlib.sha256(one).digest()[:KEY_BYTES].hex() for one in contents]
 
 
-def image_paths(place: str | Path) -> list[str]:
+def image_paths(place: str | Path, on_bad: OnBad = "raise") -> list[str]:
     """The image files of a folder and its subfolders, or those that a pattern matches.
 
     Args:
         place: Path of a folder or of a file, or a pattern such as "photos/*.jpg", in
-            which ** stands for any folders. A file need not exist.
+            which ** stands for any folders. A file need not exist. Links are followed.
+        on_bad: "raise" for an error if a folder has entries that only look like images,
+            such as links to nothing; otherwise they are listed too, for `readable`.
 
     Raises:
-        DatasetError: The folder has no images, or no file matches the pattern.
+        DatasetError: The folder has no images or cannot be read, or no file matches the
+            pattern.
         ImageDecodeError: The folder has files that only look like images.
     """
     path = os.path.expanduser(place)
     if os.path.isdir(path):
-        found = find_images(Path(path))
-        if found.skipped:
+        found = find_files(Path(path), follow_links=True)
+        if found.skipped and on_bad == "raise":
             raise unreadable(path, found.skipped)
-        inside = [name for images in found.classes.values() for name in images]
-        paths = [os.path.join(path, name) for name in sorted([*found.loose, *inside])]
+        names = [*found.loose, *(name for name, _ in found.skipped)]
+        names += [name for images in found.classes.values() for name in images]
+        paths = [os.path.join(path, name) for name in sorted(names)]
     elif os.path.exists(path) or not glob.has_magic(path):
         return [path]
     else:
@@ -104,6 +110,11 @@ def _content(picture: Picture | np.ndarray) -> bytes:
     if isinstance(picture, bytes):
         return picture
     if isinstance(picture, str | Path):
-        return Path(picture).read_bytes()
+        return files.read_bytes(picture)
     pixels = np.asarray(picture)
-    return repr((pixels.shape, pixels.dtype.str)).encode() + pixels.tobytes()
+    facts: tuple = pixels.shape, pixels.dtype.str
+    if isinstance(picture, Image.Image):
+        turned = picture.getexif().get(ExifTags.Base.Orientation)
+        clear = picture.info.get("transparency")
+        facts += picture.mode, picture.getpalette(None), clear, turned
+    return repr(facts).encode() + pixels.tobytes()

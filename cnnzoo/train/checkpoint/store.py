@@ -23,7 +23,7 @@ from cnnzoo.errors import CheckpointError
 from cnnzoo.system import files
 
 ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
-FORMAT = 2  # of a checkpoint
+FORMAT = 3  # of a checkpoint
 MAX_MANIFEST = 1 << 16  # bytes; a manifest has a few hundred
 KEPT = 2  # checkpoints, so that a good one is left when the newest is damaged
 
