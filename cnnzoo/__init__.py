@@ -127,7 +127,8 @@ if TYPE_CHECKING:
     from cnnzoo.saving import load, save
     from cnnzoo.spec import Geometry, Paper, Preprocess, Spec
     from cnnzoo.system.runtime import configure
-    from cnnzoo.weights.loading import LoadReport, load_weights, save_weights
+    from cnnzoo.weights.loading import load_weights, save_weights
+    from cnnzoo.weights.report import LoadReport
     from cnnzoo.zoo import build
     from cnnzoo.zoo.adoption import adopt
     from cnnzoo.zoo.builders import (
@@ -194,7 +195,8 @@ else:
         "saving": ("load", "save"),
         "spec": ("Geometry", "Paper", "Preprocess", "Spec"),
         "system.runtime": ("configure",),
-        "weights.loading": ("LoadReport", "load_weights", "save_weights"),
+        "weights.loading": ("load_weights", "save_weights"),
+        "weights.report": ("LoadReport",),
         "zoo": ("build",),
         "zoo.adoption": ("adopt",),
         "zoo.classifier": ("reset_classifier",),

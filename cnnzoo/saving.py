@@ -85,7 +85,12 @@ def load(path: str | Path) -> keras.Model:
         model = _rebuild(archive, metadata, path)
         with keras_archive.open_source(archive, largest_size(model)) as source:
             load_source(model, source)
-    frozen = metadata.get("frozen", ())
+    frozen, names = metadata.get("frozen", []), [layer.name for layer in model.layers]
+    if not isinstance(frozen, list) or not all(name in names for name in frozen):
+        raise WeightFileError(
+            f"{path} has the frozen layers {str(frozen)[:80]}; expected a list of layers "
+            f"of {model.name}, so it was damaged or altered: get it again"
+        )
     for layer in model.layers:
         layer.trainable = layer.name not in frozen
     return model

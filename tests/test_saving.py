@@ -187,6 +187,8 @@ def test_a_model_on_the_users_layers_is_not_rebuilt_without_them(tmp_path):
     ("changes", "message"),
     [
         ({"class_name": "Lambda"}, "has the class keras.layers.Lambda,"),
+        ({"class_name": ""}, "has the class keras.layers.,"),
+        ({"config": {"activation": "pkg>Own"}}, "has the class pkg>Own,"),
         ({"class_name": "TFSMLayer"}, "has the class keras.layers.TFSMLayer,"),
         (
             {"class_name": "function", "module": "builtins"},
@@ -392,6 +394,8 @@ def test_damaged_metadata(saved, tmp_path, metadata, message):
             "not build .* got 1 class_names",
         ),
         ({"class_names": 5}, cnnzoo.WeightFileError, "does not build"),
+        ({"frozen": 5}, cnnzoo.WeightFileError, "has the frozen layers 5; expected a"),
+        ({"frozen": ["x"]}, cnnzoo.WeightFileError, r"the frozen layers \['x'\]; exp"),
     ],
 )
 def test_altered_metadata(saved, tmp_path, changes, error, message):

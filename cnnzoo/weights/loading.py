@@ -1,8 +1,7 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
@@ -15,12 +14,13 @@ from cnnzoo.data.folders import imagenet
 from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.layer_names import CLASSIFIERS
 from cnnzoo.metadata import ModelMetadata, catalog_name_of, metadata_of
-from cnnzoo.spec import resolve
+from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system import files
 from cnnzoo.system.files import replacing, write_bytes
 from cnnzoo.weights.formats import opening, pytorch, safetensors_file
-from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
+from cnnzoo.weights.formats.keras_archive import HEADERS, WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
+from cnnzoo.weights.report import LoadReport
 from cnnzoo.weights.sources import bundled, geometries, keras_applications
 from cnnzoo.weights.tensors import ArraySource, WeightSource, check_finite, of_model
 
@@ -28,50 +28,8 @@ Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
 
 OPTIMIZER = 4 * 8  # bytes per weight: with an optimizer, up to three more float64
-HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
 HDF5_ENDING = ".weights.h5"
 IMAGENET_BIASES = {(1000,), (1001,)}  # of classifiers, of which one may be the background
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """Report of `load_weights` on every tensor.
-
-    Attributes:
-        model: Name of the model.
-        source: File or model that the weights came from.
-        loaded: Name of each tensor of the model, and its name in the source, such as
-            ("stage1_conv1/kernel", "block1_conv1/kernel").
-        cast: Tensors that were converted to another type, and their type before.
-        skipped: Tensors of heads that the source has and the model does not take.
-        transformed: Tensors that were changed, and how, such as "transposed".
-        new: Tensors of the head that the model keeps as they were.
-        notes: What was recognised in the source, and what follows from it.
-        sha256: Hash of the file; None for what is not one file.
-    """
-
-    model: str
-    source: str
-    loaded: tuple[tuple[str, str], ...]
-    cast: tuple[tuple[str, str], ...] = ()
-    skipped: tuple[str, ...] = ()
-    transformed: tuple[tuple[str, str], ...] = ()
-    new: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    sha256: str | None = None
-
-    def __str__(self) -> str:
-        text = f"{self.model}: {len(self.loaded)} tensors from {self.source}"
-        if self.cast:
-            types = ", ".join(sorted({dtype for _, dtype in self.cast}))
-            text += f"; {len(self.cast)} cast from {types}"
-        for change, count in Counter(change for _, change in self.transformed).items():
-            text += f"; {count} {change}"
-        if self.new:
-            text += f"; new {', '.join(self.new)}"
-        if self.skipped:
-            text += f"; skipped {', '.join(self.skipped)}"
-        return "; ".join((text, *self.notes))
 
 
 def load_weights(
@@ -103,27 +61,35 @@ def load_weights(
         WeightFileError: The source is damaged or does not fit; the model is unchanged.
         DownloadError: keras.applications cannot download its file.
     """
+    return load_any(model, source, new_head=new_head)
+
+
+def load_any(model: keras.Model, source: Weights, **options: Any) -> LoadReport:
+    """`load_weights`, with the options of `load_source`."""
     if isinstance(source, keras.Model):
-        return load_source(model, of_model(source), new_head=new_head)
+        return load_source(model, of_model(source), **options)
     if isinstance(source, Mapping) or pytorch.is_module(source):
-        return load_source(model, pytorch.of_memory(source), new_head=new_head)
+        return load_source(model, pytorch.of_memory(source), **options)
     if not isinstance(source, str | Path):
         raise UsageError(
             "weights come from a model, a state dict or the path of a file; got a "
             f"{type(source).__name__}, so pass one of these"
         )
     if source == keras_applications.IMAGENET:
-        theirs = of_model(keras_applications.pretrained(model))
+        new_head = options.get("new_head", False) is not False
+        theirs = of_model(keras_applications.pretrained(model, new_head=new_head))
         name = f"keras.applications' {source} weights"
-        return load_source(model, replace(theirs, name=name), new_head=new_head)
+        return load_source(model, replace(theirs, name=name), **options)
     network, tag = catalog_name_of(model) or "", str(source)
     path = bundled.path(network, tag)
-    with opening.open_weights(path or source, largest_size(model)) as opened:
-        report = load_source(model, opened, new_head=new_head)
+    file = Path(path or source)
+    sha256 = files.sha256(file) if file.is_file() else None  # of what is opened next
+    with opening.open_weights(file, largest_size(model)) as opened:
+        report = load_source(model, opened, **options)
     if path and not report.new:
         names = bundled.metadata(network, tag)["class_names"]
         model.cnnzoo = _with_names(metadata_of(model), names)
-    return replace(report, sha256=files.sha256(Path(path or source)))
+    return replace(report, sha256=sha256)
 
 
 def load_source(
@@ -131,16 +97,24 @@ def load_source(
     source: WeightSource | ArraySource,
     *,
     new_head: bool | None = False,
+    keep_preprocessing: bool = False,
 ) -> LoadReport:
-    """Loads the tensors of a source into a model, as `load_weights` does."""
+    """Loads the tensors of a source into a model, as `load_weights` does.
+
+    Args:
+        keep_preprocessing: Whether the model's preprocessing, which its builder chose,
+            stays whatever the weights need.
+    """
     _check_network(model, source)
     pairs, skipped, new, source = match_tensors(model, source, new_head=new_head)
     notes = [*source.notes]
     notes += [f"names of {source.family}"] if source.family else []
     notes += [f"names without {source.prefix!r}"] if source.prefix else []
-    metadata = getattr(model, "cnnzoo", None) and _described(model, source, new)
+    known = getattr(model, "cnnzoo", None)
+    mode = None if keep_preprocessing or not known else _mode(model, source)
+    metadata = known and _described(model, source, new, mode)
     if metadata and metadata.preprocessing != model.cnnzoo.preprocessing:
-        notes.append(f"pixels are to be prepared as {source.preprocessing!r}")
+        notes.append(f"pixels are to be prepared as {mode!r}")
     values = [_read(pair, source.name) for pair in pairs]
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
@@ -236,15 +210,24 @@ def check_source(network: str, weights: object) -> None:
         )
 
 
+def _mode(model: keras.Model, source: WeightSource) -> str | Preprocess | None:
+    """The preprocessing that weights need; None if unknown."""
+    own = metadata_of(model).spec.preprocessing if source.family else None
+    return source.preprocessing or own
+
+
 def _described(
-    model: keras.Model, source: WeightSource, new: Sequence[str]
+    model: keras.Model,
+    source: WeightSource,
+    new: Sequence[str],
+    mode: str | Preprocess | None,
 ) -> ModelMetadata:
     """The metadata of a model with what the source's library does around its networks.
 
     Raises:
         WeightFileError: The model itself prepares pixels in another way.
     """
-    metadata, mode = metadata_of(model), source.preprocessing
+    metadata = metadata_of(model)
     if mode and resolve(mode) != metadata.preprocessing:
         if metadata.outside is None:
             raise WeightFileError(

@@ -18,6 +18,7 @@ from cnnzoo.weights.tensors import (
     kind,
     variables,
 )
+from cnnzoo.weights.torch_layout import SHIFTED
 from cnnzoo.weights.translation import translate
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
@@ -84,7 +85,7 @@ def match_tensors(
         new |= {key.layer for key in own if key.layer.endswith(CLASSIFIERS)}
     skipped, left = _others(tensors, own)
     head = [tensor for tensor in left if len(tensor.shape) < MAPS]
-    if new_head is not False and len(head) <= LARGEST_HEAD:
+    if (new_head or new) and len(head) <= LARGEST_HEAD:
         skipped, left = skipped + head, [t for t in left if len(t.shape) >= MAPS]
     skipped += [pair.tensor for pair in pairs if pair.layer.name in new]
     texts = [text for layer, text in problems if layer not in new]
@@ -101,7 +102,7 @@ def match_tensors(
 
 
 def _adapted(pair: Pair, stem: bool) -> Pair:
-    """The tensor for another number of channels, or without TensorFlow's first class."""
+    """The tensor for other channels or another epsilon, or without the first class."""
     tensor, shape = pair.tensor, tuple(pair.variable.shape)
     theirs = tensor.shape
     if pair.layer.name == PREDICTIONS and theirs[-1:] == (shape[-1] + 1,) == BACKGROUND:
@@ -122,6 +123,13 @@ def _adapted(pair: Pair, stem: bool) -> Pair:
                 return kernel.sum(axis=2, keepdims=True)
             spread = np.take(kernel, np.arange(wanted) % channels, axis=2)
             return spread * np.asarray(channels / wanted, kernel.dtype)
+
+    elif pair.variable.name == "moving_variance" and tensor.epsilon is not None:
+        more = tensor.epsilon - pair.layer.epsilon
+        change = SHIFTED if more else tensor.change
+
+        def read() -> np.ndarray:
+            return tensor.read() + np.float32(more) if more else tensor.read()
 
     else:
         return pair

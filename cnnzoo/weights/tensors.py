@@ -8,19 +8,11 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from cnnzoo.errors import SaveError, WeightFileError
 from cnnzoo.metadata import catalog_name_of
 
-KINDS = {  # of the layers that hold weights, as Keras spells them in files and names
-    layers.BatchNormalization: "batch_normalization",
-    layers.Conv2D: "conv2d",
-    layers.Dense: "dense",
-    layers.DepthwiseConv2D: "depthwise_conv2d",
-    layers.PReLU: "p_re_lu",
-    layers.SeparableConv2D: "separable_conv2d",
-}
 POOL = "pool"  # what stands between two modules
 
 
@@ -40,9 +32,10 @@ class Tensor:
         shape: Shape of the array.
         dtype: Type of its values, such as "float32".
         read: Function that reads the array.
-        kind: Kind of the layer, as in `KINDS`; None if unknown.
+        kind: Kind of the layer, as `kind` names it; None if unknown.
         weight: Name that Keras gives the weight, such as "kernel"; None if unknown.
         change: What is done to it on the way, such as "transposed"; "" for nothing.
+        epsilon: Epsilon of its normalisation, for a variance; None if unknown.
     """
 
     name: str
@@ -52,6 +45,7 @@ class Tensor:
     kind: str | None = None
     weight: str | None = None
     change: str = ""
+    epsilon: float | None = None
 
 
 Tensors = Mapping[Key, Tensor]
@@ -150,9 +144,15 @@ def digest(weights: Iterable[keras.Variable]) -> str:
     return hashed.hexdigest()
 
 
+def snake_case(class_name: str) -> str:
+    """The name of a class as Keras spells it in files, such as "conv2d_transpose"."""
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", class_name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", words).lower()
+
+
 def kind(layer: keras.Layer) -> str:
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower()
-    return KINDS.get(type(layer), words)
+    """The kind of a layer, as Keras spells its class."""
+    return snake_case(type(layer).__name__)
 
 
 def of_model(model: keras.Model) -> WeightSource:
@@ -165,6 +165,7 @@ def of_model(model: keras.Model) -> WeightSource:
             shape=tuple(variable.shape),
             dtype=variable.dtype,
             read=variable.numpy,
+            epsilon=getattr(layer, "epsilon", None),
         )
         for key, (layer, variable) in variables(model).items()
     }

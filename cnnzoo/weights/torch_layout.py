@@ -7,7 +7,7 @@ without a change of any output.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from math import prod
+from math import isclose, prod
 
 import keras
 import numpy as np
@@ -32,8 +32,8 @@ NORM_ROLES = {
 }
 BEHIND = ("scale", "shift")  # of Caffe2, behind a normalisation
 MERGED = "merged with its neighbours"
+SHIFTED = "adjusted to another epsilon"
 NORM = "_bn"  # the end of the name of a convolution's normalisation
-Convert = Callable[[np.ndarray], np.ndarray]
 
 
 class Conversion:
@@ -120,10 +120,16 @@ class Conversion:
 
         Where theirs is in the kernel in front, only the bias is left of it.
         """
-        roles = (*NORM_ROLES.values(), *BEHIND)
-        arrays = {role: self._array(layer.name, role) for role in roles}
         conv = self.layers.get(layer.name.removesuffix(NORM))
-        if conv and conv is not layer and not getattr(conv, "use_bias", True):
+        conv = None if conv is layer else conv
+        taken = {
+            "weight": layer.scale or conv,  # a scale may go into the kernel
+            "scale": layer.scale,
+            **dict.fromkeys(("bias", "shift"), layer.center),
+        }
+        roles = [r for r in (*NORM_ROLES.values(), *BEHIND) if taken.get(r, True)]
+        arrays = {role: self._array(layer.name, role) for role in roles}
+        if conv and not getattr(conv, "use_bias", True):
             arrays["front"] = self._array(conv.name, "bias")
         given = {role: array for role, array in arrays.items() if array}
         if not given.keys() & {"front", "running_mean"}:
@@ -148,4 +154,6 @@ class Conversion:
 
         array = given.get(NORM_ROLES[variable.name]) or [*given.values()][-1]
         change = MERGED if given.keys() - NORM_ROLES.values() else ""
+        if variable.name == "moving_variance" and not isclose(epsilon, layer.epsilon):
+            change = change or SHIFTED
         return replace(array, change=change, read=read)

@@ -148,8 +148,15 @@ def _trunk(
             f"the layers of {config['name']!r}, an adopted model, are drawn as they are; "
             "leave out dropout, activation, initializers and penalties"
         )
-    with init_empty_weights():
-        source = keras.Model.from_config(deepcopy(config))
+    try:
+        with init_empty_weights():
+            source = keras.Model.from_config(deepcopy(config))
+    except TypeError as error:  # Keras's for a class that it cannot find
+        raise UsageError(
+            f"the layers of {config['name']!r}, an adopted model, cannot be drawn anew "
+            f"({str(error)[:300]}); decorate each layer class of your own with "
+            "keras.saving.register_keras_serializable()"
+        ) from error
     ends = {node.operation.name: node.outputs[0] for node in graph_nodes(source)}
     for layer in source.layers:
         layer.trainable = True

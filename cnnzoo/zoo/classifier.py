@@ -43,6 +43,11 @@ def reset_classifier(
             f"a new classifier for {model.name!r} needs its number of classes; pass "
             "classes= or class_names="
         )
+    if isinstance(class_names, str):
+        raise UsageError(
+            f"{model.name!r} got the text {class_names[:80]!r} as classes; expected a "
+            f"number or a list of names, so pass [{class_names[:80]!r}, ...]"
+        )
     metadata = metadata_of(model)
     if metadata.on_tensor:
         raise UsageError(

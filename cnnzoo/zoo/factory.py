@@ -17,7 +17,7 @@ from cnnzoo.layers.blocks import Conv, activation_block
 from cnnzoo.metadata import ModelMetadata, attach
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Geometry, Preprocess, Spec, resolve
-from cnnzoo.weights.loading import load_weights
+from cnnzoo.weights.loading import load_any
 from cnnzoo.zoo import input_size
 from cnnzoo.zoo.arguments import POOLINGS, check_maps, check_options, check_shape
 from cnnzoo.zoo.drawing import aux_inputs, classifiers, cut_at
@@ -90,7 +90,10 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     accelerate(network)
     if shared.weights is not None:
         new_head = None if own_classes else False
-        report = load_weights(network, shared.weights, new_head=new_head)
+        explicit = shared.preprocessing is not None
+        report = load_any(
+            network, shared.weights, new_head=new_head, keep_preprocessing=explicit
+        )
         if report.new:
             warnings.warn(str(report), stacklevel=2)
     return network

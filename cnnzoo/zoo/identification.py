@@ -107,7 +107,7 @@ def identify(file: str | Path) -> Identification:
             fits = {name: m for name, m in fits.items() if _distance(m) == least}
             return _identification(str(file), fits)
         network = getattr(opened, "network", None)
-    if network is None:
+    if network not in every_model():
         return Identification(str(file))
     note = "built with options of its own, so load it with cnnzoo.load"
     return Identification(str(file), (network,), OWN, notes=(note,))
@@ -171,8 +171,9 @@ def _identification(file: str, fits: Mapping[str, Match]) -> Identification:
 def _signs(pairs: Sequence[Pair]) -> Iterator[str]:
     """What only weights have that nobody trained."""
     for sign, initial in SIGNS.items():
+        near = 0 if "bias" in initial else NEAR
         found = [
-            np.allclose(pair.tensor.read(), initial[pair.variable.name], atol=NEAR)
+            np.allclose(pair.tensor.read(), initial[pair.variable.name], atol=near)
             for pair in pairs
             if pair.variable.name in initial
         ]

@@ -112,7 +112,6 @@ def test_caffe_and_unknown_sources():
     zoo = "the ONNX model zoo"
     assert geometry(zoo, "alexnet") == Geometry("stretch", 227 / 256)
     assert geometry(zoo, "inception_v1") == Geometry("stretch", 224 / 256)
-    assert geometry("TF-slim", "inception_v4") == Geometry("stretch", 0.875)
     assert geometry("elsewhere", "vgg16") is None
 
 

@@ -220,7 +220,6 @@ def test_imagenet_on_the_small_stem(fetched):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": 10}, "for 1000 classes; got classes=10, so leave classes out or"),
         (
             {"include_top": False, "input_shape": (64, 64, 1)},
             "for 3 channels; got 1, so convert the images to RGB",
@@ -247,6 +246,19 @@ def test_imagenet_does_not_fit(fetched, arguments, message):
     with pytest.raises(cnnzoo.UsageError, match=f"weights 'imagenet' are {message}"):
         build(**{"model": "resnet50", "weights": IMAGENET, **arguments})
     assert fetched == []
+
+
+def test_imagenet_with_other_classes(fetched):
+    shape = (50, 50, 3)
+    with pytest.warns(UserWarning, match="new predictions/kernel, predictions/bias"):
+        model = build("resnet50", weights=IMAGENET, input_shape=shape, classes=7)
+    assert model.output_shape == (None, 7)
+    assert fetched == [{"include_top": True}]
+    with pytest.raises(
+        cnnzoo.UsageError, match="for 1000 classes; got classes=7, so lea"
+    ):
+        load_weights(sketch("resnet50", classes=7), IMAGENET)
+    assert len(fetched) == 1
 
 
 def test_imagenet_for_networks_that_have_none():

@@ -273,6 +273,22 @@ def test_what_cannot_be_adopted(make, message):
         cnnzoo.adopt(make())
 
 
+class Unregistered(layers.Layer):
+    def call(self, x):
+        return 2 * x
+
+
+def test_a_class_that_keras_cannot_find():
+    x = Unregistered()(images := keras.Input((8, 8, 1)))
+    model = cnnzoo.adopt(
+        keras.Model(images, layers.Dense(2, activation="softmax")(layers.Flatten()(x)))
+    )
+    with pytest.raises(
+        cnnzoo.UsageError, match=r"Unregistered.*decorate each layer class"
+    ):
+        cnnzoo.reset_classifier(model, 3)
+
+
 def test_other_numbers_of_names_and_options_for_its_layers(own, adopted):
     with pytest.raises(cnnzoo.UsageError, match="into 3 classes, and got 2 class_names"):
         cnnzoo.adopt(own, NAMES[:2])

@@ -36,7 +36,6 @@ LAYERS = "layers"  # the group of a model's layers
 STATE = {"vars", "seed_generator"}  # groups of a layer: weights, or a seed of Dropout
 STATE_OF_TRAINING = re.compile(r"_?(optimizer|loss_tracker|(compile_)?metrics)")
 Names = Mapping[str, str]
-Seen = frozenset[int]  # addresses of the groups around a group
 
 
 @contextmanager
@@ -118,21 +117,30 @@ def _once_each(tensors: Iterator[tuple[Key, Tensor]], where: str) -> Tensors:
 
 
 def _new_layers(
-    group: h5py.Group, where: str, names: Names, path: str = "", seen: Seen = frozenset()
+    group: h5py.Group,
+    where: str,
+    names: Names,
+    path: str = "",
+    seen: set[int] | None = None,
 ) -> Iterator[tuple[Key, Tensor]]:
     """Keras 3's layout, `layers/conv2d_4/vars/0`, also of models as layers.
 
     A layer's name is an attribute, or since Keras 3.6 only; before, `names` has it.
+
+    Args:
+        seen: Addresses of the groups that were read, each of which may occur once.
     """
-    seen |= {h5py.h5o.get_info(group.id).addr}
+    seen = {h5py.h5o.get_info(group.id).addr} if seen is None else seen
     for key in group:
         if key in STATE or (not path and STATE_OF_TRAINING.fullmatch(key)):
             continue
         layer = _member(group, key, where, key)
         if isinstance(layer, h5py.Dataset):
             continue
-        if h5py.h5o.get_info(layer.id).addr in seen:
+        address = h5py.h5o.get_info(layer.id).addr
+        if address in seen:
             raise _elsewhere(where, key)
+        seen.add(address)
         here = f"{path}/{key}".lstrip("/")
         yield from _new_layers(layer, where, names, here, seen)
         if "vars" not in layer:

@@ -11,7 +11,7 @@ from zipfile import ZipFile
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
 from cnnzoo.weights.formats import hdf5
-from cnnzoo.weights.tensors import WeightSource, damaged
+from cnnzoo.weights.tensors import WeightSource, damaged, snake_case
 
 FORMAT = 1  # of cnnzoo.json
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -19,6 +19,7 @@ METADATA_MEMBER = "cnnzoo.json"
 CONFIG_MEMBER = "config.json"
 MAX_CONFIG = 1 << 24  # bytes; that of ResNet152 has some 500,000
 MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
+HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
 MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
 # Classes that only compute. Others of Keras run code or read files, such as Lambda,
 # TFSMLayer, TorchModuleWrapper and StringLookup.
@@ -27,7 +28,7 @@ STOCK = re.compile(
     r"keras\.(constraints|initializers|regularizers|src\.ops\.(nn|numpy))\.[A-Z]\w*|"
     r"keras\.src\.ops\.core\.Cast|"
     r"keras\.src\.models\.functional\.Functional|keras\.layers\.(\w+2D(Transpose)?|ELU|"
-    r"\w*(Dropout|Normalization|Noise|ReLU)|Activation|Add|Average|CenterCrop|Concatenate|"
+    r"(?!Spectral)\w*(Dropout|Normalization|Noise|ReLU)|Activation|Add|Average|CenterCrop|Concatenate|"
     r"Dense|Flatten|Identity|InputLayer|Maximum|Minimum|Multiply|Permute|Random\w+|"
     r"Rescaling|Reshape|Resizing|Softmax|Subtract)|"
     r"cnnzoo\.layers\.lrn\.LocalResponseNormalization as cnnzoo>\w+"
@@ -87,8 +88,9 @@ def _layer_names(archive: ZipFile) -> dict[str, str]:
     def add(layers: list[dict], group: str) -> None:
         counts: Counter[str] = Counter()
         for layer in layers:
-            kind = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", layer["class_name"])
-            kind = re.sub(r"([a-z])([A-Z])", r"\1_\2", kind).lower()
+            if not isinstance(layer, dict):
+                continue
+            kind = snake_case(layer["class_name"])
             count, counts[kind] = counts[kind], counts[kind] + 1
             here = f"{group}/{kind}_{count}" if count else f"{group}/{kind}"
             names[here] = str(layer["config"].get("name", here))
@@ -150,12 +152,18 @@ def read_graph(archive: ZipFile) -> dict[str, Any]:
 
 
 def _classes(value: object) -> Iterator[str]:
-    """Yields every class in a config, with its module and its registered name."""
+    """Yields every class in a config, with its module and its registered name.
+
+    Text with ">" is one too: Keras takes registered names wherever a name may stand.
+    """
+    if isinstance(value, str) and ">" in value:
+        yield value
     if isinstance(value, dict):
-        if name := value.get("class_name"):
-            registered = value.get("registered_name")
+        if "class_name" in value:
+            name, registered = value["class_name"], value.get("registered_name")
             known_as = "" if registered in (None, name) else f" as {registered}"
             yield f"{value.get('module')}.{name}{known_as}"
+            value = {**value, "registered_name": None}
         value = list(value.values())
     for item in value if isinstance(value, list) else ():
         yield from _classes(item)
@@ -185,11 +193,11 @@ def check_file(path: str | Path) -> None:
 
 
 def _read_member(archive: ZipFile, name: str, limit: int) -> bytes:
-    size = member_size(archive, name)
+    size, limit = member_size(archive, name), min(limit, HEADERS)
     if size > limit and size > MAX_RATIO * archive.getinfo(name).compress_size:
         raise UnsafeFileError(
             f"{archive.filename} has a member {name} of {size:,} bytes; expected at most "
-            f"{limit:,} for this network, so do not use the file"
+            f"{limit:,} in so few packed bytes, so do not use the file"
         )
     with _refusing_damage(archive.filename):
         return archive.read(name)

@@ -7,7 +7,6 @@ refused.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ AFTER = {"Mul": "scale", "Add": "bias"}  # of one value per channel behind a mod
 POOLS = ("MaxPool", "AveragePool")
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 COPIES = ("Identity", "Unsqueeze", "Reshape", "Cast")
+SHAPING = ("Clip", "Dropout", "Pad", "Resize", "Upsample")  # of floats, but no weights
 PASSING = ("Reshape", "Flatten", "Squeeze", "Dropout", "Identity", "Relu")
 
 
@@ -55,22 +55,28 @@ def read_source(path: Path) -> ArraySource:
             raise ValueError(str(error)) from error
         if not model.graph.node:
             raise ValueError("no graph")
-    values = {}
-    for array in model.graph.initializer:
-        if array.data_location == onnx.TensorProto.EXTERNAL:
-            raise UnsafeFileError(
-                f"{path} keeps {array.name[:80]!r} in another file; expected the numbers "
-                "in the file itself, so save it with onnx.save(..., "
-                "save_as_external_data=False)"
-            )
-        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(array.data_type)).name
-        read = partial(onnx.numpy_helper.to_array, array)
-        shape = tuple(array.dims)
-        values[array.name] = Tensor(array.name, shape, dtype, read)
-    graph = _Graph(values)
-    for node in model.graph.node:
-        graph.add(node)
+        graph = _Graph({a.name: _tensor(a, path) for a in model.graph.initializer})
+        for node in model.graph.node:
+            graph.add(node)
     return graph.source(str(path))
+
+
+def _tensor(array: Any, path: Path) -> Tensor:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if array.data_location == TensorProto.EXTERNAL:
+        raise UnsafeFileError(
+            f"{path} keeps {array.name[:80]!r} in another file; expected the numbers "
+            "in the file itself, so save it with onnx.save(..., "
+            "save_as_external_data=False)"
+        )
+
+    def read() -> np.ndarray:
+        with files.refusing_damage(damaged(path, f"has a broken {array.name[:80]!r}")):
+            return numpy_helper.to_array(array)
+
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(array.data_type)).name
+    return Tensor(array.name, tuple(array.dims), dtype, read)
 
 
 class _Graph:
@@ -122,6 +128,10 @@ class _Graph:
             feeding = (name,)
         elif kind in POOLS and POOL not in feeding:
             feeding = (*feeding, POOL)
+        elif kind not in SHAPING:
+            for array in given:
+                if "float" in array.dtype:
+                    self._keep(array.name, array)
         self.front |= dict.fromkeys(node.output, feeding)
 
     def _module(
@@ -138,7 +148,7 @@ class _Graph:
             if first in self.turned:
                 self.channels_last.add(kernel.name)
         for role, array in zip(ROLES[kind], (kernel, *others), strict=False):
-            self.arrays[f"{module}.{role}"] = array
+            self._keep(f"{module}.{role}", array)
         if kind == "BatchNormalization":
             self.epsilons[module] = float(attributes.get("epsilon", 1e-5))
         return module
@@ -147,4 +157,10 @@ class _Graph:
         """A scale or a shift behind a module: a bias, or what Caffe2 has behind BN."""
         norm = f"{module}.running_mean" in self.arrays
         role = "shift" if norm and kind == "Add" else AFTER[kind]
-        self.arrays.setdefault(f"{module}.{role}", array)
+        self._keep(f"{module}.{role}", array)
+
+    def _keep(self, name: str, array: Tensor) -> None:
+        """Notes an array; where a name is taken, under one that no model has."""
+        while name in self.arrays:
+            name = f"{name}_again"
+        self.arrays[name] = array

@@ -1,7 +1,9 @@
 """PyTorch: state dicts in memory and in files, which are read with the extra `torch`.
 
 Files are opened with `weights_only`, so that no class and no code of a file is used. A
-checkpoint may have the state dict under a name, beside an optimizer's.
+checkpoint may have the state dict under a name, beside an optimizer's. In PyTorch before
+2.10, a file can run code in spite of `weights_only` (CVE-2025-32434, CVE-2026-24747), so
+the extra asks for 2.10.
 """
 
 import pickle
@@ -9,6 +11,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,7 +70,11 @@ def is_module(source: object) -> bool:
 def of_memory(source: Any) -> ArraySource:
     """The arrays of a module or of a state dict."""
     if is_module(source):
-        return of_state_dict(source.state_dict(), f"a {type(source).__name__} of PyTorch")
+        name = f"a {type(source).__name__} of PyTorch"
+        modules = source.named_modules()
+        norms = {n: m for n, m in modules if hasattr(m, "running_var")}
+        epsilons = {n: float(m.eps) for n, m in norms.items()}
+        return replace(of_state_dict(source.state_dict(), name), epsilons=epsilons)
     return of_state_dict(source, "the state dict")
 
 

@@ -10,7 +10,6 @@ The geometries are those of
   those of the plainest recipe
 - Caffe, and the ONNX model zoo's copies: images stretched to 256 x 256, as
   `convert_imageset` of Caffe's ImageNet example does, and cropped
-- TF-slim: `central_fraction=0.875` of `inception_preprocessing.py`, then stretched
 """
 
 from fnmatch import fnmatchcase
@@ -32,7 +31,6 @@ GEOMETRIES: tuple[tuple[str, str, int, int, Fit, Interpolation], ...] = (
     ("Cadene's BN-Inception", "*", 224, 256, "crop", "bilinear"),
     ("the ONNX model zoo", "*net", 227, 256, "stretch", "bilinear"),
     ("the ONNX model zoo", "*", 224, 256, "stretch", "bilinear"),
-    ("TF-slim", "*", 7, 8, "stretch", "bilinear"),
 )
 
 

@@ -13,7 +13,6 @@ from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.weights.sources.renaming import NameMap
 
-FAMILY = "keras.applications"
 IMAGENET = "imagenet"
 FAMILY = "keras.applications"
 CLASSES, CHANNELS = 1000, 3
@@ -149,8 +148,11 @@ def name_map(network: str) -> NameMap:
     return NAME_MAPS[network]
 
 
-def pretrained(model: keras.Model) -> keras.Model:
+def pretrained(model: keras.Model, *, new_head: bool = False) -> keras.Model:
     """The model of keras.applications with ImageNet weights, which Keras downloads.
+
+    Args:
+        new_head: Whether the model may have other classes, whose classifier stays new.
 
     Raises:
         UsageError: The weights do not fit the model; nothing is downloaded.
@@ -159,7 +161,7 @@ def pretrained(model: keras.Model) -> keras.Model:
     metadata = metadata_of(model)
     name, options = metadata.spec.name, metadata.options
     names = name_map(name)
-    wrong = _misfit(model, names)
+    wrong = _misfit(model, names, new_head)
     if wrong:
         raise UsageError(f"{name}'s weights {IMAGENET!r} are {wrong}")
     builder = getattr(keras.applications, names.builder)
@@ -179,15 +181,15 @@ def _keras_cache() -> Path:
     return Path(home) / "models"
 
 
-def _misfit(model: keras.Model, names: NameMap) -> str | None:
+def _misfit(model: keras.Model, names: NameMap, new_head: bool) -> str | None:
     """What the weights are for, if that is known not to be the model; else None."""
     metadata = metadata_of(model)
     options: Mapping = metadata.options
     height, width, channels = to_channels_last(model, options["input_shape"])
-    if options["include_top"] and options["classes"] != CLASSES:
+    if options["include_top"] and options["classes"] != CLASSES and not new_head:
         return (
             f"for {CLASSES} classes; got classes={options['classes']}, so leave classes "
-            "out or use include_top=False"
+            "out, or use include_top=False or new_head=True"
         )
     if channels != CHANNELS:
         return f"for {CHANNELS} channels; got {channels}, so convert the images to RGB"

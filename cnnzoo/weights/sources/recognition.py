@@ -50,10 +50,11 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognised | None:
 
     rated = (_rate(table, trunk, modules) for table in TABLES)
     rated = sorted(rated, key=lambda found: found[:2], reverse=True)
-    for found in rated:
-        if found.share >= LEAST and own in TABLES[found.table]:
-            return found
-    if (rival := rated[0]).share >= SURE:
+    fitting = (f for f in rated if f.share >= LEAST and own in TABLES[f.table])
+    found, rival = next(fitting, None), rated[0]
+    if found and (found.share == rival.share or rival.share < SURE):
+        return found
+    if rival.share >= SURE:
         fits = TABLES[rival.table]
         near = [name for name in fits if name.startswith(f"{own.partition('_')[0]}_")]
         build = ", ".join(near or fits)

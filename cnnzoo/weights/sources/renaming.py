@@ -40,16 +40,17 @@ class NameMap:
             source: Name of the source in messages.
 
         Raises:
-            WeightFileError: The source has another number of numbered layers.
+            WeightFileError: The source has fewer numbered layers, or a gap.
         """
         names = {}
-        for ending, kind in NUMBERED.items():
+        for ending, kind in NUMBERED.items() if self.numbered else ():
             numbers = _numbers(kind, theirs)
-            first = min(numbers, default=0)
-            if sorted(numbers) != list(range(first, first + len(self.numbered))):
+            first, count = min(numbers, default=0), len(self.numbered)
+            # Layers of a head of one's own may follow.
+            if sorted(numbers)[:count] != list(range(first, first + count)):
                 raise WeightFileError(
                     f"{source} has {len(numbers)} layers named {kind}_N, and "
-                    f"keras.applications.{self.builder} has {len(self.numbered)}, "
+                    f"keras.applications.{self.builder} has {count}, "
                     "numbered without a gap; give a source of that network"
                 )
             names |= {
