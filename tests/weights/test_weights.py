@@ -28,11 +28,9 @@ ROWS = 3  # classes of the model in the files
 
 def network(**options) -> keras.Model:
     """Convolutions, BN and dense layers, small."""
-    return build(
-        "simple_cnn",
-        **{"filters": (3, 4), "dense": (5,), "batch_norm": True, "classes": ROWS},
-        **options,
-    )
+    if options.get("include_top", True):
+        options = {"classes": ROWS, **options}
+    return build("simple_cnn", filters=(3, 4), dense=(5,), batch_norm=True, **options)
 
 
 @pytest.fixture(scope="module")
