@@ -157,7 +157,7 @@ def test_training_and_prediction_prepare_alike(photos: Path, tmp_path: Path):
     plain = cnnzoo.build("lenet_gap", classes=2)
     with pytest.raises(cnnzoo.ResumeMismatchError, match=r"geometry was \{'fit': 'crop'"):
         Run(tmp_path / "run").fit(plain, folder, 0.5, Recipe(epochs=1))
-    new = cnnzoo.reset_classifier(again, class_names="xyz")
+    new = cnnzoo.reset_classifier(again, class_names=tuple("xyz"))
     assert new.cnnzoo.geometry == geometry
 
 
