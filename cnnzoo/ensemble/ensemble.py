@@ -97,9 +97,7 @@ class Ensemble:
         source: Labelled,
         probabilities: Sequence[np.ndarray] | np.ndarray | None = None,
     ) -> Ensemble:
-        """Finds the weights of "weighted" or "stack"; returns the ensemble.
-
-        Other methods have nothing to fit.
+        """Finds the weights of "weighted" or "stack", if it is one; returns the ensemble.
 
         Args:
             source: Labelled images that no member was trained on, as in
@@ -126,11 +124,8 @@ class Ensemble:
         else:
             given = np.asarray(probabilities)
             self._check_probabilities(given, len(source))
-        labels = np.asarray(source.labels)
-        if self.combine == "weighted":
-            self.weights = fit_weights(given, labels)
-        else:
-            self.weights = fit_stack(given, labels)
+        find = fit_weights if self.combine == "weighted" else fit_stack
+        self.weights = find(given, np.asarray(source.labels))
         return self
 
     def predict(self, source: AnyImages) -> np.ndarray:
