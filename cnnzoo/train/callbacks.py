@@ -128,13 +128,16 @@ def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:
     return [plateau, stopping]
 
 
-def check_callbacks(callbacks: object, recipe: Recipe) -> None:
-    """Checks the callbacks of the caller.
+def check_callbacks(
+    callbacks: object, recipe: Recipe
+) -> Sequence[keras.callbacks.Callback]:
+    """Checks the callbacks of the caller, and returns them; None stands for none.
 
     Raises:
         UsageError: They are no list, or one sets the learning rate beside "cosine", or is
             a ReduceLROnPlateau beside the "plateau" of the recipe.
     """
+    callbacks = () if callbacks is None else callbacks
     if not isinstance(callbacks, Sequence):
         raise UsageError(
             f"callbacks are a list; got a {type(callbacks).__name__}, so pass [callback]"
@@ -148,3 +151,4 @@ def check_callbacks(callbacks: object, recipe: Recipe) -> None:
                 f"{type(callback).__name__} sets a learning rate that the schedule "
                 f"{recipe.schedule!r} of the recipe sets too; leave one of them out"
             )
+    return callbacks

@@ -108,23 +108,20 @@ class Run:
             verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
 
         Returns:
-            The metrics of every epoch: loss, accuracy, val_loss, val_accuracy, ... With
-            auxiliary classifiers, these are of the main one; `aux1_loss` and so on are of
-            the others, and `total_loss` is the weighted sum that training minimises.
+            The metrics of every epoch, such as val_loss: of the main classifier. Auxiliary
+            ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
 
         Raises:
             UsageError: The recipe has values that are out of range or do not fit.
             DatasetError: The labels do not fit the classifier.
             ImageDecodeError: A file of a folder is not a readable image.
-            TrainingError: The validation loss was finite in no epoch. If the loss became
-                NaN after a finite one, a RuntimeWarning is issued instead.
+            TrainingError: The validation loss was never finite; a later NaN only warns.
             ResumeMismatchError: The folder contains another training.
             CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
-        callbacks = () if callbacks is None else callbacks
-        check_callbacks(callbacks, recipe)
+        callbacks = check_callbacks(callbacks, recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
         batches = compilation.prepare(model, recipe, train, validation)
