@@ -18,7 +18,7 @@ from cnnzoo.weights.loading import load_weights
 from cnnzoo.weights.tensors import nonfinite_weights
 
 
-class BestCheckpoint(keras.callbacks.Callback):
+class BestCheckpoint(Callback):
     """Keeps the weights of the epoch with the lowest validation loss, also in a file.
 
     Attributes:
@@ -75,7 +75,7 @@ class BestCheckpoint(keras.callbacks.Callback):
         self.best = state["best"]
 
 
-class HistoryFile(keras.callbacks.Callback):
+class HistoryFile(Callback):
     """Metrics of all epochs so far, also as JSON in a file.
 
     Attributes:
@@ -116,7 +116,7 @@ def without_nan(metrics: Mapping[str, list[float]]) -> dict[str, list[float | No
     }
 
 
-def patience(recipe: Recipe, monitor: str) -> list[keras.callbacks.Callback]:
+def patience(recipe: Recipe, monitor: str) -> list[Callback]:
     """Callbacks that reduce the learning rate and stop when the loss stops improving."""
     if recipe.patience is None:
         return []

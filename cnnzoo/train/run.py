@@ -108,8 +108,8 @@ class Run:
             verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
 
         Returns:
-            The metrics of every epoch, such as val_loss: of the main classifier. Auxiliary
-            ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
+            The metrics of every epoch, such as val_loss, of the main classifier.
+            Auxiliary ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
 
         Raises:
             UsageError: The recipe has values that are out of range or do not fit.
