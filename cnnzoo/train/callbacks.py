@@ -4,10 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import inf, isfinite
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
-from keras.callbacks import EarlyStopping, LearningRateScheduler, ReduceLROnPlateau
+from keras.callbacks import (
+    Callback,
+    EarlyStopping,
+    LearningRateScheduler,
+    ReduceLROnPlateau,
+)
 
 from cnnzoo.errors import CnnzooError, UsageError
 from cnnzoo.saving import save
@@ -128,9 +133,7 @@ def patience(recipe: Recipe, monitor: str) -> list[Callback]:
     return [plateau, stopping]
 
 
-def check_callbacks(
-    callbacks: object, recipe: Recipe
-) -> Sequence[keras.callbacks.Callback]:
+def check_callbacks(callbacks: Any, recipe: Recipe) -> Sequence[Callback]:
     """Checks the callbacks of the caller, and returns them; None stands for none.
 
     Raises:
