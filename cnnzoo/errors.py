@@ -97,3 +97,17 @@ def unknown(
     near = [meant] if meant else get_close_matches(str(name).lower(), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return UsageError(f"unknown {kind} {str(name)[:80]!r}; {hint[:800]}")
+
+
+def not_installed(package: str, extra: str, path: object) -> UsageError:
+    """The error for a file whose reader is not installed.
+
+    Args:
+        package: Name of the package that reads it.
+        extra: The extra of cnnzoo that installs the package.
+        path: Path of the file.
+    """
+    return UsageError(
+        f"{path} is read by {package}, which is not installed; install it with: pip "
+        f"install 'cnnzoo[{extra}]'"
+    )

@@ -63,27 +63,33 @@ def _restore(make: Callable, arguments: tuple, metadata: ModelMetadata, is_fast:
     return accelerate(model) if is_fast else model
 
 
+def find_metadata(model: keras.Model) -> ModelMetadata | None:
+    """The metadata of the model; None if it was not made by cnnzoo."""
+    found = getattr(model, "cnnzoo", None)
+    return found if isinstance(found, ModelMetadata) else None
+
+
 def metadata_of(model: keras.Model) -> ModelMetadata:
     """The metadata of the model.
 
     Raises:
         UsageError: The model was not made by `build`, `load` or `adopt`.
     """
-    if not isinstance(getattr(model, "cnnzoo", None), ModelMetadata):
-        raise UsageError(
-            f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so "
-            "its classes and preprocessing are unknown; pass it to cnnzoo.adopt"
-        )
-    return model.cnnzoo
+    if found := find_metadata(model):
+        return found
+    raise UsageError(
+        f"model {model.name!r} does not come from cnnzoo.build or cnnzoo.load, so its "
+        "classes and preprocessing are unknown; pass it to cnnzoo.adopt"
+    )
 
 
 def geometry_of(model: keras.Model) -> Geometry | None:
     """How pictures become the model's size; None to stretch them, as for other models."""
-    metadata = getattr(model, "cnnzoo", None)
-    return metadata.geometry if isinstance(metadata, ModelMetadata) else None
+    found = find_metadata(model)
+    return found and found.geometry
 
 
 def catalog_name_of(model: keras.Model) -> str | None:
     """The model's name in the catalog; None for one that is not from there."""
-    metadata = getattr(model, "cnnzoo", None)
-    return metadata.catalog_name if isinstance(metadata, ModelMetadata) else None
+    found = find_metadata(model)
+    return found and found.catalog_name

@@ -26,7 +26,7 @@ from cnnzoo.models import catalog
 from cnnzoo.spec import Geometry, Preprocess
 from cnnzoo.system.files import replacing
 from cnnzoo.weights.formats import keras_archive
-from cnnzoo.weights.loading import largest_size, load_source
+from cnnzoo.weights.loading import load_source
 from cnnzoo.weights.tensors import check_finite
 from cnnzoo.zoo import build
 from cnnzoo.zoo.adoption import describe
@@ -83,7 +83,7 @@ def load(path: str | Path) -> keras.Model:
     with keras_archive.open_archive(path) as archive:
         metadata = keras_archive.read_metadata(archive)
         model = _rebuild(archive, metadata, path)
-        with keras_archive.open_source(archive, largest_size(model)) as source:
+        with keras_archive.open_source(archive) as source:
             load_source(model, source)
     frozen, names = metadata.get("frozen", []), [layer.name for layer in model.layers]
     if not isinstance(frozen, list) or not all(name in names for name in frozen):

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.system.validation import Rule, check_values, is_number
+from cnnzoo.system.validation import Rule, check_values, is_number, one_of
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -76,14 +76,10 @@ Fit = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
-def _one_of(names: tuple[str, ...]) -> Rule:
-    return names.__contains__, " or ".join(names)
-
-
 _GEOMETRY_RULES: dict[str, Rule] = {
-    "fit": _one_of(get_args(Fit)),
+    "fit": one_of(*get_args(Fit)),
     "crop_pct": (lambda x: is_number(x) and 0.1 <= x <= 1, "a number from 0.1 to 1"),
-    "interpolation": _one_of(get_args(Interpolation)),
+    "interpolation": one_of(*get_args(Interpolation)),
 }
 
 

@@ -136,8 +136,9 @@ def test_an_unknown_option_names_the_one_that_is_meant(word, meant):
 def test_an_unknown_name_names_the_one_that_is_meant(name, meant):
     with pytest.raises(AttributeError, match=f"'{name}'; did you mean '{meant}'"):
         getattr(cnnzoo, name)
-    with pytest.raises(AttributeError, match=r"has no attribute '__wrapped__'$"):
-        getattr(cnnzoo, "__wrapped__")  # noqa: B009
+    dunder = "__wrapped__"
+    with pytest.raises(AttributeError, match=rf"has no attribute '{dunder}'$"):
+        getattr(cnnzoo, dunder)
 
 
 QUIET_IMPORT = """

@@ -28,11 +28,12 @@ class Augment:
 
     The names, units and defaults are those of Keras's ImageDataGenerator, or those of
     torchvision's ColorJitter and RandomResizedCrop for what it lacks; the parameters of
-    every image are drawn independently, and uniformly unless told otherwise. Pixels of 0
-    to 255 become float32 without rounding; brightness, which Keras computes in 8 bits,
-    differs by 1 or 2. Keras 3's generator applies height shifts along the width and width
-    shifts along the height, and misplaces the centre of images that are not square; this
-    is corrected here. Rescaling and normalisation are part of the model's preprocessing:
+    every image are drawn independently, and uniformly unless stated otherwise.
+    Pixels of 0 to 255 become float32 without rounding; brightness, which Keras computes
+    in 8 bits, differs by 1 or 2. Keras 3's generator applies height shifts along the
+    width and width shifts along the height, and misplaces the centre of images that are
+    not square; this is corrected here. Rescaling and normalisation are part of the
+    model's preprocessing:
     see `preprocessing=` of `cnnzoo.build`.
 
     Attributes:

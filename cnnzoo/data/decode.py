@@ -123,9 +123,10 @@ def _image(picture: Picture) -> Iterator[Image.Image]:
         return
     # A stream is passed, since Pillow maps an uncompressed TIFF that is opened by name
     # into memory, and then scrambles it if its orientation is 5 to 8.
-    memory = isinstance(picture, bytes)
-    file = BytesIO(picture) if memory else open(picture, "rb")  # noqa: SIM115
-    with file as stream, Image.open(stream, formats=_FORMATS) as image:
+    with (
+        BytesIO(picture) if isinstance(picture, bytes) else open(picture, "rb") as stream,
+        Image.open(stream, formats=_FORMATS) as image,
+    ):
         yield image
 
 

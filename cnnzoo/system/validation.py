@@ -37,6 +37,11 @@ def optional(rule: Rule) -> Rule:
     return lambda value: value is None or fits(value), f"{expected}, or None"
 
 
+def one_of(*names: str) -> Rule:
+    """A rule for a text that is one of these."""
+    return names.__contains__, " or ".join(f'"{name}"' for name in names)
+
+
 def is_number(value: Any, kind: type = Real) -> bool:
     """Whether `value` is a finite number of Python or NumPy, and not a boolean."""
     if not isinstance(value, kind) or isinstance(value, bool):

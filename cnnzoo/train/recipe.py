@@ -13,6 +13,7 @@ from cnnzoo.system.validation import (
     FRACTION,
     Rule,
     check_values,
+    one_of,
     optional,
 )
 
@@ -140,8 +141,8 @@ RULES: dict[str, Rule] = {
     "weight_decay": optional(AT_LEAST_ZERO),
     "start_decay": optional(AT_LEAST_ZERO),
     "augment": optional((lambda value: isinstance(value, Augment), "an Augment")),
-    "schedule": (("plateau", "cosine").__contains__, '"plateau" or "cosine"'),
-    "class_weights": optional((("balanced",).__contains__, '"balanced"')),
+    "schedule": one_of("plateau", "cosine"),
+    "class_weights": optional(one_of("balanced")),
 }
 
 

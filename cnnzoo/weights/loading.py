@@ -1,6 +1,6 @@
 """load_weights() and save_weights(): all of a model's tensors, or none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,26 +10,22 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 
-from cnnzoo.data.folders import imagenet
 from cnnzoo.errors import UsageError, WeightFileError, unknown
-from cnnzoo.layer_names import CLASSIFIERS
-from cnnzoo.metadata import ModelMetadata, catalog_name_of, metadata_of
-from cnnzoo.spec import Preprocess, resolve
+from cnnzoo.metadata import catalog_name_of, find_metadata, metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.files import replacing, write_bytes
+from cnnzoo.weights import provenance
 from cnnzoo.weights.formats import opening, pytorch, safetensors_file
-from cnnzoo.weights.formats.keras_archive import HEADERS, WEIGHTS_MEMBER
+from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.matching import Pair, match_tensors
 from cnnzoo.weights.report import LoadReport
-from cnnzoo.weights.sources import bundled, geometries, keras_applications
+from cnnzoo.weights.sources import bundled, keras_applications
 from cnnzoo.weights.tensors import ArraySource, WeightSource, check_finite, of_model
 
 Weights = str | Path | keras.Model | Mapping[str, Any]  # or PyTorch's Module
 Dtype = Literal["float32", "float16"]
 
-OPTIMIZER = 4 * 8  # bytes per weight: with an optimizer, up to three more float64
 HDF5_ENDING = ".weights.h5"
-IMAGENET_BIASES = {(1000,), (1001,)}  # of classifiers, of which one may be the background
 
 
 def load_weights(
@@ -84,11 +80,11 @@ def load_any(model: keras.Model, source: Weights, **options: Any) -> LoadReport:
     path = bundled.path(network, tag)
     file = Path(path or source)
     sha256 = files.sha256(file) if file.is_file() else None  # of what is opened next
-    with opening.open_weights(file, largest_size(model)) as opened:
+    with opening.open_weights(file) as opened:
         report = load_source(model, opened, **options)
     if path and not report.new:
         names = bundled.metadata(network, tag)["class_names"]
-        model.cnnzoo = _with_names(metadata_of(model), names)
+        model.cnnzoo = provenance.with_class_names(metadata_of(model), names)
     return replace(report, sha256=sha256)
 
 
@@ -110,11 +106,14 @@ def load_source(
     notes = [*source.notes]
     notes += [f"names of {source.family}"] if source.family else []
     notes += [f"names without {source.prefix!r}"] if source.prefix else []
-    known = getattr(model, "cnnzoo", None)
-    mode = None if keep_preprocessing or not known else _mode(model, source)
-    metadata = known and _described(model, source, new, mode)
-    if metadata and metadata.preprocessing != model.cnnzoo.preprocessing:
-        notes.append(f"pixels are to be prepared as {mode!r}")
+    metadata = known = find_metadata(model)
+    if known:
+        metadata = provenance.with_imagenet(known, source, new)
+        if not keep_preprocessing:
+            metadata = provenance.with_preprocessing(metadata, source, model.name)
+        if metadata.preprocessing != known.preprocessing:
+            mode = source.preprocessing or known.spec.preprocessing
+            notes.append(f"pixels are to be prepared as {mode!r}")
     values = [_read(pair, source.name) for pair in pairs]
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
@@ -136,11 +135,6 @@ def load_source(
         new=tuple(new),
         notes=tuple(notes),
     )
-
-
-def largest_size(model: keras.Model) -> int:
-    """Maximum size of the weights of a model in a valid file, in bytes."""
-    return OPTIMIZER * model.count_params() + HEADERS
 
 
 def save_weights(
@@ -208,53 +202,6 @@ def check_source(network: str, weights: object) -> None:
             f"{network} has no weights {str(weights)[:200]!r}; expected None{tags} or "
             f"the path of a file that ends in {' or '.join(opening.ENDINGS)}"
         )
-
-
-def _mode(model: keras.Model, source: WeightSource) -> str | Preprocess | None:
-    """The preprocessing that weights need; None if unknown."""
-    own = metadata_of(model).spec.preprocessing if source.family else None
-    return source.preprocessing or own
-
-
-def _described(
-    model: keras.Model,
-    source: WeightSource,
-    new: Sequence[str],
-    mode: str | Preprocess | None,
-) -> ModelMetadata:
-    """The metadata of a model with what the source's library does around its networks.
-
-    Raises:
-        WeightFileError: The model itself prepares pixels in another way.
-    """
-    metadata = metadata_of(model)
-    if mode and resolve(mode) != metadata.preprocessing:
-        if metadata.outside is None:
-            raise WeightFileError(
-                f"{source.name} needs pixels prepared as {mode!r}, and {model.name}, "
-                "which is unchanged, prepares them in another way; build it with "
-                f"preprocessing={mode!r}"
-            )
-        metadata = replace(metadata, preprocessing=resolve(mode))
-    biases = {
-        tensor.shape
-        for key, tensor in source.tensors.items()
-        if key.layer.endswith(CLASSIFIERS) and len(tensor.shape) == 1
-    }
-    if not source.family or not biases <= IMAGENET_BIASES:
-        return metadata
-    if not new:
-        metadata = _with_names(metadata, imagenet.class_names())
-    own = geometries.geometry(source.family, metadata.spec.name)
-    return replace(metadata, geometry=metadata.geometry or own)
-
-
-def _with_names(metadata: ModelMetadata, names: Sequence[str]) -> ModelMetadata:
-    """The metadata with class names, if a classifier of as many classes has none."""
-    fits = metadata.options["include_top"] and metadata.options["classes"] == len(names)
-    if metadata.class_names is not None or not fits:
-        return metadata
-    return replace(metadata, class_names=tuple(names))
 
 
 def _check_network(model: keras.Model, source: WeightSource | ArraySource) -> None:

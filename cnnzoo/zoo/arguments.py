@@ -17,6 +17,7 @@ from cnnzoo.system.validation import (
     Rule,
     check_values,
     is_count,
+    one_of,
     optional,
 )
 from cnnzoo.weights.loading import check_source
@@ -47,7 +48,7 @@ _INITIALIZER: Rule = (
     "a name that Keras has, such as he_normal or glorot_uniform",
 )
 RULES: dict[str, Rule] = {
-    "pooling": optional((tuple(POOLINGS).__contains__, '"avg" or "max"')),
+    "pooling": optional(one_of(*POOLINGS)),
     "classes": optional(COUNT),
     "geometry": optional(
         (lambda value: isinstance(value, str | Geometry), "a fit or a Geometry")

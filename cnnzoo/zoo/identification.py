@@ -19,7 +19,6 @@ from cnnzoo.weights.translation import BY_ORDER
 from cnnzoo.zoo import sketch
 
 OWN = "cnnzoo"
-LARGEST = 1 << 32  # bytes of the weights in an archive
 SAME_SIZE = 0.05  # relative difference of the parameters of networks with equal tensors
 LEAST = 0.9  # of the parameters of a trunk, of which some may be merged into others
 SIGNS: Mapping[str, Mapping[str, int]] = {  # and the values of weights that show them
@@ -94,7 +93,7 @@ def identify(file: str | Path) -> Identification:
     """
     fits: dict[str, Match] = {}
     exact = 0  # parameters of a network with nothing missing or left over
-    with open_weights(file, LARGEST) as opened:
+    with open_weights(file) as opened:
         for name in _candidates(opened):
             size = model_info(name).parameters
             if exact and abs(size / exact - 1) > SAME_SIZE:

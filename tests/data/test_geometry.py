@@ -99,10 +99,10 @@ def test_very_long_pictures_take_no_memory():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"fit": "squash"}, "fit='squash': expected stretch or crop or pad"),
+        ({"fit": "squash"}, 'fit=.squash.: expected "stretch" or "crop" or "pad"'),
         ({"crop_pct": 87.5}, r"crop_pct=87.5: expected a number from 0.1 to 1"),
         ({"crop_pct": "1"}, "crop_pct='1'"),
-        ({"interpolation": "cubic"}, "'cubic': expected bilinear or bicubic"),
+        ({"interpolation": "cubic"}, "'cubic': expected .bilinear. or .bicubic."),
     ],
 )
 def test_wrong_values(values, message):

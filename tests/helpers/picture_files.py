@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,15 @@ def picture(side: int = 24, seed: int = 0) -> Image.Image:
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
     return small.resize((side, side // 2 * 2), Image.Resampling.BICUBIC)
+
+
+def cats_and_dogs(root: Path, count: int) -> Path:
+    """A folder of two class folders with PNGs in turn, such as cat/00.png; returns it."""
+    for number in range(count):
+        path = root / ("cat", "dog")[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(packed(picture(seed=number), "PNG"))
+    return root
 
 
 def bomb() -> bytes:

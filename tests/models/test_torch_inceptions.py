@@ -14,14 +14,13 @@ from parity import Record, compare, images
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_inceptions import State, timm_name
-from torch_weights import NameOf, convert, import_torchvision, random_state
+from torch_weights import NameOf, convert, import_timm, import_torchvision, random_state
 
 import cnnzoo
 from cnnzoo.weights.sources import torchvision as torchvision_names
 from cnnzoo.zoo import sketch
 
-torchvision = import_torchvision()
-import timm  # noqa: E402, it imports torchvision
+torchvision, timm = import_torchvision(), import_timm()
 
 proof = pytest.mark.proof
 TORCHVISION = f"torchvision {torchvision.__version__.partition('+')[0]}"

@@ -40,6 +40,14 @@ def import_torchvision():
     return torchvision
 
 
+def import_timm():
+    """timm, which imports torchvision."""
+    import_torchvision()
+    import timm
+
+    return timm
+
+
 def random_state(
     module: torch.nn.Module, seed: int = 0, *, adds: bool | None = None
 ) -> dict[str, np.ndarray]:

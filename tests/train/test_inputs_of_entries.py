@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from picture_files import packed, picture
+from picture_files import cats_and_dogs
 from PIL import Image
 
 import cnnzoo
@@ -30,12 +30,7 @@ def small(names=("cat", "dog")) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("photos")
-    for number in range(12):
-        path = root / ("cat", "dog")[number % 2] / f"{number:02}.png"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(packed(picture(seed=number), "PNG"))
-    return root
+    return cats_and_dogs(tmp_path_factory.mktemp("photos"), 12)
 
 
 @pytest.fixture(scope="module")

@@ -19,15 +19,14 @@ import torch_late_inceptions
 import torch_resnets
 from parity import images, relative
 from torch import nn
-from torch_weights import import_torchvision, outputs, random_state
+from torch_weights import import_timm, import_torchvision, outputs, random_state
 
 import cnnzoo
 from cnnzoo.spec import MODES
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.zoo import sketch
 
-torchvision = import_torchvision()
-import timm  # noqa: E402, it imports torchvision
+torchvision, timm = import_torchvision(), import_timm()
 
 proof = pytest.mark.proof
 BOUND = 1e-4

@@ -16,13 +16,12 @@ import torch_resnets
 from onnx_graphs import Graph
 from parity import randomise
 from torch import nn
-from torch_weights import import_torchvision, random_state
+from torch_weights import import_timm, import_torchvision, random_state
 
 import cnnzoo
 from cnnzoo.cli.main import main
 
-torchvision = import_torchvision()
-import timm  # noqa: E402, it imports torchvision
+torchvision, timm = import_torchvision(), import_timm()
 
 proof = pytest.mark.proof
 CLASSES = 7

@@ -125,7 +125,7 @@ def _new_layers(
 ) -> Iterator[tuple[Key, Tensor]]:
     """Keras 3's layout, `layers/conv2d_4/vars/0`, also of models as layers.
 
-    A layer's name is an attribute, or since Keras 3.6 only; before, `names` has it.
+    The name of a layer is an attribute since Keras 3.6; for older files, `names` has it.
 
     Args:
         seen: Addresses of the groups that were read, each of which may occur once.

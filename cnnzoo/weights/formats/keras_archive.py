@@ -19,7 +19,7 @@ METADATA_MEMBER = "cnnzoo.json"
 CONFIG_MEMBER = "config.json"
 MAX_CONFIG = 1 << 24  # bytes; that of ResNet152 has some 500,000
 MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
-HEADERS = 64 << 20  # bytes allowed for HDF5's own structures
+MAX_PACKED = 64 << 20  # bytes that may be packed in any ratio
 MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
 # Classes that only compute. Others of Keras run code or read files, such as Lambda,
 # TFSMLayer, TorchModuleWrapper and StringLookup.
@@ -58,11 +58,8 @@ def open_archive(path: str | Path) -> Iterator[ZipFile]:
 
 
 @contextmanager
-def open_source(archive: ZipFile, limit: int) -> Iterator[WeightSource]:
+def open_source(archive: ZipFile) -> Iterator[WeightSource]:
     """Opens the weights of an archive, which stay open for reading.
-
-    Args:
-        limit: Maximum size of the weights, in bytes.
 
     Raises:
         WeightFileError: The archive has no weights, or is damaged.
@@ -71,7 +68,7 @@ def open_source(archive: ZipFile, limit: int) -> Iterator[WeightSource]:
     path, network = str(archive.filename), None
     if METADATA_MEMBER in archive.namelist():
         network = read_metadata(archive).get("name")
-    content = _read_member(archive, WEIGHTS_MEMBER, limit)
+    content = _read_member(archive, WEIGHTS_MEMBER)
     where = f"{WEIGHTS_MEMBER} of {path}"
     with hdf5.open_tensors(content, where, _layer_names(archive)) as tensors:
         yield WeightSource(path, tensors, network if isinstance(network, str) else None)
@@ -140,7 +137,8 @@ def read_graph(archive: ZipFile) -> dict[str, Any]:
     content = _read_member(archive, CONFIG_MEMBER, MAX_CONFIG)
     with files.refusing_damage(damaged(path, "describes no functional model")):
         config = files.parse_json(content)["config"]
-        names = [config["name"], *_classes(config)][1:]
+        config["name"]  # a functional model has one
+        names = [*_classes(config)]
     foreign = [name for name in names if not STOCK.fullmatch(name)]
     if foreign:
         raise WeightFileError(
@@ -192,8 +190,8 @@ def check_file(path: str | Path) -> None:
         raise WeightFileError(f"{path} is {what}; expected a file of weights")
 
 
-def _read_member(archive: ZipFile, name: str, limit: int) -> bytes:
-    size, limit = member_size(archive, name), min(limit, HEADERS)
+def _read_member(archive: ZipFile, name: str, limit: int = MAX_PACKED) -> bytes:
+    size = member_size(archive, name)
     if size > limit and size > MAX_RATIO * archive.getinfo(name).compress_size:
         raise UnsafeFileError(
             f"{archive.filename} has a member {name} of {size:,} bytes; expected at most "

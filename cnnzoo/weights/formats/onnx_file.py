@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnzoo.errors import UnsafeFileError, UsageError
+from cnnzoo.errors import UnsafeFileError, not_installed
 from cnnzoo.system import files
 from cnnzoo.weights.tensors import POOL, ArraySource, Tensor, damaged
 
@@ -44,10 +44,7 @@ def read_source(path: Path) -> ArraySource:
     try:
         import onnx
     except ImportError as error:
-        raise UsageError(
-            f"{path} is a file of ONNX, and the package that reads it is not installed; "
-            "install it with: pip install 'cnnzoo[onnx]'"
-        ) from error
+        raise not_installed("onnx", "onnx", path) from error
     with files.refusing_damage(damaged(path, "is not a readable file of ONNX")):
         try:
             model = onnx.load(str(path), load_external_data=False)

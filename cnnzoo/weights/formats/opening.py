@@ -35,12 +35,11 @@ OTHERS = {  # first bytes of what is often taken for a file of weights
 
 
 @contextmanager
-def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource | ArraySource]:
+def open_weights(path: str | Path) -> Iterator[WeightSource | ArraySource]:
     """Opens a weight file, which stays open for reading.
 
     Args:
         path: Path with an extension of weight files; the format may be another one.
-        limit: Maximum size of an unpacked archive, in bytes.
 
     Raises:
         FileNotFoundError: The file does not exist.
@@ -65,7 +64,7 @@ def open_weights(path: str | Path, limit: int) -> Iterator[WeightSource | ArrayS
     elif start.startswith(ZIP) or path.suffix == ".keras":
         with (
             keras_archive.open_archive(path) as archive,
-            keras_archive.open_source(archive, limit) as source,
+            keras_archive.open_source(archive) as source,
         ):
             yield source
     elif found := [what for first, what in OTHERS.items() if start.startswith(first)]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnzoo.errors import UnsafeFileError, UsageError, WeightFileError
+from cnnzoo.errors import UnsafeFileError, WeightFileError, not_installed
 from cnnzoo.system import files
 from cnnzoo.weights.tensors import ArraySource, Tensor, damaged
 
@@ -39,10 +39,7 @@ def open_source(path: Path) -> ArraySource:
     try:
         import torch
     except ImportError as error:
-        raise UsageError(
-            f"{path} is a file of PyTorch, which is not installed and needed to read "
-            "it; install it with: pip install 'cnnzoo[torch]'"
-        ) from error
+        raise not_installed("PyTorch", "torch", path) from error
     with files.refusing_damage(damaged(path, "is not a readable file of PyTorch")):
         try:
             with warnings.catch_warnings(action="ignore"):  # about other formats

@@ -19,7 +19,7 @@ TABLES = {  # each with its networks
 LEAST, SURE = 0.5, 0.9  # share of the layers that a table of names must find
 
 
-class Recognised(NamedTuple):
+class Recognition(NamedTuple):
     """A table of names that a source may have.
 
     Attributes:
@@ -35,7 +35,7 @@ class Recognised(NamedTuple):
     prefix: str
 
 
-def recognise(model: keras.Model, source: ArraySource) -> Recognised | None:
+def recognise(model: keras.Model, source: ArraySource) -> Recognition | None:
     """The table of names that fits; None if none does.
 
     Raises:
@@ -71,7 +71,7 @@ def is_auxiliary(module: str) -> bool:
     return "aux" in module.lower()
 
 
-def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognised:
+def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognition:
     """How much of a network a table finds, behind the best prefix."""
     names = [table.name(layer) for layer in trunk]
     first = names[0] if names else None
@@ -81,4 +81,4 @@ def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognised
         default=(0, ""),
     )
     heads = sum(f"{prefix}{table.name(layer)}" in modules for layer in HEAD)
-    return Recognised(best / max(1, len(trunk)), heads, table, prefix)
+    return Recognition(best / max(1, len(trunk)), heads, table, prefix)
