@@ -60,12 +60,8 @@ class Evaluation:
 
     @property
     def error_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % confidence interval of the error, in per cent.
-
-        E. B. Wilson, Journal of the American Statistical Association 22, 1927.
-        """
-        found = binomtest(self.errors, self.images).proportion_ci(method="wilson")
-        return 100 * float(found.low), 100 * float(found.high)
+        """Wilson's 95 % confidence interval of the error, in per cent."""
+        return error_interval(self.errors, self.images)
 
     @property
     def summary(self) -> str:
@@ -111,6 +107,15 @@ class Evaluation:
             "classes": [asdict(row) for row in self.classes],
             "confusion": self.confusion.tolist(),
         }
+
+
+def error_interval(errors: int, images: int) -> tuple[float, float]:
+    """Wilson's 95 % confidence interval of an error, in per cent.
+
+    E. B. Wilson, Journal of the American Statistical Association 22, 1927.
+    """
+    found = binomtest(errors, images).proportion_ci(method="wilson")
+    return 100 * float(found.low), 100 * float(found.high)
 
 
 def evaluate_probabilities(

@@ -23,6 +23,7 @@ from levers import (
 from make_weights import LIST, VALIDATION_IMAGES
 from scipy.stats import binomtest
 
+from cnnzoo.evaluation import error_interval
 from cnnzoo.system import files
 
 KEPT_PROBABILITIES = Path(__file__).with_name("folds")
@@ -121,7 +122,6 @@ def _compare(name: str, wrong: dict) -> dict:
     )
     only_base, only_here = int((theirs & ~ours).sum()), int((ours & ~theirs).sum())
     errors, images = int(ours.sum()), len(ours)
-    interval = binomtest(errors, images).proportion_ci(method="wilson")
     record = {
         "row": name,
         "network": ROWS[name].network,
@@ -130,7 +130,7 @@ def _compare(name: str, wrong: dict) -> dict:
         "errors": errors,
         "images": images,
         "error_percent": round(100 * errors / images, 4),
-        "interval": [round(100 * float(x), 3) for x in (interval.low, interval.high)],
+        "interval": [round(side, 3) for side in error_interval(errors, images)],
     }
     if name != base:
         discordant = only_base + only_here

@@ -1,5 +1,6 @@
 """The pages about the catalog, made from the index and the proofs alone."""
 
+from cnnzoo.evaluation import error_interval
 from cnnzoo.models.index import ModelInfo, list_models, model_info
 from cnnzoo.models.proofs import load_proofs, summary
 
@@ -60,10 +61,12 @@ def networks_page() -> str:
 {len(list_models())} networks, each with its paper's image size. Written by `make index`
 from the networks, and by `make proofs` from its comparisons. Of two numbers of
 parameters, the first includes the moving statistics of batch normalisation, and the
-second counts the trainable parameters only; publications give one or the other. MACs are
-the multiply-adds of convolutions and dense layers for one image. A difference is the
-largest one of all comparisons with that reference, relative to the largest output;
-[proofs.md](proofs.md) lists every comparison.
+second counts the trainable parameters only; publications give one or the other. A number
+is published where the paper prints it exactly, or where it follows from the public
+definition or weights file of the very network. MACs are the multiply-adds of convolutions
+and dense layers for one image. A difference is the largest one of all comparisons with
+that reference, relative to the largest output; [proofs.md](proofs.md) lists every
+comparison.
 
 {rows}
 """
@@ -126,5 +129,5 @@ def error_text(metrics: dict) -> str:
 
 def interval_text(metrics: dict) -> str:
     """The number of errors, and the interval of the error in per cent."""
-    low, high = metrics["interval"]
+    low, high = error_interval(metrics["errors"], metrics["images"])
     return f"{metrics['errors']} of {metrics['images']:,}, {low:.2f} to {high:.2f} %"

@@ -162,7 +162,7 @@ INCEPTION_RESNET_V1 = replace(
     name="inception_resnet_v1",
     trunk=partial(trunk, stem=stem_v1, stages=V1, repeats=(5, 10, 5)),
     conv=replace(v3.INCEPTION_V3.conv, dropout=0.2),
-    parameters=22_769_848,
+    parameters=None,
     macs=None,
     differences="BN without a scale; no public weights and no public reference for "
     "ImageNet are known.",

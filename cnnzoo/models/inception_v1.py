@@ -144,7 +144,7 @@ TWO_DENSE = replace(
     name="inception_v1_two_dense",
     trunk=partial(SAME, stem_penalty=5e-4),
     head=two_dense_head,
-    parameters=7_999_552,
+    parameters=None,
     macs=None,
     differences='TensorFlow\'s "same" padding, an L2 penalty of 5e-4 on the stem, and a '
     "linear dense layer of 1000 units before the classifier.",

@@ -114,7 +114,6 @@ BN_INCEPTION = Spec(
         2015,
         "https://arxiv.org/abs/1502.03167",
     ),
-    parameters=11_285_224,
     differences="4c, 4d and 4e have 608, 608 and 1056 channels, as their branches, for "
     "576, 576 and 1024. Biases in front of BN, as in Cadene's file, go into its means.",
     configure=configure,
@@ -138,7 +137,7 @@ SEPARABLE = replace(
     ),
     conv=replace(conv_bn, use_bias=False, dropout=0.2),
     preprocessing="tf",
-    parameters=11_188_288,
+    parameters=None,
     differences="A separable first layer; pool projections of 96 in 4c and 4d. BN has "
     "scales, and is behind the first layer too, where TF-slim's file has a bias.",
 )

@@ -97,9 +97,9 @@ LENET5 = Spec(
     classes=10,
     preprocessing="unit",
     paper=PAPER,
-    parameters=61_706,
     differences="Full second convolution, softmax output, 28x28 images, ReLU and "
-    "max-pooling; tanh and trainable subsampling are arguments.",
+    "max-pooling, so 61,706 parameters for 60,000; tanh and trainable subsampling are "
+    "arguments.",
     configure=configure,
 )
 

@@ -114,6 +114,8 @@ PLAIN = Spec(
         2015,
         "https://arxiv.org/abs/1512.03385",
     ),
+    differences="Projections where the shape changes (option B), as in torchvision; the "
+    "paper's main table has zero channels there (option A).",
     configure=configure,
 )
 V1_5 = replace(
@@ -122,7 +124,10 @@ V1_5 = replace(
     differences="The stride is in the 3x3 convolutions, as in torchvision.",
 )
 V1 = replace(
-    PLAIN, trunk=partial(trunk, width=256, branch=bottleneck), preprocessing="caffe"
+    PLAIN,
+    trunk=partial(trunk, width=256, branch=bottleneck),
+    preprocessing="caffe",
+    differences="",
 )
 KERAS = replace(
     V1,

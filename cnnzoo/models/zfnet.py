@@ -53,7 +53,6 @@ ZFNET = Spec(
         2013,
         "https://arxiv.org/abs/1311.2901",
     ),
-    parameters=62_357_608,
     differences="Paddings and the normalisation's constants are not printed: paddings "
     "give the figure's map sizes, constants are AlexNet's. The mean colour in place of a "
     "mean image; filters are not renormalised in training.",

@@ -68,6 +68,12 @@ def test_every_proof_is_within_its_bound():
         assert 0 <= proof.difference <= proof.bound <= 1e-4, proof
 
 
+def test_intervals_are_rounded_once():
+    """Wilson's is 0.62548 to 0.97232 %, and 0.625 % would become 0.62 %."""
+    text = pages.interval_text({"errors": 78, "images": 10_000})
+    assert text == "78 of 10,000, 0.63 to 0.97 %"
+
+
 @pytest.mark.parametrize(("row", "file"), out_of_fold.KEPT.items())
 def test_errors_out_of_fold_are_those_of_the_kept_probabilities(row: str, file: str):
     listed = json.loads(trainings.LIST.read_text())["folds"]["rows"]

@@ -368,6 +368,13 @@ def test_invalid_recipes(change: dict, digits, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_original_shears_by_a_tenth_of_a_radian():
+    """Keras's shear_range was in radians when the original was written, in 2017."""
+    augment = RECIPES["mnist_kkweon"].augment
+    assert augment is not None
+    assert augment.shear_range == pytest.approx(5.7296, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_of_the_package_are_valid(name: str):
     check_recipe(RECIPES[name])
