@@ -70,9 +70,13 @@ def test_sizes_of_files_functions_and_folders():
 @pytest.mark.parametrize("package", PACKAGES, ids=place)
 def test_no_module_bears_a_public_name_of_its_package(package: Path):
     assigned = [node for node in TREES[package].body if isinstance(node, ast.Assign)]
-    lists = [ast.literal_eval(n.value) for n in assigned if "__all__" in ast.dump(n)]
+    lists = [n.value for n in assigned if "__all__" in ast.dump(n)]
+    if package.parent == ROOT:  # the names stand in its stub
+        public = set(cnnzoo.__all__)
+    else:
+        public = set().union(*map(ast.literal_eval, lists))
     modules = {path.stem for path in package.parent.iterdir()}
-    assert not modules & set().union(*lists) - {"train", "transfer"}  # public modules
+    assert not modules & public - {"train", "transfer"}  # public modules
 
 
 def test_layer_names_have_one_home():

@@ -3,9 +3,13 @@
 from argparse import Action, ArgumentParser
 
 from cnnzoo.cli import options
-from cnnzoo.cli.commands import catalog, inference, training
-from cnnzoo.cli.commands import check as check_command
-from cnnzoo.cli.commands import transfer as transfer_command
+from cnnzoo.cli.commands import (
+    catalog,
+    check as check_command,
+    inference,
+    training,
+    transfer as transfer_command,
+)
 
 
 class _Version(Action):

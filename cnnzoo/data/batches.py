@@ -14,8 +14,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.decode import check_target
 from cnnzoo.data.preprocess import preprocess_input
-from cnnzoo.data.transforms import apply_augment, check_channels
-from cnnzoo.data.transforms import mixup as apply_mixup
+from cnnzoo.data.transforms import apply_augment, check_channels, mixup as apply_mixup
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Preprocess
 from cnnzoo.system.validation import (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from transferring import gratings
 
-from benchmarks import __main__ as command
 from benchmarks import (
+    __main__ as command,
     alternate,
     machine,
     page,

@@ -21,8 +21,7 @@ from PIL import Image
 
 import cnnzoo
 from cnnzoo.cli.main import main
-from cnnzoo.data import batches as batching
-from cnnzoo.data import decode as decoding
+from cnnzoo.data import batches as batching, decode as decoding
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.batches import Batches
 from cnnzoo.data.decode import decode

@@ -31,8 +31,7 @@ from torch_weights import random_state
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.weights.sources import timm as timm_names
-from cnnzoo.weights.sources import torchvision as torchvision_names
+from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof

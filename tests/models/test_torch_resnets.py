@@ -20,8 +20,7 @@ from torch_weights import convert, import_torchvision, outputs, random_state
 import cnnzoo
 from cnnzoo import graph
 from cnnzoo.models import cifar_resnet, resnet, resnet_v2
-from cnnzoo.weights.sources import timm as timm_names
-from cnnzoo.weights.sources import torchvision as torchvision_names
+from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
