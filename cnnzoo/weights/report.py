@@ -31,6 +31,13 @@ class LoadReport:
     notes: tuple[str, ...] = ()
     sha256: str | None = None
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether all weights have known names and their values, but for the layout."""
+        channels = [c for _, c in self.transformed if c.endswith("channels")]
+        guesses = [note for note in self.notes if not note.startswith("names ")]
+        return not (self.new or channels or guesses)
+
     def __str__(self) -> str:
         text = f"{self.model}: {len(self.loaded)} tensors from {self.source}"
         if self.cast:

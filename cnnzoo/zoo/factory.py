@@ -94,7 +94,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
         report = load_any(
             network, shared.weights, new_head=new_head, keep_preprocessing=explicit
         )
-        if report.new:
+        if not report.is_exact:
             warnings.warn(str(report), stacklevel=2)
     return network
 

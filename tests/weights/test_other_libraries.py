@@ -101,6 +101,7 @@ def test_resnet18_of_torchvision(ending: str, tmp_path: Path):
     same(model, module, 75)
     assert len(report.loaded) == len(model.weights)
     assert report.notes == ("names of torchvision",)
+    assert report.is_exact
     assert report.sha256
     assert f"from {path}; 21 transposed; names of torchvision" in str(report)
 
@@ -272,6 +273,7 @@ def test_other_channels(channels: int, resnet: nn.Module, target: keras.Model):
     report = load_weights(model, resnet)
     how = "summed over channels" if channels == 1 else f"spread to {channels} channels"
     assert f"1 {how}" in str(report)
+    assert not report.is_exact
     load_weights(target, resnet)
     grey = images(64, 1)
     found = model(np.repeat(grey, channels, axis=-1), training=False)

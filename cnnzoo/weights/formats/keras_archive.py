@@ -70,17 +70,20 @@ def open_source(archive: ZipFile) -> Iterator[WeightSource]:
         network = read_metadata(archive).get("name")
     content = _read_member(archive, WEIGHTS_MEMBER)
     where = f"{WEIGHTS_MEMBER} of {path}"
-    with hdf5.open_tensors(content, where, _layer_names(archive)) as tensors:
-        yield WeightSource(path, tensors, network if isinstance(network, str) else None)
+    names, notes = _layers(archive)
+    with hdf5.open_tensors(content, where, names) as tensors:
+        network = network if isinstance(network, str) else None
+        yield WeightSource(path, tensors, network, notes=() if network else notes)
 
 
-def _layer_names(archive: ZipFile) -> dict[str, str]:
-    """The names of layers by their groups among the weights, as the model's config has.
+def _layers(archive: ZipFile) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The names of layers by their groups among the weights, and notes on pixels.
 
     Keras 3 up to 3.5 counts the layers of each class: "layers/conv2d_4". The config is
     read as data; no class of it is used.
     """
     names: dict[str, str] = {}
+    notes = []
 
     def add(layers: list[dict], group: str) -> None:
         counts: Counter[str] = Counter()
@@ -91,6 +94,12 @@ def _layer_names(archive: ZipFile) -> dict[str, str]:
             count, counts[kind] = counts[kind], counts[kind] + 1
             here = f"{group}/{kind}_{count}" if count else f"{group}/{kind}"
             names[here] = str(layer["config"].get("name", here))
+            if kind == "rescaling":
+                scale, offset = (layer["config"].get(k) for k in ("scale", "offset"))
+                notes.append(
+                    f"its {names[here]!r:.80} takes pixels times {scale!r:.40} plus "
+                    f"{offset!r:.40}, which is to be done likewise"
+                )
             add(layer["config"].get("layers", []), f"{here}/layers")
 
     if CONFIG_MEMBER in archive.namelist():
@@ -98,7 +107,7 @@ def _layer_names(archive: ZipFile) -> dict[str, str]:
         with files.refusing_damage(damaged(archive.filename, "has a broken config")):
             config = files.parse_json(content).get("config", {})
             add(config.get("layers", []), hdf5.LAYERS)
-    return names
+    return names, tuple(notes)
 
 
 def read_metadata(archive: ZipFile) -> dict:
