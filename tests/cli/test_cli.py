@@ -149,7 +149,9 @@ def test_a_finished_training_is_not_repeated(run, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=str
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.proof)],
+    ids=str,
 )
 def test_stopped_training_resumes(run, tmp_path, number: int, code: int):
     """It saves a checkpoint, and resumes to the result of an uninterrupted training."""

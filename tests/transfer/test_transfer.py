@@ -56,15 +56,15 @@ def test_every_cut_makes_two_models_that_are_the_whole(name: str):
     keras.utils.set_random_seed(0)
     model = cnnzoo.build(name, input_shape=(side, side, channels), classes=7)
     images = RNG.normal(size=(2, side, side, channels)).astype("float32")
-    expected = model.predict(images, verbose=0)
+    expected = model(images, training=False)
     places = stage_cuts(model)
     assert len(places) >= 3
     for cut in places:
-        seen = front(model, [cut.name]).predict(images, verbose=0)
+        seen = front(model, [cut.name])(images, training=False)
         seen = seen[0] if isinstance(seen, list) else seen
         assert seen.shape[1:] == cut.shape
         rest = tail(model, cut.name)
-        np.testing.assert_allclose(rest.predict(seen, verbose=0), expected, atol=1e-6)
+        np.testing.assert_allclose(rest(seen, training=False), expected, atol=1e-6)
 
 
 def test_no_cut_lies_within_a_branch():
