@@ -35,7 +35,8 @@ class LoadReport:
     def is_exact(self) -> bool:
         """Whether all weights have known names and their values, but for the layout."""
         channels = [c for _, c in self.transformed if c.endswith("channels")]
-        guesses = [note for note in self.notes if not note.startswith("names ")]
+        known = ("names ", "taken from its entry ")
+        guesses = [note for note in self.notes if not note.startswith(known)]
         return not (self.new or channels or guesses)
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ networks and of the definitions in `references`, with random values.
 """
 
 import pickle
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch_inceptions
 import torch_late_inceptions
 import torch_resnets
 from parity import images, relative
+from scipy.special import softmax
 from torch import nn
 from torch_weights import import_timm, import_torchvision, outputs, random_state
 
@@ -79,7 +81,7 @@ def saved(module: nn.Module, path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "file"), [("resnet20", "12fca82f"), ("resnet56", "4bfd")]
 )
-def test_trained_cifar_resnets(name: str, file: str, data_folder: Path):
+def test_trained_cifar_resnets(name: str, file: str, data_folder: Path, tmp_path: Path):
     found = sorted((data_folder / "cifar_resnets").glob(f"{name}-{file}*.th"))
     if not found:
         pytest.skip(f"{name}-{file}*.th is not among the data")
@@ -90,6 +92,19 @@ def test_trained_cifar_resnets(name: str, file: str, data_folder: Path):
     module = torch_resnets.cifar_resnet({"resnet20": 3, "resnet56": 9}[name], "A")
     module.load_state_dict(torch.load(found[0], map_location="cpu")["state_dict"])
     same(model, module, 32)
+    # Photographs of the training part, so that nearly all are classified rightly.
+    with zipfile.ZipFile(data_folder / "cifar10_train.zip") as archive:
+        names = sorted(n for n in archive.namelist() if n.endswith(".jpg"))[::250]
+        archive.extractall(tmp_path, names)
+    photos = cnnzoo.scan(tmp_path / "train")
+    pixels = photos.load(np.arange(200), (32, 32), 3)
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    theirs = outputs(module, ((pixels / 255 - mean) / deviation).astype(np.float32))
+    result = cnnzoo.evaluate(cnnzoo.build(name, weights=found[0]), photos)
+    expected = softmax(theirs, 1)
+    np.testing.assert_allclose(result.probabilities, expected, atol=1e-4)
+    assert result.images == 200
+    assert result.accuracy > 0.95
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
