@@ -203,6 +203,11 @@ else:
         "zoo.identification": ("Identification", "identify"),
     }
 
+    _WITHOUT_KERAS = {
+        *("data.decode", "data.folders.folder", "data.mnist", "errors", "evaluation"),
+        *("models.index", "spec", "system.runtime", "weights.report"),
+    }
+
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(
@@ -210,10 +215,12 @@ else:
             )
         from importlib import import_module
 
-        if name in ("train", "transfer"):
+        if name in ("train", "transfer"):  # which import Keras themselves
             return import_module(f"{__name__}.{name}")
         home = "errors" if name.endswith("Error") else "zoo.builders"
         home = next((home for home, names in _HOMES.items() if name in names), home)
+        if home not in _WITHOUT_KERAS:
+            import_module(f"{__name__}.system.runtime").import_keras()
         value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
         return value
 

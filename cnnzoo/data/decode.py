@@ -103,12 +103,14 @@ def opened(picture: Picture) -> Iterator[Image.Image]:
     path = picture if isinstance(picture, str | Path) else "an image in memory"
     # Only a regular file is opened: a pipe would block for ever.
     if picture is path and not os.path.isfile(path):
-        raise _fault(path, "no regular file")
+        raise _fault(path, "no regular file" if os.path.exists(path) else "no such file")
     try:
         with _image(picture) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width}x{image.height} pixels in its header")
             yield image
+    except Image.DecompressionBombError as error:  # which names another limit
+        raise _fault(path, "far more pixels in its header") from error
     except UnidentifiedImageError as error:
         raise _fault(path, "content in none of these formats") from error
     # Pillow raises exceptions of many types for damaged bytes, such as SyntaxError.
