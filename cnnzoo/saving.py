@@ -65,12 +65,15 @@ def save(model: keras.Model, path: str | Path) -> Path:
 @contextmanager
 def _uncompiled(model: keras.Model) -> Iterator[None]:
     """Keeps the optimizer, with twice as many numbers as weights, out of Keras's file."""
-    before = model.compiled, model.optimizer
+    if not model.compiled:
+        yield
+        return
+    optimizer = model.optimizer
     model.compiled, model.optimizer = False, None
     try:
         yield
     finally:
-        model.compiled, model.optimizer = before
+        model.compiled, model.optimizer = True, optimizer
 
 
 def load(path: str | Path) -> keras.Model:

@@ -84,17 +84,6 @@ def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
-def pattern(text: str) -> str:
-    """Parses a regular expression."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ArgumentTypeError(
-            f"expected a regular expression, such as 'patient[0-9]+', found that {error}"
-        ) from error
-    return text
-
-
 def loss_option(text: str) -> str:
     """Parses NAME=NUMBER, or several numbers with commas between them."""
     name, _, value = text.partition("=")
@@ -185,7 +174,7 @@ def add_reading(verb) -> None:
     option = verb.add_argument
     option("--seed", type=SEED, default=0, help="random seed of every choice; default: 0")
     text = "regular expression; images with the same match in their names stay together"
-    option("--group-by", type=pattern, metavar="PATTERN", help=text)
+    option("--group-by", metavar="PATTERN", help=text)
     add_folder(verb)
     add_on_bad(verb)
 

@@ -103,7 +103,7 @@ def opened(picture: Picture) -> Iterator[Image.Image]:
     path = picture if isinstance(picture, str | Path) else "an image in memory"
     # Only a regular file is opened: a pipe would block for ever.
     if picture is path and not os.path.isfile(path):
-        raise _fault(path, "no regular file" if os.path.exists(path) else "no such file")
+        raise _fault(path, "no regular file")
     try:
         with _image(picture) as image:
             if image.width * image.height > MAX_PIXELS:

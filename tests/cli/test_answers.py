@@ -90,7 +90,11 @@ ANSWERS = [
     ("evaluate photos --model cut.keras", 1, "it was cut or damaged, so get it again"),
     ("evaluate photos --model plain.keras", 1, "give it as the weights of a network by"),
     ("evaluate photos --model twice.keras", 4, "two members of one name"),
-    ("predict nowhere.jpg --model m.keras", 1, "'nowhere.jpg' (no such file); check the"),
+    (
+        "predict nowhere.jpg --model m.keras",
+        1,
+        "there is no picture nowhere.jpg",
+    ),
     ("predict file --model m.keras", 1, "1 of 1 files cannot be read as images: 'file'"),
     ("predict empty --model m.keras", 1, "found no images by 'empty'"),
     ("predict x.png --model resnet18", 2, "--weights is missing for resnet18"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -94,8 +95,9 @@ def _error(accuracy: float | None) -> str:
 def predict(args: Namespace) -> None:
     table = _table(args)
     network, _ = _find_network(args)
+    given = [] if table else _pictures(args)
     source = table and _rows(args, table)
-    paths = [] if table else _readable(args)
+    paths = _readable(args, given)
     start(args.threads)
     from cnnzoo.data.folders.training_files import in_training_set
     from cnnzoo.ensemble import Ensemble
@@ -172,13 +174,24 @@ def _rows(args: Namespace, table: str) -> Images:
     return source
 
 
-def _readable(args: Namespace) -> list[str]:
-    """The paths of the pictures that can be read; says which are left out."""
-    from cnnzoo.data.folders.inspection import readable
+def _pictures(args: Namespace) -> list[str]:
+    """The paths of the pictures; one that is named exists."""
     from cnnzoo.data.inputs.pictures import image_paths
 
     given = [path for place in args.data for path in image_paths(place, args.on_bad)]
-    paths, bad = readable(given, args.on_bad)
+    for path in given:
+        if args.on_bad == "raise" and not os.path.lexists(path):
+            raise FileNotFoundError(
+                f"there is no picture {path}; check the name and the folder"
+            )
+    return given
+
+
+def _readable(args: Namespace, given: list[str]) -> list[str]:
+    """Those that can be read; says which are left out."""
+    from cnnzoo.data.folders.inspection import readable
+
+    paths, bad = readable(given, args.on_bad) if given else ([], [])
     for path, reason in bad:
         say(f"left out {path!r}: {reason}", file=sys.stderr)
     return paths

@@ -55,8 +55,6 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
         FileNotFoundError: There is no such file.
         WeightFileError: The file is none that cnnzoo wrote.
     """
-    from cnnzoo.weights.formats import keras_archive, opening
-
     path, given = Path(model), own_options(args)
     known = model in every_model() or model in ALIASES
     if path.exists() or path.suffix or not (known or given):
@@ -70,10 +68,14 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
                 f"{model} has its own weights, image size and fit; leave out {given}, or "
                 "give the name of a network"
             )
+        from cnnzoo.weights.formats import keras_archive
+
         file = keras_archive.model_file(path)
         with keras_archive.open_archive(file) as archive:
             keras_archive.read_metadata(archive)
         return partial(_load, file)
+    from cnnzoo.weights.formats import opening
+
     info = known_network(args, model)
     bundled = [tag for tag in info.weights if tag != opening.IMAGENET]
     weights = args.weights or next(iter(bundled), None)

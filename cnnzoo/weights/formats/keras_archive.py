@@ -10,7 +10,6 @@ from zipfile import ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
-from cnnzoo.weights.formats import hdf5
 from cnnzoo.weights.tensors import WeightSource, damaged, snake_case
 
 FORMAT = 1  # of cnnzoo.json
@@ -74,6 +73,8 @@ def open_source(archive: ZipFile) -> Iterator[WeightSource]:
         WeightFileError: The archive has no weights, or is damaged.
         UnsafeFileError: The weights are far too large, or refer to another file.
     """
+    from cnnzoo.weights.formats import hdf5
+
     path, network = str(archive.filename), None
     if METADATA_MEMBER in archive.namelist():
         network = read_metadata(archive).get("name")
@@ -89,6 +90,8 @@ def _layer_names(archive: ZipFile) -> dict[str, str]:
     Keras 3 up to 3.5 counts the layers of each class: "layers/conv2d_4". The config is
     read as data; no class of it is used.
     """
+    from cnnzoo.weights.formats import hdf5
+
     names: dict[str, str] = {}
 
     def add(layers: list[dict], group: str) -> None:
