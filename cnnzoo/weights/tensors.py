@@ -107,7 +107,10 @@ class ArraySource:
 
 def damaged(source: object, found: str) -> WeightFileError:
     """The error for a file that is not as it was written."""
-    return WeightFileError(f"{source} {found}; it was cut or damaged, so get it again")
+    return WeightFileError(
+        f"{source} {found}; it was cut or damaged, so get it again, unless it is a file "
+        "of another kind"
+    )
 
 
 def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:

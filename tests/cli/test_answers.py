@@ -12,6 +12,7 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 import pytest
+from picture_files import png_header
 from PIL import Image
 
 import cnnzoo
@@ -96,6 +97,8 @@ ANSWERS = [
         "there is no picture nowhere.jpg",
     ),
     ("predict file --model m.keras", 1, "1 of 1 files cannot be read as images: 'file'"),
+    ("predict huge.png --model m.keras", 1, "20000x9000 pixels, more than 89,478,485"),
+    ("predict bomb.png --model m.keras", 1, "(far more than 89,478,485 pixels)"),
     ("predict empty --model m.keras", 1, "found no images by 'empty'"),
     ("predict x.png --model resnet18", 2, "--weights is missing for resnet18"),
     ("predict x.png --model resnet19", 1, "no network of that name"),
@@ -117,6 +120,8 @@ def answers(tmp_path_factory) -> dict[str, list]:
         name = f"photos/{'ab'[number % 2]}/{number}.png"
         Image.fromarray(picture).save(here / name)
     Image.fromarray(pixels[0]).save(here / "x.png")
+    for name, height in {"huge": 9000, "bomb": 20_000}.items():
+        (here / f"{name}.png").write_bytes(png_header(20_000, height))
     for name in ("file", "x.keras"):
         (here / name).write_text("no picture, no model")
     np.savetxt(here / "d.csv", pixels[:, :4, :4].reshape(12, 16), "%d", ",")
