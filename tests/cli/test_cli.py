@@ -146,6 +146,9 @@ def test_a_finished_training_is_not_repeated(run, capsys, monkeypatch):
     assert main([*TRAIN, "--lr", "0.004"]) == 2
     output = capsys.readouterr().err
     assert "recipe.learning_rate was 0.003 and is 0.004; pass what it was" in output
+    assert main(["lenet5" if word == "lenet_gap" else word for word in TRAIN]) == 2
+    output = capsys.readouterr().err
+    assert "out holds a training of lenet_gap, not of lenet5; train lenet5 into" in output
 
 
 @pytest.mark.parametrize(

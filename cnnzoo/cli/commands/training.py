@@ -46,7 +46,7 @@ def train(args: Namespace) -> None:
         f"{args.model} at {'x'.join(map(str, shape))}: {len(data):,} training images, "
         f"{len(validation):,} validation images, {len(data.class_names)} classes"
     )
-    if data.image_shape is None and len(data) < FEW:
+    if data.image_shape is None and len(data) < FEW and not before:
         say(
             f"{len(data):,} pictures are few for a network that begins untrained; "
             "`cnnzoo transfer` begins with a trained one, which mostly errs less",
