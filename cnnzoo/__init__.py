@@ -9,10 +9,19 @@ import lazy_loader
 __version__ = "0.1.0"
 
 _get_lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_WITHOUT_KERAS = {
+    *("Evaluation", "Geometry", "LoadReport", "ModelInfo", "Paper", "Preprocess", "Spec"),
+    *("configure", "decode", "list_models", "load_mnist", "model_info", "scan"),
+    *(name for name in __all__ if name.endswith("Error")),
+}
 
 
 def __getattr__(name: str):
     if name in __all__:
+        if name not in _WITHOUT_KERAS:
+            from cnnzoo.system.runtime import import_keras
+
+            import_keras()
         return _get_lazily(name)
     from difflib import get_close_matches
 

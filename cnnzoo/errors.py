@@ -3,11 +3,22 @@
 Every error of cnnzoo is a `CnnzooError` and also the built-in error that a caller would
 expect, so `except ValueError` keeps working. A message is one sentence that says what,
 where, what was expected, what was found and what to do. `exit_code` is what the command
-line returns: 1 bad input, 2 usage, 3 input/output, 4 unsafe file.
+line returns.
 """
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+EXIT_CODES = {
+    0: "done",
+    1: "data, a model or a training is missing, damaged or does not fit",
+    2: "arguments that are unknown, impossible, or other than at the start",
+    3: "a file or folder could not be read or written, or a download failed",
+    4: "a file that may be unsafe",
+    130: "Ctrl-C",
+    143: "SIGTERM",
+}
+"""Meaning of what the command line returns."""
 
 
 class CnnzooError(Exception):

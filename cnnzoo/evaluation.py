@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.errors import DatasetError
+from cnnzoo.system import files
+
+PREDICTIONS_FILE = "predictions.npz"  # of a cross-validation
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ def error_interval(errors: int, images: int) -> tuple[float, float]:
 
     E. B. Wilson, Journal of the American Statistical Association 22, 1927.
     """
+    from scipy.stats import binomtest
+
     found = binomtest(errors, images).proportion_ci(method="wilson")
     return 100 * float(found.low), 100 * float(found.high)
 
@@ -122,6 +127,8 @@ def evaluate_probabilities(
     probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
 ) -> Evaluation:
     """Compares probabilities, (images, classes), with labels, (images,)."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
     labels, predicted = np.asarray(labels), probabilities.argmax(1)
     every = np.arange(len(class_names))
     columns = precision_recall_fscore_support(
@@ -136,3 +143,26 @@ def evaluate_probabilities(
         probabilities=probabilities,
         labels=labels,
     )
+
+
+def read_predictions(path: str | Path) -> Evaluation:
+    """The evaluation of the predictions that `kfold` wrote.
+
+    Args:
+        path: A `predictions.npz`.
+
+    Raises:
+        DatasetError: The file has no predictions, or is damaged.
+    """
+    error = DatasetError(
+        f"cannot read predictions from {path}: expected the file {PREDICTIONS_FILE} that "
+        "kfold writes, so pass such a file; to train, pass --model and --out"
+    )
+    with files.refusing_damage(error):
+        files.check_regular(Path(path))
+        with np.load(path, allow_pickle=False) as arrays:
+            probabilities, labels = arrays["probabilities"], arrays["labels"]
+            names = tuple(map(str, arrays["class_names"]))
+    if probabilities.shape != (len(labels), len(names)):
+        raise error
+    return evaluate_probabilities(probabilities.astype(np.float32), labels, names)

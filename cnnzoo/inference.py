@@ -15,6 +15,7 @@ from cnnzoo.evaluation import Evaluation, evaluate_probabilities
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
+from cnnzoo.system.runtime import Verbose, progress_level
 from cnnzoo.system.validation import COUNT, check_values
 
 BATCH = 128
@@ -88,7 +89,11 @@ def predict_batches(
 
 
 def probabilities(
-    model: keras.Model, source: AnyImages, batch_size: int = BATCH
+    model: keras.Model,
+    source: AnyImages,
+    batch_size: int = BATCH,
+    *,
+    verbose: Verbose = 0,
 ) -> np.ndarray:
     """The main classifier's probabilities, (images, classes); two of a sigmoid unit.
 
@@ -98,6 +103,7 @@ def probabilities(
             (h, w, c) or (n, h, w, c) of pixels of 0 to 255; or a data set. They are
             resized by the model's geometry, and preprocessed unless the model does that.
         batch_size: Number of images per batch.
+        verbose: As in `train.Run.fit`, for the batches.
 
     Raises:
         UsageError: The model has no classifier, returns logits or predicts NaN; there are
@@ -114,8 +120,12 @@ def probabilities(
     source = as_source(source).with_geometry(built.geometry)
     if not len(source):
         raise UsageError("there are no images to predict; pass at least one")
-    batches = predict_batches(model, source, built.outside, batch_size)
-    outputs = np.concatenate([main for main, *_ in batches])
+    level, outputs = progress_level(verbose), []
+    bar = keras.utils.Progbar(-(-len(source) // batch_size), verbose=level)
+    for main, *_ in predict_batches(model, source, built.outside, batch_size):
+        outputs.append(main)
+        bar.add(1)
+    outputs = np.concatenate(outputs)
     if len(bad := np.flatnonzero(~np.isfinite(outputs).all(1))):
         raise UsageError(
             f"model {model.name!r} predicts NaN for {len(bad)} of {len(source)} images, "
@@ -125,7 +135,13 @@ def probabilities(
     return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
 
 
-def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> Evaluation:
+def evaluate(
+    model: keras.Model,
+    source: Labelled,
+    batch_size: int = BATCH,
+    *,
+    verbose: Verbose = 0,
+) -> Evaluation:
     """Compares the model's predictions with the labels of a source.
 
     Classes are matched by name, or ImageNet's by WordNet id, if the model has class
@@ -135,6 +151,7 @@ def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> E
         model: Model from `cnnzoo.build`, `load` or a training.
         source: (images, labels), a path, "mnist", or another data set of `as_labelled`.
         batch_size: Number of images per batch.
+        verbose: As in `train.Run.fit`, for the batches.
 
     Raises:
         UsageError: The source is none of these.
@@ -146,7 +163,7 @@ def evaluate(model: keras.Model, source: Labelled, batch_size: int = BATCH) -> E
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
-    found = probabilities(model, source, batch_size)
+    found = probabilities(model, source, batch_size, verbose=verbose)
     return evaluate_probabilities(found, source.labels, source.class_names)
 
 

@@ -9,6 +9,8 @@ run.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -32,12 +34,11 @@ from cnnzoo.zoo import build
 from cnnzoo.zoo.adoption import describe
 from cnnzoo.zoo.options import GRAPH_OPTIONS
 
-MODEL_FILE = "model.keras"  # in the folder of a training
-
 
 def save(model: keras.Model, path: str | Path) -> Path:
     """Saves a model from `build` or `adopt` to a `.keras` file, atomically.
 
+    The file has neither loss nor optimizer, which a `train.Checkpoint` keeps.
     `keras.saving.load_model` reads it too; networks with local response normalisation
     need `import cnnzoo.layers` for that.
 
@@ -54,11 +55,25 @@ def save(model: keras.Model, path: str | Path) -> Path:
         )
     content = json.dumps(_file_metadata(model), indent=1)
     check_finite(model)
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, _uncompiled(model):
         model.save(temporary)
         with ZipFile(temporary, "a") as archive:
             archive.writestr(keras_archive.METADATA_MEMBER, content)
     return path
+
+
+@contextmanager
+def _uncompiled(model: keras.Model) -> Iterator[None]:
+    """Keeps the optimizer, with twice as many numbers as weights, out of Keras's file."""
+    if not model.compiled:
+        yield
+        return
+    optimizer = model.optimizer
+    model.compiled, model.optimizer = False, None
+    try:
+        yield
+    finally:
+        model.compiled, model.optimizer = True, optimizer
 
 
 def load(path: str | Path) -> keras.Model:
@@ -78,8 +93,7 @@ def load(path: str | Path) -> keras.Model:
             other classes than stock layers.
         UnsafeFileError: The file contains something that `save` never writes.
     """
-    if Path(path).is_dir():
-        path = _model_file(Path(path))
+    path = keras_archive.model_file(Path(path))
     with keras_archive.open_archive(path) as archive:
         metadata = keras_archive.read_metadata(archive)
         model = _rebuild(archive, metadata, path)
@@ -94,18 +108,6 @@ def load(path: str | Path) -> keras.Model:
     for layer in model.layers:
         layer.trainable = layer.name not in frozen
     return model
-
-
-def _model_file(folder: Path) -> Path:
-    """The model in the folder of a training."""
-    path = folder / MODEL_FILE
-    if not path.exists():
-        raise FileNotFoundError(
-            f"{folder} holds no {MODEL_FILE}: expected the folder of one training that "
-            "has ended an epoch, or a .keras file; for a folder of several networks, use "
-            "train.members or Ensemble.load"
-        )
-    return path
 
 
 def _file_metadata(model: keras.Model) -> dict:

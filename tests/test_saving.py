@@ -492,3 +492,16 @@ def test_float64_is_cast(saved, tmp_path):
 
     again = cnnzoo.load(with_weights(saved, tmp_path, widen))
     np.testing.assert_array_equal(again.get_weights()[0], saved[1].get_weights()[0])
+
+
+def test_a_file_has_no_optimizer(tmp_path):
+    """Adam has two numbers per weight; the model itself stays as it is compiled."""
+    model = cnnzoo.build("mlp", width=64)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(np.zeros((2, 28, 28, 1)), np.zeros(2), verbose=0)
+    optimizer = model.optimizer
+    path = cnnzoo.save(model, tmp_path / "m.keras")
+    assert path.stat().st_size < 1.2 * 4 * model.count_params() + 50_000
+    assert model.compiled
+    assert model.optimizer is optimizer
+    assert not keras.saving.load_model(path).compiled

@@ -38,11 +38,12 @@ def collect(folder: Path) -> dict:
     epoch so far.
     """
     import cnnzoo
-    from cnnzoo.train.cross_validation import split
+    from cnnzoo.data.splits import split_folds
 
     source = cnnzoo.load_mnist("train")
     labels = np.asarray(source.labels)
-    tests = {k: rows for k, (_, rows) in enumerate(split(source, FOLDS, 0), start=1)}
+    folds = split_folds(source, FOLDS, 0)
+    tests = {k: rows for k, (_, rows) in enumerate(folds, start=1)}
     runs, wrong, environments = [], {}, []
     for name, row in ROWS.items():
         for fold in row.folds:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from cnnzoo.cli.output import say, verbosity
+from cnnzoo.cli.output import say
 from cnnzoo.data.augment import add_shifted_copies
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble import Ensemble, EnsembleEvaluation
@@ -41,7 +41,7 @@ def run(out: Path) -> Evaluation:
     model, pictures["curves"] = train(out)
 
     test = load_embedded("test")
-    result = evaluate(model, test)
+    result = evaluate(model, test, verbose="auto")
     say(f"\n4. On MNIST's test split: {result.summary}")
     pictures["confusion"] = figures.confusion(result)
     pictures["misclassified"] = figures.misclassified(test, result)
@@ -74,7 +74,7 @@ def train(out: Path) -> tuple[keras.Model, bytes]:
     )
     model = build(NETWORK, include_preprocessing=True)
     images = add_shifted_copies(digits, 2)
-    history = Run(out).fit(model, images, validation, RECIPE, verbose=verbosity())
+    history = Run(out).fit(model, images, validation, RECIPE)
     return model, figures.learning_curves(history)
 
 

@@ -1,13 +1,37 @@
-"""Options of the command line: parsers of values, and options that verbs share."""
+"""Options of the command line: parsers of values, and options that verbs share.
 
+A parser refuses what can be known to be wrong before Keras is imported.
+"""
+
+import re
 from argparse import ArgumentTypeError
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import get_args
 
-from cnnzoo.spec import Fit
-from cnnzoo.system import validation
+from cnnzoo.errors import unknown
+from cnnzoo.spec import MODES, Fit
+from cnnzoo.system import files, validation
 from cnnzoo.system.validation import Rule
 
-# Copies of constants of cnnzoo.train, whose import needs Keras.
+# Copies of what Keras and cnnzoo.train have, whose import takes seconds.
+OPTIMIZERS = (
+    *("adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ftrl", "lion"),
+    *("muon", "nadam", "rmsprop", "schedulefreeadamw", "sgd"),
+)
+LOSSES = (
+    *("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy"),
+    *("categorical_focal_crossentropy", "categorical_hinge", "cosine_similarity"),
+    *("dice", "hinge", "huber", "kl_divergence", "log_cosh", "mean_absolute_error"),
+    *("mean_absolute_percentage_error", "mean_squared_error"),
+    *("mean_squared_logarithmic_error", "poisson", "sparse_categorical_crossentropy"),
+    *("squared_hinge", "tversky", "bce", "kld", "mae", "mape", "mse", "msle"),
+)
+LOSS_OPTIONS = (
+    *("alpha", "apply_class_balancing", "beta", "delta", "gamma", "ignore_class"),
+    "label_smoothing",
+)
+PICTURES = (".png", ".svg")
 RECIPES = (
     "mnist_kkweon",
     "mnist",
@@ -40,10 +64,52 @@ FOLDS = number(int, (lambda folds: folds >= 2, "2 or more"))
 
 def part(text: str) -> float | int:
     """Parses a share, or a number of images."""
-    return int(text) if text.isdecimal() else float(text)
+    return number(int if text.isdecimal() else float, validation.SHARE)(text)
 
 
 part.__name__ = "share or number of images"  # for argparse's error messages
+
+
+def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
+    """A parser of one of Keras's names, in any of Keras's spellings."""
+
+    def plain(name: str) -> str:
+        return name.replace("_", "").lower()
+
+    def parse(text: str) -> str:
+        if plain(text) not in map(plain, known):
+            raise ArgumentTypeError(str(unknown(kind, text, known)))
+        return text
+
+    return parse
+
+
+def loss_option(text: str) -> str:
+    """Parses NAME=NUMBER, or several numbers with commas between them."""
+    name, _, value = text.partition("=")
+    if not re.fullmatch(r"[-+.,\deE]+|True|False", value):
+        raise ArgumentTypeError(f"expected label_smoothing=0.1 or the like, got {text}")
+    one_of("option of a loss", LOSS_OPTIONS)(name)
+    return text
+
+
+def folder(text: str) -> str:
+    """Parses the path of a folder to write into; raises SaveError if that cannot be."""
+    files.check_place(Path(text), is_folder=True)
+    return text
+
+
+def file(text: str) -> str:
+    """Parses the path of a file to write; raises SaveError if that cannot be."""
+    files.check_place(Path(text), is_folder=False)
+    return text
+
+
+def picture(text: str) -> str:
+    """Parses the path of a picture to write."""
+    if Path(text).suffix not in PICTURES:
+        raise ArgumentTypeError(f"expected a .png or .svg file, got {text}")
+    return file(text)
 
 
 def size(text: str) -> tuple[int, int]:
@@ -68,7 +134,7 @@ def add_data(verb) -> None:
 
 def add_out(verb, *, required: bool = True) -> None:
     text = "output folder; a run that was interrupted there is resumed"
-    verb.add_argument("--out", required=required, metavar="DIR", help=text)
+    verb.add_argument("--out", required=required, type=folder, metavar="DIR", help=text)
 
 
 def add_size(verb) -> None:
@@ -135,14 +201,17 @@ def add_recipe(verb, *, required: bool = True) -> None:
     )
     option("--recipe", choices=RECIPES, help=text)
     option("--epochs", type=COUNT, help="maximum number of epochs; default: 10")
-    option("--batch-size", type=COUNT, help="number of images per batch; default: 128")
+    text = "number of images per batch; default: a tenth of the images, at most 128"
+    option("--batch-size", type=COUNT, help=text)
     text = "number of steps per epoch; default: one pass over the images"
     option("--steps-per-epoch", type=COUNT, metavar="STEPS", help=text)
-    option("--optimizer", help="name of a Keras optimizer; default: adam")
+    text = "name of a Keras optimizer; default: adam"
+    option("--optimizer", type=one_of("optimizer", OPTIMIZERS), metavar="NAME", help=text)
     option("--lr", type=POSITIVE, help="learning rate; default: the optimizer's")
-    option("--loss", help="name of a Keras loss; default: cross-entropy")
+    text = "name of a Keras loss; default: cross-entropy"
+    option("--loss", type=one_of("loss", LOSSES), metavar="NAME", help=text)
     text = "options of the loss, such as label_smoothing=0.1"
-    option("--loss-options", nargs="+", metavar="NAME=VALUE", help=text)
+    option("--loss-options", nargs="+", type=loss_option, metavar="NAME=VALUE", help=text)
     text = "number of epochs without a lower validation loss, then stop; default: 9"
     option("--patience", type=COUNT, metavar="EPOCHS", help=text)
     text = "precision of the computation; default: auto, bfloat16 where it is fast"
@@ -155,7 +224,7 @@ def add_recipe(verb, *, required: bool = True) -> None:
     option = verb.add_argument
     option("--channels", type=int, choices=(1, 3), help="number of channels: grey or RGB")
     text = "preprocessing of the pixels; default: the network's"
-    option("--preprocessing", metavar="MODE", help=text)
+    option("--preprocessing", choices=(*MODES, "featurewise"), help=text)
 
 
 def add_weights(verb) -> None:

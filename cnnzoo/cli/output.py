@@ -1,17 +1,16 @@
-"""Output of the command line: tables, JSON, progress, and Keras's quiet import."""
+"""Output of the command line: tables, JSON, progress."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
+from cnnzoo.system.runtime import configure, import_keras
 from cnnzoo.system.text import printable
 
 if TYPE_CHECKING:
@@ -22,34 +21,8 @@ WIDE = 200  # columns: values are never cut, a narrow terminal wraps lines
 
 def start(threads: int | None) -> None:
     """Imports Keras and sets the number of threads, as `configure` does."""
-    _import_quietly()
-    from cnnzoo.system.runtime import configure
-
+    import_keras()
     configure(threads)
-
-
-def _import_quietly() -> None:
-    """Imports Keras without TensorFlow's start-up messages on stderr.
-
-    C++ code writes them before the log level applies. A failed import shows all of them.
-    """
-    stderr = os.dup(2)
-    with TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), 2)
-        try:
-            import keras  # noqa: F401
-        except BaseException:
-            held_back.seek(0)
-            os.write(stderr, held_back.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-def verbosity() -> int:
-    """Keras's progress bar on a terminal, one line per epoch in a file."""
-    return 1 if sys.stdout.isatty() else 2
 
 
 def say(text: object = "", *, end: str = "\n", file: TextIO | None = None) -> None:

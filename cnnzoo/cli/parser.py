@@ -10,6 +10,7 @@ from cnnzoo.cli.commands import (
     training,
     transfer as transfer_command,
 )
+from cnnzoo.errors import EXIT_CODES
 
 
 class _Version(Action):
@@ -25,11 +26,12 @@ class _Version(Action):
 def make_parser() -> ArgumentParser:
     """Makes the parser of all verbs, each with the function that runs it."""
     about = "The classic convolutional networks in Keras 3."
-    top = ArgumentParser(prog="cnnzoo", description=about)
+    codes = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    top = ArgumentParser(prog="cnnzoo", description=about, epilog=f"Exit codes: {codes}.")
     top.add_argument("--version", action=_Version, nargs=0, help="print the version")
     top.add_argument("--debug", action="store_true", help="show tracebacks of errors")
     text = "number of threads per computation; default: the number of cores"
-    top.add_argument("--threads", type=int, metavar="N", help=text)
+    top.add_argument("--threads", type=options.COUNT, metavar="N", help=text)
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_list(verbs.add_parser("list", help="list the networks of the catalog"))
     _add_info(verbs.add_parser("info", help="show a network's paper, counts, stages"))
@@ -68,7 +70,8 @@ def _add_info(verb: ArgumentParser) -> None:
 def _add_plot(verb: ArgumentParser) -> None:
     option = verb.add_argument
     option("model", metavar="NAME", help="name of a network")
-    option("--out", metavar="FILE", help="picture, .png or .svg; default: NAME.png")
+    text = "picture, .png or .svg; default: NAME.png"
+    option("--out", type=options.picture, metavar="FILE", help=text)
     option("--shapes", action="store_true", help="show tensor shapes")
     option("--names", action="store_true", help="show layer names")
     text = "direction, from top to bottom or from left to right; default: TB"
@@ -148,7 +151,7 @@ def _add_evaluate(verb: ArgumentParser) -> None:
     options.add_folder(verb)
     options.add_on_bad(verb)
     text = "output folder; default: the model's"
-    verb.add_argument("--out", metavar="DIR", help=text)
+    verb.add_argument("--out", type=options.folder, metavar="DIR", help=text)
     options.add_json(verb)
     verb.set_defaults(run=inference.evaluate)
 
@@ -166,12 +169,14 @@ def _add_predict(verb: ArgumentParser) -> None:
     text = f"number of classes per image; default: {inference.TOP}"
     option("--top", type=options.COUNT, metavar="K", help=text)
     text = "submission for a .csv; default: submission.csv beside it"
-    option("--out", metavar="FILE", help=text)
+    option("--out", type=options.file, metavar="FILE", help=text)
     options.add_json(verb)
     verb.set_defaults(run=inference.predict)
 
 
 def _add_demo(verb: ArgumentParser) -> None:
     text = "output folder; default: demo"
-    verb.add_argument("--out", default="demo", metavar="DIR", help=text)
+    verb.add_argument(
+        "--out", type=options.folder, default="demo", metavar="DIR", help=text
+    )
     verb.set_defaults(run=training.demo)

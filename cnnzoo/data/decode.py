@@ -107,8 +107,11 @@ def opened(picture: Picture) -> Iterator[Image.Image]:
     try:
         with _image(picture) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"{image.width}x{image.height} pixels in its header")
+                size = f"{image.width}x{image.height} pixels"
+                raise ValueError(f"{size}, more than {MAX_PIXELS:,}")
             yield image
+    except Image.DecompressionBombError as error:  # which names another limit
+        raise _fault(path, f"far more than {MAX_PIXELS:,} pixels") from error
     except UnidentifiedImageError as error:
         raise _fault(path, "content in none of these formats") from error
     # Pillow raises exceptions of many types for damaged bytes, such as SyntaxError.
@@ -250,7 +253,7 @@ def _with_ratio(
 def _fault(path: str | Path, found: str) -> ImageDecodeError:
     return ImageDecodeError(
         f"cannot decode {path}: expected a sound PNG, JPEG, BMP, GIF, WebP, TIFF or "
-        f"PPM image of at most {MAX_PIXELS} pixels, found {found}, so replace or "
+        f"PPM image of at most {MAX_PIXELS:,} pixels, found {found}, so replace or "
         "remove the file",
         found,
     )

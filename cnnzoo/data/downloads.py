@@ -1,7 +1,5 @@
 """Data sets that Keras downloads if the caller asks for it: 60,000 small images each."""
 
-import keras
-
 from cnnzoo.errors import DatasetError
 
 CLASS_NAMES = {
@@ -34,6 +32,8 @@ def download_arrays(name: str, split: str, *, download: bool) -> tuple:
             f"open_source({name!r}, download=True) of cnnzoo.data.sources, by which "
             "Keras downloads it, or the path of its .npz or of a folder with IDX files"
         )
+    import keras
+
     try:
         train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare one if the network fails

@@ -29,6 +29,7 @@ from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, unknown
 from cnnzoo.evaluation import evaluate_probabilities
 from cnnzoo.inference import class_names, probabilities
+from cnnzoo.system.runtime import Verbose
 from cnnzoo.zoo import build
 
 PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
@@ -96,6 +97,8 @@ class Ensemble:
         self,
         source: Labelled,
         probabilities: Sequence[np.ndarray] | np.ndarray | None = None,
+        *,
+        verbose: Verbose = "auto",
     ) -> Ensemble:
         """Finds the weights of "weighted" or "stack", if it is one; returns the ensemble.
 
@@ -104,6 +107,7 @@ class Ensemble:
                 `cnnzoo.evaluate`.
             probabilities: Probabilities of each member, (images, classes), such as those
                 of `train.kfold`; None for the members' predictions.
+            verbose: As in `train.Run.fit`, for the batches of each member.
 
         Raises:
             UsageError: The probabilities have another shape or are not finite, or are
@@ -117,10 +121,10 @@ class Ensemble:
                 f"may shuffle: expected (images, labels), found a {type(source).__name__}"
                 "; pass these, or no probabilities"
             )
-        source = as_labelled(source, self.class_names)
-        source = align_labels(source, self.class_names)
+        names = self.class_names
+        source = align_labels(as_labelled(source, names), names)
         if probabilities is None:
-            given = self._predict_members(source)
+            given = self._predict_members(source, verbose)
         else:
             given = np.asarray(probabilities)
             self._check_probabilities(given, len(source))
@@ -128,16 +132,17 @@ class Ensemble:
         self.weights = find(given, np.asarray(source.labels))
         return self
 
-    def predict(self, source: AnyImages) -> np.ndarray:
+    def predict(self, source: AnyImages, *, verbose: Verbose = "auto") -> np.ndarray:
         """The combined probabilities, (images, classes) float32.
 
         Args:
             source: Images, as in `cnnzoo.inference.probabilities`.
+            verbose: As in `train.Run.fit`, for the batches of each member.
 
         Raises:
             UsageError: The method needs weights, and `fit` has not been called.
         """
-        return self.predict_from(self._predict_members(source))
+        return self.predict_from(self._predict_members(source, verbose))
 
     def predict_from(self, probabilities: np.ndarray) -> np.ndarray:
         """The combination of the members' (members, images, classes) probabilities."""
@@ -155,17 +160,20 @@ class Ensemble:
             return np.tensordot(self.weights, given, 1).astype("float32")
         return apply_stack(given, self.weights).astype("float32")
 
-    def evaluate(self, source: Labelled) -> EnsembleEvaluation:
+    def evaluate(
+        self, source: Labelled, *, verbose: Verbose = "auto"
+    ) -> EnsembleEvaluation:
         """Evaluates the ensemble, each member, and the ensemble without each member.
 
         When a member is left out, the others keep their weights.
 
         Args:
             source: Labelled images, as in `cnnzoo.evaluate`.
+            verbose: As in `train.Run.fit`, for the batches of each member.
         """
-        source = as_labelled(source, self.class_names)
-        source = align_labels(source, self.class_names)
-        given, labels = self._predict_members(source), np.asarray(source.labels)
+        names = self.class_names
+        source = align_labels(as_labelled(source, names), names)
+        given, labels = self._predict_members(source, verbose), np.asarray(source.labels)
         whole, *members = (
             evaluate_probabilities(found, labels, self.class_names)
             for found in (self.predict_from(given), *given)
@@ -213,18 +221,14 @@ class Ensemble:
         ensemble.weights = _valid_weights(ensemble, weights, path)
         return ensemble
 
-    def _predict_members(self, source: AnyImages) -> np.ndarray:
+    def _predict_members(self, source: AnyImages, verbose: Verbose) -> np.ndarray:
         """The probabilities of each member, (members, images, classes)."""
-        source = as_source(source)
-        by_model = {
-            id(m): self._reorder(m, probabilities(m, source)) for m in self.models
-        }
+        source, by_model = as_source(source), {}
+        for model in {id(model): model for model in self.models}.values():
+            found = probabilities(model, source, verbose=verbose)
+            names = class_names(model)
+            by_model[id(model)] = found[:, [names.index(n) for n in self.class_names]]
         return np.stack([by_model[id(model)] for model in self.models])
-
-    def _reorder(self, model: keras.Model, probabilities: np.ndarray) -> np.ndarray:
-        """The probabilities with columns in the order of the ensemble's classes."""
-        names = class_names(model)
-        return probabilities[:, [names.index(name) for name in self.class_names]]
 
     def _accuracies_without(
         self, probabilities: np.ndarray, labels: np.ndarray

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from cnnzoo.errors import CnnzooError, SaveError
@@ -93,6 +94,24 @@ def make_folder(path: Path) -> None:
     """
     with refusing_os_errors(path):
         path.mkdir(parents=True, exist_ok=True)
+
+
+def check_place(path: Path, *, is_folder: bool) -> None:
+    """Checks that a folder or a file can be written, which leaves no trace.
+
+    Raises:
+        SaveError: It cannot: something else has its name, or its place is read-only.
+    """
+    with refusing_os_errors(path):
+        if path.is_dir() and not is_folder:
+            raise IsADirectoryError(f"{path} is a folder")
+        place = path if is_folder else path.parent
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(f"{place} is a file, not a folder")
+        with TemporaryFile(dir=place):
+            pass
 
 
 def remove_folder(path: Path) -> None:

@@ -1,11 +1,47 @@
-"""Settings of a process: threads, and settings that affect the bits of a training."""
+"""Settings of a process: a quiet start, threads, and what affects a training's bits."""
 
 import os
+import re
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Literal
 
 from cnnzoo.errors import UsageError
+from cnnzoo.system.validation import check_values
+
+Verbose = Literal["auto", 0, 1, 2]
+VERBOSE = (("auto", 0, 1, 2).__contains__, '"auto", 0, 1 or 2')
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's, of which 3 hides all but fatal errors
+NOISE = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} ")
+
+
+def import_keras() -> None:
+    """Imports Keras, without TensorFlow's start-up messages about CUDA and oneDNN.
+
+    Nothing is hidden if the caller has imported TensorFlow or has set its log level,
+    `TF_CPP_MIN_LOG_LEVEL`. Some messages are written before that level applies, so stderr
+    is held back during the import, and whatever else was written follows.
+    """
+    if LOG_LEVEL in os.environ or {"keras", "tensorflow"} & set(sys.modules):
+        import keras
+
+        return
+    os.environ[LOG_LEVEL] = "3"
+    with suppress(OSError), TemporaryFile() as held_back:  # there may be no stderr
+        stderr = os.dup(2)
+        os.dup2(held_back.fileno(), 2)
+        try:
+            import keras  # noqa: F401
+        finally:
+            os.dup2(stderr, 2)
+            held_back.seek(0)
+            rest = [line for line in held_back if not NOISE.match(line)]
+            os.write(stderr, b"".join(rest))
+            os.close(stderr)
 
 
 def cores() -> int:
@@ -41,6 +77,7 @@ def configure(threads: int | None = None) -> None:
             f"cannot compute with {threads} threads: expected at least 1, so pass such a "
             "number or leave threads out"
         )
+    import_keras()
     import keras
 
     backend = keras.backend.backend()
@@ -50,6 +87,22 @@ def configure(threads: int | None = None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def progress_level(verbose: Verbose) -> int:
+    """Keras's number for `verbose`, as progress is shown on stdout.
+
+    Args:
+        verbose: 0 for silent, 1 for a progress bar, 2 for single lines; "auto" for a
+            progress bar on a terminal or in a notebook, else single lines.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    check_values("show progress", {"verbose": verbose}, {"verbose": VERBOSE})
+    if verbose != "auto":
+        return int(verbose)
+    return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
 
 
 @dataclass(frozen=True)

@@ -74,4 +74,8 @@ SEED: Rule = (
     lambda value: is_number(value, Integral) and 0 <= value < 2**32,
     "a whole number from 0 to 4294967295",
 )
+SHARE: Rule = (
+    lambda value: is_above_zero(value) and (value < 1 or isinstance(value, Integral)),
+    "a share above 0 and below 1, such as 0.1, or a number of images",
+)
 FRACTION: Rule = (is_fraction, "a number from 0 to below 1")

@@ -1,5 +1,9 @@
 """Training: runs that can be continued, recipes and cross-validation."""
 
+from cnnzoo.system.runtime import import_keras
+
+import_keras()
+
 from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.cross_validation import Folds, kfold
 from cnnzoo.train.recipe import RECIPES, Recipe

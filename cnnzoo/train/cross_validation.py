@@ -7,16 +7,16 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_training
 from cnnzoo.data.pipeline import align_labels
-from cnnzoo.data.splits import first_rows
-from cnnzoo.errors import DatasetError, UsageError
-from cnnzoo.evaluation import Evaluation, evaluate_probabilities
+from cnnzoo.data.splits import split_folds
+from cnnzoo.errors import DatasetError
+from cnnzoo.evaluation import PREDICTIONS_FILE, Evaluation, evaluate_probabilities
 from cnnzoo.inference import class_names, evaluate
 from cnnzoo.system import files
+from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.replicates import NewModel, known_names, train_once
 
@@ -25,7 +25,6 @@ from cnnzoo.train.replicates import NewModel, known_names, train_once
 VALIDATION_SHARES = (0.1, 0.2, 0.35, 0.5)
 FOLDS_FILE = "folds.json"
 FORMAT = 1  # of folds.json
-PREDICTIONS_FILE = "predictions.npz"
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def kfold(
     folds: int = 5,
     seed: int = 0,
     group_by: str | None = None,
-    verbose: int = 0,
+    verbose: Verbose = "auto",
 ) -> Folds:
     """Cross-validation: each image is evaluated by a network that was not trained on it.
 
@@ -89,7 +88,7 @@ def kfold(
         folds: Number of folds, at least 2 and at most the number of images per class.
         seed: Random seed of the folds.
         group_by: Regular expression that groups files; see `Source.groups`.
-        verbose: As in `keras.Model.fit`.
+        verbose: As in `Run.fit`.
 
     Raises:
         UsageError: There are fewer than 2 folds, or groups of images without names.
@@ -118,29 +117,6 @@ def kfold(
     return result
 
 
-def read_predictions(path: str | Path) -> Evaluation:
-    """The evaluation of the predictions that `kfold` wrote.
-
-    Args:
-        path: A `predictions.npz`.
-
-    Raises:
-        DatasetError: The file has no predictions, or is damaged.
-    """
-    error = DatasetError(
-        f"cannot read predictions from {path}: expected the file {PREDICTIONS_FILE} that "
-        "kfold writes, so pass such a file; to train, pass --model and --out"
-    )
-    with files.refusing_damage(error):
-        files.check_regular(Path(path))
-        with np.load(path, allow_pickle=False) as arrays:
-            probabilities, labels = arrays["probabilities"], arrays["labels"]
-            names = tuple(map(str, arrays["class_names"]))
-    if probabilities.shape != (len(labels), len(names)):
-        raise error
-    return evaluate_probabilities(probabilities.astype(np.float32), labels, names)
-
-
 def cross_validate(
     train_fold: Callable[[int, tuple[Source, Source]], keras.Model],
     source: Source,
@@ -161,7 +137,7 @@ def cross_validate(
     """
     parts = [
         (split_validation(source.take(train), seed, group_by), test)
-        for train, test in split(source, folds, seed, group_by)
+        for train, test in split_folds(source, folds, seed, group_by)
     ]
     probabilities, names = np.zeros(0), source.class_names
     accuracies = []
@@ -190,34 +166,3 @@ def split_validation(
         f"which chooses the epoch, among the {len(source)} others, where copies and "
         "groups count once; add images or make more folds"
     )
-
-
-def split(source: Source, folds: int, seed: int, group_by: str | None = None):
-    """Yields training and test rows of each fold.
-
-    Folds are stratified by class; copies of a file, and files of a group, are in the same
-    fold.
-
-    Raises:
-        UsageError: There are fewer than 2 folds.
-        DatasetError: A class has fewer images than there are folds.
-    """
-    if folds < 2:
-        raise UsageError(f"cannot make {folds} folds: expected at least 2, so pass more")
-    if source.labels is None:
-        raise DatasetError("folds need labels and the data have none; give labelled data")
-    labels = np.asarray(source.labels)
-    rows = np.arange(len(labels))
-    first, group = first_rows(source.groups(group_by), len(rows))
-    present, counts = np.unique(labels[first], return_counts=True)
-    if counts.min() < folds:
-        few = source.class_names[present[counts.argmin()]]
-        raise DatasetError(
-            f"cannot make {folds} folds: expected as many images per class, where copies "
-            f"and groups count once, found {counts.min()} of {few!r}; add images or make "
-            "fewer folds"
-        )
-    maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
-        test = np.isin(group, chosen)
-        yield rows[~test], rows[test]

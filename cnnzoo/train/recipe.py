@@ -89,6 +89,11 @@ class Recipe:
         return {**asdict(replace(self, augment=None)), "augment": augment}
 
 
+def default_recipe(images: int) -> Recipe:
+    """The recipe for a number of training images, with ten steps an epoch or more."""
+    return Recipe(batch_size=max(1, min(Recipe.batch_size, images // 10)))
+
+
 def check_recipe(recipe: Recipe) -> None:
     """Raises UsageError if values are out of range or do not fit each other."""
     check_values("train", vars(recipe), RULES)

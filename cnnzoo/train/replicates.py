@@ -11,9 +11,11 @@ from cnnzoo.data.arrays import Source, is_source
 from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.errors import UsageError
 from cnnzoo.inference import class_names
-from cnnzoo.saving import MODEL_FILE, load
-from cnnzoo.train.recipe import Recipe
+from cnnzoo.saving import load
+from cnnzoo.system.runtime import Verbose
+from cnnzoo.train.recipe import Recipe, default_recipe
 from cnnzoo.train.run import CHECKPOINTS, Run
+from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
 KINDS = ("fold", "seed", "bag")  # prefixes of folders: of kfold, repeat and bag
 
@@ -28,7 +30,7 @@ def repeat(
     recipe: Recipe | None = None,
     *,
     seeds: Sequence[int] = (0, 1, 2),
-    verbose: int = 0,
+    verbose: Verbose = "auto",
 ) -> list[keras.Model]:
     """Trains a network from several seeds, each as a `Run` in `seed-N`.
 
@@ -40,7 +42,7 @@ def repeat(
         folder: Folder of the runs.
         recipe: Training recipe; None for the defaults.
         seeds: Random seeds of the weights, the order of images and their augmentation.
-        verbose: As in `keras.Model.fit`.
+        verbose: As in `Run.fit`.
     """
     data = _open(new_model, train, validation, 0)
     return [
@@ -65,7 +67,7 @@ def bag(
     *,
     members: int = 5,
     seed: int = 0,
-    verbose: int = 0,
+    verbose: Verbose = "auto",
 ) -> list[keras.Model]:
     """Trains members of an ensemble on bootstrap samples, each as a `Run` in `bag-N`.
 
@@ -81,7 +83,7 @@ def bag(
         recipe: Training recipe; None for the defaults.
         members: Number of members.
         seed: Random seed of the split and of the bootstrap samples.
-        verbose: As in `keras.Model.fit`.
+        verbose: As in `Run.fit`.
     """
     models = []
     images, validation = _open(new_model, train, validation, seed)
@@ -142,7 +144,7 @@ def train_once(
     recipe: Recipe | None,
     *,
     seed: int,
-    verbose: int,
+    verbose: Verbose,
 ) -> keras.Model:
     """Builds a network and trains it in a folder, or continues its training there.
 
@@ -158,7 +160,7 @@ def train_once(
             "trained already, as if it had seen these images, so build or load the "
             "network inside the function"
         )
-    seeded = replace(recipe or Recipe(), seed=seed)
+    seeded = replace(recipe or default_recipe(len(data[0])), seed=seed)
     Run(folder).fit(model, *data, seeded, verbose=verbose)
     return model
 

@@ -17,9 +17,9 @@ from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.inference import class_names
 from cnnzoo.metadata import metadata_of
-from cnnzoo.saving import MODEL_FILE
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
+from cnnzoo.system.runtime import Verbose, progress_level
 from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
 from cnnzoo.train.callbacks import (
@@ -38,8 +38,9 @@ from cnnzoo.train.checkpoint.store import CheckpointStore
 from cnnzoo.train.ema import EMA
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.loop import Loop
-from cnnzoo.train.recipe import Recipe
+from cnnzoo.train.recipe import Recipe, default_recipe
 from cnnzoo.train.run_metadata import RunMetadata
+from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
 HISTORY_FILE = "history.json"
 LOG_FILE = "log.txt"
@@ -93,7 +94,7 @@ class Run:
         recipe: Recipe | None = None,
         *,
         callbacks: Sequence[keras.callbacks.Callback] | None = (),
-        verbose: int = 0,
+        verbose: Verbose = "auto",
     ) -> History:
         """Starts or continues training, and gives the model the best epoch's weights.
 
@@ -103,9 +104,10 @@ class Run:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
             train: Training images, in a form that the class names.
             validation: Images by which the best epoch is chosen; or a share of `train`.
-            recipe: Training recipe; None for the defaults.
+            recipe: Training recipe; None for `default_recipe`.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
-            verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch.
+            verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch, "auto"
+                for 1 on a terminal or in a notebook, else 2.
 
         Returns:
             The metrics of every epoch, such as val_loss, of the main classifier.
@@ -120,10 +122,11 @@ class Run:
             CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
-        recipe = recipe or Recipe()
-        callbacks = check_callbacks(callbacks, recipe)
-        parts = train, validation, class_names(model), recipe.seed
+        level, seed = progress_level(verbose), (recipe or Recipe()).seed
+        parts = train, validation, class_names(model), seed
         train, validation = as_train_validation(*parts)
+        recipe = recipe or default_recipe(len(train))
+        callbacks = check_callbacks(callbacks, recipe)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation)
         with folder_lock(self.folder), catch_signals() as signals:
@@ -134,7 +137,7 @@ class Run:
             best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
-            loop = _make_loop(model, recipe, *batches, [*ours, *callbacks], verbose)
+            loop = _make_loop(model, recipe, *batches, [*ours, *callbacks], level)
             autosave = self._autosave(loop, signals)
             with (
                 mixed_precision.running(model, metadata.environment["precision"]),

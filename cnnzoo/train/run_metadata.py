@@ -111,6 +111,12 @@ def check_or_create(folder: Path, new: RunMetadata) -> RunMetadata:
         return new
     # Fields that an earlier version did not have get their defaults.
     completed = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
+    before, now = first.network["name"], new.network["name"]
+    if before != now:
+        raise ResumeMismatchError(
+            f"{folder} holds a training of {before}, not of {now}; train {now} into "
+            f"another folder, or pass {before}"
+        )
     if found := differences(_identity(completed, new), _identity(new, new)):
         raise ResumeMismatchError(
             f"{folder} holds another training: {'; '.join(found[:10])}; pass what it "

@@ -1,5 +1,9 @@
 """Transfer learning: where to cut a network, what to freeze, and how well that works."""
 
+from cnnzoo.system.runtime import import_keras
+
+import_keras()
+
 from cnnzoo.transfer.assessment import Assessment, Evidence
 from cnnzoo.transfer.cases import plan, prepare
 from cnnzoo.transfer.comparison import Race, race

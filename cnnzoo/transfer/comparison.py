@@ -15,6 +15,7 @@ from cnnzoo.data.inputs.conversion import Labelled, as_labelled, as_train_valida
 from cnnzoo.errors import UsageError
 from cnnzoo.evaluation import Evaluation
 from cnnzoo.inference import evaluate
+from cnnzoo.system.runtime import Verbose
 from cnnzoo.transfer.fitting import FEATURES_FOLDER, fit
 from cnnzoo.transfer.plans import Plan
 from cnnzoo.transfer.probes import holm, mcnemar
@@ -88,7 +89,7 @@ def race(
     *,
     folder: str | Path | None = None,
     seed: int = 0,
-    verbose: int = 0,
+    verbose: Verbose = "auto",
 ) -> Race:
     """Carries out plans on the same images, each from the same weights.
 
@@ -102,7 +103,7 @@ def race(
         test: Test images, on which the plans are compared.
         folder: Folder in which a killed race is resumed; None for a temporary one.
         seed: Random seed of every choice.
-        verbose: As in `keras.Model.fit`.
+        verbose: As in `Run.fit`.
 
     Raises:
         UsageError: There are fewer than two plans.

@@ -23,6 +23,7 @@ from cnnzoo.errors import (
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
+from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.run_metadata import differences, network_facts
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
@@ -52,7 +53,7 @@ def fit(
     folder: str | Path | None = None,
     features: str | Path | None = None,
     seed: int = 0,
-    verbose: int = 0,
+    verbose: Verbose = "auto",
     progress: Progress | None = None,
     disk: int = ON_DISK,
 ) -> Result:
@@ -67,7 +68,7 @@ def fit(
         folder: Folder in which a killed training is resumed; None for a temporary one.
         features: Folder of cached features; None for a subfolder of `folder`.
         seed: Random seed of every choice; also set as Keras's own.
-        verbose: As in `keras.Model.fit`, for phases on images.
+        verbose: As in `train.Run.fit`, for phases on images.
         progress: Function of the number of finished feature rows and of all rows.
         disk: Maximum size of the features that a phase may add, in bytes.
 

@@ -16,6 +16,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.inference import probabilities
 from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.run import Run
 from cnnzoo.transfer.batch_norm import adapt_batch_norm
 from cnnzoo.transfer.cached_training import train_on_features
@@ -37,7 +38,7 @@ class PhaseRunner:
         validation: Validation images, which choose the epoch and whether to keep a phase.
         features: Folder of cached features.
         seed: Random seed of every choice.
-        verbose: As in `keras.Model.fit`, for phases on images.
+        verbose: As in `train.Run.fit`, for phases on images.
         progress: Function of the number of finished feature rows and of all rows.
         disk: Maximum size of the features that a phase may add, in bytes.
     """
@@ -47,7 +48,7 @@ class PhaseRunner:
     validation: Source
     features: Path
     seed: int = 0
-    verbose: int = 0
+    verbose: Verbose = "auto"
     progress: Progress | None = None
     disk: int = ON_DISK
 

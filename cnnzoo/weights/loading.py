@@ -189,21 +189,6 @@ def _hdf5_bytes(model: keras.Model, place: Path) -> bytes:
             return members.read(WEIGHTS_MEMBER)
 
 
-def check_source(network: str, weights: object) -> None:
-    """Raises UsageError if `build(weights=)` cannot take `weights`; opens no file."""
-    if weights == keras_applications.IMAGENET:
-        keras_applications.name_map(network)
-        return
-    names = (*keras_applications.tags(network), *bundled.tags(network))
-    is_path = isinstance(weights, str | Path) and Path(weights).suffix in opening.ENDINGS
-    if weights not in names and not is_path:
-        tags = "".join(f", {name!r}" for name in names)
-        raise UsageError(
-            f"{network} has no weights {str(weights)[:200]!r}; expected None{tags} or "
-            f"the path of a file that ends in {' or '.join(opening.ENDINGS)}"
-        )
-
-
 def _check_network(model: keras.Model, source: WeightSource | ArraySource) -> None:
     """Checks networks by name, since different ones may have equal names and shapes."""
     expected, found = catalog_name_of(model), getattr(source, "network", None)

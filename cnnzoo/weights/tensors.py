@@ -1,17 +1,19 @@
 """Sources of weights: tensors by layer and place, which are read on demand."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import keras
 import numpy as np
-from keras import ops
 
 from cnnzoo.errors import SaveError, WeightFileError
-from cnnzoo.metadata import catalog_name_of
+
+if TYPE_CHECKING:
+    import keras
 
 POOL = "pool"  # what stands between two modules
 
@@ -105,7 +107,10 @@ class ArraySource:
 
 def damaged(source: object, found: str) -> WeightFileError:
     """The error for a file that is not as it was written."""
-    return WeightFileError(f"{source} {found}; it was cut or damaged, so get it again")
+    return WeightFileError(
+        f"{source} {found}; it was cut or damaged, so get it again, unless it is a file "
+        "of another kind"
+    )
 
 
 def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:
@@ -119,10 +124,12 @@ def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable
 
 def nonfinite_weights(model: keras.Model) -> list[str]:
     """Weights that hold NaN or infinity, as "layer/weight"."""
+    from keras import backend, ops
+
     return [
         f"{layer.name}/{variable.name}"
         for layer, variable in variables(model).values()
-        if keras.backend.is_float_dtype(variable.dtype)
+        if backend.is_float_dtype(variable.dtype)
         and not ops.all(ops.isfinite(variable.value))
     ]
 
@@ -138,6 +145,8 @@ def check_finite(model: keras.Model) -> None:
 
 def digest(weights: Iterable[keras.Variable]) -> str:
     """SHA-256 of the values of weights, in hexadecimal digits."""
+    from keras import ops
+
     hashed = hashlib.sha256()
     for weight in weights:
         hashed.update(ops.convert_to_numpy(weight.value).tobytes())
@@ -157,6 +166,8 @@ def kind(layer: keras.Layer) -> str:
 
 def of_model(model: keras.Model) -> WeightSource:
     """The weights of a model, as a source."""
+    from cnnzoo.metadata import catalog_name_of
+
     tensors = {
         key: Tensor(
             name=f"{layer.name}/{variable.name}",

@@ -20,7 +20,7 @@ from cnnzoo.system.validation import (
     one_of,
     optional,
 )
-from cnnzoo.weights.loading import check_source
+from cnnzoo.weights.formats.opening import check_source
 from cnnzoo.zoo.options import BuildOptions
 
 POOLINGS = {

@@ -108,7 +108,7 @@ def identify(file: str | Path) -> Identification:
         network = getattr(opened, "network", None)
     if network not in every_model():
         return Identification(str(file))
-    note = "built with options of its own, so load it with cnnzoo.load"
+    note = "built with options of its own, so it is loaded as a model, not as weights"
     return Identification(str(file), (network,), OWN, notes=(note,))
 
 

@@ -45,6 +45,7 @@ def test_control_characters_are_escaped(photos: Path, capsys):
     assert main(["predict", one + "x", "--model", out]) == 1
     shown = capsys.readouterr()
     assert "\x1b" not in shown.out + shown.err
+    assert "9 pictures are few for a network that begins untrained" in shown.err
     assert shown.out.count(r"\x1b]0;owned\x07\x1b[31mred") >= 3
     errors = json.loads(Path(out, "evaluation.json").read_text())["misclassified"]
     assert errors

@@ -1,13 +1,12 @@
 """Image files: one rule for every form in which a picture comes."""
 
 import os
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from picture_files import png_header
 from PIL import Image
 
 from cnnzoo.data import decode as decoding
@@ -239,21 +238,6 @@ def test_formats_that_start_programs_are_not_read(tmp_path: Path):
 def test_pixels_without_a_known_range(tmp_path: Path, image: Image.Image, reason: str):
     with pytest.raises(ImageDecodeError, match=reason):
         decode(saved(tmp_path / "a.tif", image), None, 1)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that only claims a size: its pixels are missing."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunk = b"IHDR" + header
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + struct.pack(">I", len(header))
-        + chunk
-        + struct.pack(">I", zlib.crc32(chunk))
-        + struct.pack(">I", 0)
-        + b"IDAT"
-        + struct.pack(">I", zlib.crc32(b"IDAT"))
-    )
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

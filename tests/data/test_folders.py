@@ -29,11 +29,10 @@ from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import Folder, scan
 from cnnzoo.data.pipeline import load_images
 from cnnzoo.data.sources import open_train_validation
-from cnnzoo.data.splits import split_rows
+from cnnzoo.data.splits import split_folds, split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
 from cnnzoo.evaluation import evaluate_probabilities
 from cnnzoo.inference import probabilities
-from cnnzoo.train.cross_validation import split
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import Run
 from cnnzoo.visualization import figures
@@ -383,12 +382,12 @@ def test_folds_keep_copies_and_groups_together(photos: Path):
         path.with_name(f"copy{path.name}").write_bytes(path.read_bytes())
     folder = scan(photos, checksums=True)
     assert folder.checksums
-    for train, test in split(folder, 3, 0):
+    for train, test in split_folds(folder, 3, 0):
         sums = [{folder.checksums[row] for row in rows} for rows in (train, test)]
         assert not sums[0] & sums[1]
     apart = scan(photos)
     pattern = r"[a-z]+/(?:copy)?(\d+)"
-    parts = list(split(apart, 3, 0, pattern))
+    parts = list(split_folds(apart, 3, 0, pattern))
     assert sorted(np.concatenate([test for _, test in parts])) == list(range(24))
     for train, test in parts:
         one, other = (
@@ -396,7 +395,7 @@ def test_folds_keep_copies_and_groups_together(photos: Path):
         )
         assert not one & other
     with pytest.raises(UsageError, match="expected a folder of image files"):
-        next(split(load_images(apart, (*SIZE, 3)), 3, 0, "x"))
+        next(split_folds(load_images(apart, (*SIZE, 3)), 3, 0, "x"))
 
 
 def test_groups_in_both_predefined_splits_are_refused(tmp_path: Path):

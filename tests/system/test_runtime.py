@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import cnnzoo
+from cnnzoo.system.runtime import LOG_LEVEL, progress_level
 
 
 def run(code: str) -> subprocess.CompletedProcess:
@@ -61,3 +62,51 @@ def test_the_limit_of_a_container_sets_the_threads():
         "print(tf.config.threading.get_intra_op_parallelism_threads())"
     )
     assert run(code).stdout.strip() == "1"
+
+
+NOISE = "WARNING: All log messages before absl::InitializeLog()\nI0000 00:00 no cuda\n"
+FAKE = f"import os\nos.write(2, {(NOISE + 'kept').encode()!r})\n"
+
+
+@pytest.mark.parametrize(("level", "shown"), [(None, "kept"), ("1", f"{NOISE}kept")])
+def test_keras_is_imported_quietly(level: str | None, shown: str, tmp_path, monkeypatch):
+    (tmp_path / "keras.py").write_text(FAKE)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", path)
+    monkeypatch.delenv(LOG_LEVEL)
+    if level:
+        monkeypatch.setenv(LOG_LEVEL, level)
+    done = run(
+        "import os; from cnnzoo.system.runtime import LOG_LEVEL, import_keras;"
+        "before = os.environ.get(LOG_LEVEL); import_keras(); import_keras();"
+        "print(before, os.environ[LOG_LEVEL])"
+    )
+    assert done.stderr == shown
+    assert done.stdout.split() == [str(level), level or "3"]
+
+
+def test_python_is_quiet_too(monkeypatch):
+    """The log level is set when Keras is needed, not before."""
+    monkeypatch.delenv(LOG_LEVEL)
+    done = run(
+        "import os, sys, cnnzoo; cnnzoo.UsageError, cnnzoo.list_models();"
+        f"assert not {{'keras', 'tensorflow'}} & set(sys.modules);"
+        f"assert {LOG_LEVEL!r} not in os.environ; cnnzoo.build('lenet5')"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("verbose", "terminal", "level"),
+    [("auto", True, 1), ("auto", False, 2), (0, True, 0), (1, False, 1), (2, True, 2)],
+)
+def test_progress_level(verbose, terminal: bool, level: int, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    assert progress_level(verbose) == level
+
+
+def test_an_unknown_progress_is_refused():
+    with pytest.raises(
+        cnnzoo.UsageError, match="verbose='loud': expected \"auto\", 0, 1"
+    ):
+        progress_level("loud")  # pyright: ignore[reportArgumentType]

@@ -10,10 +10,10 @@ import pages
 import pytest
 import trainings
 
+from cnnzoo.evaluation import read_predictions
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.models.index import INDEX, ModelInfo
 from cnnzoo.models.proofs import load_proofs
-from cnnzoo.train.cross_validation import read_predictions
 from cnnzoo.zoo import sketch
 
 STALE = "is stale: run `make index` and look at the difference"

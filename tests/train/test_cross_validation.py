@@ -15,9 +15,10 @@ import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import scan
+from cnnzoo.data.splits import split_folds
 from cnnzoo.ensemble import Ensemble
+from cnnzoo.evaluation import read_predictions
 from cnnzoo.train import Recipe, bag, kfold, members, repeat
-from cnnzoo.train.cross_validation import read_predictions, split
 
 RECIPE = Recipe(epochs=30, batch_size=32, learning_rate=1e-2, patience=None)
 
@@ -42,7 +43,7 @@ def marked() -> Images:
 
 
 def test_folds_share_no_row(marked):
-    parts = list(split(marked, 5, 0))
+    parts = list(split_folds(marked, 5, 0))
     tested = np.concatenate([test for _, test in parts])
     assert sorted(tested) == list(range(240))
     labels = np.asarray(marked.labels)
@@ -50,7 +51,7 @@ def test_folds_share_no_row(marked):
         assert not set(train) & set(test)
         assert len(train) + len(test) == 240
         assert labels[test].mean() == 0.5  # each class has its share
-    others = [test for _, test in split(marked, 5, 1)]
+    others = [test for _, test in split_folds(marked, 5, 1)]
     assert any(set(a) != set(b) for (_, a), b in zip(parts, others, strict=True))
 
 

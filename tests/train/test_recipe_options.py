@@ -139,5 +139,6 @@ def test_the_cosine_schedule_has_the_steps_of_all_epochs():
 def test_on_the_command_line():
     words = "train mnist --model mlp --out a --steps-per-epoch 9 --loss-options"
     args = make_parser().parse_args([*words.split(), "label_smoothing=0.1"])
-    recipe = training._recipe(args)
+    recipe = training._recipe(args, 64)
     assert (recipe.steps_per_epoch, recipe.loss_options) == (9, OPTIONS)
+    assert recipe.batch_size == 6  # a tenth of the images

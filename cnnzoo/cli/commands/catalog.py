@@ -7,6 +7,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
+from cnnzoo.cli import options
 from cnnzoo.cli.output import print_json, print_pairs, print_table, say, start
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import list_models, model_info
@@ -105,11 +106,11 @@ def _layers(args: Namespace) -> None:
 
 def plot(args: Namespace) -> None:
     model_info(args.model)  # reports an unknown name before Keras is imported
+    path = Path(args.out or options.picture(f"{args.model}.png"))
     start(args.threads)
     from cnnzoo.visualization.graphviz import plot as draw
     from cnnzoo.zoo import sketch
 
-    path = Path(args.out or f"{args.model}.png")
     complete = draw(
         sketch(args.model),
         path,
@@ -125,6 +126,9 @@ def plot(args: Namespace) -> None:
 
 def identify(args: Namespace) -> int:
     """Returns 1 if the file fits no network of the catalog, else 0."""
+    from cnnzoo.weights.formats import opening
+
+    opening.check_path(args.file)
     start(args.threads)
     from cnnzoo.zoo import identification
 

@@ -11,6 +11,7 @@ from cnnzoo.cli.output import print_left_out, say
 
 if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
+    from cnnzoo.data.mnist import Split
 
 
 def open_parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]:
@@ -33,6 +34,24 @@ def open_parts(args: Namespace, *, again: bool = False) -> tuple[Source, Source]
     )
     print_left_out(train, validation)
     return train, validation
+
+
+def open_source(args: Namespace, split: Split = "train") -> Source:
+    """Opens a split of the images, and prints which files are not used."""
+    from cnnzoo.data import sources
+
+    source = sources.open_source(
+        args.data, split, download=args.download, **reading(args)
+    )
+    print_left_out(source)
+    return source
+
+
+def check_folds(args: Namespace, source: Source) -> None:
+    """Raises the errors of a cross-validation that the options and the images have."""
+    from cnnzoo.data.splits import split_folds
+
+    list(split_folds(source, args.folds, args.seed, args.group_by))
 
 
 def reading(args: Namespace, *, again: bool = False) -> dict:

@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.cli.commands.data import reading
-from cnnzoo.cli.commands.networks import open_network, own_options
-from cnnzoo.cli.output import print_json, print_left_out, print_table, say, start
+from cnnzoo.cli import options
+from cnnzoo.cli.commands.data import open_source
+from cnnzoo.cli.commands.networks import find_network, own_options
+from cnnzoo.cli.output import print_json, print_table, say, start
 from cnnzoo.errors import UsageError
+from cnnzoo.system import files
 
 if TYPE_CHECKING:
     import keras
 
+    from cnnzoo.data.arrays import Images
     from cnnzoo.ensemble import Ensemble
 
+    Opener = Callable[[], keras.Model | Ensemble]
+
+ENSEMBLE_FILE = "ensemble.json"  # a copy, since the import of its home needs Keras
 TOP = 3  # default number of classes per image
 OUT = "ensemble"  # output folder of networks without a common folder
 
 
 def evaluate(args: Namespace) -> None:
+    network, folder = _find_network(args)
+    out = Path(args.out or options.folder(str(folder)))
+    source = open_source(args, "test")
     start(args.threads)
-    from cnnzoo.data.sources import open_source
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import evaluate as evaluate_model
-    from cnnzoo.system import files
     from cnnzoo.visualization import figures
 
-    source = open_source(args.data, "test", download=args.download, **reading(args))
-    print_left_out(source)
-    model, folder = _open_model(args)
+    model, verbose = network(), 0 if args.json else "auto"
     if isinstance(model, Ensemble):
-        found = model.evaluate(source)
+        found = model.evaluate(source, verbose=verbose)
         whole = found.whole
     else:
-        found = whole = evaluate_model(model, source)
-    out, metrics = Path(args.out or folder), found.to_dict()
+        found = whole = evaluate_model(model, source, verbose=verbose)
+    metrics = found.to_dict()
     metrics["misclassified"] = whole.misclassified(source)
     pictures = {
         "confusion.png": figures.confusion(whole),
@@ -86,26 +93,23 @@ def _error(accuracy: float | None) -> str:
 
 
 def predict(args: Namespace) -> None:
+    table = _table(args)
+    network, _ = _find_network(args)
+    given = [] if table else _pictures(args)
+    source = table and _rows(args, table)
+    paths = _readable(args, given)
     start(args.threads)
-    from cnnzoo.data.folders.inspection import readable
     from cnnzoo.data.folders.training_files import in_training_set
-    from cnnzoo.data.inputs.pictures import image_paths
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import class_names, make_predictions, probabilities
 
-    table = _table(args)
-    model, _ = _open_model(args)
-    data = [] if table else args.data
-    given = [path for place in data for path in image_paths(place, args.on_bad)]
-    paths, bad = readable(given, args.on_bad) if given else ([], [])
-    for path, reason in bad:
-        say(f"left out {path!r}: {reason}", file=sys.stderr)
+    model = network()
     if isinstance(model, Ensemble):
-        names, classify = model.class_names, model.predict
+        names, classify = model.class_names, partial(model.predict, verbose=0)
     else:
         names, classify = class_names(model), partial(probabilities, model)
-    if table:
-        _write_labels(classify, names, table, args.out)
+    if source:
+        _write_labels(classify, names, source, _submission(args))
         return
     predictions = make_predictions(paths, classify(paths), names, args.top or TOP)
     own = filter(Path.exists, map(Path, args.model or ()))
@@ -156,27 +160,63 @@ def _table(args: Namespace) -> str | None:
     return tables[0] if tables else None
 
 
-def _write_labels(classify, names: tuple[str, ...], table: str, out: str | None) -> None:
-    from cnnzoo.data.table import read_csv, write_submission
+def _submission(args: Namespace) -> Path:
+    """The path of the file to write for a .csv."""
+    return Path(args.out or Path(args.data[0]).with_name("submission.csv"))
+
+
+def _rows(args: Namespace, table: str) -> Images:
+    """The images of a .csv, whose classes can be written."""
+    from cnnzoo.data.table import read_csv
 
     source = read_csv(table, complete=False)
-    path = Path(out or Path(table).with_name("submission.csv"))
+    options.file(str(_submission(args)))
+    return source
+
+
+def _pictures(args: Namespace) -> list[str]:
+    """The paths of the pictures; one that is named exists."""
+    from cnnzoo.data.inputs.pictures import image_paths
+
+    given = [path for place in args.data for path in image_paths(place, args.on_bad)]
+    for path in given:
+        if args.on_bad == "raise" and not os.path.lexists(path):
+            raise FileNotFoundError(
+                f"there is no picture {path}; check the name and the folder"
+            )
+    return given
+
+
+def _readable(args: Namespace, given: list[str]) -> list[str]:
+    """Those that can be read; says which are left out."""
+    from cnnzoo.data.folders.inspection import readable
+
+    paths, bad = readable(given, args.on_bad) if given else ([], [])
+    for path, reason in bad:
+        say(f"left out {path!r}: {reason}", file=sys.stderr)
+    return paths
+
+
+def _write_labels(classify, names: tuple[str, ...], source: Images, path: Path) -> None:
+    from cnnzoo.data.table import write_submission
+
     write_submission(path, [names[i] for i in classify(source).argmax(1)], source.ids)
     say(path)
 
 
-def _open_model(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
-    """The model or ensemble that the options name, and its output folder."""
-    from cnnzoo.ensemble import Ensemble
-    from cnnzoo.ensemble.storage import ENSEMBLE_FILE
+def _find_network(args: Namespace) -> tuple[Opener, Path]:
+    """Finds the model or ensemble that the options name, and its output folder.
 
+    Returns:
+        The function that opens it, and the folder.
+    """
     if args.ensemble:
         if args.model or own_options(args):
             raise UsageError(
                 "--ensemble uses the networks of the package; leave out --model and its "
                 "options, or give several of your own there and leave out --ensemble"
             )
-        return Ensemble.pretrained(), Path(OUT)
+        return _ensemble, Path(OUT)
     if not args.model:
         raise UsageError("--model is missing: pass --model DIR, or --ensemble")
     if len(args.model) > 1:
@@ -185,12 +225,24 @@ def _open_model(args: Namespace) -> tuple[keras.Model | Ensemble, Path]:
                 f"{given} is for one network; got {len(args.model)} times --model, so "
                 "leave it out, or evaluate each alone"
             )
-        networks = [open_network(model, args) for model in args.model]
-        return Ensemble(networks), Path(OUT)
+        members = [find_network(args, model) for model in args.model]
+        return partial(_ensemble, members=members), Path(OUT)
     folder = Path(args.model[0])
     if (folder / ENSEMBLE_FILE).exists() and not own_options(args):
-        return Ensemble.load(folder), folder
-    network = open_network(args.model[0], args)
+        return partial(_ensemble, folder=folder), folder
+    network = find_network(args, args.model[0])
     if not folder.exists():  # a network's name, which a folder of that name would hide
         return network, Path(f"{folder}-evaluation")
     return network, folder.parent if folder.is_file() else folder
+
+
+def _ensemble(
+    folder: Path | None = None, members: Sequence[Callable[[], keras.Model]] = ()
+) -> Ensemble:
+    from cnnzoo.ensemble import Ensemble
+
+    if folder:
+        return Ensemble.load(folder)
+    if members:
+        return Ensemble([member() for member in members])
+    return Ensemble.pretrained()

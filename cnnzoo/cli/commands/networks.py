@@ -1,13 +1,19 @@
-"""--model of the verbs for trained networks: a file, a folder, or a name with weights."""
+"""--model of the verbs: found and checked without Keras, and opened by a call.
+
+It is the name of a network to train, or a trained one: a file, a folder, or a name with
+weights.
+"""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnzoo.errors import UsageError
-from cnnzoo.models.index import ALIASES, every_model, model_info
+from cnnzoo.models.index import ALIASES, ModelInfo, every_model, model_info
 
 if TYPE_CHECKING:
     import keras
@@ -20,40 +26,81 @@ def own_options(args: Namespace) -> str:
     return " and ".join(f"--{name}" for name in OWN if getattr(args, name))
 
 
-def open_network(model: str, args: Namespace, *, include_top: bool = True) -> keras.Model:
-    """Opens a trained network.
+def known_network(args: Namespace, name: str) -> ModelInfo:
+    """The network of that name.
+
+    Raises:
+        UsageError: There is none, or it does not take images of the options' size.
+    """
+    info = model_info(name)
+    if args.size and min(args.size) < info.min_size:
+        raise UsageError(
+            f"{name} needs images of at least {info.min_size}x{info.min_size} pixels, "
+            f"got {'x'.join(map(str, args.size))}; pass a larger --size, or choose a "
+            "network with a smaller minimum"
+        )
+    return info
+
+
+def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
+    """Finds a trained network, and returns the function that opens it.
 
     Args:
+        args: Options of the command.
         model: Path of a .keras file or of the folder of a training, or the name of a
             network, with weights from the options or, with none there, from the package.
-        args: Options of the command.
-        include_top: Whether a network by its name gets its classifier.
 
     Raises:
         UsageError: A name has no weights, or a file is given weights, a size or a fit.
         FileNotFoundError: There is no such file.
+        WeightFileError: The file is none that cnnzoo wrote.
     """
-    from cnnzoo.layers.axes import to_keras_format
-    from cnnzoo.saving import load
-    from cnnzoo.weights.sources import bundled
-    from cnnzoo.zoo import build
-
     path, given = Path(model), own_options(args)
     known = model in every_model() or model in ALIASES
     if path.exists() or path.suffix or not (known or given):
+        if not path.exists() and not path.suffix:
+            raise FileNotFoundError(
+                f"there is no file or folder {model}, and no network of that name; check "
+                "the name, or run `cnnzoo list` to see all networks"
+            )
         if given:
             raise UsageError(
                 f"{model} has its own weights, image size and fit; leave out {given}, or "
                 "give the name of a network"
             )
-        return load(path)
-    info = model_info(model)
-    weights = args.weights or next(iter(bundled.tags(info.name)), None)
+        from cnnzoo.weights.formats import keras_archive
+
+        file = keras_archive.model_file(path)
+        with keras_archive.open_archive(file) as archive:
+            keras_archive.read_metadata(archive)
+        return partial(_load, file)
+    from cnnzoo.weights.formats import opening
+
+    info = known_network(args, model)
+    bundled = [tag for tag in info.weights if tag != opening.IMAGENET]
+    weights = args.weights or next(iter(bundled), None)
     if weights is None:
         raise UsageError(
-            f"--weights is missing for {model}: pass a file, imagenet, or a tag that the "
-            "package has; or pass --model with a folder of train"
+            f"--weights is missing for {model}, which has none in the package: pass "
+            f"{', '.join((*info.weights, 'the path of a file'))}, or a folder that train "
+            "wrote as --model"
         )
+    opening.check_source(info.name, weights)
+    return partial(_build, info, weights, args)
+
+
+def _load(file: Path, **_: bool) -> keras.Model:
+    from cnnzoo.saving import load
+
+    return load(file)
+
+
+def _build(
+    info: ModelInfo, weights: str, args: Namespace, *, include_top: bool = True
+) -> keras.Model:
+    from cnnzoo.layers.axes import to_keras_format
+    from cnnzoo.zoo import build
+
     size = args.size and to_keras_format((*args.size, info.input_shape[-1]))
     return build(
         info.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from ast import literal_eval
 from collections.abc import Mapping, Sequence
@@ -10,24 +11,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnzoo.cli.commands.data import open_parts, reading
-from cnnzoo.cli.output import (
-    print_json,
-    print_left_out,
-    print_table,
-    say,
-    start,
-    verbosity,
-)
+from cnnzoo.cli.commands.data import check_folds, open_parts, open_source
+from cnnzoo.cli.commands.networks import known_network
+from cnnzoo.cli.output import print_json, print_table, say, start
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.models.index import ModelInfo, model_info
+from cnnzoo.models.index import ModelInfo
 
 if TYPE_CHECKING:
+    from cnnzoo.data.arrays import Source
     from cnnzoo.data.augment import Augment
+    from cnnzoo.train import Recipe
+
+FEW = 1000  # pictures, for which transfer is recommended
 
 
 def train(args: Namespace) -> None:
-    network = model_info(args.model)
+    network, out = known_network(args, args.model), Path(args.out)
+    _check(args)
+    resumed = (out / "run.json").exists()
+    data, validation = open_parts(args, again=resumed)
+    _check_featurewise(args, data)
     start(args.threads)
     import keras
 
@@ -35,27 +38,48 @@ def train(args: Namespace) -> None:
     from cnnzoo.train.mixed_precision import resolve
     from cnnzoo.train.run import Run
 
-    recipe, loggers = _recipe(args), _loggers(args)
-    out = Path(args.out)
+    recipe, loggers = _recipe(args, len(data)), _loggers(args)
     before = run_metadata.read(out)
-    data, validation = open_parts(args, again=before is not None)
     keras.utils.set_random_seed(args.seed)
     shape, model = _network(args, network, data)
     say(
         f"{args.model} at {'x'.join(map(str, shape))}: {len(data):,} training images, "
         f"{len(validation):,} validation images, {len(data.class_names)} classes"
     )
+    if data.image_shape is None and len(data) < FEW and not before:
+        say(
+            f"{len(data):,} pictures are few for a network that begins untrained; "
+            "`cnnzoo transfer` begins with a trained one, which mostly errs less",
+            file=sys.stderr,
+        )
     if before:
         say(f"precision: {before.environment['precision']}, as at its start")
         say(f"{out} has this training already; it is resumed")
     else:
         say(f"precision: {resolve(recipe.precision)}")
-    history = Run(out).fit(
-        model, data, validation, recipe, callbacks=loggers, verbose=verbosity()
-    )
+    history = Run(out).fit(model, data, validation, recipe, callbacks=loggers)
     if history.was_over:
         say("the training was finished already; nothing was trained")
     _report(history, out)
+
+
+def _check(args: Namespace) -> None:
+    """Raises UsageError for options that do not fit, as far as no data are needed."""
+    if args.augment:
+        parse_augment(args.augment)
+    if getattr(args, "tensorboard", False) and find_spec("tensorboard") is None:
+        raise UsageError(
+            "--tensorboard needs the package tensorboard, which is not installed; "
+            "install cnnzoo[tensorboard], or use --csv"
+        )
+
+
+def _check_featurewise(args: Namespace, data: Source) -> None:
+    if args.preprocessing == "featurewise" and data.image_shape is None:
+        raise UsageError(
+            "featurewise preprocessing is measured on images in memory, and a folder is "
+            "not; choose another mode, or give a .csv or .npz"
+        )
 
 
 def _report(history: Mapping[str, list[float]], out: Path) -> None:
@@ -84,27 +108,27 @@ def kfold(args: Namespace) -> None:
             "kfold trains a network, and needs --model and --out; give both, or neither "
             "and a predictions.npz that kfold wrote"
         )
-    network = model_info(args.model)
-    start(args.threads)
-    from cnnzoo.data.sources import open_source
-    from cnnzoo.train.cross_validation import FOLDS_FILE, PREDICTIONS_FILE, kfold
-
-    source = open_source(args.data, "train", download=args.download, **reading(args))
-    print_left_out(source)
+    network = known_network(args, args.model)
+    _check(args)
     if args.preprocessing == "featurewise":
         raise UsageError(
             "featurewise preprocessing would be measured on the test images, too; "
             "choose another mode for kfold"
         )
+    source = open_source(args)
+    check_folds(args, source)
+    start(args.threads)
+    from cnnzoo.train.cross_validation import FOLDS_FILE, PREDICTIONS_FILE, kfold
+
     found = kfold(
         lambda: _network(args, network, source)[1],
         source,
         args.out,
-        _recipe(args),
+        _recipe(args, len(source)),
         folds=args.folds,
         group_by=args.group_by,
         seed=args.seed,
-        verbose=verbosity(),
+        verbose=0 if args.json else "auto",
     )
     if args.json:
         print_json(found.to_dict())
@@ -123,8 +147,7 @@ def kfold(args: Namespace) -> None:
 
 def _report_predictions(args: Namespace) -> None:
     """Prints the error of predictions that an earlier `kfold` wrote."""
-    start(args.threads)
-    from cnnzoo.train.cross_validation import read_predictions
+    from cnnzoo.evaluation import read_predictions
 
     found = read_predictions(args.data)
     if args.json:
@@ -140,11 +163,6 @@ def _loggers(args: Namespace) -> list:
     if args.csv:
         loggers.append(CSVLogger(out / "history.csv", append=True))
     if args.tensorboard:
-        if find_spec("tensorboard") is None:
-            raise UsageError(
-                "--tensorboard needs the package tensorboard, which is not installed; "
-                "install cnnzoo[tensorboard], or use --csv"
-            )
         loggers.append(TensorBoard(out / "tensorboard", write_graph=False))
     return loggers
 
@@ -165,9 +183,9 @@ def _network(args: Namespace, network: ModelInfo, train):
     )
 
 
-def _recipe(args: Namespace):
+def _recipe(args: Namespace, images: int) -> Recipe:
     """The recipe of that name, or the default one, changed by the options."""
-    from cnnzoo.train.recipe import RECIPES, Recipe
+    from cnnzoo.train.recipe import RECIPES, default_recipe
 
     given = {
         "epochs": args.epochs,
@@ -182,7 +200,7 @@ def _recipe(args: Namespace):
         "precision": args.precision,
         "augment": args.augment and parse_augment(args.augment),
     }
-    recipe = RECIPES[args.recipe] if args.recipe else Recipe()
+    recipe = RECIPES[args.recipe] if args.recipe else default_recipe(images)
     if args.optimizer is not None and args.optimizer != recipe.optimizer:
         # The recipe's values are for another optimizer.
         recipe = replace(recipe, momentum=None, learning_rate=None)
@@ -238,11 +256,6 @@ def _preprocessing(mode: str | None, train):
         return mode
     from cnnzoo.data.preprocess import featurewise
 
-    if train.image_shape is None:
-        raise UsageError(
-            "featurewise preprocessing is measured on images in memory, and a folder is "
-            "not; choose another mode, or give a .csv or .npz"
-        )
     height, width, channels = train.image_shape
     return featurewise(train.load(slice(None), (height, width), channels))
 

@@ -7,9 +7,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.cli.commands.data import open_parts
-from cnnzoo.cli.commands.networks import open_network
-from cnnzoo.cli.output import say, start, verbosity
+from cnnzoo.cli.commands.data import check_folds, open_parts
+from cnnzoo.cli.commands.networks import find_network
+from cnnzoo.cli.output import say, start
 
 if TYPE_CHECKING:
     import keras
@@ -22,18 +22,18 @@ TRAINING = "training"  # folder in which a killed transfer is resumed
 
 
 def transfer(args: Namespace) -> None:
+    network = find_network(args, args.model)
+    train, validation = open_parts(args)
+    if args.folds:
+        check_folds(args, train)
     start(args.threads)
-    from cnnzoo.train.cross_validation import split
     from cnnzoo.transfer import fit, save_results
 
-    model = open_network(args.model, args, include_top=False)
-    train, validation = open_parts(args)
+    model = network(include_top=False)
     say(
         f"{len(train):,} training images, {len(validation):,} validation images, "
         f"{len(train.class_names)} classes"
     )
-    if args.folds:
-        list(split(train, args.folds, args.seed, args.group_by))  # raises errors early
     say("assessing the data set", file=sys.stderr)
     assessment, plan = _planned(args, model, train)
     say(assessment.explain())
@@ -45,7 +45,6 @@ def transfer(args: Namespace) -> None:
         plan,
         folder=Path(args.out) / TRAINING,
         seed=args.seed,
-        verbose=verbosity(),
         progress=_progress,
         disk=int(args.disk * 1e9),
     )
@@ -88,7 +87,6 @@ def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
             folder=training / f"fold-{number}",
             features=training / FEATURES_FOLDER,
             seed=args.seed + number,
-            verbose=verbosity(),
             progress=_progress,
             disk=int(args.disk * 1e9),
         ).model
@@ -101,5 +99,6 @@ def _folds(args: Namespace, model: keras.Model, train: Source) -> Folds:
 
 
 def _progress(done: int, total: int) -> None:
-    end = "\n" if done == total else "\r"
-    say(f"features of {done:,} of {total:,} images", end=end, file=sys.stderr)
+    if done == total or sys.stderr.isatty():  # in a file, one line
+        end = "\n" if done == total else "\r"
+        say(f"features of {done:,} of {total:,} images", end=end, file=sys.stderr)

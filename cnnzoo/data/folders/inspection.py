@@ -85,19 +85,25 @@ def readable(
     good = [path for path, look in looks if isinstance(look, FileInspection)]
     bad = [(path, look) for path, look in looks if isinstance(look, str)]
     if bad and (on_bad == "raise" or not good):
-        raise unreadable(f"what is to be read, {len(paths)} files,", bad)
+        raise ImageDecodeError(
+            f"{len(bad)} of {len(paths)} files cannot be read as images: {_listed(bad)}; "
+            "check the names, repair the files, or leave them out with on_bad='skip' "
+            "(--on-bad skip) if there are others"
+        )
     return good, bad
 
 
 def unreadable(where: str | Path, bad: Sequence[tuple[str, str]]) -> ImageDecodeError:
     """The error that names unreadable files, with reasons."""
-    listed = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:LISTED])
-    more = f" and {len(bad) - LISTED} more" if len(bad) > LISTED else ""
     return ImageDecodeError(
-        f"{where} has {len(bad)} files that cannot be read as images: "
-        f"{listed[:700]}{more}; repair or remove them, or leave them out with "
-        "on_bad='skip' (--on-bad skip)"
+        f"{where} has {len(bad)} files that cannot be read as images: {_listed(bad)}; "
+        "repair or remove them, or leave them out with on_bad='skip' (--on-bad skip)"
     )
+
+
+def _listed(bad: Sequence[tuple[str, str]]) -> str:
+    listed = "; ".join(f"{name!r} ({reason[:60]})" for name, reason in bad[:LISTED])
+    return listed[:700] + (f" and {len(bad) - LISTED} more" if len(bad) > LISTED else "")
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from zipfile import ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
-from cnnzoo.weights.formats import hdf5
 from cnnzoo.weights.tensors import WeightSource, damaged, snake_case
 
 FORMAT = 1  # of cnnzoo.json
+MODEL_FILE = "model.keras"  # in the folder of a training
+ZIP = b"PK"  # its first bytes
 WEIGHTS_MEMBER = "model.weights.h5"
 METADATA_MEMBER = "cnnzoo.json"
 CONFIG_MEMBER = "config.json"
@@ -45,6 +46,13 @@ def open_archive(path: str | Path) -> Iterator[ZipFile]:
         UnsafeFileError: Two of its members have the same name.
     """
     check_file(path)
+    with Path(path).open("rb") as file:
+        start = file.read(8)
+    if start and not start.startswith(ZIP):
+        raise WeightFileError(
+            f"{path} is a file of another kind: expected a .keras archive that train or "
+            f"cnnzoo.save wrote, found that it starts with {start!r}"
+        )
     with _refusing_damage(path):
         archive = ZipFile(path)
     with archive:
@@ -65,6 +73,8 @@ def open_source(archive: ZipFile) -> Iterator[WeightSource]:
         WeightFileError: The archive has no weights, or is damaged.
         UnsafeFileError: The weights are far too large, or refer to another file.
     """
+    from cnnzoo.weights.formats import hdf5
+
     path, network = str(archive.filename), None
     if METADATA_MEMBER in archive.namelist():
         network = read_metadata(archive).get("name")
@@ -82,6 +92,8 @@ def _layers(archive: ZipFile) -> tuple[dict[str, str], tuple[str, ...]]:
     Keras 3 up to 3.5 counts the layers of each class: "layers/conv2d_4". The config is
     read as data; no class of it is used.
     """
+    from cnnzoo.weights.formats import hdf5
+
     names: dict[str, str] = {}
     notes = []
 
@@ -120,8 +132,8 @@ def read_metadata(archive: ZipFile) -> dict:
     if METADATA_MEMBER not in archive.namelist():
         raise WeightFileError(
             f"{path} has no member {METADATA_MEMBER}, so cnnzoo.save did not write it; "
-            "load it with keras.saving.load_model, or give it to build(..., weights=) of "
-            "the same network"
+            "give it as the weights of a network by its name, or load it with "
+            "keras.saving.load_model"
         )
     where = f"{METADATA_MEMBER} of {path}"
     content = _read_member(archive, METADATA_MEMBER, MAX_METADATA)
@@ -187,6 +199,23 @@ def member_size(archive: ZipFile, name: str) -> int:
             f"{archive.filename} has no member {name}; save the model again"
         )
     return archive.getinfo(name).file_size
+
+
+def model_file(path: Path) -> Path:
+    """The path of a model: a file, or the one in the folder of a training.
+
+    Raises:
+        FileNotFoundError: The folder has none.
+    """
+    if not path.is_dir():
+        return path
+    if not (path / MODEL_FILE).exists():
+        raise FileNotFoundError(
+            f"{path} holds no {MODEL_FILE}: expected the folder of one training that "
+            "has ended an epoch, or a .keras file; of a folder of several networks, name "
+            "the folder of each, or in Python use train.members or Ensemble.load"
+        )
+    return path / MODEL_FILE
 
 
 def check_file(path: str | Path) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnzoo.errors import UsageError, WeightFileError
+from cnnzoo.models.index import every_model, list_models
 from cnnzoo.weights.formats import (
     hdf5,
     keras_archive,
@@ -18,11 +19,12 @@ from cnnzoo.weights.formats import (
 )
 from cnnzoo.weights.tensors import ArraySource, WeightSource
 
+IMAGENET = "imagenet"  # the tag of the weights of keras.applications
 ENDINGS = (
     *(".keras", ".h5", ".hdf5", safetensors_file.ENDING, onnx_file.ENDING),
     *pytorch.ENDINGS,
 )
-HDF5, ZIP = b"\x89HDF\r\n\x1a\n", b"PK"  # first bytes
+HDF5 = b"\x89HDF\r\n\x1a\n"  # first bytes
 PICKLE = b"\x80"
 OTHERS = {  # first bytes of what is often taken for a file of weights
     b"version https://git-lfs": "a pointer of Git LFS, so run git lfs pull",
@@ -32,6 +34,42 @@ OTHERS = {  # first bytes of what is often taken for a file of weights
     b"\x1f\x8b": "packed with gzip, so unpack it",
     b"\x93NUMPY": "a single array of NumPy",
 }
+
+
+def check_source(network: str, weights: object) -> None:
+    """Checks, before a network is built, that `build(weights=)` can take `weights`.
+
+    Raises:
+        UsageError: They are neither a tag of the network nor the path of weights.
+        FileNotFoundError: The file does not exist.
+        WeightFileError: It is not an ordinary file.
+    """
+    tags = every_model()[network].weights if network in every_model() else ()
+    if weights in tags:
+        return
+    if weights == IMAGENET:
+        raise UsageError(
+            f"{network} has no weights {IMAGENET!r}; the networks that have are "
+            f"{', '.join(list_models(weights=IMAGENET))}"
+        )
+    if not isinstance(weights, str | Path) or Path(weights).suffix not in ENDINGS:
+        raise UsageError(
+            f"{network} has no weights {str(weights)[:200]!r}; expected "
+            f"{', '.join(['None', *map(repr, tags)])} or "
+            f"the path of a file that ends in {' or '.join(ENDINGS)}"
+        )
+    keras_archive.check_file(weights)
+
+
+def check_path(path: str | Path) -> Path:
+    """The path, of which `open_weights` raises the same errors before it opens a file."""
+    path = Path(path)
+    if path.suffix not in ENDINGS:
+        raise UsageError(
+            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}"
+        )
+    keras_archive.check_file(path)
+    return path
 
 
 @contextmanager
@@ -47,21 +85,16 @@ def open_weights(path: str | Path) -> Iterator[WeightSource | ArraySource]:
         WeightFileError: The file is damaged, or not a weight file.
         UnsafeFileError: The file contains something that weight files never contain.
     """
-    path = Path(path)
-    if path.suffix not in ENDINGS:
-        raise UsageError(
-            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}"
-        )
-    keras_archive.check_file(path)
+    path = check_path(path)
     with path.open("rb") as file:
         start = file.read(64)
     is_torch = path.suffix in pytorch.ENDINGS
     if start.startswith(HDF5):
         with hdf5.open_tensors(path, str(path)) as tensors:
             yield WeightSource(str(path), tensors)
-    elif is_torch and start.startswith((ZIP, PICKLE)):
+    elif is_torch and start.startswith((keras_archive.ZIP, PICKLE)):
         yield pytorch.open_source(path)
-    elif start.startswith(ZIP) or path.suffix == ".keras":
+    elif start.startswith(keras_archive.ZIP):
         with (
             keras_archive.open_archive(path) as archive,
             keras_archive.open_source(archive) as source,

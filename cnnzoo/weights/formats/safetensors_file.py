@@ -19,7 +19,7 @@ from safetensors import safe_open
 
 from cnnzoo.errors import UsageError, WeightFileError
 from cnnzoo.system import files
-from cnnzoo.weights.tensors import ArraySource, Key, Tensor, WeightSource
+from cnnzoo.weights.tensors import ArraySource, Key, Tensor, WeightSource, damaged
 
 ENDING = ".safetensors"
 TYPES = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
@@ -92,7 +92,4 @@ def _read(file: Any, name: str, expected: str | None, path: Path) -> np.ndarray:
 
 
 def _refusing_damage(path: Path) -> AbstractContextManager[None]:
-    error = WeightFileError(
-        f"{path} is not a readable {ENDING} file; it was cut or damaged, so get it again"
-    )
-    return files.refusing_damage(error)
+    return files.refusing_damage(damaged(path, f"is not a readable {ENDING} file"))

@@ -11,9 +11,9 @@ from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.layer_names import head
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import resolve
+from cnnzoo.weights.formats.opening import IMAGENET, check_source
 from cnnzoo.weights.sources.renaming import NameMap
 
-IMAGENET = "imagenet"
 FAMILY = "keras.applications"
 CLASSES, CHANNELS = 1000, 3
 FLATTENED = 7 * 7 * 512  # inputs of VGG's dense layers
@@ -140,11 +140,7 @@ def name_map(network: str) -> NameMap:
     Raises:
         UsageError: keras.applications does not have the network.
     """
-    if network not in NAME_MAPS:
-        raise UsageError(
-            f"{network} has no weights {IMAGENET!r}; the networks that have are "
-            f"{', '.join(NAME_MAPS)}"
-        )
+    check_source(network, IMAGENET)
     return NAME_MAPS[network]
 
 
@@ -171,7 +167,7 @@ def pretrained(model: keras.Model, *, new_head: bool = False) -> keras.Model:
         raise DownloadError(
             f"Keras could not fetch {name}'s weights {IMAGENET!r} "
             f"({str(error)[:400]}); try again with a connection, put the file of that "
-            f"address into {_keras_cache()}, or give the path of a file as weights="
+            f"address into {_keras_cache()}, or give the path of a file as weights"
         ) from error
 
 
@@ -197,8 +193,8 @@ def _misfit(model: keras.Model, names: NameMap, new_head: bool) -> str | None:
     if flat and flat[0].output.shape[1] != FLATTENED:
         size = "x".join(map(str, metadata.spec.input_shape[:2]))
         return (
-            f"for images of {size} pixels; got {height}x{width}, so resize the images "
-            "or use include_top=False"
+            f"for images of {size} pixels; got {height}x{width}, so leave the size out, "
+            "or build it without its top"
         )
     if metadata.preprocessing != resolve(metadata.spec.preprocessing):
         mode = metadata.spec.preprocessing
