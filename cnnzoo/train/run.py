@@ -19,7 +19,7 @@ from cnnzoo.inference import class_names
 from cnnzoo.metadata import metadata_of
 from cnnzoo.saving import MODEL_FILE
 from cnnzoo.system import files
-from cnnzoo.system.locks import folder_lock
+from cnnzoo.system.locks import FolderLock, folder_lock
 from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
 from cnnzoo.train.callbacks import (
@@ -126,7 +126,7 @@ class Run:
         train, validation = as_train_validation(*parts)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation)
-        with folder_lock(self.folder), catch_signals() as signals:
+        with folder_lock(self.folder) as lock, catch_signals() as signals:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
             names = compilation.names_for(model, train)
@@ -135,7 +135,7 @@ class Run:
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
             loop = _make_loop(model, recipe, *batches, [*ours, *callbacks], verbose)
-            autosave = self._autosave(loop, signals)
+            autosave = self._autosave(loop, signals, lock)
             with (
                 mixed_precision.running(model, metadata.environment["precision"]),
                 l2_sp(model, recipe.start_decay),
@@ -202,12 +202,13 @@ class Run:
             )
         return first
 
-    def _autosave(self, loop: Loop, signals: Signals) -> Autosave:
+    def _autosave(self, loop: Loop, signals: Signals, lock: FolderLock) -> Autosave:
         ema = loop.ema.variables if loop.ema else ()
         return Autosave(
             CheckpointStore(self.folder / CHECKPOINTS),
             TrainingSession(loop.model, loop.callbacks.callbacks, ema),
             signals,
+            lock,
             steps=loop.steps,
             save_seconds=self.save_seconds,
         )

@@ -28,12 +28,16 @@ def evaluate(args: Namespace) -> None:
     from cnnzoo.data.sources import open_source
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import evaluate as evaluate_model
+    from cnnzoo.metadata import geometry_of
     from cnnzoo.system import files
     from cnnzoo.visualization import figures
 
-    source = open_source(args.data, "test", download=args.download, **reading(args))
-    print_left_out(source)
     model, folder = _open_model(args)
+    told = reading(args)
+    if not isinstance(model, Ensemble) and (geometry := geometry_of(model)):
+        told["value_range"] = told["value_range"] or geometry.value_range
+    source = open_source(args.data, "test", download=args.download, **told)
+    print_left_out(source)
     if isinstance(model, Ensemble):
         found = model.evaluate(source)
         whole = found.whole
