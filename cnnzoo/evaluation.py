@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from cnnzoo.data.arrays import Source
+from cnnzoo.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,24 @@ class Evaluation:
         }
 
 
+def check_finite(probabilities: np.ndarray) -> None:
+    """Raises UsageError for NaN, which would count as the first class, and infinity."""
+    if bad := int((~np.isfinite(probabilities)).any(1).sum()):
+        raise UsageError(
+            f"the probabilities of {bad} of {len(probabilities)} images are NaN or "
+            "infinite; leave these images out, or predict them by another model"
+        )
+
+
 def evaluate_probabilities(
     probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
 ) -> Evaluation:
-    """Compares probabilities, (images, classes), with labels, (images,)."""
+    """Compares probabilities, (images, classes), with labels, (images,).
+
+    Raises:
+        UsageError: A probability is NaN or infinite.
+    """
+    check_finite(probabilities)
     labels, predicted = np.asarray(labels), probabilities.argmax(1)
     every = np.arange(len(class_names))
     columns = precision_recall_fscore_support(

@@ -26,6 +26,7 @@ from cnnzoo.train.callbacks import (
     BestCheckpoint,
     HistoryFile,
     check_callbacks,
+    check_rates,
     patience,
 )
 from cnnzoo.train.checkpoint.autosave import (
@@ -121,7 +122,8 @@ class Run:
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
-        callbacks = check_callbacks(callbacks, recipe)
+        callbacks = check_callbacks(callbacks)
+        check_rates(callbacks, recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
         batches = compilation.prepare(model, recipe, train, validation)

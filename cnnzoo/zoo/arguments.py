@@ -93,6 +93,11 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
             f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
             "aux_heads=True with include_top=False, so leave one of them out"
         )
+    if options.include_top and options.pooling:
+        raise UsageError(
+            f"{spec.name} with its top pools as its head does; got "
+            f"pooling={options.pooling!r}, so leave it out or give include_top=False"
+        )
     if options.weight_decay is not None and options.kernel_regularizer is not None:
         raise UsageError(
             f"{spec.name} takes one penalty on its kernels; got "

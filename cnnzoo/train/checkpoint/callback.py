@@ -16,6 +16,7 @@ from keras.callbacks import TensorBoard
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.keras_internals import set_initial_epoch
 from cnnzoo.system.locks import folder_lock
+from cnnzoo.train.callbacks import check_callbacks
 from cnnzoo.train.checkpoint.state import TrainingSession, is_stateful
 from cnnzoo.train.checkpoint.store import CheckpointStore
 
@@ -58,7 +59,7 @@ class Checkpoint(keras.callbacks.Callback):
         save_seconds: Minimum number of seconds between two checkpoints.
 
         Raises:
-            UsageError: The state of a callback cannot be saved.
+            UsageError: The callbacks are no list, or the state of one cannot be saved.
 
         Raises (from `fit`):
             CheckpointError: Another process uses the folder, or no checkpoint is sound.
@@ -66,7 +67,7 @@ class Checkpoint(keras.callbacks.Callback):
             SaveError: The folder cannot be written.
         """
         super().__init__()
-        for callback in callbacks:
+        for callback in check_callbacks(callbacks):
             if not (is_stateful(callback) or isinstance(callback, TensorBoard)):
                 raise UsageError(
                     f"a checkpoint cannot hold the state of {type(callback).__name__}: "
