@@ -26,9 +26,9 @@ def named(*names: str) -> Images:
     return DATA.relabel(np.asarray(DATA.labels), names)
 
 
-def overflowing() -> keras.Model:
+def overflowing(name: str = "mlp") -> keras.Model:
     """A network with finite weights, which are too large for finite answers."""
-    model = network()
+    model = cnnzoo.build(name, classes=2, input_shape=(12, 12, 1))
     model.set_weights([np.full(w.shape, 1e30, w.dtype) for w in model.get_weights()])
     return model
 
@@ -176,6 +176,16 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         UsageError,
         "ends in one unit and a softmax, which always answers 1.0",
     ),
+    "build: a name with a slash": (
+        lambda f: cnnzoo.build("lenet5", name="a/b"),
+        UsageError,
+        "name='a/b': expected a text without /",
+    ),
+    "save: a name with NUL": (
+        lambda f: cnnzoo.save(network(), f / "a\0b.keras"),
+        SaveError,
+        "no file name may have a NUL in it",
+    ),
     "build: pooling beside a top": (
         lambda f: cnnzoo.build("lenet_gap", pooling="max"),
         UsageError,
@@ -187,9 +197,9 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         "top=0: expected a whole number of at least 1",
     ),
     "assess: NaN": (
-        lambda f: cnnzoo.transfer.assess(overflowing(), DATA),
+        lambda f: cnnzoo.transfer.assess(overflowing("lenet_gap"), DATA),
         UsageError,
-        "model 'mlp' gives NaN or infinity at ",
+        "model 'lenet_gap' gives NaN or infinity at ",
     ),
     "decode_predictions: NaN": (
         lambda f: decode_predictions(np.full((2, 3), np.nan), "abc"),

@@ -48,6 +48,9 @@ _INITIALIZER: Rule = (
     "a name that Keras has, such as he_normal or glorot_uniform",
 )
 RULES: dict[str, Rule] = {
+    "name": optional(
+        (lambda value: isinstance(value, str) and "/" not in value, "a text without /")
+    ),
     "pooling": optional(one_of(*POOLINGS)),
     "classes": optional(COUNT),
     "geometry": optional(

@@ -77,6 +77,9 @@ def test_the_scan_warns(depth, photos: Path):
     assert "value_range=(0, 4095) (--value-range 0 4095)" in warning
     told = cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
     assert told.report.warnings == ()
+    write(photos / "a/black.png", RAMP * 0)
+    told = cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
+    assert told.report.warnings == ()
     (warning,) = cnnzoo.scan(photos, value_range=(0, 1023)).report.warnings
     assert warning.startswith("8 pictures of 16 bits have values above 1023, up to 4095")
 

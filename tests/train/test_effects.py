@@ -10,7 +10,7 @@ from short_runs import RECIPE, halves, network
 import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.train import Recipe, Run
-from cnnzoo.train.callbacks import BestCheckpoint
+from cnnzoo.train.callbacks import BestCheckpoint, patience
 from cnnzoo.train.compilation import compile_model
 from cnnzoo.train.ema import EMA
 
@@ -81,6 +81,23 @@ def test_the_rate_rises_for_a_twentieth_and_falls_to_zero():
     rate = model.optimizer._learning_rate
     found = [float(rate(step)) for step in (0, 1, 5, 5 + 95 // 2, 100)]
     np.testing.assert_allclose(found, [0, 0.1, 0.5, 0.254, 0], atol=1e-3)
+
+
+def test_a_plateau_halves_the_rate_after_a_third_of_the_patience():
+    model, recipe = network(), Recipe(learning_rate=0.8, patience=9)
+    compile_model(model, recipe, 64)
+    callbacks = patience(recipe, "val_loss")
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_train_begin()
+    rates = []
+    for epoch in range(10):
+        assert not model.stop_training
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, {"val_loss": 1.0})
+        rates.append(float(model.optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0.8] * 3 + [0.4] * 3 + [0.2] * 3 + [0.1])
+    assert model.stop_training
 
 
 def test_the_first_of_equal_epochs_is_the_best():

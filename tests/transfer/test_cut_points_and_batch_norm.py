@@ -101,7 +101,7 @@ def test_a_new_classifier_keeps_the_models_own_preprocessing():
     assert new.cnnzoo.preprocessing == MODES["tf"] != model.cnnzoo.spec.preprocessing
     pixels = np.arange(784, dtype="float32").reshape(1, 28, 28, 1) % 256
     found, expected = (
-        keras.Model(one.inputs, one.get_layer("features").output)(images)
+        keras.Model(one.inputs[0], one.get_layer("features").output)(images)
         for one, images in ((new, pixels), (model, pixels / 127.5 - 1))
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
