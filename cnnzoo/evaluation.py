@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.errors import DatasetError
+from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.system import files
 
 PREDICTIONS_FILE = "predictions.npz"  # of a cross-validation
@@ -123,12 +123,26 @@ def error_interval(errors: int, images: int) -> tuple[float, float]:
     return 100 * float(found.low), 100 * float(found.high)
 
 
+def check_finite(probabilities: np.ndarray) -> None:
+    """Raises UsageError for NaN, which would count as the first class, and infinity."""
+    if bad := int((~np.isfinite(probabilities)).any(1).sum()):
+        raise UsageError(
+            f"the probabilities of {bad} of {len(probabilities)} images are NaN or "
+            "infinite; leave these images out, or predict them by another model"
+        )
+
+
 def evaluate_probabilities(
     probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
 ) -> Evaluation:
-    """Compares probabilities, (images, classes), with labels, (images,)."""
+    """Compares probabilities, (images, classes), with labels, (images,).
+
+    Raises:
+        UsageError: A probability is NaN or infinite.
+    """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+    check_finite(probabilities)
     labels, predicted = np.asarray(labels), probabilities.argmax(1)
     every = np.arange(len(class_names))
     columns = precision_recall_fscore_support(

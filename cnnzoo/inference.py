@@ -11,7 +11,7 @@ from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_s
 from cnnzoo.data.pipeline import align_labels, load_images
 from cnnzoo.data.preprocess import preprocess_input
 from cnnzoo.errors import UsageError
-from cnnzoo.evaluation import Evaluation, evaluate_probabilities
+from cnnzoo.evaluation import Evaluation, check_finite, evaluate_probabilities
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
@@ -179,6 +179,7 @@ def predict(model: keras.Model, images: AnyImages, top: int = 5) -> list[Predict
         ImageDecodeError: A file is not a readable image.
         UsageError: The model's image size is open, or these are no images.
     """
+    check_values("decode", {"top": top}, {"top": COUNT})
     source = as_source(images)
     if not len(source):
         return []
@@ -200,7 +201,8 @@ def decode_predictions(
     """The likeliest classes of each row of (n, classes); no names mean ImageNet's.
 
     Raises:
-        UsageError: The number of columns is not that of the names, or `top` is below 1.
+        UsageError: The number of columns is not that of the names, `top` is below 1, or
+            a probability is NaN.
     """
     check_values("decode", {"top": top}, {"top": COUNT})
     class_names = imagenet.class_names() if class_names is None else class_names
@@ -209,6 +211,7 @@ def decode_predictions(
             f"expected probabilities of shape (n, {len(class_names)}) for "
             f"{len(class_names)} class names; got {probabilities.shape}"
         )
+    check_finite(probabilities)
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top].tolist()
     return [
         tuple((str(class_names[i]), float(row[i])) for i in best)

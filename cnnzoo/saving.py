@@ -141,7 +141,7 @@ def _rebuild(archive: ZipFile, metadata: dict, path: str | Path) -> keras.Model:
     def make() -> keras.Model:
         mode = Preprocess(**_tuples(metadata["preprocessing"]))
         known, names = metadata.get("geometry"), metadata["class_names"]
-        geometry = known and Geometry(**known)
+        geometry = known and Geometry(**_tuples(known))
         if name:
             more = {"preprocessing": mode, "geometry": geometry, "class_names": names}
             return build(name, **options, **more)

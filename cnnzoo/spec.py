@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.system.validation import Rule, check_values, is_number, one_of
+from cnnzoo.system.validation import Rule, check_values, is_number, one_of, optional
 
 if TYPE_CHECKING:
     from keras import KerasTensor
@@ -76,10 +76,22 @@ Fit = Literal["stretch", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
+def _is_value_range(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(isinstance(bound, int) for bound in value)
+        and 0 <= value[0] < value[1] <= 65535
+    )
+
+
 _GEOMETRY_RULES: dict[str, Rule] = {
     "fit": one_of(*get_args(Fit)),
     "crop_pct": (lambda x: is_number(x) and 0.1 <= x <= 1, "a number from 0.1 to 1"),
     "interpolation": one_of(*get_args(Interpolation)),
+    "value_range": optional(
+        (_is_value_range, "a pair of whole numbers from 0 to 65535, as (0, 4095)")
+    ),
 }
 
 
@@ -96,6 +108,8 @@ class Geometry:
         crop_pct: Share of each side that the centre keeps, 0.1 to 1: the picture is
             resized for the network's size divided by this share. The name is timm's.
         interpolation: "bilinear" or "bicubic".
+        value_range: Values of pictures of 16 bits that become 0 and 255, such as
+            (0, 4095) for 12 bits; None for (0, 65535). `scan` has the same argument.
 
     Raises:
         UsageError: A value is none of these.
@@ -104,6 +118,7 @@ class Geometry:
     fit: Fit = "stretch"
     crop_pct: float = 1.0
     interpolation: Interpolation = "bilinear"
+    value_range: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         check_values("prepare pictures", vars(self), _GEOMETRY_RULES)

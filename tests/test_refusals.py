@@ -14,8 +14,9 @@ import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import CnnzooError, LabelError, SaveError, UsageError
-from cnnzoo.inference import probabilities
-from cnnzoo.train import Recipe, Run, bag, kfold, repeat
+from cnnzoo.evaluation import evaluate_probabilities
+from cnnzoo.inference import decode_predictions, probabilities
+from cnnzoo.train import Checkpoint, Recipe, Run, bag, kfold, repeat
 
 DATA = halves()
 X = DATA.images
@@ -25,11 +26,18 @@ def named(*names: str) -> Images:
     return DATA.relabel(np.asarray(DATA.labels), names)
 
 
-def overflowing() -> keras.Model:
+def overflowing(name: str = "mlp") -> keras.Model:
     """A network with finite weights, which are too large for finite answers."""
-    model = network()
+    model = cnnzoo.build(name, classes=2, input_shape=(12, 12, 1))
     model.set_weights([np.full(w.shape, 1e30, w.dtype) for w in model.get_weights()])
     return model
+
+
+def stock(units: int) -> keras.Model:
+    """A model that Keras alone made."""
+    images = keras.Input((12, 12, 1))
+    flat = keras.layers.Flatten()(images)
+    return keras.Model(images, keras.layers.Dense(units, "softmax")(flat))
 
 
 def nan_weights() -> keras.Model:
@@ -142,6 +150,66 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         lambda f: fit(f, callbacks=keras.callbacks.History()),
         UsageError,
         r"callbacks are a list; got a History, so pass \[callback\]",
+    ),
+    "fit: a function among the callbacks": (
+        lambda f: fit(f, callbacks=[print]),
+        UsageError,
+        "objects of keras.callbacks; got <built-in function print>, so make",
+    ),
+    "fit: a class among the callbacks": (
+        lambda f: fit(f, callbacks=[keras.callbacks.TerminateOnNaN]),
+        UsageError,
+        "objects of keras.callbacks; got <class",
+    ),
+    "Checkpoint: a callback": (
+        lambda f: Checkpoint(f, callbacks=keras.callbacks.EarlyStopping()),  # pyright: ignore
+        UsageError,
+        r"callbacks are a list; got a EarlyStopping, so pass \[callback\]",
+    ),
+    "adopt: a name twice": (
+        lambda f: cnnzoo.adopt(stock(2), ("a", "a")),
+        LabelError,
+        "two of 2 classes have the name 'a'",
+    ),
+    "adopt: one class": (
+        lambda f: cnnzoo.adopt(stock(1)),
+        UsageError,
+        "ends in one unit and a softmax, which always answers 1.0",
+    ),
+    "build: a name with a slash": (
+        lambda f: cnnzoo.build("lenet5", name="a/b"),
+        UsageError,
+        "name='a/b': expected a text without /",
+    ),
+    "save: a name with NUL": (
+        lambda f: cnnzoo.save(network(), f / "a\0b.keras"),
+        SaveError,
+        "no file name may have a NUL in it",
+    ),
+    "build: pooling beside a top": (
+        lambda f: cnnzoo.build("lenet_gap", pooling="max"),
+        UsageError,
+        "with its top pools as its head does; got pooling='max'",
+    ),
+    "predict: top of no images": (
+        lambda f: cnnzoo.predict(network(), [], top=0),
+        UsageError,
+        "top=0: expected a whole number of at least 1",
+    ),
+    "assess: NaN": (
+        lambda f: cnnzoo.transfer.assess(overflowing("lenet_gap"), DATA),
+        UsageError,
+        "model 'lenet_gap' gives NaN or infinity at ",
+    ),
+    "decode_predictions: NaN": (
+        lambda f: decode_predictions(np.full((2, 3), np.nan), "abc"),
+        UsageError,
+        "probabilities of 2 of 2 images are NaN or infinite",
+    ),
+    "evaluate_probabilities: NaN": (
+        lambda f: evaluate_probabilities(np.array([[np.nan, 1], [0, 1]]), [0, 1], "ab"),
+        UsageError,
+        "probabilities of 1 of 2 images are NaN or infinite",
     ),
     "fit: a rate beside a schedule": (
         schedule(LearningRateScheduler, schedule=lambda epoch: 1e-3),

@@ -429,6 +429,15 @@ def test_a_member_far_too_large(saved, tmp_path):
         cnnzoo.load(path)
 
 
+def test_a_member_packed_by_a_method_without_a_limit(saved, tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive:
+        for name, data in members(saved[0]).items():
+            archive.writestr(name, data)
+    with pytest.raises(UnsafeFileError, match="packed by another method"):
+        cnnzoo.load(path)
+
+
 KERNEL = "layers/conv2d/vars"
 
 

@@ -157,6 +157,9 @@ def add_folder(verb) -> None:
     option("--partial", action="store_true", help=text)
     text = "follow links that lead out of the folder"
     option("--follow-links", action="store_true", help=text)
+    text = "values of pictures of 16 bits that become 0 and 255; default: 0 65535"
+    bounds = ("LOW", "HIGH")
+    option("--value-range", nargs=2, type=int, metavar=bounds, help=text)
 
 
 def add_on_bad(verb) -> None:

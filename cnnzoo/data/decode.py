@@ -4,9 +4,9 @@ The format is detected by content, not by name. Of an animation, the first frame
 The EXIF orientation is applied. 16-bit grey is scaled to 8 bits, and 16-bit colours keep
 their upper 8 bits. Transparent pixels are blended with white. All images are converted to
 grey (ITU-R 601 luma) or RGB, and resized to exactly the target size with antialiasing, by
-default bilinearly and without cropping: see `cnnzoo.Geometry`. A JPEG of more than twice
-the size is first decoded at a half, a quarter or an eighth, which its format supports at
-little cost.
+default bilinearly and without cropping. `cnnzoo.Geometry` changes how grey is scaled and
+images are resized. A JPEG of more than twice the size is first decoded at a half, a
+quarter or an eighth, which its format supports at little cost.
 """
 
 import os
@@ -71,8 +71,14 @@ def decode(
             side = DRAFT * max(_whole(size, geometry))
             # JPEG stores brightness and colours apart, and grey needs only brightness.
             image.draft("L" if channels == 1 else None, (side, side))
+        value_range = geometry and geometry.value_range
+        if value_range and is_deep(image) and not image.mode.startswith("I"):
+            raise ValueError(
+                f"16-bit colours, of which only grey has the range {value_range}"
+            )
         ImageOps.exif_transpose(image, in_place=True)
-        return _array(_eight_bits(image), size, channels, geometry)
+        image = _eight_bits(image, value_range or (0, 65535))
+        return _array(image, size, channels, geometry)
 
 
 def decode_all(
@@ -187,13 +193,20 @@ def check_target(size: tuple[int, int] | None, channels: int) -> None:
         )
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def is_deep(image: Image.Image) -> bool:
+    """Whether an opened file, of which no pixel is read yet, has 16-bit channels."""
+    return image.mode.startswith("I") or ";16" in str(getattr(image, "tile", ())[:1])
+
+
+def _eight_bits(image: Image.Image, value_range: tuple[int, int]) -> Image.Image:
     """Returns an opaque image of at most 8 bits per channel."""
     if image.mode.startswith("I"):  # I;16 in its byte orders, or I from a 16-bit PGM
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("32-bit values outside the 16-bit range 0 to 65535")
-        return Image.fromarray(np.rint(values / np.float32(257)).astype(np.uint8))
+        low, high = map(np.float32, value_range)
+        scaled = (values.clip(low, high) - low) / ((high - low) / np.float32(255))
+        return Image.fromarray(np.rint(scaled).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("floating-point pixels, whose range is not known")
     if image.mode == "LAB":  # Pillow converts it to RGB, but not to grey

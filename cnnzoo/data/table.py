@@ -20,6 +20,7 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.errors import DatasetError, UsageError, cannot_read
 from cnnzoo.system.files import write_text
 
+MAX_CLASSES = 100_000  # as many names are made, whatever the labels are
 LABEL_COLUMNS = frozenset({"label", "class", "target"})
 ID_COLUMNS = frozenset({"id", "imageid", "image_id"})
 
@@ -246,6 +247,10 @@ def _fault(path: Path, layout: _Layout, reason: str) -> DatasetError:
 def _class_names(path: Path, labels: np.ndarray, complete: bool) -> tuple[str, ...]:
     """Returns "0" to the largest label, each of which must have a row if `complete`."""
     present = np.unique(labels)
+    if present[-1] >= MAX_CLASSES:
+        expected = f"labels below {MAX_CLASSES:,}"
+        advice = "number the classes from 0 up"
+        raise cannot_read(path, expected, f"{present[-1]}", advice)
     if complete and present[-1] != len(present) - 1:
         gap = int(np.argmax(present != np.arange(len(present))))
         expected = f"a row for every label of 0 to {present[-1]}"

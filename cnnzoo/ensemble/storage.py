@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from cnnzoo.ensemble.combine import METHODS
-from cnnzoo.errors import SaveError, WeightFileError
+from cnnzoo.errors import CheckpointError, SaveError, WeightFileError
 from cnnzoo.saving import load, save
 from cnnzoo.system import files
 from cnnzoo.system.locks import folder_lock
@@ -39,7 +39,7 @@ def write(
         CheckpointError: Another process keeps the folder locked.
     """
     # Another process would remove these members.
-    with folder_lock(folder, wait=WAIT_SECONDS):
+    with folder_lock(folder, wait=WAIT_SECONDS) as lock:
         names = {id(model): secrets.token_hex(NAME_BYTES) for model in models}
         unique = {names[id(model)]: model for model in models}
         try:
@@ -54,8 +54,9 @@ def write(
                 "combine": combine,
                 "weights": None if weights is None else weights.tolist(),
             }
+            lock.check()
             path = files.write_json(folder / ENSEMBLE_FILE, record)
-        except SaveError:
+        except (CheckpointError, SaveError):
             _remove(folder, unique)
             raise
         found = (re.fullmatch(f"member-({NAME}).keras", p.name) for p in folder.iterdir())

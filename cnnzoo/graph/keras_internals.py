@@ -55,6 +55,13 @@ def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
     model._initial_epoch = epoch
 
 
+def set_batch_count(callbacks: Sequence[keras.callbacks.Callback], batches: int) -> None:
+    """Lets each TensorBoard, which began to count batches at 0, go on at a number."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            callback._global_train_batch = batches
+
+
 def producer(tensor: keras.KerasTensor) -> keras.Operation:
     """The operation whose output a tensor of a graph is."""
     return tensor._keras_history.operation

@@ -270,6 +270,8 @@ def _beside(path: Path, ending: str = "") -> Path:
 @contextmanager
 def refusing_os_errors(path: Path) -> Iterator[None]:
     """Raises SaveError if the block, which writes `path`, fails."""
+    if "\0" in str(path):  # which would raise ValueError
+        raise SaveError(f"cannot write {path!s:.200}: no file name may have a NUL in it")
     try:
         yield
     except OSError as error:

@@ -3,7 +3,8 @@
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,12 +16,39 @@ from cnnzoo.system import files
 LOCK_FILE, OWNER_FILE = ".lock", ".owner.json"
 
 
+@dataclass(frozen=True)
+class FolderLock:
+    """A lock of a folder that this process holds.
+
+    Attributes:
+        path: Path of the lock file.
+        held: Facts of the file that is locked.
+    """
+
+    path: Path
+    held: os.stat_result
+
+    def check(self) -> None:
+        """Checks, before something is written, that the lock is still in its place.
+
+        Raises:
+            CheckpointError: The lock file was removed or replaced.
+        """
+        if not (self.path.exists() and os.path.samestat(self.path.stat(), self.held)):
+            raise CheckpointError(
+                f"{self.path} was removed or replaced while this process held it, so "
+                "another one may write to the folder, and this one stops; make the same "
+                "call again, which goes on from what is saved"
+            )
+
+
 @contextmanager
-def folder_lock(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
+def folder_lock(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
     """Creates the folder, and locks it against other processes within the context.
 
     The system releases the lock of a process that dies; the temporary files that it left
-    are removed.
+    are removed. The folder itself is locked as well, so that on this machine no process
+    gets the lock if its file is removed.
 
     Args:
         wait: Maximum number of seconds to wait for another process that holds the lock.
@@ -29,27 +57,47 @@ def folder_lock(folder: Path, *, wait: float = 0.0) -> Iterator[None]:
         CheckpointError: Another process still holds the lock.
         SaveError: The folder cannot be written.
     """
-    owner = folder / OWNER_FILE
+    path, owner = folder / LOCK_FILE, folder / OWNER_FILE
     files.make_folder(folder)
-    lock = FileLock(folder / LOCK_FILE)
-    with files.refusing_os_errors(folder / LOCK_FILE):
+    with ExitStack() as stack:
+        with files.refusing_os_errors(path):
+            try:
+                stack.enter_context(FileLock(path).acquire(timeout=wait))
+                lock = FolderLock(path, path.stat())
+                _lock_itself(folder, stack)
+            except (Timeout, BlockingIOError) as error:
+                raise CheckpointError(
+                    f"{folder} is in use by {_describe(owner)}; wait for it, end it, or "
+                    "choose another folder"
+                ) from error
         try:
-            lock.acquire(timeout=wait)
-        except Timeout as error:
-            raise CheckpointError(
-                f"{folder} is in use by {_describe(owner)}; wait for it, end it, or "
-                "choose another folder"
-            ) from error
-    try:
-        files.sweep(folder)
-        started = datetime.now().isoformat(" ", "seconds")
-        facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
-        files.write_json(owner, facts)
-        yield
-    finally:
-        with suppress(OSError):
-            owner.unlink()
-        lock.release()
+            files.sweep(folder)
+            started = datetime.now().isoformat(" ", "seconds")
+            facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
+            files.write_json(owner, facts)
+            yield lock
+        finally:
+            with suppress(OSError):
+                owner.unlink()
+
+
+def _lock_itself(folder: Path, stack: ExitStack) -> None:
+    """Locks the folder without a file until the stack closes, where this is possible.
+
+    Raises:
+        BlockingIOError: Another process has locked it.
+    """
+    with suppress(ImportError):  # on Windows
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # some network file systems lock no folders
 
 
 def _describe(owner: Path) -> str:

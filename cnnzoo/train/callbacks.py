@@ -133,18 +133,33 @@ def patience(recipe: Recipe, monitor: str) -> list[Callback]:
     return [plateau, stopping]
 
 
-def check_callbacks(callbacks: Any, recipe: Recipe) -> Sequence[Callback]:
-    """Checks the callbacks of the caller, and returns them; None stands for none.
+def check_callbacks(callbacks: Any) -> Sequence[Callback]:
+    """Returns the callbacks of the caller; None stands for none.
 
     Raises:
-        UsageError: They are no list, or one sets the learning rate beside "cosine", or is
-            a ReduceLROnPlateau beside the "plateau" of the recipe.
+        UsageError: They are no list of callbacks.
     """
     callbacks = () if callbacks is None else callbacks
     if not isinstance(callbacks, Sequence):
         raise UsageError(
             f"callbacks are a list; got a {type(callbacks).__name__}, so pass [callback]"
         )
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise UsageError(
+                f"callbacks are objects of keras.callbacks; got {callback!r:.60}, so "
+                "make one, such as keras.callbacks.CSVLogger(path)"
+            )
+    return callbacks
+
+
+def check_rates(callbacks: Sequence[Callback], recipe: Recipe) -> None:
+    """Checks that the learning rate is set by the recipe or by a callback alone.
+
+    Raises:
+        UsageError: A callback sets the learning rate beside "cosine", or is a
+            ReduceLROnPlateau beside the "plateau" of the recipe.
+    """
     rates: tuple = (LearningRateScheduler, ReduceLROnPlateau)
     if recipe.schedule == "plateau":
         rates = () if recipe.patience is None else (ReduceLROnPlateau,)
@@ -154,4 +169,3 @@ def check_callbacks(callbacks: Any, recipe: Recipe) -> Sequence[Callback]:
                 f"{type(callback).__name__} sets a learning rate that the schedule "
                 f"{recipe.schedule!r} of the recipe sets too; leave one of them out"
             )
-    return callbacks

@@ -1,5 +1,6 @@
 """Preparation of a model for training: compilation, labels and batches."""
 
+from dataclasses import replace
 from warnings import warn
 
 import keras
@@ -34,6 +35,7 @@ def prepare(
         DatasetError: The labels do not fit the classifier.
     """
     check_classes(model, train)
+    take_value_range(model, train)
     loss = compile_model(model, recipe, len(train))
     inputs = make_inputs(model, loss, recipe, train, validation)
     _warn_of_empty_classes(train)
@@ -122,6 +124,13 @@ def make_inputs(
 def names_for(model: keras.Model, train: Source) -> tuple[str, ...]:
     """The class names of a model, or those of its training images if it has none."""
     return metadata_of(model).class_names or tuple(train.class_names)
+
+
+def take_value_range(model: keras.Model, train: Source) -> None:
+    """Gives a model the range of values of its training images, if they have one."""
+    if train.geometry:
+        geometry = train.with_geometry(geometry_of(model)).geometry
+        model.cnnzoo = replace(metadata_of(model), geometry=geometry)
 
 
 def class_weights(recipe: Recipe, train: Source) -> dict[int, float] | None:

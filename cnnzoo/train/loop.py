@@ -116,11 +116,12 @@ class Loop:
         """Evaluates the validation images, and ends the epoch."""
         images, labels = self.validation
         watch = keras.callbacks.LambdaCallback(
-            on_test_batch_end=lambda batch, logs: autosave.check_signals()
+            on_test_batch_end=lambda batch, logs: autosave.check()
         )
         with self.ema.applied() if self.ema else nullcontext():
             with own_errors(images):
                 values = self._evaluate(images, labels, watch)
+            autosave.lock.check()  # before callbacks write
             validation = {f"val_{name}": value for name, value in values.items()}
             self.callbacks.on_epoch_end(epoch, {**metrics, **validation})
 

@@ -18,7 +18,7 @@ from cnnzoo.errors import CheckpointError, TrainingError
 from cnnzoo.inference import class_names
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
-from cnnzoo.system.locks import folder_lock
+from cnnzoo.system.locks import FolderLock, folder_lock
 from cnnzoo.system.runtime import Verbose, progress_level
 from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
@@ -26,6 +26,7 @@ from cnnzoo.train.callbacks import (
     BestCheckpoint,
     HistoryFile,
     check_callbacks,
+    check_rates,
     patience,
 )
 from cnnzoo.train.checkpoint.autosave import (
@@ -122,14 +123,15 @@ class Run:
             CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
+        callbacks = check_callbacks(callbacks)
         level, seed = progress_level(verbose), (recipe or Recipe()).seed
         parts = train, validation, class_names(model), seed
         train, validation = as_train_validation(*parts)
         recipe = recipe or default_recipe(len(train))
-        callbacks = check_callbacks(callbacks, recipe)
+        check_rates(callbacks, recipe)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation)
-        with folder_lock(self.folder), catch_signals() as signals:
+        with folder_lock(self.folder) as lock, catch_signals() as signals:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
             names = compilation.names_for(model, train)
@@ -138,7 +140,7 @@ class Run:
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
             loop = _make_loop(model, recipe, *batches, [*ours, *callbacks], level)
-            autosave = self._autosave(loop, signals)
+            autosave = self._autosave(loop, signals, lock)
             with (
                 mixed_precision.running(model, metadata.environment["precision"]),
                 l2_sp(model, recipe.start_decay),
@@ -205,12 +207,13 @@ class Run:
             )
         return first
 
-    def _autosave(self, loop: Loop, signals: Signals) -> Autosave:
+    def _autosave(self, loop: Loop, signals: Signals, lock: FolderLock) -> Autosave:
         ema = loop.ema.variables if loop.ema else ()
         return Autosave(
             CheckpointStore(self.folder / CHECKPOINTS),
             TrainingSession(loop.model, loop.callbacks.callbacks, ema),
             signals,
+            lock,
             steps=loop.steps,
             save_seconds=self.save_seconds,
         )

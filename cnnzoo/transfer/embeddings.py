@@ -9,6 +9,7 @@ import numpy as np
 
 from cnnzoo.data.arrays import Images, Source
 from cnnzoo.data.pipeline import load_images
+from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import maps_channels_last, to_channels_last
 from cnnzoo.inference import predict_batches
 from cnnzoo.layers.heads import window
@@ -35,14 +36,24 @@ def embed(
         source: Images, with or without labels.
         preprocessing: Preprocessing of the pixels before the model; None for none.
         batch_size: Number of images per batch.
+
+    Raises:
+        UsageError: An embedding is NaN or infinite.
     """
     embedding_model = front(model, list(names))
     rows = [
         [pooled(maps_channels_last(model, output)) for output in outputs]
         for outputs in predict_batches(embedding_model, source, preprocessing, batch_size)
     ]
-    columns = zip(*rows, strict=True)
-    return {name: np.concatenate(c) for name, c in zip(names, columns, strict=True)}
+    columns = map(np.concatenate, zip(*rows, strict=True))
+    found = dict(zip(names, columns, strict=True))
+    for name, values in found.items():
+        if not np.isfinite(values).all():
+            raise UsageError(
+                f"model {model.name!r} gives NaN or infinity at {name}; its weights or "
+                "the pixels are too large, so choose another model or cut"
+            )
+    return found
 
 
 def in_memory(model: keras.Model, source: Source) -> Images:

@@ -22,8 +22,9 @@ from cnnzoo.errors import (
 )
 from cnnzoo.saving import save
 from cnnzoo.system import files
-from cnnzoo.system.locks import folder_lock
+from cnnzoo.system.locks import FolderLock, folder_lock
 from cnnzoo.system.runtime import Verbose
+from cnnzoo.train.compilation import take_value_range
 from cnnzoo.train.run_metadata import differences, network_facts
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
@@ -91,14 +92,15 @@ def fit(
     network = reset_classifier(
         model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
     )
+    take_value_range(network, train)
     check(network, todo)
     with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
         place = Path(opened)
         own = Path(features or place / FEATURES_FOLDER)
         runner = PhaseRunner(network, *images, own, seed, verbose, progress, disk)
-        with folder_lock(place):
+        with folder_lock(place) as lock:
             _check_or_create(place, _identity(model, todo, *images, seed))
-            phases = tuple(_run_all(runner, todo, place))
+            phases = tuple(_run_all(runner, todo, place, lock))
     unfreeze(network)
     # Plain SGD has no state, so the saved file contains only the weights.
     loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
@@ -121,7 +123,9 @@ def _class_names(train: Source) -> tuple[str, ...]:
     return names
 
 
-def _run_all(runner: PhaseRunner, plan: Plan, place: Path) -> Iterator[PhaseResult]:
+def _run_all(
+    runner: PhaseRunner, plan: Plan, place: Path, lock: FolderLock
+) -> Iterator[PhaseResult]:
     """Yields the result of each phase; reads that of a finished one."""
     before: float | None = None
     for number, phase in enumerate(plan.phases, start=1):
@@ -133,6 +137,7 @@ def _run_all(runner: PhaseRunner, plan: Plan, place: Path) -> Iterator[PhaseResu
             _load_phase(runner.network, weights, expected, remedy)
         else:
             result = runner.run(phase, own, before)
+            lock.check()
             save(runner.network, weights)
             end = {"weights": digest(runner.network.weights)}
             write_record(path, {**result.to_dict(), **end})

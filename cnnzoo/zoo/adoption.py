@@ -9,6 +9,7 @@ import keras
 from keras import KerasTensor, layers
 
 from cnnzoo import graph
+from cnnzoo.data.arrays import check_class_names
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.graph.flattening import flat_copy, redraw
@@ -53,7 +54,9 @@ def adopt(
 
     Raises:
         UsageError: The model is subclassed, has several inputs or outputs or a `Lambda`,
-            takes no images, or does not have as many classes as names are given.
+            takes no images, ends in a softmax of one unit, or does not have as many
+            classes as names are given.
+        LabelError: Two classes have the same name.
     """
     _check(keras_model)
     flat = flat_copy(keras_model)
@@ -76,6 +79,12 @@ def describe(
         raise UsageError(
             f"model {model.name!r} classifies into {classes} classes, and got "
             f"{len(class_names)} class_names; give one per class, in the outputs' order"
+        )
+    check_class_names(class_names or ())
+    if (activation, units) == ("softmax", 1):
+        raise UsageError(
+            f"model {model.name!r} ends in one unit and a softmax, which always answers "
+            "1.0; end it in a sigmoid, or in a unit per class"
         )
     shape = tuple(model.inputs[0].shape[1:])
     height, width, channels = to_channels_last(model, shape)

@@ -48,6 +48,9 @@ _INITIALIZER: Rule = (
     "a name that Keras has, such as he_normal or glorot_uniform",
 )
 RULES: dict[str, Rule] = {
+    "name": optional(
+        (lambda value: isinstance(value, str) and "/" not in value, "a text without /")
+    ),
     "pooling": optional(one_of(*POOLINGS)),
     "classes": optional(COUNT),
     "geometry": optional(
@@ -92,6 +95,11 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
         raise UsageError(
             f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
             "aux_heads=True with include_top=False, so leave one of them out"
+        )
+    if options.include_top and options.pooling:
+        raise UsageError(
+            f"{spec.name} with its top pools as its head does; got "
+            f"pooling={options.pooling!r}, so leave it out or give include_top=False"
         )
     if options.weight_decay is not None and options.kernel_regularizer is not None:
         raise UsageError(

@@ -12,6 +12,7 @@ from PIL import Image
 from cnnzoo.data import decode as decoding
 from cnnzoo.data.decode import decode
 from cnnzoo.errors import ImageDecodeError, UsageError
+from cnnzoo.spec import Geometry
 
 RNG = np.random.default_rng(11)
 GREY = RNG.integers(0, 256, (6, 9), dtype=np.uint8)
@@ -52,6 +53,24 @@ def test_jpeg_is_near(tmp_path: Path, options: dict[str, bool]):
     path = saved(tmp_path / "a.jpg", smooth, quality=95, **options)
     assert np.abs(decode(path, None, 1)[..., 0] - smooth.astype(int)).max() <= 4
     assert decode(path, None, 3).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "first"), [(None, 128), (Geometry(crop_pct=0.4), 256)]
+)
+def test_a_large_jpeg_is_first_decoded_at_twice_the_size(
+    geometry: Geometry | None, first: int, tmp_path: Path
+):
+    noise = RNG.integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    path = saved(tmp_path / "a.jpg", noise)
+    with Image.open(path) as image:
+        image.draft(None, (first, first))
+        assert image.size == (first, first)
+        whole = round(50 / (geometry.crop_pct if geometry else 1.0))
+        edge = round((whole - 50) / 2)
+        expected = np.asarray(image.resize((whole, whole), Image.Resampling.BILINEAR))
+    expected = expected[edge : edge + 50, edge : edge + 50]
+    np.testing.assert_array_equal(decode(path, (50, 50), 3, geometry), expected)
 
 
 def test_palette(tmp_path: Path):

@@ -90,6 +90,7 @@ def test_csv_of_one_row_and_of_colours(tmp_path: Path):
         ("label,a\n0,1\nx,1\n", "line 3, column 1: .*a label from 0.*found 'x'"),
         ("label,a\n1.0,1\n", "line 2, column 1: .*a label from 0.*found '1.0'"),
         ("0,1\n1,1\n4,1\n", "every label of 0 to 4, found none for 2,"),
+        ("0,1\n1000000000000,1\n", "labels below 100,000, found 1000000000000,"),
         ("1,1\n2,1\n", "every label of 0 to 2, found none for 0,"),
         ("dog,1\n ,1\n", "line 2, column 1: .*the name of a class, found ' '"),
         ("dog,1\ncat,x\n", "line 2, column 2: .*a pixel of 0 to 255.*found 'x'"),

@@ -6,7 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from short_runs import Stop, halves, network
+from keras.callbacks import EarlyStopping, LambdaCallback, TensorBoard
+from short_runs import Stop, halves, network, train
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnnzoo.errors import CheckpointError, ResumeMismatchError, UsageError
 from cnnzoo.system.locks import folder_lock
@@ -16,9 +18,7 @@ from cnnzoo.train.checkpoint.store import CheckpointStore
 
 def plain_fit(folder: Path, epochs: int = 4, *more: keras.callbacks.Callback):
     """Keras's own `fit`; returns the model, the epochs it ran, and EarlyStopping."""
-    return fit_until(
-        folder, keras.callbacks.EarlyStopping("loss", patience=3), epochs, *more
-    )
+    return fit_until(folder, EarlyStopping("loss", patience=3), epochs, *more)
 
 
 def fit_until(
@@ -32,6 +32,8 @@ def fit_until(
     model = network()
     model.compile("adam", "sparse_categorical_crossentropy")
     checkpoint = Checkpoint(folder, callbacks=[stopping], save_seconds=save_seconds)
+    epochs_run: list[int] = []
+    count = LambdaCallback(on_epoch_begin=lambda epoch, logs: epochs_run.append(epoch))
     history = model.fit(
         data.images,
         data.labels,
@@ -39,9 +41,10 @@ def fit_until(
         epochs=epochs,
         shuffle=False,
         verbose=0,
-        callbacks=[stopping, *more, checkpoint],
+        callbacks=[stopping, count, *more, checkpoint],
     )
-    return model, history.epoch, stopping
+    assert history.epoch == list(range(len(history.history["loss"])))
+    return model, epochs_run, stopping
 
 
 def test_it_resumes_after_the_last_epoch(tmp_path: Path):
@@ -55,6 +58,54 @@ def test_it_resumes_after_the_last_epoch(tmp_path: Path):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
     assert int(model.optimizer.iterations) == 16
     assert plain_fit(tmp_path / "cut")[1] == []
+
+
+def test_the_history_holds_all_epochs(tmp_path: Path):
+    def fit(folder: str, epochs: int, **more):
+        data, model = halves(), network()
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        more |= {"verbose": 0, "shuffle": False, "validation_split": 0.25}
+        callbacks = [Checkpoint(tmp_path / folder)]
+        arguments = data.images, data.labels, 16, epochs
+        return model.fit(*arguments, callbacks=callbacks, **more)
+
+    alone = fit("alone", 4, validation_freq=2)
+    fit("cut", 3, validation_freq=2)
+    resumed = fit("cut", 4, validation_freq=2)
+    over = fit("cut", 4, validation_freq=2)
+    assert resumed.epoch == over.epoch == [0, 1, 2, 3]
+    assert resumed.history == over.history == alone.history
+    assert {name: len(v) for name, v in alone.history.items()} == {
+        "loss": 4,
+        "accuracy": 4,
+        "val_loss": 2,
+        "val_accuracy": 2,
+    }
+
+
+def batches_written(folder: Path) -> set[int]:
+    """The numbers of batches by which TensorBoard has written the loss."""
+    events = EventAccumulator(str(folder / "train"), purge_orphaned_data=False).Reload()
+    return {event.step for event in events.Tensors("batch_loss")}
+
+
+@pytest.mark.parametrize("kind", ["plain fit", "run"])
+def test_tensorboard_goes_on_counting_batches(kind: str, tmp_path: Path):
+    def fit(*more: keras.callbacks.Callback) -> None:
+        board = TensorBoard(tmp_path / "board", write_graph=False, update_freq=1)
+        if kind == "run":
+            train(tmp_path / "run", callbacks=[board, *more])
+            return
+        data, model = halves(48), network()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        checkpoint = Checkpoint(tmp_path / "fit", callbacks=[board])
+        more = {"verbose": 0, "callbacks": [board, *more, checkpoint]}
+        model.fit(data.images, data.labels, 16, 3, **more)
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        fit(Stop(5, RuntimeError))  # of 9
+    fit()
+    assert batches_written(tmp_path / "board") == set(range(1, 10))
 
 
 def test_another_model_is_refused(tmp_path: Path):

@@ -7,6 +7,7 @@ from transferring import CLASSES, TRAIN, weights_of
 
 import cnnzoo
 from cnnzoo import graph
+from cnnzoo.spec import MODES
 from cnnzoo.train.finetuning import l2_sp, layerwise_lr_decay
 from cnnzoo.transfer.phase_runner import layer_of
 from cnnzoo.transfer.probes import ridge_init
@@ -92,6 +93,18 @@ def test_a_new_classifier_on_the_same_trunk(source):
     short = cnnzoo.reset_classifier(source, 3, cut="stage1_pool")
     with pytest.raises(cnnzoo.UsageError, match="ends before the layer"):
         cnnzoo.reset_classifier(short, 3, cut="stage2_pool")
+
+
+def test_a_new_classifier_keeps_the_models_own_preprocessing():
+    model = cnnzoo.build("lenet_gap", classes=3, preprocessing="tf")
+    new = cnnzoo.reset_classifier(model, 2)
+    assert new.cnnzoo.preprocessing == MODES["tf"] != model.cnnzoo.spec.preprocessing
+    pixels = np.arange(784, dtype="float32").reshape(1, 28, 28, 1) % 256
+    found, expected = (
+        keras.Model(one.inputs[0], one.get_layer("features").output)(images)
+        for one, images in ((new, pixels), (model, pixels / 127.5 - 1))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_the_first_layers(source):

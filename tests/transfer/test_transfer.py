@@ -13,6 +13,7 @@ from cnnzoo import transfer
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.errors import LabelError
+from cnnzoo.layers.heads import quarters
 from cnnzoo.transfer import embeddings, random_baseline
 from cnnzoo.transfer.cut_points import front, stage_cuts, tail
 from cnnzoo.zoo import sketch
@@ -442,6 +443,22 @@ def test_pooling_is_the_means_of_quarters():
     np.testing.assert_allclose(found[:, :3], maps[:, :3, :2].mean((1, 2)))
     np.testing.assert_allclose(found[:, 9:], maps[:, 2:, 2:].mean((1, 2)))
     assert embeddings.pooled(maps[:, :1, :1]).shape == (2, 3)
+
+
+def test_quarters_with_channels_first():
+    """Of a map that is not square: the axes, and the order of the numbers, are equal."""
+    maps = RNG.normal(size=(2, 5, 4, 3)).astype("float32")
+    taken = keras.Input((5, 4, 3))
+    last = keras.Model(taken, quarters(taken, name="q"))
+    np.testing.assert_allclose(last(maps), embeddings.pooled(maps), rtol=1e-5, atol=1e-6)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        taken = keras.Input((3, 5, 4))
+        first = keras.Model(taken, quarters(taken, name="q"))
+        found = first(np.moveaxis(maps, -1, 1))
+    finally:
+        keras.config.set_image_data_format("channels_last")
+    np.testing.assert_allclose(found, last(maps), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("cut", ["stage1_pool", "stage3_conv_act"])

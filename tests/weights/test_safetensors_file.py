@@ -116,6 +116,10 @@ def test_files_of_others(written, tmp_path: Path):
     refused(save(whole), "not a float", tmp_path)
     spoilt = {**arrays, "stage1_conv/0/kernel": np.full((5, 5, 1, 6), np.nan, "float32")}
     refused(save(spoilt), "not finite numbers", tmp_path)
+    tensor = b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
+    twice = b'{"a":%s,"\\u0061":%s}' % (tensor, tensor)
+    content = len(twice).to_bytes(8, "little") + twice + bytes(4)
+    refused(content, "two tensors of one name", tmp_path)
     refused(written[1].read_bytes(), "has shape", tmp_path, classes=7)
 
 

@@ -72,7 +72,9 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
 
         file = keras_archive.model_file(path)
         with keras_archive.open_archive(file) as archive:
-            keras_archive.read_metadata(archive)
+            geometry = keras_archive.read_metadata(archive).get("geometry") or {}
+        if not getattr(args, "value_range", None):  # as in the network's own training
+            args.value_range = geometry.get("value_range")
         return partial(_load, file)
     from cnnzoo.weights.formats import opening
 

@@ -6,7 +6,7 @@ photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +20,16 @@ from cnnzoo.data.folders.inspection import (
     inspect_files,
     unreadable,
 )
-from cnnzoo.data.folders.scan_report import ScanReport, copies, of_inspections, rare
+from cnnzoo.data.folders.scan_report import (
+    ScanReport,
+    copies,
+    of_inspections,
+    rare,
+    value_range_warnings,
+)
 from cnnzoo.data.folders.walk import FolderFiles, find_images
 from cnnzoo.errors import UsageError
+from cnnzoo.spec import Geometry
 
 Depth = Literal["names", "headers", "pixels"]
 
@@ -54,6 +61,7 @@ def scan(
     follow_links: bool = False,
     labels: str | Path | None = None,
     partial: bool = False,
+    value_range: tuple[int, int] | None = None,
 ) -> Folder:
     """Scans a folder of class folders for images and for problems.
 
@@ -76,15 +84,18 @@ def scan(
             `cnnzoo.data.folders.label_file`.
         partial: Whether to leave out images that the table does not name, and lines whose
             file is missing; the report tells how many.
+        value_range: Values of pictures of 16 bits that become 0 and 255, such as
+            (0, 4095) for 12 bits; None for (0, 65535). A training gives it to its model.
 
     Raises:
-        UsageError: There is `partial` and no table.
+        UsageError: There is `partial` and no table, or the range is none.
         DatasetError: The folder is missing or unreadable, or its layout is not that of
             class folders.
         LabelError: The table does not match the images.
         ImageDecodeError: Files that are named like images cannot be read.
     """
     root = Path(folder)
+    geometry = value_range and Geometry(value_range=value_range)
     found = find_files(root, follow_links)
     if labels is not None:
         found = found.labelled_by(labels, root, partial)
@@ -102,7 +113,12 @@ def scan(
     if on_bad == "skip":
         reason = "of a format that nearly no other file has"
         bad += [(name, reason) for name in _rare_of_more(found, inspections)]
-    return _folder(root, found, inspections, bad, complete=complete, checksums=checksums)
+    folder = _folder(
+        root, found, inspections, bad, complete=complete, checksums=checksums
+    )
+    notes = value_range_warnings(inspections.values(), value_range)
+    report = replace(folder.report, warnings=(*folder.report.warnings, *notes))
+    return replace(folder, geometry=geometry, report=report)
 
 
 def _rare_of_more(

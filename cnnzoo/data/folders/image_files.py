@@ -77,15 +77,17 @@ class ImageFiles(Source):
         return hashed.hexdigest()
 
     def content_keys(self) -> list[str]:
+        own = self.geometry and self.geometry.value_range
+        end = f"-{own[0]}-{own[1]}" if own else ""
         if self.checksums is not None:
-            return [one.hex() for one in self.checksums]
+            return [one.hex() + end for one in self.checksums]
         paths, keys = [str(path) for path in self.paths], []
         for path, found in zip(paths, inspect_files(paths, checksums=True), strict=True):
             if isinstance(found, str):
                 raise ImageDecodeError(
                     f"cannot read {path}: {found}; repair or remove it"
                 )
-            keys.append(found.checksum.hex())
+            keys.append(found.checksum.hex() + end)
         return keys
 
     def check_unchanged(self, rows: np.ndarray, keys: Sequence[str]) -> None:

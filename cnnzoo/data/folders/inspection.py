@@ -18,9 +18,10 @@ from pathlib import Path
 from threading import local
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
-from cnnzoo.data.decode import decode, opened
+from cnnzoo.data.decode import decode, is_deep, opened
 from cnnzoo.errors import ImageDecodeError
 from cnnzoo.system.runtime import cores
 
@@ -42,6 +43,7 @@ class FileInspection:
         width: Width in pixels, as stored.
         height: Height in pixels, as stored.
         animated: Whether there are several frames, of which the first is read.
+        largest: Largest value of a picture of 16 bits; None of one of 8 bits.
         checksum: First 16 bytes of the SHA-256 of its content; empty if not requested.
         warnings: Warnings of Pillow.
     """
@@ -50,6 +52,7 @@ class FileInspection:
     width: int
     height: int
     animated: bool
+    largest: int | None = None
     checksum: bytes = b""
     warnings: tuple[str, ...] = ()
 
@@ -166,6 +169,7 @@ def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
             width=image.width,
             height=image.height,
             animated=_animated(image),
+            largest=_largest(image) if is_deep(image) else None,
         )
         looks_whole = _looks_whole(path, found.format)
     if pixels or not looks_whole:
@@ -178,6 +182,13 @@ def _animated(image: Image.Image) -> bool:
         return bool(getattr(image, "is_animated", False))
     except Exception:  # a later frame is damaged, and only the first is read
         return True
+
+
+def _largest(image: Image.Image) -> int:
+    """The largest value of a picture of 16 bits, of whose colours 8 bits are read."""
+    if image.mode.startswith("I"):
+        return int(np.asarray(image).max())
+    return int(np.asarray(image.convert("RGB")).max()) * 256 + 255
 
 
 def _looks_whole(path: str | Path, format: str) -> bool:

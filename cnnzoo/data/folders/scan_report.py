@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from PIL import Image
@@ -94,6 +94,7 @@ class ScanReport:
 
 
 RARE = 0.01  # maximum share of all images that a rare format has
+RANGES = (255, 1023, 4095, 16383)  # largest values of 8, 10, 12 and 14 bits
 
 
 def of_inspections(images: Mapping[str, FileInspection]) -> dict:
@@ -118,6 +119,30 @@ def rare(images: Mapping[str, FileInspection]) -> tuple[str, ...]:
     formats = {name: _plain(image.format) for name, image in images.items()}
     counts, few = Counter(formats.values()), RARE * len(images)
     return tuple(name for name, format in formats.items() if counts[format] <= few)
+
+
+def value_range_warnings(
+    images: Iterable[FileInspection], value_range: tuple[int, int] | None
+) -> list[str]:
+    """Warnings of pictures of 16 bits that do not fit the range of their values."""
+    largest = [image.largest for image in images if image.largest is not None]
+    high = value_range[1] if value_range else 65535
+    dark = [value for value in largest if value < high / 4]
+    bright = [value for value in largest if value > high]
+    found = []
+    if dark and (value_range is None or len(dark) == len(largest)):
+        bound = next(b for b in RANGES if b >= max(dark))
+        found.append(
+            f"{len(dark)} pictures of 16 bits have no value above {max(dark)} and become "
+            f"nearly black; tell the range of grey ones by value_range=(0, {bound}) "
+            f"(--value-range 0 {bound}), and save others with 8 bits"
+        )
+    if bright:
+        found.append(
+            f"{len(bright)} pictures of 16 bits have values above {high}, up to "
+            f"{max(bright)}, which become white; check value_range (--value-range)"
+        )
+    return found
 
 
 def copies(names: Sequence[str], checksums: Sequence[bytes]) -> tuple:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import asdict, dataclass
 
+from cnnzoo.system.locks import FolderLock
 from cnnzoo.system.signals import Signals
 from cnnzoo.train.checkpoint.state import TrainingSession
 from cnnzoo.train.checkpoint.store import CheckpointStore
@@ -44,6 +45,7 @@ class Autosave:
         store: Store of the checkpoints.
         session: Training to be saved.
         signals: Signals that this process has received.
+        lock: Lock of the folder of the training.
         steps: Number of batches per epoch.
         save_seconds: Seconds between two checkpoints.
         progress: Progress of the training.
@@ -53,6 +55,7 @@ class Autosave:
     store: CheckpointStore
     session: TrainingSession
     signals: Signals
+    lock: FolderLock
     steps: int
     save_seconds: float
     progress: TrainingProgress = TrainingProgress()
@@ -96,20 +99,23 @@ class Autosave:
 
         Raises:
             TrainingInterrupt: A signal has arrived.
+            CheckpointError: The lock file was removed.
         """
         self.progress = progress
         is_first = self._saved is None and progress.metrics is not None
         if is_first or time.monotonic() - self._saved_at >= self.save_seconds:
             self.save()
-        self.check_signals()
+        self.check()
 
-    def check_signals(self) -> None:
-        """Raises TrainingInterrupt if a signal has arrived."""
+    def check(self) -> None:
+        """Raises TrainingInterrupt after a signal, CheckpointError without the lock."""
+        self.lock.check()
         if self.signals.received is not None:
             raise TrainingInterrupt
 
     def save(self) -> None:
         """Saves the training, unless it is saved already or no longer finite."""
+        self.lock.check()
         if self.progress != self._saved:
             facts = {
                 "progress": asdict(self.progress),

@@ -10,10 +10,13 @@ from warnings import warn
 from weakref import WeakValueDictionary
 
 import keras
+import numpy as np
+from keras.callbacks import TensorBoard
 
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.keras_internals import set_initial_epoch
 from cnnzoo.system.locks import folder_lock
+from cnnzoo.train.callbacks import check_callbacks
 from cnnzoo.train.checkpoint.state import TrainingSession, is_stateful
 from cnnzoo.train.checkpoint.store import CheckpointStore
 
@@ -32,9 +35,10 @@ class Checkpoint(keras.callbacks.Callback):
     """Lets `fit` continue after an interruption, from the last completed epoch.
 
     Pass it as the last callback, and call the same `fit` again, which starts with the
-    next epoch. Weights, optimizer, seeds of Dropout and the state of the callbacks are
-    restored. Keras's order of shuffled arrays is not, so the result is as good as that of
-    an uninterrupted training but not identical; use `Run` for that.
+    next epoch. Weights, optimizer, seeds of Dropout, the history of all epochs and the
+    state of the callbacks are restored. Keras's order of shuffled arrays is not, so the
+    result is as good as that of an uninterrupted training but not identical; use `Run`
+    for that.
 
     Attributes:
         epoch: Number of completed epochs at the newest checkpoint.
@@ -50,12 +54,12 @@ class Checkpoint(keras.callbacks.Callback):
         """Args:
         folder: Folder of this training alone, created if missing.
         callbacks: Other callbacks of this `fit` whose state is saved: EarlyStopping,
-            ReduceLROnPlateau, ModelCheckpoint, or one with `get_state()` and
-            `set_state(state)`.
+            ReduceLROnPlateau, ModelCheckpoint, TensorBoard (its number of batches), or
+            one with `get_state()` and `set_state(state)`.
         save_seconds: Minimum number of seconds between two checkpoints.
 
         Raises:
-            UsageError: The state of a callback cannot be saved.
+            UsageError: The callbacks are no list, or the state of one cannot be saved.
 
         Raises (from `fit`):
             CheckpointError: Another process uses the folder, or no checkpoint is sound.
@@ -63,12 +67,13 @@ class Checkpoint(keras.callbacks.Callback):
             SaveError: The folder cannot be written.
         """
         super().__init__()
-        for callback in callbacks:
-            if not is_stateful(callback):
+        for callback in check_callbacks(callbacks):
+            if not (is_stateful(callback) or isinstance(callback, TensorBoard)):
                 raise UsageError(
                     f"a checkpoint cannot hold the state of {type(callback).__name__}: "
-                    "expected EarlyStopping, ReduceLROnPlateau, ModelCheckpoint, or the "
-                    "methods get_state() and set_state(state), so pass it to fit alone"
+                    "expected EarlyStopping, ReduceLROnPlateau, ModelCheckpoint, "
+                    "TensorBoard, or the methods get_state() and set_state(state), so "
+                    "pass it to fit alone"
                 )
         self.epoch = 0
         self._store = CheckpointStore(folder)
@@ -76,11 +81,14 @@ class Checkpoint(keras.callbacks.Callback):
         self._save_seconds = save_seconds
         self._saved_at = -inf
         self._resources = _FitResources()
+        self._epochs: list = []  # pairs of number and metrics
+        self._not_in_history: list = []  # those of an earlier `fit`
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         _take_over(self._store.folder, self._resources)
         try:
-            self._resources.enter_context(folder_lock(self._store.folder))
+            lock = folder_lock(self._store.folder)
+            self._lock = self._resources.enter_context(lock)
             self._restore()
         except BaseException:
             self._resources.close()
@@ -89,6 +97,8 @@ class Checkpoint(keras.callbacks.Callback):
     def _restore(self) -> None:
         self._saved_at = monotonic() if self._save_seconds else -inf
         saved = self._session().load(self._store)
+        self._epochs = saved.facts.get("epochs", []) if saved else []
+        self._not_in_history = list(self._epochs)
         if saved is None:
             return
         self.epoch = saved.step
@@ -97,17 +107,27 @@ class Checkpoint(keras.callbacks.Callback):
         is_over = saved.facts.get("stopped", False)
         set_initial_epoch(self.model, self.params["epochs"] if is_over else self.epoch)
 
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Gives Keras's History the epochs of earlier calls of `fit`."""
+        for number, metrics in self._not_in_history:
+            self.model.history.on_epoch_end(number, metrics)
+        self._not_in_history = []
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        metrics = {name: np.asarray(v).tolist() for name, v in (logs or {}).items()}
+        self._epochs.append((epoch, metrics))
         if not isfinite((logs or {}).get("loss", 0.0)):
             return  # the last good checkpoint is kept
         is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         if monotonic() - self._saved_at < self._save_seconds and not is_last:
             return
-        facts = {"stopped": self.model.stop_training}
+        facts = {"stopped": self.model.stop_training, "epochs": self._epochs}
+        self._lock.check()
         if self._session().save(self._store, epoch + 1, facts):
             self.epoch, self._saved_at = epoch + 1, monotonic()
 
     def on_train_end(self, logs: dict | None = None) -> None:
+        self.on_epoch_begin(self.epoch)  # where no epoch was left
         set_initial_epoch(self.model, None)
         self._resources.close()
 

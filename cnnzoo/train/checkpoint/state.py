@@ -10,6 +10,7 @@ from keras import ops
 from keras.callbacks import Callback, EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 
 from cnnzoo.errors import ResumeMismatchError
+from cnnzoo.graph.keras_internals import set_batch_count
 from cnnzoo.system import files
 from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.checkpoint.store import CheckpointStore, StoredCheckpoint
@@ -110,6 +111,7 @@ class TrainingSession:
         for prefix, callback in self._weight_keepers():
             best = [n for n in sorted(state.arrays) if n.startswith(prefix)]
             callback.best_weights = [state.arrays[n] for n in best] or None
+        set_batch_count(self.callbacks, int(self.model.optimizer.iterations))
 
     def save(self, store: CheckpointStore, step: int, facts: Mapping) -> bool:
         """Adds a checkpoint to a store, unless weights of the model are not finite.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
 from cnnzoo.system import files
@@ -234,6 +234,11 @@ def _read_member(archive: ZipFile, name: str, limit: int = MAX_PACKED) -> bytes:
         raise UnsafeFileError(
             f"{archive.filename} has a member {name} of {size:,} bytes; expected at most "
             f"{limit:,} in so few packed bytes, so do not use the file"
+        )
+    if archive.getinfo(name).compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise UnsafeFileError(
+            f"{archive.filename} has a member {name} that is packed by another method "
+            "than those of .keras files, which no size limits, so do not use the file"
         )
     with _refusing_damage(archive.filename):
         return archive.read(name)

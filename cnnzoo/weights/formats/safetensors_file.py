@@ -57,6 +57,7 @@ def open_source(path: Path) -> Iterator[WeightSource | ArraySource]:
     """
     with _refusing_damage(path):
         file = safe_open(path, "numpy")
+        _check_names(path)
         metadata = file.metadata() or {}
         sums = json.loads(metadata.get("sha256", "{}")) if "network" in metadata else {}
         names = list(file.keys())
@@ -78,6 +79,16 @@ def open_source(path: Path) -> Iterator[WeightSource | ArraySource]:
             yield WeightSource(str(path), tensors, metadata.get("network") or None)
         else:
             yield ArraySource(str(path), arrays)
+
+
+def _check_names(path: Path) -> None:
+    """Raises ValueError if a name stands twice, of which the library takes the last."""
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        pairs = json.loads(stream.read(size), object_pairs_hook=list)
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("two tensors of one name")
 
 
 def _read(file: Any, name: str, expected: str | None, path: Path) -> np.ndarray:
