@@ -29,8 +29,8 @@ from cnnzoo.data.decode import decode
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import Folder, scan
 from cnnzoo.data.pipeline import load_images
-from cnnzoo.data.sources import open_train_validation
-from cnnzoo.data.splits import split_folds, split_rows
+from cnnzoo.data.sources import open_train_validation, split_folds
+from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
 from cnnzoo.evaluation import evaluate_probabilities
 from cnnzoo.inference import probabilities
