@@ -112,8 +112,6 @@ def split_folds(
         UsageError: There are fewer than 2 folds.
         DatasetError: A class has fewer images than there are folds.
     """
-    from sklearn.model_selection import StratifiedKFold
-
     if folds < 2:
         raise UsageError(f"cannot make {folds} folds: expected at least 2, so pass more")
     if source.labels is None:
@@ -129,6 +127,8 @@ def split_folds(
             f"and groups count once, found {counts.min()} of {few!r}; add images or make "
             "fewer folds"
         )
+    from sklearn.model_selection import StratifiedKFold  # takes a second
+
     maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
     for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
         test = np.isin(group, chosen)

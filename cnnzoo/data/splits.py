@@ -37,8 +37,6 @@ def split_rows(
         DatasetError: A class cannot be in both parts.
         UsageError: The fraction or the seed is out of its range.
     """
-    from sklearn.model_selection import train_test_split  # takes a second
-
     check_values("split", {"fraction": fraction, "seed": seed}, RULES)
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 2:
@@ -46,6 +44,8 @@ def split_rows(
                 f"cannot split class {class_names[label]!r}: expected at least 2 "
                 f"images, found {count}, so add images or leave the class out"
             )
+    from sklearn.model_selection import train_test_split  # takes a second
+
     first, group = first_rows(groups, len(labels))
     size = fraction
     if len(first) < len(labels) and fraction >= 1:

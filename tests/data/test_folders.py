@@ -661,7 +661,7 @@ def test_predict_names_all_files_that_it_cannot_read(
         for line, path in zip(captured.err.splitlines(), bad, strict=True)
     ] == [True, True]
     assert main(["predict", *bad, *args, "--on-bad", "skip"]) == 1
-    assert "2 files, has 2 files that cannot be read" in capsys.readouterr().err
+    assert "2 of 2 files cannot be read as images" in capsys.readouterr().err
     links = tmp_path / "links"
     links.mkdir()
     (links / "0.png").symlink_to(good)

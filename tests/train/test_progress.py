@@ -39,8 +39,8 @@ CALLS = {
         ["1/1 - ", "1/1 - "],
     ),
     "evaluate": (
-        lambda models, _, verbose="auto": evaluate(
-            models[0], DIGITS, 20, verbose=verbose
+        lambda models, _, **options: evaluate(
+            models[0], DIGITS, 20, **{"verbose": "auto", **options}
         ),
         ["5/5 - "],
     ),
