@@ -175,8 +175,8 @@ def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
         if units != own[key][1].shape[-1]:
             return (
                 f"its classifier has {units} outputs, so build the model with as many "
-                "classes or without its top, pass new_head=True, or on the command line "
-                "give the model's own .keras file"
+                "classes, or with include_top=False, or pass new_head=True; on the "
+                "command line, give the .keras file of the model itself"
             )
     if missing and all(map(is_aux, missing)):
         return (
