@@ -38,7 +38,8 @@ from cnnzoo.zoo.options import GRAPH_OPTIONS
 def save(model: keras.Model, path: str | Path) -> Path:
     """Saves a model from `build` or `adopt` to a `.keras` file, atomically.
 
-    The file has neither loss nor optimizer, which a `train.Checkpoint` keeps.
+    The file tells how the model is compiled, without the numbers of the optimizer, which
+    a `train.Checkpoint` keeps.
     `keras.saving.load_model` reads it too; networks with local response normalisation
     need `import cnnzoo.layers` for that.
 
@@ -55,7 +56,7 @@ def save(model: keras.Model, path: str | Path) -> Path:
         )
     content = json.dumps(_file_metadata(model), indent=1)
     check_finite(model)
-    with replacing(path) as temporary, _uncompiled(model):
+    with replacing(path) as temporary, _without_optimizer(model):
         model.save(temporary)
         with ZipFile(temporary, "a") as archive:
             archive.writestr(keras_archive.METADATA_MEMBER, content)
@@ -63,17 +64,14 @@ def save(model: keras.Model, path: str | Path) -> Path:
 
 
 @contextmanager
-def _uncompiled(model: keras.Model) -> Iterator[None]:
-    """Keeps the optimizer, with twice as many numbers as weights, out of Keras's file."""
-    if not model.compiled:
-        yield
-        return
-    optimizer = model.optimizer
-    model.compiled, model.optimizer = False, None
+def _without_optimizer(model: keras.Model) -> Iterator[None]:
+    """Keeps the optimizer's numbers, up to two per weight, out of Keras's file."""
+    optimizer = getattr(model, "optimizer", None)
+    model.optimizer = None
     try:
         yield
     finally:
-        model.compiled, model.optimizer = True, optimizer
+        model.optimizer = optimizer
 
 
 def load(path: str | Path) -> keras.Model:

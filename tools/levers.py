@@ -112,13 +112,13 @@ def train(folder: Path, row: Row, name: str, fold: int) -> None:
     import keras
 
     import cnnzoo
-    from cnnzoo.data import splits
+    from cnnzoo.data import sources
     from cnnzoo.inference import probabilities
     from cnnzoo.train import Run, cross_validation
 
     source = cnnzoo.load_mnist("train")
     if fold:
-        rows, test = list(splits.split_folds(source, FOLDS, 0))[fold - 1]
+        rows, test = list(sources.split_folds(source, FOLDS, 0))[fold - 1]
         data = cross_validation.split_validation(source.take(rows), 0, None)
         images = source.take(test)
     else:

@@ -38,7 +38,7 @@ def collect(folder: Path) -> dict:
     epoch so far.
     """
     import cnnzoo
-    from cnnzoo.data.splits import split_folds
+    from cnnzoo.data.sources import split_folds
 
     source = cnnzoo.load_mnist("train")
     labels = np.asarray(source.labels)

@@ -1,4 +1,4 @@
-"""Data sets by name or path, as the command line takes them, whole or split in two.
+"""Data sets by name or path, as the command line takes them: whole, in two parts, folds.
 
 `mnist`, `fashion_mnist`, `cifar10`, a folder of class folders, a folder of MNIST's four
 files, an `.npz` or a `.csv`.
@@ -6,15 +6,18 @@ files, an `.npz` or a `.csv`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.downloads import CLASS_NAMES
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.folder import Folder, scan
 from cnnzoo.data.mnist import Split, is_mnist_folder, load_mnist, load_named
-from cnnzoo.data.splits import group_key
+from cnnzoo.data.splits import first_rows, group_key
 from cnnzoo.data.table import read_csv
 from cnnzoo.errors import DatasetError, UsageError
 
@@ -95,6 +98,41 @@ def open_train_validation(
         return train, validation
     source = open_source(data, "train", download=download, **reading)
     return source.split(fraction, seed, group_by)
+
+
+def split_folds(
+    source: Source, folds: int, seed: int, group_by: str | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields training and test rows of each fold.
+
+    Folds are stratified by class; copies of a file, and files of a group, are in the same
+    fold.
+
+    Raises:
+        UsageError: There are fewer than 2 folds.
+        DatasetError: A class has fewer images than there are folds.
+    """
+    if folds < 2:
+        raise UsageError(f"cannot make {folds} folds: expected at least 2, so pass more")
+    if source.labels is None:
+        raise DatasetError("folds need labels and the data have none; give labelled data")
+    labels = np.asarray(source.labels)
+    rows = np.arange(len(labels))
+    first, group = first_rows(source.groups(group_by), len(rows))
+    present, counts = np.unique(labels[first], return_counts=True)
+    if counts.min() < folds:
+        few = source.class_names[present[counts.argmin()]]
+        raise DatasetError(
+            f"cannot make {folds} folds: expected as many images per class, where copies "
+            f"and groups count once, found {counts.min()} of {few!r}; add images or make "
+            "fewer folds"
+        )
+    from sklearn.model_selection import StratifiedKFold  # takes a second
+
+    maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
+        test = np.isin(group, chosen)
+        yield rows[~test], rows[test]
 
 
 def _scan_both(train: Path, validation: Path, reading: dict) -> tuple[Folder, Folder]:

@@ -1,18 +1,14 @@
-"""Split of the rows of a data set: training and validation, folds, and groups."""
+"""Split of the rows of a data set into training and validation."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 
 from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.system.validation import SEED, SHARE, Rule, check_values
-
-if TYPE_CHECKING:
-    from cnnzoo.data.arrays import Source
 
 RULES: dict[str, Rule] = {"fraction": SHARE, "seed": SEED}
 
@@ -41,8 +37,6 @@ def split_rows(
         DatasetError: A class cannot be in both parts.
         UsageError: The fraction or the seed is out of its range.
     """
-    from sklearn.model_selection import train_test_split  # takes a second
-
     check_values("split", {"fraction": fraction, "seed": seed}, RULES)
     for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < 2:
@@ -50,6 +44,8 @@ def split_rows(
                 f"cannot split class {class_names[label]!r}: expected at least 2 "
                 f"images, found {count}, so add images or leave the class out"
             )
+    from sklearn.model_selection import train_test_split  # takes a second
+
     first, group = first_rows(groups, len(labels))
     size = fraction
     if len(first) < len(labels) and fraction >= 1:
@@ -79,41 +75,6 @@ def first_rows(groups: np.ndarray | None, rows: int) -> tuple[np.ndarray, np.nda
         return np.arange(rows), np.arange(rows)
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
     return first, group
-
-
-def split_folds(
-    source: Source, folds: int, seed: int, group_by: str | None = None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields training and test rows of each fold.
-
-    Folds are stratified by class; copies of a file, and files of a group, are in the same
-    fold.
-
-    Raises:
-        UsageError: There are fewer than 2 folds.
-        DatasetError: A class has fewer images than there are folds.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    if folds < 2:
-        raise UsageError(f"cannot make {folds} folds: expected at least 2, so pass more")
-    if source.labels is None:
-        raise DatasetError("folds need labels and the data have none; give labelled data")
-    labels = np.asarray(source.labels)
-    rows = np.arange(len(labels))
-    first, group = first_rows(source.groups(group_by), len(rows))
-    present, counts = np.unique(labels[first], return_counts=True)
-    if counts.min() < folds:
-        few = source.class_names[present[counts.argmin()]]
-        raise DatasetError(
-            f"cannot make {folds} folds: expected as many images per class, where copies "
-            f"and groups count once, found {counts.min()} of {few!r}; add images or make "
-            "fewer folds"
-        )
-    maker = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for _, chosen in maker.split(np.zeros(len(first)), labels[first]):
-        test = np.isin(group, chosen)
-        yield rows[~test], rows[test]
 
 
 def some_rows(count: int, most: int, seed: int) -> np.ndarray:

@@ -103,8 +103,7 @@ class Ensemble:
         """Finds the weights of "weighted" or "stack", if it is one; returns the ensemble.
 
         Args:
-            source: Labelled images that no member was trained on, as in
-                `cnnzoo.evaluate`.
+            source: Labelled images, as in `cnnzoo.evaluate`, that no member has seen.
             probabilities: Probabilities of each member, (images, classes), such as those
                 of `train.kfold`; None for the members' predictions.
             verbose: As in `train.Run.fit`, for the batches of each member.

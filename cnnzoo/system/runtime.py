@@ -15,22 +15,26 @@ from cnnzoo.system.validation import check_values
 
 Verbose = Literal["auto", 0, 1, 2]
 VERBOSE = (("auto", 0, 1, 2).__contains__, '"auto", 0, 1 or 2')
-LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's, of which 3 hides all but fatal errors
-NOISE = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} ")
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's
+HIDDEN = {"1": "I", "2": "IW", "3": "IWE"}  # by the level: information, warnings, errors
 
 
 def import_keras() -> None:
     """Imports Keras, without TensorFlow's start-up messages about CUDA and oneDNN.
 
-    Nothing is hidden if the caller has imported TensorFlow or has set its log level,
-    `TF_CPP_MIN_LOG_LEVEL`. Some messages are written before that level applies, so stderr
+    Its log level is set to 3, unless the caller has set it (`TF_CPP_MIN_LOG_LEVEL`) or
+    has imported TensorFlow. Some messages are written before the level applies, so stderr
     is held back during the import, and whatever else was written follows.
     """
-    if LOG_LEVEL in os.environ or {"keras", "tensorflow"} & set(sys.modules):
+    known = {"keras", "tensorflow"} & set(sys.modules)
+    kinds = None if known else HIDDEN.get(os.environ.setdefault(LOG_LEVEL, "3"))
+    if kinds is None:
         import keras
 
         return
-    os.environ[LOG_LEVEL] = "3"
+    noise = re.compile(
+        rf"WARNING: All log messages before absl|[{kinds}]\d{{4}} ".encode()
+    )
     with suppress(OSError), TemporaryFile() as held_back:  # there may be no stderr
         stderr = os.dup(2)
         os.dup2(held_back.fileno(), 2)
@@ -39,7 +43,7 @@ def import_keras() -> None:
         finally:
             os.dup2(stderr, 2)
             held_back.seek(0)
-            rest = [line for line in held_back if not NOISE.match(line)]
+            rest = [line for line in held_back if not noise.match(line)]
             os.write(stderr, b"".join(rest))
             os.close(stderr)
 

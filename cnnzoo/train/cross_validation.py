@@ -11,7 +11,7 @@ import numpy as np
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_training
 from cnnzoo.data.pipeline import align_labels
-from cnnzoo.data.splits import split_folds
+from cnnzoo.data.sources import split_folds
 from cnnzoo.errors import DatasetError
 from cnnzoo.evaluation import PREDICTIONS_FILE, Evaluation, evaluate_probabilities
 from cnnzoo.inference import class_names, evaluate

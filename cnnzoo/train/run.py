@@ -49,7 +49,9 @@ CHECKPOINTS = "checkpoints"
 
 
 class History(dict[str, list[float]]):
-    """Metrics of every epoch, by name.
+    """Metrics of every epoch, by name: those of the main classifier.
+
+    Auxiliary ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
 
     Attributes:
         was_over: Whether the training had ended before, so that nothing was trained.
@@ -107,12 +109,10 @@ class Run:
             validation: Images by which the best epoch is chosen; or a share of `train`.
             recipe: Training recipe; None for `default_recipe`.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
-            verbose: 0 for silent, 1 for a progress bar, 2 for a line per epoch, "auto"
-                for 1 on a terminal or in a notebook, else 2.
+            verbose: 0 for silent, 1 for a bar, 2 for single lines, "auto" for 1 or 2.
 
         Returns:
-            The metrics of every epoch, such as val_loss, of the main classifier.
-            Auxiliary ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
+            The metrics of every epoch, such as val_loss.
 
         Raises:
             UsageError: The recipe has values that are out of range or do not fit.

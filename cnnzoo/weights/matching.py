@@ -174,9 +174,9 @@ def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
         units = head.shape[-1]
         if units != own[key][1].shape[-1]:
             return (
-                f"its classifier has {units} outputs, so give the .keras file of the "
-                "model, or in Python build it with as many classes or without its top, "
-                "or pass new_head=True"
+                f"its classifier has {units} outputs, so build the model with as many "
+                "classes, or with include_top=False, or pass new_head=True; on the "
+                "command line, give the .keras file of the model itself"
             )
     if missing and all(map(is_aux, missing)):
         return (

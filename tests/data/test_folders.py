@@ -28,8 +28,8 @@ from cnnzoo.data.decode import decode
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import Folder, scan
 from cnnzoo.data.pipeline import load_images
-from cnnzoo.data.sources import open_train_validation
-from cnnzoo.data.splits import split_folds, split_rows
+from cnnzoo.data.sources import open_train_validation, split_folds
+from cnnzoo.data.splits import split_rows
 from cnnzoo.errors import DatasetError, ImageDecodeError, LabelError, UsageError
 from cnnzoo.evaluation import evaluate_probabilities
 from cnnzoo.inference import probabilities
@@ -660,7 +660,7 @@ def test_predict_names_all_files_that_it_cannot_read(
         for line, path in zip(captured.err.splitlines(), bad, strict=True)
     ] == [True, True]
     assert main(["predict", *bad, *args, "--on-bad", "skip"]) == 1
-    assert "2 files, has 2 files that cannot be read" in capsys.readouterr().err
+    assert "2 of 2 files cannot be read as images" in capsys.readouterr().err
     links = tmp_path / "links"
     links.mkdir()
     (links / "0.png").symlink_to(good)

@@ -65,10 +65,14 @@ def test_the_limit_of_a_container_sets_the_threads():
 
 
 NOISE = "WARNING: All log messages before absl::InitializeLog()\nI0000 00:00 no cuda\n"
-FAKE = f"import os\nos.write(2, {(NOISE + 'kept').encode()!r})\n"
+ERROR = "E0000 00:00 failed call to cuInit\n"
+FAKE = f"import os\nos.write(2, {(NOISE + ERROR + 'kept').encode()!r})\n"
 
 
-@pytest.mark.parametrize(("level", "shown"), [(None, "kept"), ("1", f"{NOISE}kept")])
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [(None, "kept"), ("1", ERROR + "kept"), ("0", NOISE + ERROR + "kept")],
+)
 def test_keras_is_imported_quietly(level: str | None, shown: str, tmp_path, monkeypatch):
     (tmp_path / "keras.py").write_text(FAKE)
     path = os.pathsep.join([str(tmp_path), *sys.path])

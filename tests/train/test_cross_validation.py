@@ -15,7 +15,7 @@ import cnnzoo
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import scan
-from cnnzoo.data.splits import split_folds
+from cnnzoo.data.sources import split_folds
 from cnnzoo.ensemble import Ensemble
 from cnnzoo.evaluation import read_predictions
 from cnnzoo.train import Recipe, bag, kfold, members, repeat

@@ -49,7 +49,7 @@ def open_source(args: Namespace, split: Split = "train") -> Source:
 
 def check_folds(args: Namespace, source: Source) -> None:
     """Raises the errors of a cross-validation that the options and the images have."""
-    from cnnzoo.data.splits import split_folds
+    from cnnzoo.data.sources import split_folds
 
     list(split_folds(source, args.folds, args.seed, args.group_by))
 

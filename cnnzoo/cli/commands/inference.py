@@ -175,15 +175,14 @@ def _rows(args: Namespace, table: str) -> Images:
 
 
 def _pictures(args: Namespace) -> list[str]:
-    """The paths of the pictures; one that is named exists."""
+    """The paths of the pictures, of which at least one exists."""
     from cnnzoo.data.inputs.pictures import image_paths
 
     given = [path for place in args.data for path in image_paths(place, args.on_bad)]
-    for path in given:
-        if args.on_bad == "raise" and not os.path.lexists(path):
-            raise FileNotFoundError(
-                f"there is no picture {path}; check the name and the folder"
-            )
+    if not any(map(os.path.lexists, given)):
+        raise FileNotFoundError(
+            f"there is no picture {', '.join(given[:3])}; check the name and the folder"
+        )
     return given
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cnnzoo.errors import UsageError, WeightFileError
-from cnnzoo.models.index import every_model, list_models
+from cnnzoo.models.index import list_models
 from cnnzoo.weights.formats import (
     hdf5,
     keras_archive,
@@ -17,6 +17,7 @@ from cnnzoo.weights.formats import (
     pytorch,
     safetensors_file,
 )
+from cnnzoo.weights.sources import bundled
 from cnnzoo.weights.tensors import ArraySource, WeightSource
 
 IMAGENET = "imagenet"  # the tag of the weights of keras.applications
@@ -44,7 +45,8 @@ def check_source(network: str, weights: object) -> None:
         FileNotFoundError: The file does not exist.
         WeightFileError: It is not an ordinary file.
     """
-    tags = every_model()[network].weights if network in every_model() else ()
+    has_imagenet = network in list_models(weights=IMAGENET)
+    tags = (*([IMAGENET] if has_imagenet else ()), *bundled.tags(network))
     if weights in tags:
         return
     if weights == IMAGENET:
