@@ -16,6 +16,7 @@ from cnnzoo import Ensemble
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble import storage
+from cnnzoo.ensemble.combine import apply_stack
 from cnnzoo.inference import probabilities
 
 NAMES = ("a", "b", "c")
@@ -127,6 +128,15 @@ def test_a_stack_of_labels_that_lack_a_class(kept, members, digits):
     said[0] = 0.05 + 0.85 * np.eye(3)[np.asarray(some.labels)]
     whole = Ensemble(members, "stack").fit(some, said)
     assert accuracy(whole.predict_from(said), some) == 1
+
+
+def test_the_rows_of_a_stack_are_the_members_classes():
+    """Member by member, as a file has them: here the first class of the second of two."""
+    found = np.random.default_rng(0).dirichlet([1, 1, 1], (2, 4))
+    weights = np.zeros((7, 3))
+    weights[3, 2] = 1.0
+    share = found[1, :, 0] / (2 + found[1, :, 0])
+    np.testing.assert_allclose(apply_stack(found, weights)[:, 2], share)
 
 
 def test_members_may_differ_in_class_order_and_preprocessing(digits, predictions):

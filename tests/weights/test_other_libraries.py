@@ -244,6 +244,15 @@ def test_wrapped(form: str, resnet: nn.Module, target: keras.Model, tmp_path: Pa
         assert "names without 'backbone.'" in report.notes
 
 
+def test_the_epsilon_of_a_module_goes_into_the_variance(target: keras.Model):
+    module = torchvision_model("resnet18")
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eps = 0.3
+    load_weights(target, randomised(module))
+    same(target, module, 64)
+
+
 def test_a_classifier_of_ones_own(resnet: nn.Module, target: keras.Model):
     module = torchvision_model("resnet18")
     module.fc = nn.Sequential(nn.Dropout(0.2), nn.Linear(512, CLASSES))
