@@ -23,9 +23,7 @@ from cnnzoo.train.recipe import Recipe
 State = dict[str, np.ndarray]
 STEPS = 2  # with the second one, momentum shows
 RATE, MOMENTUM, DECAY = 1 / 128, 0.875, 0.5  # exact in float32 too
-SGD = Recipe(
-    optimizer="sgd", learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY
-)
+SGD = Recipe(optimizer="sgd", learning_rate=RATE, momentum=MOMENTUM, weight_decay=DECAY)
 ADAM = Recipe(optimizer="adam", learning_rate=RATE, weight_decay=DECAY)
 
 
@@ -66,6 +64,9 @@ class Steps:
     def changes(self) -> State:
         return {name: self.end[name] - value for name, value in self.start.items()}
 
+    def after(self) -> State:
+        return self.end
+
 
 @contextmanager
 def floats(dtype: str) -> Iterator[None]:
@@ -99,7 +100,7 @@ def our_steps(
     *,
     eager: bool,
 ) -> Steps:
-    """`eager`: without TensorFlow's graph, whose drawing takes minutes where it is deep."""
+    """`eager`: without a graph, which TensorFlow draws in minutes where it is deep."""
     compile_model(model, recipe, len(images))
     model.run_eagerly = eager
     steps = Steps(start=values(model))
@@ -109,7 +110,7 @@ def our_steps(
             images, [labels] * len(model.outputs), return_dict=True
         )
         steps.losses.append(float(logs["loss"]))
-        if step == 0 and recipe is SGD:
+        if step == 0 and recipe.optimizer == "sgd":
             steps.gradients = gradients(model)
     steps.end = values(model)
     return steps
@@ -184,7 +185,7 @@ def kernels(module: nn.Module) -> list[nn.Parameter]:
 
 
 def sgd(module: nn.Module) -> Callable[[int], None]:
-    """Kernels decay by rate * decay of their own (Loshchilov & Hutter 2017), then step."""
+    """Kernels decay by themselves (Loshchilov & Hutter 2017, algorithm 1), then step."""
     optimizer = torch.optim.SGD(
         module.parameters(), RATE, momentum=MOMENTUM, nesterov=True
     )

@@ -66,7 +66,7 @@ def same_max_pool(x: Array, size: int, stride: int) -> Array:
 
 
 def average_pool(x: Array, size: int, stride: int | None = None) -> Array:
-    """The mean of each whole window of `size` by `size` pixels, by default side by side."""
+    """The mean of each whole window of `size` pixels a side, by default side by side."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
     step = stride or size
     return windows[:, ::step, ::step].mean(axis=(-2, -1))

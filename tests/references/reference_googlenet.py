@@ -118,14 +118,18 @@ def aux_logits(maps: dict[str, Array], w: Weights, aux: str) -> Array:
     return w.dense(w.relu(w.dense(x, f"{aux}/fc")), f"{aux}/classifier")
 
 
-def caffe_features(x: Array, w: Weights, normalise: Step | None = None) -> dict[str, Array]:
+def caffe_features(
+    x: Array, w: Weights, normalise: Step | None = None
+) -> dict[str, Array]:
     def pool(x: Array) -> Array:
         return w.caffe_max_pool(x, 3, 2)
 
     return features(x, w, normalise=normalise or w.lrn, pool=pool, stem_pad=3)
 
 
-def same_features(x: Array, w: Weights, normalise: Step | None = None) -> dict[str, Array]:
+def same_features(
+    x: Array, w: Weights, normalise: Step | None = None
+) -> dict[str, Array]:
     """With TensorFlow's SAME."""
 
     def pool(x: Array) -> Array:

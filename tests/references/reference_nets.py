@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from numpy_layers import Array, Weights
 
+
 def lenet5(
     x: Array, w: Weights, *, subsampling: str = "max", activation: str = "relu"
 ) -> Array:

@@ -208,7 +208,7 @@ class SlimInceptionV2(NarrowInceptionV2):
 
 
 class ScaledInceptionV2(SlimInceptionV2):
-    """As cnnzoo trains it: BN with scales and Keras's momentum, in the first layer too."""
+    """As cnnzoo trains it: BN with scales, Keras's momentum, in the first layer too."""
 
     def stem(self) -> None:
         super().stem()

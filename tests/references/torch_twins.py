@@ -54,7 +54,7 @@ class Case:
 
     Attributes:
         make: makes the twin of one of ours, and gives both the same random weights.
-        side: of the images, in pixels; the smallest with maps of 2x2 in front of the head.
+        side: of the images, in pixels; the smallest with maps of 2x2 for the head.
         channels: of the images.
         scale: of the images, where LRN's constants are made for some size of values.
         options: more options of `cnnzoo.build`.
@@ -308,13 +308,16 @@ def inception_resnet_v2(*, aux: bool) -> nn.Module:
 def heads(
     build: Callable[..., nn.Module], name_of: NameOf, against: str, side: int, small: int
 ) -> dict[str, Case]:
-    """A late Inception with the paper's stem, and with the small one and a second head."""
+    """A late Inception with the paper's stem; with the small one and a second head."""
 
     def make(aux: bool) -> Maker:
         return module(partial(build, aux=aux), name_of, against, adds=False)
 
     options = (("stem", "small"), ("aux_heads", True))
-    return {"": Case(make(False), side), "heads": Case(make(True), small, options=options)}
+    return {
+        "": Case(make(False), side),
+        "heads": Case(make(True), small, options=options),
+    }
 
 
 class SamePool(nn.Module):
