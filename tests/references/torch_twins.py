@@ -2,160 +2,36 @@
 
 Twins are torchvision's and timm's own networks, brought to our form by their attributes
 where keras.applications' form is meant; the definitions of `torch_*`; and those of
-`reference_*` on the layers of `torch_layers`. Their momentum of batch normalisation is
-that of the reference; Keras's 0.99 is PyTorch's 0.01.
+`reference_*` on the layers of `torch_layers`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
-import keras
-import reference_googlenet
 import reference_nets
 import torch
 import torch_classic
-import torch_inceptions
-import torch_late_inceptions
 import torch_resnets
-from parity import randomise
-from torch import Tensor, nn
-from torch.nn import functional
-from torch_late_inceptions import without_stem_strides
-from torch_layers import Network
-from torch_weights import (
-    NameOf,
-    convert,
-    import_timm,
-    import_torchvision,
-    in_keras,
-    path,
-    random_state,
+from torch import nn
+from training_step import State
+from twins import (
+    CLASSES,
+    PIXELS,
+    TIMM,
+    TORCHVISION,
+    Case,
+    Maker,
+    defined,
+    module,
+    norms,
+    timm,
+    torchvision,
 )
-from training_step import State, Twin
+from twins_of_inceptions import INCEPTIONS
 
 from cnnzoo.weights.sources import timm as timm_names
 from cnnzoo.weights.sources import torchvision as torchvision_names
-
-torchvision, timm = import_torchvision(), import_timm()
-TORCHVISION = f"torchvision {torchvision.__version__.partition('+')[0]}"
-TIMM = f"timm {timm.__version__}"
-DEFINITION = "PyTorch definition"
-CLASSES = 10
-PIXELS = 20.0  # deviation of images that LRN's constants change visibly
-Maker = Callable[[keras.Model], Twin]
-
-
-@dataclass(frozen=True)
-class Case:
-    """How a network is built to be trained beside its twin.
-
-    Attributes:
-        make: makes the twin of one of ours, and gives both the same random weights.
-        side: of the images, in pixels; the smallest with maps of 2x2 for the head.
-        channels: of the images.
-        scale: of the images, where LRN's constants are made for some size of values.
-        options: more options of `cnnzoo.build`.
-    """
-
-    make: Maker
-    side: int
-    channels: int = 3
-    scale: float = 1.0
-    options: tuple[tuple[str, Any], ...] = ()
-
-
-# Definitions over named weights ------------------------------------------------------
-
-
-def defined(
-    definition: Callable[..., Tensor],
-    *,
-    momentum: float = 0.99,
-    name_of: Callable[[str], str] = str,
-    penalty: Callable[[nn.Module], Tensor | float] = lambda module: 0.0,
-    **options: Any,
-) -> Maker:
-    """A definition that numpy_layers runs too; `options` are its own."""
-
-    def make(model: keras.Model) -> Twin:
-        randomise(model)
-        layers = [layer for layer in model.layers if layer.weights]
-        values = {
-            name_of(layer.name): {w.name: w.numpy() for w in layer.weights}
-            for layer in layers
-        }
-        module = Network(partial(definition, **options), values, momentum)
-
-        def in_ours(state: State) -> State:
-            return {
-                path(layer, weight): state[f"{name_of(layer.name)}/{weight.name}"]
-                for layer in layers
-                for weight in layer.weights
-            }
-
-        return Twin(module, in_ours, DEFINITION, penalty=penalty)
-
-    return make
-
-
-# Modules -----------------------------------------------------------------------------
-
-
-def same(state: State) -> State:
-    return state
-
-
-def module(
-    build: Callable[[], nn.Module],
-    name_of: NameOf,
-    against: str = DEFINITION,
-    *,
-    edit: Callable[[State], State] = same,
-    adds: bool | None = None,
-) -> Maker:
-    """A PyTorch module; `edit` brings its state dict to the shapes of ours."""
-
-    def make(model: keras.Model) -> Twin:
-        twin = build()
-        for part in twin.modules():
-            if isinstance(part, nn.Dropout):
-                part.p = 0.0
-        convert(model, edit(random_state(twin, adds=adds)), name_of)
-        return Twin(twin, lambda state: in_keras(model, edit(state), name_of), against)
-
-    return make
-
-
-def norms(module: nn.Module, **attributes: float) -> nn.Module:
-    """The module, all of whose batch normalisations have these attributes."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            vars(part).update(attributes)
-    return module
-
-
-def without_scales(module: nn.Module) -> nn.Module:
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm2d):
-            part.register_parameter("weight", None)
-    return module
-
-
-def add_head(module: nn.Module, after: str, channels: int) -> nn.Module:
-    """The module, which then also gives the logits of TF-slim's auxiliary head."""
-    maps: dict[str, Tensor] = {}
-    module.add_module("aux", torch_inceptions.SlimAux(channels, CLASSES))
-    module.get_submodule(after).register_forward_hook(
-        lambda part, inputs, output: maps.update(x=output)
-    )
-    module.register_forward_hook(
-        lambda part, inputs, output: (output, part.aux(maps["x"]))
-    )
-    return module
-
 
 # Classic -----------------------------------------------------------------------------
 
@@ -199,142 +75,6 @@ def of_torchvision(name: str, first_dense: int) -> Maker:
     return module(build, torchvision_names.NAMES[name].name, TORCHVISION)
 
 
-# Inceptions --------------------------------------------------------------------------
-
-
-def googlenet(two_dense: bool) -> Maker:
-    def penalty(module: nn.Module) -> Tensor:
-        """The L2 penalty of 5e-4 on the stem's kernels and biases."""
-        named = module.named_parameters()
-        stem = [w for name, w in named if name.startswith("conv")]
-        return 5e-4 * sum(((w**2).sum() for w in stem), start=torch.zeros(()))
-
-    return defined(
-        reference_googlenet.with_aux,
-        name_of=reference_googlenet.name_in_caffe,
-        two_dense=two_dense,
-        **({"penalty": penalty} if two_dense else {}),
-    )
-
-
-class PaperAux(nn.Module):
-    """torchvision's auxiliary head behind the paper's pool, here of 5x5 pixels to 1."""
-
-    def __init__(self, head: nn.Module):
-        super().__init__()
-        self.conv, self.fc1, self.fc2 = head.conv, nn.Linear(128, 1024), head.fc2
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(functional.avg_pool2d(x, 5, 3)).flatten(1)
-        return self.fc2(self.fc1(x).relu())
-
-
-def googlenet_bn() -> nn.Module:
-    twin = torchvision.models.googlenet(
-        num_classes=CLASSES, init_weights=False, aux_logits=True, transform_input=False
-    )
-    twin.aux1, twin.aux2 = PaperAux(twin.aux1), PaperAux(twin.aux2)
-    twin.register_forward_hook(lambda part, inputs, heads: (heads[0], *heads[:0:-1]))
-    return twin
-
-
-class Cadene(torch_inceptions.BNInception):
-    bias = False  # of convolutions, which BN takes out again
-
-
-class Caffe2(torch_inceptions.NarrowInceptionV2):
-    bias = False
-
-
-def scaled_slim(state: State) -> State:
-    """TF-slim's eight filters a channel, one by one in PyTorch."""
-    name = f"{torch_inceptions.SlimInceptionV2.DEPTHWISE}.weight"
-    return state | {name: state[name].reshape(3, 8, 7, 7)}
-
-
-def inception_v3(*, aux: bool) -> nn.Module:
-    twin = torchvision.models.inception_v3(
-        num_classes=CLASSES, init_weights=False, aux_logits=aux, transform_input=False
-    )
-    if aux:
-        without_stem_strides(twin, ("Conv2d_1a_3x3.conv",), ("maxpool1", "maxpool2"))
-    return twin
-
-
-class Borderless(nn.Module):
-    """torchvision's Inception V3 as keras.applications has it: average pools leave the
-    border out, BN has no scale and Keras's momentum."""
-
-    def __init__(self, *, aux: bool):
-        super().__init__()
-        self.inner = norms(without_scales(inception_v3(aux=aux)), momentum=0.01)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inside = partial(functional.avg_pool2d, count_include_pad=False)
-        with patch.object(functional, "avg_pool2d", inside):
-            return self.inner(x)
-
-
-INCEPTION_V3 = torchvision_names.NAMES["inception_v3_torchvision"].name
-XCEPTION = timm_names.NAMES["xception_timm"].name
-
-
-def inception_v4(*, aux: bool) -> nn.Module:
-    twin = timm.create_model("inception_v4", pretrained=False, num_classes=CLASSES)
-    if not aux:
-        return twin
-    convs = ("features.0.conv", "features.3.conv.conv", "features.5.conv.conv")
-    without_stem_strides(twin, convs)
-    for name in ("features.3.maxpool", "features.5.maxpool"):
-        twin.get_submodule(name).stride = 1
-    return add_head(twin, "features.17", 1024)
-
-
-def inception_resnet_v1(*, aux: bool) -> nn.Module:
-    twin = torch_late_inceptions.InceptionResNetV1(CLASSES, 1 if aux else 2)
-    twin = add_head(twin, "repeat_1", 896) if aux else twin
-    return norms(without_scales(twin), momentum=0.01)
-
-
-def inception_resnet_v2(*, aux: bool) -> nn.Module:
-    name = "inception_resnet_v2"
-    twin = timm.create_model(name, pretrained=False, num_classes=CLASSES)
-    if aux:
-        without_stem_strides(twin, ("conv2d_1a.conv",), ("maxpool_3a", "maxpool_5a"))
-        add_head(twin, "repeat_1", 1088)
-    return norms(without_scales(twin), momentum=0.01)
-
-
-def heads(
-    build: Callable[..., nn.Module], name_of: NameOf, against: str, side: int, small: int
-) -> dict[str, Case]:
-    """A late Inception with the paper's stem; with the small one and a second head."""
-
-    def make(aux: bool) -> Maker:
-        return module(partial(build, aux=aux), name_of, against, adds=False)
-
-    options = (("stem", "small"), ("aux_heads", True))
-    return {
-        "": Case(make(False), side),
-        "heads": Case(make(True), small, options=options),
-    }
-
-
-class SamePool(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch_inceptions.window(x, 3, 2, -torch.inf)
-        return functional.max_pool2d(x, 3, 2)
-
-
-def xception(*, of_keras: bool) -> nn.Module:
-    twin = timm.create_model("legacy_xception", pretrained=False, num_classes=CLASSES)
-    if of_keras:
-        norms(twin, eps=1e-3, momentum=0.01)
-        for block in (twin.block1, twin.block2, twin.block3, twin.block12):
-            block.rep[-1] = SamePool()
-    return twin
-
-
 # ResNets -----------------------------------------------------------------------------
 
 
@@ -374,7 +114,6 @@ def cifar_resnet(blocks: int) -> Maker:
 
 # The catalog -------------------------------------------------------------------------
 
-AUX = (("aux_heads", True),)
 KKWEON = partial(defined, reference_nets.vgg, convolutions=(2, 2, 3, 3), epsilon=1e-3)
 V2_KERAS = partial(defined, reference_nets.keras_resnet_v2)
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -396,39 +135,6 @@ CASES = {
     **{f"vgg{n}_bn": Case(of_torchvision(f"vgg{n}_bn", 0), 64) for n in (11, 13, 16, 19)},
     "small_vgg": Case(KKWEON(dense=1), 28, 1),
     "very_small_vgg": Case(KKWEON(dense=2), 28, 1),
-    "inception_v1": Case(googlenet(False), 79, scale=PIXELS, options=AUX),
-    "inception_v1_two_dense": Case(googlenet(True), 65, scale=PIXELS, options=AUX),
-    "googlenet_bn": Case(
-        module(
-            googlenet_bn,
-            torchvision_names.NAMES["googlenet_bn"].name,
-            TORCHVISION,
-            adds=False,
-        ),
-        79,
-        options=AUX,
-    ),
-    "bn_inception": Case(
-        module(partial(Cadene, CLASSES, 2), torch_inceptions.cadene_name, adds=False),
-        133,
-        options=AUX,
-    ),
-    "inception_v2": Case(
-        module(partial(Caffe2, CLASSES, 2), torch_inceptions.cadene_name, adds=False),
-        133,
-        options=AUX,
-    ),
-    "inception_v2_separable": Case(
-        module(
-            partial(torch_inceptions.ScaledInceptionV2, CLASSES),
-            torch_inceptions.slim_name,
-            edit=scaled_slim,
-            adds=False,
-        ),
-        64,
-    ),
-}
-CASES |= {
     "resnet18": Case(resnet("resnet18"), 64),
     "resnet34": Case(resnet("resnet34"), 64),
     **{
@@ -448,24 +154,5 @@ CASES |= {
     "resnet50_v2_timm": Case(timm_resnet_v2("resnetv2_50"), 64),
     **{f"resnet{6 * n + 2}": Case(cifar_resnet(n), 8) for n in (3, 5, 7, 9, 18)},
     "small_resnet": Case(defined(reference_nets.small_resnet), 28, 1),
-    "xception": Case(module(partial(xception, of_keras=True), XCEPTION, TIMM), 71),
-    "xception_timm": Case(module(partial(xception, of_keras=False), XCEPTION, TIMM), 33),
+    **INCEPTIONS,
 }
-for name, found in {
-    "inception_v3": heads(
-        Borderless,
-        lambda layer: f"inner.{INCEPTION_V3(layer)}",
-        f"{TORCHVISION}, pools without border",
-        107,
-        41,
-    ),
-    "inception_v3_torchvision": heads(inception_v3, INCEPTION_V3, TORCHVISION, 107, 41),
-    "inception_v4": heads(inception_v4, torch_inceptions.timm_name, TIMM, 107, 45),
-    "inception_resnet_v1": heads(
-        inception_resnet_v1, torch_late_inceptions.timm_resnet_name, DEFINITION, 107, 43
-    ),
-    "inception_resnet_v2": heads(
-        inception_resnet_v2, torch_late_inceptions.timm_resnet_name, TIMM, 107, 41
-    ),
-}.items():
-    CASES |= {" ".join((name, *filter(None, (k,)))): v for k, v in found.items()}
