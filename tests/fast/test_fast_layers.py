@@ -115,7 +115,7 @@ def test_convolution(height: int, width: int, channels: int):
 def test_convolution_without_a_graph():
     """The kernel is a variable there, whose gradient must not count twice."""
     stock, fast = pair((7, 7, 64), keras.layers.Conv2D, 64, 3, padding="same")
-    x, gradients = tf.constant(array(2, 7, 7, 64)), []
+    x, gradients = tf.constant(values(2, 7, 7, 64)), []
     for model in (stock, fast):
         with tf.GradientTape() as tape:
             y = tf.reduce_sum(model(x, training=True) ** 2)

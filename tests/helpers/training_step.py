@@ -147,11 +147,9 @@ def their_steps(
     for step in range(STEPS):
         outputs = module(x)
         heads = [outputs] if isinstance(outputs, Tensor) else outputs
-        loss = sum(
-            weight * functional.cross_entropy(logits, y)
-            for weight, logits in zip(twin.loss_weights, heads, strict=False)
-        )
-        loss = loss + twin.penalty(module)
+        each = torch.stack([functional.cross_entropy(logits, y) for logits in heads])
+        weights = torch.tensor(twin.loss_weights[: len(heads)], dtype=torch.float64)
+        loss = each @ weights + twin.penalty(module)
         module.zero_grad()
         loss.backward()
         steps.losses.append(float(loss.detach()))
@@ -214,8 +212,10 @@ def adam(module: nn.Module) -> Callable[[int], None]:
         for kernel in kernels(module):
             kernel -= RATE * DECAY * kernel
         for parameter, (m, v) in zip(parameters, moments, strict=True):
-            m.lerp_(parameter.grad, 1 - 0.9)
-            v.lerp_(parameter.grad**2, 1 - 0.999)
+            gradient = parameter.grad
+            assert gradient is not None
+            m.lerp_(gradient, 1 - 0.9)
+            v.lerp_(gradient**2, 1 - 0.999)
             parameter -= RATE * second**0.5 / first * m / (v.sqrt() + 1e-7)
 
     return torch.no_grad()(step)

@@ -6,6 +6,7 @@ updates the moving statistics with the variance that divides by n, as Keras does
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Network(nn.Module):
 
     def __init__(
         self,
-        definition: Callable[..., Tensor | list[Tensor]],
+        definition: Callable[..., Any],
         values: Mapping[str, Mapping[str, np.ndarray]],
         momentum: float,
     ):

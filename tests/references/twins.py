@@ -57,7 +57,7 @@ class Case:
 
 
 def defined(
-    definition: Callable[..., Tensor],
+    definition: Callable[..., Any],
     *,
     momentum: float = 0.99,
     name_of: Callable[[str], str] = str,
@@ -132,12 +132,16 @@ def without_scales(module: nn.Module) -> nn.Module:
 
 def add_head(module: nn.Module, after: str, channels: int) -> nn.Module:
     """The module, which then also gives the logits of TF-slim's auxiliary head."""
-    maps: dict[str, Tensor] = {}
-    module.add_module("aux", torch_inceptions.SlimAux(channels, CLASSES))
-    module.get_submodule(after).register_forward_hook(
-        lambda part, inputs, output: maps.update(x=output)
-    )
-    module.register_forward_hook(
-        lambda part, inputs, output: (output, part.aux(maps["x"]))
-    )
+    maps: list[Tensor] = []
+    head = torch_inceptions.SlimAux(channels, CLASSES)
+
+    def keep(_part: nn.Module, _inputs: tuple, output: Tensor) -> None:
+        maps.append(output)
+
+    def append(_part: nn.Module, _inputs: tuple, logits: Tensor) -> tuple[Tensor, Tensor]:
+        return logits, head(maps.pop())
+
+    module.add_module("aux", head)
+    module.get_submodule(after).register_forward_hook(keep)
+    module.register_forward_hook(append)
     return module

@@ -34,27 +34,26 @@ from cnnzoo.weights.sources import timm as timm_names
 from cnnzoo.weights.sources import torchvision as torchvision_names
 
 
-def googlenet(two_dense: bool) -> Maker:
-    def penalty(module: nn.Module) -> Tensor:
-        """The L2 penalty of 5e-4 on the stem's kernels and biases."""
-        named = module.named_parameters()
-        stem = [w for name, w in named if name.startswith("conv")]
-        return 5e-4 * sum(((w**2).sum() for w in stem), start=torch.zeros(()))
+def stem_penalty(module: nn.Module) -> Tensor:
+    """The L2 penalty of 5e-4 on the kernels and biases of the stem."""
+    named = module.named_parameters()
+    squares = [(weight**2).sum() for name, weight in named if name.startswith("conv")]
+    return 5e-4 * torch.stack(squares).sum()
 
-    return defined(
-        reference_googlenet.with_aux,
-        name_of=reference_googlenet.name_in_caffe,
-        two_dense=two_dense,
-        **({"penalty": penalty} if two_dense else {}),
-    )
+
+GOOGLENET = partial(
+    defined,
+    reference_googlenet.with_aux,
+    name_of=reference_googlenet.name_in_caffe,
+)
 
 
 class PaperAux(nn.Module):
     """torchvision's auxiliary head behind the paper's pool, here of 5x5 pixels to 1."""
 
-    def __init__(self, head: nn.Module):
+    def __init__(self, conv: nn.Module, classifier: nn.Module):
         super().__init__()
-        self.conv, self.fc1, self.fc2 = head.conv, nn.Linear(128, 1024), head.fc2
+        self.conv, self.fc1, self.fc2 = conv, nn.Linear(128, 1024), classifier
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(functional.avg_pool2d(x, 5, 3)).flatten(1)
@@ -65,7 +64,9 @@ def googlenet_bn() -> nn.Module:
     twin = torchvision.models.googlenet(
         num_classes=CLASSES, init_weights=False, aux_logits=True, transform_input=False
     )
-    twin.aux1, twin.aux2 = PaperAux(twin.aux1), PaperAux(twin.aux2)
+    for name in ("aux1", "aux2"):
+        head = getattr(twin, name)
+        setattr(twin, name, PaperAux(head.conv, head.fc2))
     twin.register_forward_hook(lambda part, inputs, heads: (heads[0], *heads[:0:-1]))
     return twin
 
@@ -174,8 +175,10 @@ def xception(*, of_keras: bool) -> nn.Module:
 
 
 INCEPTIONS = {
-    "inception_v1": Case(googlenet(False), 79, scale=PIXELS, options=AUX),
-    "inception_v1_two_dense": Case(googlenet(True), 65, scale=PIXELS, options=AUX),
+    "inception_v1": Case(GOOGLENET(), 79, scale=PIXELS, options=AUX),
+    "inception_v1_two_dense": Case(
+        GOOGLENET(two_dense=True, penalty=stem_penalty), 65, scale=PIXELS, options=AUX
+    ),
     "googlenet_bn": Case(
         module(
             googlenet_bn,
