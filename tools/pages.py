@@ -91,12 +91,13 @@ Written by `make proofs`. Each row compares a network with an independent defini
 has the same random weights, including the statistics of batch normalisation, on random
 images. The difference is the largest one, relative to the largest output.
 
-A training step row compares a network that trains with PyTorch, without dropout, on four
-images: the loss of each of two steps; every gradient of the first; what both steps change
-in the moving statistics of batch normalisation; and what they change in every weight, by
-SGD with Nesterov momentum or by Adam, with weight decay on kernels, compiled as
-`cnnzoo train` compiles. Its difference is the largest one in any tensor, relative to the
-largest value in that tensor (for a bias that batch normalisation cancels, in its kernel).
+A training row compares two training steps on four images with those of PyTorch, from the
+same weights, without dropout, compiled as `cnnzoo train` compiles: every gradient of the
+first step; the moving statistics of batch normalisation after both; and every weight after
+both, by SGD with Nesterov momentum or by Adam, with weight decay on kernels alone. In
+float64, statistics and weights are compared by how much they changed. The losses agree as
+well. The difference is the largest one in any tensor, relative to the largest value of
+that tensor, or of the kernel for a bias that batch normalisation cancels.
 
 {rows}
 """
