@@ -93,11 +93,11 @@ images. The difference is the largest one, relative to the largest output.
 
 A training row compares two training steps on four images with those of PyTorch, from the
 same weights, without dropout, compiled as `cnnzoo train` compiles: every gradient of the
-first step; the moving statistics of batch normalisation after both; and every weight after
-both, by SGD with Nesterov momentum or by Adam, with weight decay on kernels alone. In
-float64, statistics and weights are compared by how much they changed. The losses agree as
-well. The difference is the largest one in any tensor, relative to the largest value of
-that tensor, or of the kernel for a bias that batch normalisation cancels.
+first step; after both, the moving statistics of batch normalisation and every weight, by
+SGD with Nesterov momentum or by Adam, with weight decay on kernels alone. In float64,
+statistics and weights are compared by how much they changed. The losses agree as well.
+The difference is the largest one in any tensor, relative to the largest value of that
+tensor, or of the kernel for a bias that batch normalisation cancels.
 
 {rows}
 """

@@ -97,7 +97,7 @@ def compare(
             continue
         by_name = differences(values, theirs, ours)
         worst = max(by_name, key=by_name.__getitem__)
-        if what == "weights" or kind == "SGD" and what != "losses":
+        if what == "weights" or (kind == "SGD" and what != "losses"):
             words = [f"training with {kind}: {what}", *options, f"{given.side} px", dtype]
             record(ours.name, ", ".join(words), against, by_name[worst], bound)
         assert by_name[worst] <= bound, f"{what} of {worst}"
