@@ -97,7 +97,8 @@ first step; after both, the moving statistics of batch normalisation and every w
 SGD with Nesterov momentum or by Adam, with weight decay on kernels alone. In float64,
 statistics and weights are compared by how much they changed. The losses agree as well.
 The difference is the largest one in any tensor, relative to the largest value of that
-tensor, or of the kernel for a bias that batch normalisation cancels.
+tensor; that of its kernel for a bias, where it is larger, since batch normalisation
+cancels biases.
 
 {rows}
 """

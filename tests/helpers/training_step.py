@@ -260,34 +260,27 @@ def by_n(
 # Comparison --------------------------------------------------------------------------
 
 
-def scales(expected: State, model: keras.Model) -> State:
-    """The largest of each tensor; that of its kernel for a bias in front of BN.
+def scale(name: str, expected: State) -> float:
+    """The largest of a tensor; of a bias, or of the kernel beside it if that is larger.
 
-    BN takes such a bias out again, so that its gradient is 0 but for rounding.
+    Where BN comes next, it takes the bias out again, and rounding is all that is left.
     """
-    layers = {layer.name for layer in model.layers}
-    found = {}
-    for name, value in expected.items():
-        layer, kind = name.split("/")
-        cancelled = kind == "bias" and f"{layer}_bn" in layers
-        if cancelled:
-            kernels = ("kernel", "pointwise_kernel")
-            value = next(
-                expected[f"{layer}/{k}"] for k in kernels if f"{layer}/{k}" in expected
-            )
-        found[name] = np.abs(value).max()
-    return found
+    layer, kind = name.split("/")
+    names = [name]
+    if kind == "bias":
+        beside = (f"{layer}/{kernel}" for kernel in ("kernel", "pointwise_kernel"))
+        names += [kernel for kernel in beside if kernel in expected]
+    return max(float(np.abs(expected[name]).max()) for name in names)
 
 
-def differences(found: State, expected: State, model: keras.Model) -> dict[str, float]:
+def differences(found: State, expected: State) -> dict[str, float]:
     """The largest of each tensor, relative to the largest value expected there."""
-    scale = scales(expected, model)
-    assert found.keys() <= expected.keys()
-    assert all(scale[name] > 0 for name in found), "a tensor that nothing changes"
-    return {
-        name: float(np.abs(value - expected[name]).max() / scale[name])
-        for name, value in found.items()
-    }
+    worst = {}
+    for name, value in found.items():
+        of = scale(name, expected)
+        assert of > 0, f"nothing changes {name}"
+        worst[name] = float(np.abs(value - expected[name]).max()) / of
+    return worst
 
 
 def split(values: State) -> tuple[State, State]:

@@ -95,7 +95,7 @@ def compare(
     ):
         if not values:
             continue
-        by_name = differences(values, theirs, ours)
+        by_name = differences(values, theirs)
         worst = max(by_name, key=by_name.__getitem__)
         if what == "weights" or (kind == "SGD" and what != "losses"):
             words = [f"training with {kind}: {what}", *options, f"{given.side} px", dtype]

@@ -235,5 +235,5 @@ INCEPTIONS = {
         41,
     ),
     "xception": Case(module(partial(xception, of_keras=True), XCEPTION, TIMM), 71),
-    "xception_timm": Case(module(partial(xception, of_keras=False), XCEPTION, TIMM), 33),
+    "xception_timm": Case(module(partial(xception, of_keras=False), XCEPTION, TIMM), 49),
 }
