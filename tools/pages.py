@@ -94,6 +94,15 @@ Written by `make proofs`. Each row compares a network with an independent defini
 has the same random weights, including the statistics of batch normalisation, on random
 images. The difference is the largest one, relative to the largest output.
 
+A training row compares two training steps on four images with those of PyTorch, from the
+same weights, without dropout, compiled as `cnnzoo train` compiles: every gradient of the
+first step; after both, the moving statistics of batch normalisation and every weight, by
+SGD with Nesterov momentum or by Adam, with weight decay on kernels alone. In float64,
+statistics and weights are compared by how much they changed. The losses agree as well.
+The difference is the largest one in any tensor, relative to the largest value of that
+tensor; that of its kernel for a bias, where it is larger, since batch normalisation
+cancels biases.
+
 {rows}
 """
 

@@ -82,7 +82,8 @@ def convolve(images, kernel):
     """
     import tensorflow as tf
 
-    return tf.recompute_grad(_convolve)(images, kernel)
+    # Without a graph, a variable would get its gradient twice: as argument, as variable.
+    return tf.recompute_grad(_convolve)(images, tf.convert_to_tensor(kernel))
 
 
 def _convolve(images, kernel):

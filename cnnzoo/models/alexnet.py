@@ -5,13 +5,15 @@ groups (one per GPU), normalisation across maps, overlapping pools, wide dense l
 
 `alexnet` is Caffe's `bvlc_alexnet`: 227 pixels, since 224 do not make the paper's 55x55
 maps; normalisation with k = 1 and alpha / 5, where the paper has k = 2 and alpha; pools
-that round up. Weights start as in the paper, normal with deviation 0.01; biases of
-convolutions at 0.1 (in Caffe the first and third at 0, hidden dense layers at 0.1).
-`caffenet` pools before it normalises, and its biases start at 1.
+that round up. Weights start as in the paper, normal with deviation 0.01, and biases of
+convolutions at 0.1. In Caffe the first and third convolution begin with 0, and the
+hidden dense layers: deviation 0.005, biases 0.1. `caffenet` pools before it normalises,
+and its biases are 1 in place of 0.1, in Caffe as here.
 
 `alexnet_torchvision` is the network of https://arxiv.org/abs/1404.5997 as torchvision has
 it: 224 pixels padded by 2, narrower, neither groups nor normalisation, dropout before
-both hidden layers. Its adaptive pool to 6x6 does nothing at 224 pixels and is not drawn.
+both hidden layers; its weights start as Keras's. Its adaptive pool to 6x6 does nothing at
+224 pixels and is not drawn.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,8 @@
 Szegedy et al. 2014, https://arxiv.org/abs/1409.4842, table 1, as Caffe's
 `bvlc_googlenet` has it: local response normalisation, a real 5x5 branch, pools that
 round up, dropout 0.4. Differs from the paper: Caffe's constants for the normalisation
-(k = 1, alpha / size; the paper names none).
+(k = 1, alpha / size; the paper names none). Weights start as Caffe's, and biases of
+convolutions at 0.2; those of hidden dense layers in auxiliary heads at 0 (Caffe: 0.2).
 
 `inception_v1_two_dense` is a widespread Keras form: TensorFlow's "same" padding, an L2
 penalty of 5e-4 on the stem, and a linear dense layer of 1000 units before the classifier.

@@ -5,7 +5,8 @@ prints for 4c, 4d and 4e are not the sums of their branches, and 13.6 million pa
 fit neither. `bn_inception` (Caffe's and Cadene's) has the branches, `inception_v2`
 (Caffe2's) and `inception_v2_separable` (TF-slim's) the sums. On odd sides, which Caffe's
 halving modules do not take, the pool fits the convolutions. The auxiliary heads are
-GoogLeNet's with BN (not verified).
+GoogLeNet's with BN (not verified). BN has momentum 0.9 as Cadene's and Caffe2's, and
+`inception_v2_separable` Keras's 0.99 (TF-slim: 0.9997).
 """
 
 from dataclasses import replace
@@ -104,7 +105,9 @@ BN_INCEPTION = Spec(
     family="inception_v2",
     trunk=trunk,
     head=pooled_head,
-    conv=replace(conv_bn, norm=partial(batch_norm, epsilon=1e-5), use_bias=False),
+    conv=replace(
+        conv_bn, norm=partial(batch_norm, epsilon=1e-5, momentum=0.9), use_bias=False
+    ),
     input_shape=(224, 224, 3),
     classes=1000,
     preprocessing=Preprocess(order="bgr", mean=(104.0, 117.0, 128.0)),

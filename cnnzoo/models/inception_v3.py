@@ -6,7 +6,8 @@ Differs from table 1, as all released networks do: there the stem's fourth convo
 
 `inception_v3` is keras.applications' graph: BN without a scale, and average pools that
 leave the border out. `inception_v3_torchvision` has the scale, pools that count a border
-of zeros, and dropout. Both take pixels from -1 to 1 (torchvision: `transform_input`).
+of zeros, and dropout; its weights start as Keras's (torchvision's: normal with deviation
+0.1, cut at two). Both take pixels from -1 to 1 (torchvision: `transform_input`).
 """
 
 from collections.abc import Callable

@@ -3,8 +3,8 @@
 Szegedy, Ioffe, Vanhoucke & Alemi 2016, https://arxiv.org/abs/1602.07261, figures 3 to 9.
 Differs: the order of row and column convolutions is that of the released network
 (TF-slim's, and timm's port of it), as the figures do not agree with it everywhere. BN has
-a scale, as timm's; TF-slim's is 1 throughout. Average pools leave the border out. The
-auxiliary head is TF-slim's, which the paper does not show.
+a scale, and momentum 0.9, as timm's; TF-slim's are 1 throughout and 0.9997. Average pools
+leave the border out. The auxiliary head is TF-slim's, which the paper does not show.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from functools import partial
 
 from keras import KerasTensor
 
-from cnnzoo.layers.blocks import Conv, branch, concat, conv_bn
+from cnnzoo.layers.blocks import Conv, batch_norm, branch, concat, conv_bn
 from cnnzoo.layers.heads import pooled_head
 from cnnzoo.layers.pooling import avg_pool, max_pool
 from cnnzoo.models.inception_v3 import options, stages
@@ -73,7 +73,12 @@ SPECS = [
         family="inception_v4",
         trunk=trunk,
         head=pooled_head,
-        conv=replace(conv_bn, use_bias=False, dropout=0.2),
+        conv=replace(
+            conv_bn,
+            norm=partial(batch_norm, momentum=0.9),
+            use_bias=False,
+            dropout=0.2,
+        ),
         input_shape=(299, 299, 3),
         classes=1000,
         preprocessing="tf",

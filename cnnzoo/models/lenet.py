@@ -5,7 +5,7 @@ Recognition, figure 2. Differs from the paper: the second convolution sees all s
 (1998: a sparse table), the output is a softmax (1998: distances to bitmaps), images are
 28x28 and the first convolution pads them, ReLU and max-pooling take the place of tanh
 and trainable subsampling; `activation="tanh"` and `subsampling="trainable"` bring those
-back (1998's tanh is stretched: 1.7159 tanh(2x / 3)).
+back (1998's tanh is stretched: 1.7159 tanh(2x / 3)). Weights start as Keras's.
 
 `lenet_gap` is our own design: the third convolution keeps the image, and global average
 pooling takes the place of the flattening, so that one network serves images of any size.

@@ -25,8 +25,9 @@ class Proof:
     Attributes:
         network: Catalog name.
         against: Name of the reference.
-        what: Outputs, options and image size that were compared.
-        difference: Largest difference, divided by the largest output.
+        what: Outputs, or parts of a training step, options and image size.
+        difference: Largest difference, divided by the largest output, or by the largest
+            value of the tensor that it is in.
         bound: Largest difference that the test allows.
     """
 

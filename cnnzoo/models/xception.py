@@ -5,7 +5,8 @@ of the classifier is left out, as in both references (`dropout=0.5` brings it ba
 the depthwise half comes first (the paper's section 3.1 names it second).
 
 `xception` is keras.applications' graph. `xception_timm` is timm's `legacy_xception`: its
-pools pad both sides alike, and BN has epsilon 1e-5.
+pools pad both sides alike, BN has epsilon 1e-5, and its weights start as Keras's (timm's
+as He's by fan-out).
 """
 
 from collections.abc import Sequence

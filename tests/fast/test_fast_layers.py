@@ -112,6 +112,17 @@ def test_convolution(height: int, width: int, channels: int):
     assert (array(found[0]) != array(expected[0])).any()  # it went the other way
 
 
+def test_convolution_without_a_graph():
+    """The kernel is a variable there, whose gradient must not count twice."""
+    stock, fast = pair((7, 7, 64), keras.layers.Conv2D, 64, 3, padding="same")
+    x, gradients = tf.constant(values(2, 7, 7, 64)), []
+    for model in (stock, fast):
+        with tf.GradientTape() as tape:
+            y = tf.reduce_sum(model(x, training=True) ** 2)
+        gradients.append(tape.gradient(y, model.trainable_weights[0].value))
+    assert relative(gradients[1], np.asarray(gradients[0])) <= BOUND
+
+
 @pytest.mark.parametrize("side", [1, 2])
 def test_pixels_as_a_product(side: int):
     stock, fast = pair((side, side, 64), keras.layers.Conv2D, 96, 1)

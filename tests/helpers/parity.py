@@ -12,13 +12,16 @@ SPREAD = 1e-2  # how far two images' outputs are apart at least, likewise
 Record = Callable[[str, str, str, float, float], None]
 
 
-def images(side: int, channels: int = 3, scale: float = 1.0) -> np.ndarray:
-    """Two images that differ in colour, in brightness from side to side, and in noise."""
+def images(
+    side: int, channels: int = 3, scale: float = 1.0, count: int = 2
+) -> np.ndarray:
+    """Images that differ in colour, in brightness from side to side, and in noise."""
     rng = np.random.default_rng(side)
-    noise = rng.normal(0, 0.5, (2, side, side, channels))
-    colour = rng.normal(0, 0.5, (2, 1, 1, channels))
+    noise = rng.normal(0, 0.5, (count, side, side, channels))
+    colour = rng.normal(0, 0.5, (count, 1, 1, channels))
     ramp = np.linspace(-1, 1, side)
     ramps = np.stack([ramp[:, None] + 0 * ramp, -ramp[None, :] + 0 * ramp[:, None]])
+    ramps = np.resize(ramps, (count, side, side))
     return (scale * (noise + colour + ramps[..., None])).astype(np.float32)
 
 

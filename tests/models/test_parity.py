@@ -4,7 +4,6 @@ The references are definitions in NumPy that stand apart from cnnzoo:
 `reference_googlenet` and `reference_nets`. Weights go over by name.
 """
 
-import re
 from functools import partial
 
 import keras
@@ -37,26 +36,6 @@ NUMPY = "NumPy definition"
 PIXELS = 60.0  # deviation of Caffe's input; LRN's constants are made for that size
 
 
-def name_in_caffe(layer: str) -> str:
-    """What Caffe calls the layer that is `layer` here."""
-    fixed = {
-        "stem_conv1": "conv1/7x7_s2",
-        "stem_reduce": "conv2/3x3_reduce",
-        "stem_conv2": "conv2/3x3",
-        "head_dense": "dense",
-        "predictions": "loss3/classifier",
-    }
-    if layer in fixed:
-        return fixed[layer]
-    if layer.startswith("aux"):
-        part = {"conv": "conv", "dense": "fc", "predictions": "classifier"}
-        return f"loss{layer[3]}/{part[layer[5:]]}"
-    module = re.fullmatch(r"stage(\d)_block(\d)_(.+)", layer)
-    assert module, f"no name for {layer}"
-    letter = "abcde"[int(module[2]) - 1]
-    return f"inception_{int(module[1]) + 2}{letter}/{module[3]}"
-
-
 def googlenet_weights(two_dense: bool, aux_side: int = 0) -> Weights:
     rng = np.random.default_rng(1)
     values = {}
@@ -76,7 +55,7 @@ def googlenet(
     """Ours, and the weights that it and the reference have."""
     weights = googlenet_weights(name.endswith("two_dense"), aux_side)
     ours = cnnzoo.build(name, input_shape=(side, side, 3), classes=CLASSES, **options)
-    names = {layer: name_in_caffe(layer) for layer in weighted(ours)}
+    names = {layer: reference_googlenet.name_in_caffe(layer) for layer in weighted(ours)}
     assert sorted(names.values()) == sorted(weights.values)
     for layer, name in names.items():
         kernel, bias = weights.values[name].values()
@@ -175,7 +154,7 @@ def resnet_case(name: str, repeats: tuple[int, ...], side: int, **options):
 
 SUBSAMPLING = ("max", "average", "trainable")
 LENETS = {how: partial(reference_nets.lenet5, subsampling=how) for how in SUBSAMPLING}
-LENET_1998 = partial(LENETS["trainable"], squash=np.tanh)
+LENET_1998 = partial(LENETS["trainable"], activation="tanh")
 RESNETS = {
     "resnet18": (2, 2, 2, 2),
     "resnet34": (3, 4, 6, 3),

@@ -26,7 +26,11 @@ from test_torch_inceptions import (
 from torch import nn
 from torch.nn import functional
 from torch_inceptions import SlimAux, State
-from torch_late_inceptions import set_scales_to_1, without_scales
+from torch_late_inceptions import (
+    set_scales_to_1,
+    without_scales,
+    without_stem_strides,
+)
 from torch_weights import random_state
 
 import cnnzoo
@@ -44,15 +48,6 @@ AT_PAPER_SIZE = [
     ),
     pytest.param(151, FEATURES, marks=proof),
 ]
-
-
-def without_stem_strides(module: nn.Module, convs: tuple[str, ...], pools=()) -> None:
-    for name in convs:
-        conv = module.get_submodule(name)
-        assert isinstance(conv, nn.Conv2d)
-        conv.stride = (1, 1)
-    for name in pools:
-        module.set_submodule(name, nn.Identity())
 
 
 # Inception V3 ------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Layers in plain NumPy and float64, written from their definitions.
 
 Images are (b, h, w, c) and kernels (h, w, in, out). Nothing here knows Keras or cnnzoo;
-the networks of `reference_googlenet` and `reference_nets` are made of it.
+the networks of `reference_googlenet` and `reference_nets` are made of its `Weights`, or
+of those in `torch_layers`, with which the same definitions have gradients.
 """
 
 from collections.abc import Mapping
@@ -64,12 +65,11 @@ def same_max_pool(x: Array, size: int, stride: int) -> Array:
     return max_pool(padded(x, rows, columns, -np.inf), size, stride)
 
 
-def average_pool(x: Array, size: int) -> Array:
-    """The mean of each whole window of `size` by `size` pixels, side by side."""
-    batch, height, width, channels = x.shape
-    height, width = height // size, width // size
-    x = x[:, : height * size, : width * size]
-    return x.reshape(batch, height, size, width, size, channels).mean(axis=(2, 4))
+def average_pool(x: Array, size: int, stride: int | None = None) -> Array:
+    """The mean of each whole window of `size` pixels a side, by default side by side."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), (1, 2))
+    step = stride or size
+    return windows[:, ::step, ::step].mean(axis=(-2, -1))
 
 
 def lrn(
@@ -96,13 +96,34 @@ def softmax(x: Array) -> Array:
 
 @dataclass
 class Weights:
-    """Named weights, and the layers whose weights were read.
+    """Named weights, the layers whose weights were read, and what layers compute.
 
     `values` maps the name of a layer to its weights by their own names.
     """
 
     values: Mapping[str, Mapping[str, Array]]
     used: set[str] = field(default_factory=set)
+
+    average_pool = staticmethod(average_pool)
+    caffe_max_pool = staticmethod(caffe_max_pool)
+    lrn = staticmethod(lrn)
+    max_pool = staticmethod(max_pool)
+    relu = staticmethod(relu)
+    same_max_pool = staticmethod(same_max_pool)
+    tanh = staticmethod(np.tanh)
+
+    @staticmethod
+    def concat(branches: list[Array]) -> Array:
+        return np.concatenate(branches, axis=-1)
+
+    @staticmethod
+    def caffe_flatten(x: Array) -> Array:
+        """Channels first, (b, c * h * w)."""
+        return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
+
+    @staticmethod
+    def zero_pad(x: Array, pixels: int) -> Array:
+        return padded(x, (pixels, pixels), (pixels, pixels))
 
     def __getitem__(self, layer: str) -> dict[str, Array]:
         self.used.add(layer)

@@ -1,21 +1,14 @@
-"""GoogLeNet in NumPy, as Caffe's `bvlc_googlenet` defines it, with Caffe's names.
+"""GoogLeNet in NumPy or PyTorch, as Caffe's `bvlc_googlenet` is, with Caffe's names.
 
 Szegedy et al. 2014, table 1. Written apart from cnnzoo, which it does not import:
 `logits` is Caffe's network, `two_dense_logits` the widespread Keras form of it;
 `with_aux` adds the logits of the auxiliary classifiers, for either.
 """
 
+import re
 from collections.abc import Callable
 
-import numpy as np
-from numpy_layers import (
-    Array,
-    Weights,
-    caffe_max_pool,
-    lrn,
-    relu,
-    same_max_pool,
-)
+from numpy_layers import Array, Weights
 
 MODULES = {  # 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool projection
     "3a": (64, 96, 128, 16, 32, 32),
@@ -68,14 +61,34 @@ def shapes(
     return {**found, "loss3/classifier": (channels, classes)}
 
 
+def name_in_caffe(layer: str) -> str:
+    """What Caffe calls the layer that is `layer` in cnnzoo."""
+    fixed = {
+        "stem_conv1": "conv1/7x7_s2",
+        "stem_reduce": "conv2/3x3_reduce",
+        "stem_conv2": "conv2/3x3",
+        "head_dense": "dense",
+        "predictions": "loss3/classifier",
+    }
+    if layer in fixed:
+        return fixed[layer]
+    if layer.startswith("aux"):
+        part = {"conv": "conv", "dense": "fc", "predictions": "classifier"}
+        return f"loss{layer[3]}/{part[layer[5:]]}"
+    module = re.fullmatch(r"stage(\d)_block(\d)_(.+)", layer)
+    assert module, f"no name for {layer}"
+    letter = "abcde"[int(module[2]) - 1]
+    return f"inception_{int(module[1]) + 2}{letter}/{module[3]}"
+
+
 def features(
     x: Array, w: Weights, *, normalise: Step, pool: Step, stem_pad: int | str
 ) -> dict[str, Array]:
     """What each module gives; the last (b, h / 32, w / 32, 1024) for (b, h, w, c)."""
-    x = relu(w.conv(x, "conv1/7x7_s2", stride=2, pad=stem_pad))
+    x = w.relu(w.conv(x, "conv1/7x7_s2", stride=2, pad=stem_pad))
     x = normalise(pool(x))
-    x = relu(w.conv(x, "conv2/3x3_reduce", pad=0))
-    x = relu(w.conv(x, "conv2/3x3", pad=1))
+    x = w.relu(w.conv(x, "conv2/3x3_reduce", pad=0))
+    x = w.relu(w.conv(x, "conv2/3x3", pad=1))
     x = pool(normalise(x))
     found = {}
     for module in MODULES:
@@ -86,49 +99,51 @@ def features(
 
 
 def inception(x: Array, w: Weights, module: str) -> Array:
-    three = relu(w.conv(x, f"{module}/3x3_reduce", pad=0))
-    five = relu(w.conv(x, f"{module}/5x5_reduce", pad=0))
-    pooled = caffe_max_pool(x, 3, 1, pad=1)
+    three = w.relu(w.conv(x, f"{module}/3x3_reduce", pad=0))
+    five = w.relu(w.conv(x, f"{module}/5x5_reduce", pad=0))
+    pooled = w.caffe_max_pool(x, 3, 1, pad=1)
     branches = [
-        relu(w.conv(x, f"{module}/1x1", pad=0)),
-        relu(w.conv(three, f"{module}/3x3", pad=1)),
-        relu(w.conv(five, f"{module}/5x5", pad=2)),
-        relu(w.conv(pooled, f"{module}/pool_proj", pad=0)),
+        w.relu(w.conv(x, f"{module}/1x1", pad=0)),
+        w.relu(w.conv(three, f"{module}/3x3", pad=1)),
+        w.relu(w.conv(five, f"{module}/5x5", pad=2)),
+        w.relu(w.conv(pooled, f"{module}/pool_proj", pad=0)),
     ]
-    return np.concatenate(branches, axis=-1)
+    return w.concat(branches)
 
 
 def aux_logits(maps: dict[str, Array], w: Weights, aux: str) -> Array:
-    """Caffe flattens channels first, (b, 128, h, w)."""
-    windows = np.lib.stride_tricks.sliding_window_view(maps[AUX[aux]], (5, 5), (1, 2))
-    x = windows[:, ::3, ::3].mean(axis=(-2, -1))
-    x = relu(w.conv(x, f"{aux}/conv", pad=0))
-    x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
-    return w.dense(relu(w.dense(x, f"{aux}/fc")), f"{aux}/classifier")
+    x = w.average_pool(maps[AUX[aux]], 5, 3)
+    x = w.relu(w.conv(x, f"{aux}/conv", pad=0))
+    x = w.caffe_flatten(x)
+    return w.dense(w.relu(w.dense(x, f"{aux}/fc")), f"{aux}/classifier")
 
 
-def caffe_features(x: Array, w: Weights, normalise: Step = lrn) -> dict[str, Array]:
+def caffe_features(
+    x: Array, w: Weights, normalise: Step | None = None
+) -> dict[str, Array]:
     def pool(x: Array) -> Array:
-        return caffe_max_pool(x, 3, 2)
+        return w.caffe_max_pool(x, 3, 2)
 
-    return features(x, w, normalise=normalise, pool=pool, stem_pad=3)
+    return features(x, w, normalise=normalise or w.lrn, pool=pool, stem_pad=3)
 
 
-def same_features(x: Array, w: Weights, normalise: Step = lrn) -> dict[str, Array]:
+def same_features(
+    x: Array, w: Weights, normalise: Step | None = None
+) -> dict[str, Array]:
     """With TensorFlow's SAME."""
 
     def pool(x: Array) -> Array:
-        return same_max_pool(x, 3, 2)
+        return w.same_max_pool(x, 3, 2)
 
-    return features(x, w, normalise=normalise, pool=pool, stem_pad="same")
+    return features(x, w, normalise=normalise or w.lrn, pool=pool, stem_pad="same")
 
 
-def logits(x: Array, w: Weights, normalise: Step = lrn) -> Array:
+def logits(x: Array, w: Weights, normalise: Step | None = None) -> Array:
     """Caffe's network, without dropout, which does nothing when it predicts."""
     return classified(caffe_features(x, w, normalise), w)
 
 
-def two_dense_logits(x: Array, w: Weights, normalise: Step = lrn) -> Array:
+def two_dense_logits(x: Array, w: Weights, normalise: Step | None = None) -> Array:
     """The form with TensorFlow's SAME and a linear layer before the classifier."""
     return classified(same_features(x, w, normalise), w, two_dense=True)
 
@@ -140,5 +155,5 @@ def with_aux(x: Array, w: Weights, two_dense: bool = False) -> list[Array]:
 
 
 def classified(maps: dict[str, Array], w: Weights, two_dense: bool = False) -> Array:
-    x = maps["5b"].mean(axis=(1, 2))
+    x = maps["5b"].mean((1, 2))
     return w.dense(w.dense(x, "dense") if two_dense else x, "loss3/classifier")

@@ -1,26 +1,25 @@
-"""LeNet, VGG, ResNet and the first networks of a course in NumPy.
+"""LeNet, VGG, ResNet and the first networks of a course in NumPy or PyTorch.
 
 Those of a paper are written from it. They are apart from cnnzoo, which they do not
 import; only the names by which they ask for weights are cnnzoo's. Each takes images
 (b, h, w, c) and returns logits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from numpy_layers import Array, Weights, average_pool, max_pool, relu
-
-Step = Callable[[Array], Array]
+from numpy_layers import Array, Weights
 
 
 def lenet5(
-    x: Array, w: Weights, *, subsampling: str = "max", squash: Step = relu
+    x: Array, w: Weights, *, subsampling: str = "max", activation: str = "relu"
 ) -> Array:
     """LeCun et al. 1998, figure 2, on 28x28 pixels: C1 pads, C3 sees all maps."""
+    squash = getattr(w, activation)
 
     def subsample(x: Array, layer: str) -> Array:
         if subsampling == "max":
-            return max_pool(x, 2, 2)
-        x = average_pool(x, 2)
+            return w.max_pool(x, 2, 2)
+        x = w.average_pool(x, 2)
         if subsampling == "average":
             return x
         scale = w[f"{layer}_scale"]
@@ -36,10 +35,10 @@ def lenet5(
 
 def lenet_gap(x: Array, w: Weights) -> Array:
     """Convolutions of 6, 16 and 120 filters, the mean of the image, 84 units."""
-    x = max_pool(relu(w.conv(x, "stage1_conv", pad=2)), 2, 2)
-    x = max_pool(relu(w.conv(x, "stage2_conv", pad=0)), 2, 2)
-    x = relu(w.conv(x, "stage3_conv", pad=2))
-    x = relu(w.dense(x.mean(axis=(1, 2)), "head_dense1"))
+    x = w.max_pool(w.relu(w.conv(x, "stage1_conv", pad=2)), 2, 2)
+    x = w.max_pool(w.relu(w.conv(x, "stage2_conv", pad=0)), 2, 2)
+    x = w.relu(w.conv(x, "stage3_conv", pad=2))
+    x = w.relu(w.dense(x.mean((1, 2)), "head_dense1"))
     return w.dense(x, "predictions")
 
 
@@ -47,16 +46,16 @@ def mlp(x: Array, w: Weights) -> Array:
     """Two hidden layers on the pixels."""
     x = x.reshape(len(x), -1)
     for layer in ("stage1_dense", "stage2_dense"):
-        x = relu(w.dense(x, layer))
+        x = w.relu(w.dense(x, layer))
     return w.dense(x, "predictions")
 
 
 def simple_cnn(x: Array, w: Weights) -> Array:
     """Two 3x3 convolutions without padding, a pool, 128 units."""
     for layer in ("stage1_conv1", "stage1_conv2"):
-        x = relu(w.conv(x, layer, pad=0))
-    x = max_pool(x, 2, 2).reshape(len(x), -1)
-    return w.dense(relu(w.dense(x, "head_dense1")), "predictions")
+        x = w.relu(w.conv(x, layer, pad=0))
+    x = w.max_pool(x, 2, 2).reshape(len(x), -1)
+    return w.dense(w.relu(w.dense(x, "head_dense1")), "predictions")
 
 
 def vgg(
@@ -80,11 +79,11 @@ def vgg(
             x = w.conv(x, layer, pad=1)
             if epsilon is not None:
                 x = w.batch_norm(x, f"{layer}_bn", epsilon)
-            x = relu(x)
-        x = max_pool(x, 2, 2)
+            x = w.relu(x)
+        x = w.max_pool(x, 2, 2)
     x = x.reshape(len(x), -1)
     for i in range(1, dense + 1):
-        x = relu(w.dense(x, f"head_dense{i}"))
+        x = w.relu(w.dense(x, f"head_dense{i}"))
     return w.dense(x, "predictions")
 
 
@@ -101,7 +100,7 @@ class ResNet:
         return self.w.batch_norm(x, f"{layer}_bn", self.epsilon)
 
     def act(self, x: Array, name: str) -> Array:
-        return self.w.prelu(x, f"{name}_act") if self.per_pixel else relu(x)
+        return self.w.prelu(x, f"{name}_act") if self.per_pixel else self.w.relu(x)
 
     def stem(self, x: Array) -> Array:
         return self.act(self.conv(x, "stem_conv", stride=2, pad=3), "stem_conv")
@@ -143,14 +142,39 @@ def resnet(x: Array, w: Weights, *, repeats: Sequence[int], bottleneck: bool) ->
     """The paper's ResNet: BN epsilon 1e-5, projections where the shape changes."""
     net = ResNet(w, epsilon=1e-5)
     branch = net.bottleneck if bottleneck else net.basic
-    x = max_pool(net.stem(x), 3, 2, pad=1)
+    x = w.max_pool(net.stem(x), 3, 2, pad=1)
     x = net.stages(x, repeats, branch, projected=1 if bottleneck else 2)
-    return w.dense(x.mean(axis=(1, 2)), "predictions")
+    return w.dense(x.mean((1, 2)), "predictions")
 
 
 def small_resnet(x: Array, w: Weights) -> Array:
     """kkweon's: three stages of ResNet50 with PReLU, and a 2x2 mean at the end."""
     net = ResNet(w, epsilon=1e-3, per_pixel=True)
-    x = net.stages(max_pool(net.stem(x), 3, 2), (3, 4, 6), net.bottleneck, projected=1)
-    x = average_pool(x, 2)
+    x = net.stages(w.max_pool(net.stem(x), 3, 2), (3, 4, 6), net.bottleneck, projected=1)
+    x = w.average_pool(x, 2)
     return w.dense(x.reshape(len(x), -1), "predictions")
+
+
+def keras_resnet_v2(x: Array, w: Weights, *, repeats: Sequence[int]) -> Array:
+    """keras.applications' ResNet V2: the last block of stages 1 to 3 halves the image."""
+    epsilon = 1.001e-5
+
+    def normal(x: Array, layer: str) -> Array:
+        return w.relu(w.batch_norm(x, f"{layer}_bn", epsilon))
+
+    x = w.conv(x, "stem_conv", stride=2, pad=3)
+    x = w.max_pool(w.zero_pad(x, 1), 3, 2)  # zeros, also among negative values
+    for stage, count in enumerate(repeats, start=1):
+        for i in range(1, count + 1):
+            name = f"stage{stage}_block{i}"
+            stride = 2 if i == count and stage < len(repeats) else 1
+            ready = normal(x, f"{name}_preact")
+            if i == 1:
+                x = w.conv(ready, f"{name}_shortcut", pad=0)
+            elif stride == 2:
+                x = w.max_pool(x, 1, 2)
+            added = normal(w.conv(ready, f"{name}_conv1", pad=0), f"{name}_conv1")
+            added = w.conv(added, f"{name}_conv2", stride=stride, pad=1)
+            x = x + w.conv(normal(added, f"{name}_conv2"), f"{name}_conv3", pad=0)
+    x = normal(x, f"stage{len(repeats)}")
+    return w.dense(x.mean((1, 2)), "predictions")

@@ -1,4 +1,4 @@
-"""ZFNet and Network in Network in PyTorch, as torch.nn modules of their own.
+"""AlexNet, ZFNet and Network in Network in PyTorch, as torch.nn modules of their own.
 
 They are written from the papers and the public definition files, with PyTorch's own
 pools, paddings and normalisation, and share no line with cnnzoo. Module names are
@@ -14,15 +14,47 @@ def named(*modules: tuple[str, nn.Module]) -> nn.Sequential:
     return nn.Sequential(OrderedDict(modules))
 
 
-def convolution(name: str, inputs: int, filters: int, size: int, stride=1, padding=0):
-    return [
-        (name, nn.Conv2d(inputs, filters, size, stride, padding)),
-        (f"{name}_relu", nn.ReLU()),
-    ]
+def convolution(
+    name: str, inputs: int, filters: int, size: int, stride=1, padding=0, groups=1
+):
+    conv = nn.Conv2d(inputs, filters, size, stride, padding, groups=groups)
+    return [(name, conv), (f"{name}_relu", nn.ReLU())]
 
 
 def ceil_pool(name: str):
     return (name, nn.MaxPool2d(3, 2, ceil_mode=True))
+
+
+def dense_three(inputs: int, widths: tuple[int, int], classes: int):
+    return [
+        ("flatten", nn.Flatten()),
+        ("fc6", nn.Linear(inputs, widths[0])),
+        ("relu6", nn.ReLU()),
+        ("fc7", nn.Linear(*widths)),
+        ("relu7", nn.ReLU()),
+        ("fc8", nn.Linear(widths[1], classes)),
+    ]
+
+
+def alexnet(classes: int, side: int = 6, *, pool_first: bool = False) -> nn.Sequential:
+    """bvlc_alexnet, or bvlc_reference_caffenet, which pools first; 6 pixels at 227."""
+
+    def both(i: int):
+        norm = (f"norm{i}", nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0))
+        pair = [norm, ceil_pool(f"pool{i}")]
+        return reversed(pair) if pool_first else pair
+
+    return named(
+        *convolution("conv1", 3, 96, 11, stride=4),
+        *both(1),
+        *convolution("conv2", 96, 256, 5, padding=2, groups=2),
+        *both(2),
+        *convolution("conv3", 256, 384, 3, padding=1),
+        *convolution("conv4", 384, 384, 3, padding=1, groups=2),
+        *convolution("conv5", 384, 256, 3, padding=1, groups=2),
+        ceil_pool("pool5"),
+        *dense_three(256 * side * side, (4096, 4096), classes),
+    )
 
 
 def zfnet(classes: int, side: int = 6) -> nn.Sequential:
@@ -42,12 +74,24 @@ def zfnet(classes: int, side: int = 6) -> nn.Sequential:
         *convolution("conv4", 384, 384, 3, padding=1),
         *convolution("conv5", 384, 256, 3, padding=1),
         ceil_pool("pool5"),
-        ("flatten", nn.Flatten()),
-        ("fc6", nn.Linear(256 * side * side, 4096)),
-        ("relu6", nn.ReLU()),
-        ("fc7", nn.Linear(4096, 4096)),
-        ("relu7", nn.ReLU()),
-        ("fc8", nn.Linear(4096, classes)),
+        *dense_three(256 * side * side, (4096, 4096), classes),
+    )
+
+
+def zfnet512(classes: int, side: int = 6) -> nn.Sequential:
+    """Caffe2's: no padding, pools that round down, the last one 2x2."""
+    return named(
+        *convolution("conv1", 3, 96, 7, stride=2),
+        ("norm1", nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)),
+        ("pool1", nn.MaxPool2d(3, 2)),
+        *convolution("conv2", 96, 256, 5, stride=2),
+        ("norm2", nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)),
+        ("pool2", nn.MaxPool2d(3, 2)),
+        *convolution("conv3", 256, 512, 3, padding=1),
+        *convolution("conv4", 512, 512, 3, padding=1),
+        *convolution("conv5", 512, 512, 3, padding=1),
+        ("pool5", nn.MaxPool2d(2)),
+        *dense_three(512 * side * side, (4096, 1024), classes),
     )
 
 

@@ -165,21 +165,12 @@ class NarrowInceptionV2(BNInception):
     counts_border = False
 
 
-class ShiftOnly(nn.Module):
-    """Batch normalisation without a scale, in evaluation mode."""
-
-    running_mean: Tensor
-    running_var: Tensor
+class ShiftOnly(nn.BatchNorm2d):
+    """Batch normalisation without a scale."""
 
     def __init__(self, filters: int):
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(filters))
-        self.register_buffer("running_mean", torch.zeros(filters))
-        self.register_buffer("running_var", torch.ones(filters))
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean, var = self.running_mean, self.running_var
-        return functional.batch_norm(x, mean, var, None, self.bias, eps=1e-3)
+        super().__init__(filters, eps=1e-3)
+        self.register_parameter("weight", None)
 
 
 class SlimInceptionV2(NarrowInceptionV2):
@@ -214,6 +205,26 @@ class SlimInceptionV2(NarrowInceptionV2):
 
     def max_pool(self, x: Tensor, stride: int) -> Tensor:
         return functional.max_pool2d(window(x, 3, stride, -torch.inf), 3, stride)
+
+
+class ScaledInceptionV2(SlimInceptionV2):
+    """As cnnzoo trains it: BN with scales, Keras's momentum, in the first layer too."""
+
+    def stem(self) -> None:
+        super().stem()
+        self.add_module(self.POINTWISE, nn.Conv2d(24, 64, 1, bias=False))
+        self.add_module(self.NORM, self.norm(64))
+
+    def norm(self, filters: int) -> nn.Module:
+        return nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01)
+
+    def first(self, x: Tensor) -> Tensor:
+        depthwise, pointwise = (
+            getattr(self, self.DEPTHWISE),
+            getattr(self, self.POINTWISE),
+        )
+        x = functional.conv2d(window(x, 7, 2), depthwise.weight, stride=2, groups=3)
+        return getattr(self, self.NORM)(pointwise(x)).relu()
 
 
 class SlimAux(nn.Module):

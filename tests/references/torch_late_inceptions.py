@@ -97,12 +97,23 @@ class InceptionResNetV1(nn.Module):
         )
         self.repeat_2 = nn.Sequential(*(block8() for _ in range(5)))
         self.classif = nn.Linear(1792, classes)
+        self.parts = [*self.children()]
 
     def forward(self, x: Tensor) -> Tensor:
-        *trunk, classifier = self.children()
+        *trunk, classifier = self.parts
         for part in trunk:
             x = part(x)
         return classifier(x.mean((2, 3)))
+
+
+def without_stem_strides(module: nn.Module, convs: tuple[str, ...], pools=()) -> None:
+    """The small stem: these convolutions have stride 1, and these pools are left out."""
+    for name in convs:
+        conv = module.get_submodule(name)
+        assert isinstance(conv, nn.Conv2d)
+        conv.stride = (1, 1)
+    for name in pools:
+        module.set_submodule(name, nn.Identity())
 
 
 # Names -------------------------------------------------------------------------------

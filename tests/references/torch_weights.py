@@ -85,13 +85,38 @@ def random_state(
 
 
 def convert(model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf) -> None:
-    """Gives the model a state dict's values; every tensor must find its place.
+    """Gives the model a state dict's values; every tensor must find its place."""
+    assign(model, in_keras(model, state, name_of))
+
+
+def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
+    """Gives the model values by the paths of its weights, as `in_keras` names them."""
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights([values[path(layer, weight)] for weight in layer.weights])
+
+
+def path(layer: keras.Layer, weight: keras.Variable) -> str:
+    return f"{layer.name}/{weight.name}"
+
+
+def in_keras(
+    model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf
+) -> dict[str, np.ndarray]:
+    """A state dict's values, or their gradients, in the layouts of a Keras network.
+
+    Every rule is linear and moves numbers only, so that it holds for gradients too. Every
+    tensor must find its place.
 
     Args:
         name_of: a layer's name to the module's name in the state dict; for a separable
             convolution, to those of its depthwise and its pointwise half.
+
+    Returns:
+        The values by layer and weight, such as `stem_conv/kernel`.
     """
     used = {name for name in state if name.endswith("num_batches_tracked")}
+    found: dict[str, np.ndarray] = {}
 
     def take(name: str) -> np.ndarray:
         assert name not in used, f"{name} was taken twice"
@@ -120,8 +145,10 @@ def convert(model: keras.Model, state: Mapping[str, np.ndarray], name_of: NameOf
             if maps := flattened(layer):
                 kernel = from_channels_first(kernel, maps)
             values = [kernel.T, take(f"{name}.bias")]
-        layer.set_weights(values)
+        paths = [path(layer, weight) for weight in layer.weights]
+        found.update(zip(paths, values, strict=True))
     assert set(state) == used, sorted(set(state) - used)[:5]
+    return found
 
 
 def flattened(layer: keras.Layer) -> tuple[int, int, int] | None:

@@ -88,6 +88,26 @@ def test_the_same_weights_give_the_same_numbers(name):
     assert relative(found, expected) <= BOUND
 
 
+def test_the_same_training_step():
+    """Convolutions, BN, pools, and a head on quarters of 7x7 maps, which share a middle.
+
+    With tanh, since a value within rounding of 0 would pass a ReLU on one side only.
+    """
+    options = {"classes": 4, "cut": "stage2_pool", "activation": "tanh"}
+    last, model = in_both_layouts("very_small_vgg", 28, **options)
+    x, labels = images(28, channels=1, count=4), np.arange(4)
+    changes = []
+    for network, batch in ((last, x), (model, turned(x))):
+        before = network.get_weights()
+        network.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
+        network.train_on_batch(batch, labels)
+        after = network.get_weights()
+        changes.append([b - a for a, b in zip(before, after, strict=True)])
+    for weight, found, expected in zip(last.weights, *changes, strict=True):
+        if not weight.path.endswith(("conv1/bias", "conv2/bias")):  # which BN cancels
+            assert relative(found, expected) <= BOUND, weight.path
+
+
 @pytest.mark.parametrize("mode", ["caffe", "samplewise", "unit", OWN])
 def test_preprocessing_in_the_model(mode):
     options = {"include_preprocessing": True, "preprocessing": mode, "classes": 4}
