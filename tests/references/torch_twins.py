@@ -30,8 +30,7 @@ from twins import (
 )
 from twins_of_inceptions import INCEPTIONS
 
-from cnnzoo.weights.sources import timm as timm_names
-from cnnzoo.weights.sources import torchvision as torchvision_names
+from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
 
 # Classic -----------------------------------------------------------------------------
 

@@ -30,8 +30,7 @@ from twins import (
     without_scales,
 )
 
-from cnnzoo.weights.sources import timm as timm_names
-from cnnzoo.weights.sources import torchvision as torchvision_names
+from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
 
 
 def stem_penalty(module: nn.Module) -> Tensor:
