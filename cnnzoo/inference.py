@@ -120,6 +120,7 @@ def probabilities(
     source = as_source(source).with_geometry(built.geometry)
     if not len(source):
         raise UsageError("there are no images to predict; pass at least one")
+    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
     level, outputs = progress_level(verbose), []
     bar = keras.utils.Progbar(-(-len(source) // batch_size), verbose=level)
     for main, *_ in predict_batches(model, source, built.outside, batch_size):
