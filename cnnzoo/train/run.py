@@ -122,8 +122,7 @@ class Run:
             SaveError: The folder cannot be written.
         """
         recipe = recipe or Recipe()
-        callbacks = check_callbacks(callbacks)
-        check_rates(callbacks, recipe)
+        check_rates(callbacks := check_callbacks(callbacks), recipe)
         parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
         batches = compilation.prepare(model, recipe, train, validation)
