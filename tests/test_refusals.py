@@ -207,7 +207,7 @@ REFUSED: dict[str, tuple[Callable, type[CnnzooError], str]] = {
         "probabilities of 2 of 2 images are NaN or infinite",
     ),
     "evaluate_probabilities: NaN": (
-        lambda f: evaluate_probabilities(np.array([[np.nan, 1], [0, 1]]), [0, 1], "ab"),
+        lambda f: evaluate_probabilities(np.diag([np.nan, 1.0]), X[:2, 0, 0, 0], "ab"),
         UsageError,
         "probabilities of 1 of 2 images are NaN or infinite",
     ),

@@ -83,8 +83,7 @@ def fit(
     train, validation = as_train_validation(train, validation, seed=seed)
     names = _class_names(train)
     images = align_labels(train, names), align_labels(validation, names)
-    if plan == "auto":
-        plan = assess(model, images[0], seed=seed)
+    plan = assess(model, images[0], seed=seed) if plan == "auto" else plan
     assessment = plan if isinstance(plan, Assessment) else None
     todo = plan if isinstance(plan, Plan) else plan_for(plan)
     cut = todo.cut or stage_cuts(model)[-1].name

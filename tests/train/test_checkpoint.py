@@ -99,8 +99,8 @@ def test_tensorboard_goes_on_counting_batches(kind: str, tmp_path: Path):
         data, model = halves(48), network()
         model.compile("adam", "sparse_categorical_crossentropy")
         checkpoint = Checkpoint(tmp_path / "fit", callbacks=[board])
-        more = {"verbose": 0, "callbacks": [board, *more, checkpoint]}
-        model.fit(data.images, data.labels, 16, 3, **more)
+        callbacks = [board, *more, checkpoint]
+        model.fit(data.images, data.labels, 16, 3, verbose=0, callbacks=callbacks)
 
     with pytest.raises(RuntimeError, match="the power went"):
         fit(Stop(5, RuntimeError))  # of 9

@@ -6,7 +6,7 @@ photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +31,7 @@ from cnnzoo.data.folders.walk import FolderFiles, find_images
 from cnnzoo.errors import UsageError
 from cnnzoo.spec import Geometry
 
+RARE = "of a format that nearly no other file has"  # why it is left out
 Depth = Literal["names", "headers", "pixels"]
 
 
@@ -82,8 +83,8 @@ def scan(
         follow_links: Whether to follow links that lead out of the folder.
         labels: Path of a table with the class of each image, anywhere in the folder; see
             `cnnzoo.data.folders.label_file`.
-        partial: Whether to leave out images that the table does not name, and lines whose
-            file is missing; the report tells how many.
+        partial: Whether to leave out images that the table does not name, and lines
+            without a file; the report tells how many.
         value_range: Values of pictures of 16 bits that become 0 and 255, such as
             (0, 4095) for 12 bits; None for (0, 65535). A training gives it to its model.
 
@@ -103,22 +104,14 @@ def scan(
         raise UsageError(
             "partial (--partial) is for a table of labels; pass labels (--labels), too"
         )
-    inspections: dict[str, FileInspection] = {}
-    bad = list(found.skipped)
-    if depth != "names" or checksums:
-        inspections, unusable = _inspect(root, found, depth == "pixels", checksums)
-        bad += unusable
+    inspections, unusable = _inspect(root, found, depth, checksums)
+    bad = [*found.skipped, *unusable]
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
     if on_bad == "skip":
-        reason = "of a format that nearly no other file has"
-        bad += [(name, reason) for name in _rare_of_more(found, inspections)]
-    folder = _folder(
-        root, found, inspections, bad, complete=complete, checksums=checksums
-    )
-    notes = value_range_warnings(inspections.values(), value_range)
-    report = replace(folder.report, warnings=(*folder.report.warnings, *notes))
-    return replace(folder, geometry=geometry, report=report)
+        bad += [(name, RARE) for name in _rare_of_more(found, inspections)]
+    parts = root, found, inspections, bad, geometry
+    return _folder(*parts, complete=complete, checksums=checksums)
 
 
 def _rare_of_more(
@@ -131,12 +124,14 @@ def _rare_of_more(
 
 
 def _inspect(
-    root: Path, found: FolderFiles, pixels: bool, checksums: bool
+    root: Path, found: FolderFiles, depth: Depth, checksums: bool
 ) -> tuple[dict[str, FileInspection], list[tuple[str, str]]]:
     """Facts about the images by name, and the files that are none, with the reason."""
+    if depth == "names" and not checksums:
+        return {}, []
     listed = [name for images in found.classes.values() for name in images]
     paths = [str(root / name) for name in listed]
-    results = inspect_files(paths, pixels=pixels, checksums=checksums)
+    results = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
     facts, bad = {}, []
     for name, result in zip(listed, results, strict=True):
         if isinstance(result, FileInspection):
@@ -151,6 +146,7 @@ def _folder(
     found: FolderFiles,
     inspections: Mapping[str, FileInspection],
     bad: Sequence[tuple[str, str]],
+    geometry: Geometry | None,
     *,
     complete: bool,
     checksums: bool,
@@ -177,12 +173,13 @@ def _folder(
             *found.notes,
             *layout.warnings(counts, len(found.loose)),
             *_in_two_classes(names, sums, usable),
+            *value_range_warnings(inspected.values(), geometry and geometry.value_range),
         ),
         **of_inspections(inspected),
     )
     numbers = np.arange(len(counts), dtype=np.int64)
     labels = np.repeat(numbers, list(counts.values()))
-    return Folder(names, root, labels, tuple(counts), sums, report=report)
+    return Folder(names, root, labels, tuple(counts), sums, geometry, report)
 
 
 def _in_two_classes(
