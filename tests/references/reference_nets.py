@@ -14,7 +14,11 @@ def lenet5(
     x: Array, w: Weights, *, subsampling: str = "max", activation: str = "relu"
 ) -> Array:
     """LeCun et al. 1998, figure 2, on 28x28 pixels: C1 pads, C3 sees all maps."""
-    squash = getattr(w, activation)
+
+    def squash(x: Array, layer: str) -> Array:
+        if activation == "prelu":
+            return w.prelu(x, f"{layer}_act")
+        return getattr(w, activation)(x)
 
     def subsample(x: Array, layer: str) -> Array:
         if subsampling == "max":
@@ -23,13 +27,14 @@ def lenet5(
         if subsampling == "average":
             return x
         scale = w[f"{layer}_scale"]
-        return squash(x * scale["kernel"].reshape(-1) + scale["bias"])
+        return squash(x * scale["kernel"].reshape(-1) + scale["bias"], layer)
 
-    x = subsample(squash(w.conv(x, "stage1_conv", pad=2)), "stage1_pool")
-    x = subsample(squash(w.conv(x, "stage2_conv", pad=0)), "stage2_pool")
+    x = squash(w.conv(x, "stage1_conv", pad=2), "stage1_conv")
+    x = squash(w.conv(subsample(x, "stage1_pool"), "stage2_conv", pad=0), "stage2_conv")
+    x = subsample(x, "stage2_pool")
     x = x.reshape(len(x), -1)
     for layer in ("head_dense1", "head_dense2"):
-        x = squash(w.dense(x, layer))
+        x = squash(w.dense(x, layer), layer)
     return w.dense(x, "predictions")
 
 

@@ -118,6 +118,12 @@ V2_KERAS = partial(defined, reference_nets.keras_resnet_v2)
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 CASES = {
     "lenet5": Case(defined(reference_nets.lenet5), 28, 1),
+    "lenet5 prelu": Case(
+        defined(reference_nets.lenet5, activation="prelu"),
+        28,
+        1,
+        options=(("activation", "prelu"),),
+    ),
     "lenet_gap": Case(defined(reference_nets.lenet_gap), 28, 1),
     "mlp": Case(defined(reference_nets.mlp), 28, 1),
     "simple_cnn": Case(defined(reference_nets.simple_cnn), 28, 1),

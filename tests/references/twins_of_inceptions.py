@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from unittest.mock import patch
 
+import numpy as np
 import reference_googlenet
 import torch
 import torch_inceptions
@@ -123,10 +124,19 @@ def inception_v4(*, aux: bool) -> nn.Module:
     return add_head(twin, "features.17", 1024)
 
 
+def like_tf_slim(module: nn.Module) -> nn.Module:
+    """BN without scales and with Keras's momentum; factors in float32, as Keras's
+    Rescaling has them in any type."""
+    for part in module.modules():
+        if "scale" in vars(part):
+            vars(part)["scale"] = float(np.float32(vars(part)["scale"]))
+    return norms(without_scales(module), momentum=0.01)
+
+
 def inception_resnet_v1(*, aux: bool) -> nn.Module:
     twin = torch_late_inceptions.InceptionResNetV1(CLASSES, 1 if aux else 2)
     twin = add_head(twin, "repeat_1", 896) if aux else twin
-    return norms(without_scales(twin), momentum=0.01)
+    return like_tf_slim(twin)
 
 
 def inception_resnet_v2(*, aux: bool) -> nn.Module:
@@ -135,7 +145,7 @@ def inception_resnet_v2(*, aux: bool) -> nn.Module:
     if aux:
         without_stem_strides(twin, ("conv2d_1a.conv",), ("maxpool_3a", "maxpool_5a"))
         add_head(twin, "repeat_1", 1088)
-    return norms(without_scales(twin), momentum=0.01)
+    return like_tf_slim(twin)
 
 
 def heads(
