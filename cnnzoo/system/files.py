@@ -110,8 +110,7 @@ def check_place(path: Path, *, is_folder: bool) -> None:
             place = place.parent
         if not place.is_dir():
             raise NotADirectoryError(f"{place} is a file, not a folder")
-        with TemporaryFile(dir=place):
-            pass
+        TemporaryFile(dir=place).close()
 
 
 def remove_folder(path: Path) -> None:
