@@ -123,12 +123,11 @@ class Run:
             CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
-        callbacks = check_callbacks(callbacks)
         level, seed = progress_level(verbose), (recipe or Recipe()).seed
         parts = train, validation, class_names(model), seed
         train, validation = as_train_validation(*parts)
         recipe = recipe or default_recipe(len(train))
-        check_rates(callbacks, recipe)
+        check_rates(callbacks := check_callbacks(callbacks), recipe)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation)
         with folder_lock(self.folder) as lock, catch_signals() as signals:
