@@ -230,7 +230,7 @@ def test_train_by_a_recipe(run, capsys, monkeypatch):
     )
     assert recipe["augment"] == {
         "rotation_range": 30,
-        "shear_range": 0.1,
+        "shear_range": pytest.approx(5.7296, abs=1e-4),  # 0.1 radians
         "zoom_range": 0.1,
         "width_shift_range": 0.2,
         "height_shift_range": 0.2,
