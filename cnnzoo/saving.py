@@ -66,12 +66,15 @@ def save(model: keras.Model, path: str | Path) -> Path:
 @contextmanager
 def _without_optimizer(model: keras.Model) -> Iterator[None]:
     """Keeps the optimizer's numbers, up to two per weight, out of Keras's file."""
-    optimizer = getattr(model, "optimizer", None)
-    model.optimizer = None
+    own = vars(model)  # Keras would track what is set as an attribute
+    optimizer = own.get("optimizer")
+    if optimizer is not None:
+        own["optimizer"] = None
     try:
         yield
     finally:
-        model.optimizer = optimizer
+        if optimizer is not None:
+            own["optimizer"] = optimizer
 
 
 def load(path: str | Path) -> keras.Model:
@@ -141,6 +144,8 @@ def _rebuild(archive: ZipFile, metadata: dict, path: str | Path) -> keras.Model:
         known, names = metadata.get("geometry"), metadata["class_names"]
         geometry = known and Geometry(**_tuples(known))
         if name:
+            if options["include_top"]:  # where older versions ignored it
+                options["pooling"] = None
             more = {"preprocessing": mode, "geometry": geometry, "class_names": names}
             return build(name, **options, **more)
         model = keras.Model.from_config(deepcopy(config))

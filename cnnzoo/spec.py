@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
@@ -78,9 +79,9 @@ Interpolation = Literal["bilinear", "bicubic"]
 
 def _is_value_range(value: object) -> bool:
     return (
-        isinstance(value, tuple)
+        isinstance(value, tuple | list)
         and len(value) == 2
-        and all(isinstance(bound, int) for bound in value)
+        and all(is_number(bound, Integral) for bound in value)
         and 0 <= value[0] < value[1] <= 65535
     )
 
@@ -122,6 +123,9 @@ class Geometry:
 
     def __post_init__(self) -> None:
         check_values("prepare pictures", vars(self), _GEOMETRY_RULES)
+        if self.value_range is not None:
+            low, high = map(int, self.value_range)
+            object.__setattr__(self, "value_range", (low, high))
 
 
 @dataclass(frozen=True)

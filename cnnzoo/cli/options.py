@@ -3,8 +3,8 @@
 A parser refuses what can be known to be wrong before Keras is imported.
 """
 
-import re
 from argparse import ArgumentTypeError
+from ast import literal_eval
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
@@ -71,23 +71,29 @@ part.__name__ = "share or number of images"  # for argparse's error messages
 
 
 def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
-    """A parser of one of Keras's names, in any of Keras's spellings."""
+    """A parser of one of Keras's names, in any spelling, to Keras's own."""
 
     def plain(name: str) -> str:
         return name.replace("_", "").lower()
 
     def parse(text: str) -> str:
-        if plain(text) not in map(plain, known):
-            raise ArgumentTypeError(str(unknown(kind, text, known)))
-        return text
+        for name in known:
+            if plain(name) == plain(text):
+                return name
+        raise ArgumentTypeError(str(unknown(kind, text, known)))
 
     return parse
 
 
 def loss_option(text: str) -> str:
-    """Parses NAME=NUMBER, or several numbers with commas between them."""
-    name, _, value = text.partition("=")
-    if not re.fullmatch(r"[-+.,\deE]+|True|False", value):
+    """Parses NAME, which stands for True, or NAME=VALUE with numbers or True or False."""
+    name, equals, value = text.partition("=")
+    try:
+        found = literal_eval(value) if equals else True
+    except (SyntaxError, ValueError):
+        found = None
+    numbers = found if isinstance(found, tuple | list) else (found,)
+    if not numbers or not all(isinstance(number, int | float) for number in numbers):
         raise ArgumentTypeError(f"expected label_smoothing=0.1 or the like, got {text}")
     one_of("option of a loss", LOSS_OPTIONS)(name)
     return text

@@ -74,7 +74,7 @@ def decode(
         value_range = geometry and geometry.value_range
         if value_range and is_deep(image) and not image.mode.startswith("I"):
             raise ValueError(
-                f"16-bit colours, of which only grey has the range {value_range}"
+                f"16-bit colours or transparency; only grey has the range {value_range}"
             )
         ImageOps.exif_transpose(image, in_place=True)
         image = _eight_bits(image, value_range or (0, 65535))
@@ -195,7 +195,8 @@ def check_target(size: tuple[int, int] | None, channels: int) -> None:
 
 def is_deep(image: Image.Image) -> bool:
     """Whether an opened file, of which no pixel is read yet, has 16-bit channels."""
-    return image.mode.startswith("I") or ";16" in str(getattr(image, "tile", ())[:1])
+    raw = str(getattr(image, "tile", ())[:1])
+    return image.mode.startswith("I") or (";16" in raw and "BGR;" not in raw)
 
 
 def _eight_bits(image: Image.Image, value_range: tuple[int, int]) -> Image.Image:

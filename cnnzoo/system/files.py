@@ -105,8 +105,8 @@ def check_place(path: Path, *, is_folder: bool) -> None:
     with refusing_os_errors(path):
         if path.is_dir() and not is_folder:
             raise IsADirectoryError(f"{path} is a folder")
-        place = path if is_folder else path.parent
-        while not place.exists():
+        place = path if is_folder else path.resolve().parent
+        while not place.exists() and place != place.parent:
             place = place.parent
         if not place.is_dir():
             raise NotADirectoryError(f"{place} is a file, not a folder")

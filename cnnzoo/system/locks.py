@@ -34,7 +34,11 @@ class FolderLock:
         Raises:
             CheckpointError: The lock file was removed or replaced.
         """
-        if not (self.path.exists() and os.path.samestat(self.path.stat(), self.held)):
+        try:
+            lost = not os.path.samestat(self.path.stat(), self.held)
+        except OSError as error:  # others than these: the folder does not answer
+            lost = isinstance(error, FileNotFoundError | NotADirectoryError)
+        if lost:
             raise CheckpointError(
                 f"{self.path} was removed or replaced while this process held it, so "
                 "another one may write to the folder, and this one stops; make the same "
@@ -77,7 +81,8 @@ def folder_lock(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
             files.write_json(owner, facts)
             yield lock
         finally:
-            with suppress(OSError):
+            with suppress(OSError, CheckpointError):
+                lock.check()  # else the file is another process's
                 owner.unlink()
 
 
@@ -94,6 +99,8 @@ def _lock_itself(folder: Path, stack: ExitStack) -> None:
         stack.callback(os.close, descriptor)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A process that was forked since has the descriptor, too.
+            stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
         except BlockingIOError:
             raise
         except OSError:

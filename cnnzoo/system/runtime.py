@@ -3,11 +3,13 @@
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import Literal
 
 from cnnzoo.errors import UsageError
@@ -16,6 +18,7 @@ from cnnzoo.system.validation import check_values
 Verbose = Literal["auto", 0, 1, 2]
 VERBOSE = (("auto", 0, 1, 2).__contains__, '"auto", 0, 1 or 2')
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's
+_IMPORTING = Lock()
 HIDDEN = {"1": "I", "2": "IW", "3": "IWE"}  # by the level: information, warnings, errors
 
 
@@ -26,26 +29,36 @@ def import_keras() -> None:
     has imported TensorFlow. Some messages are written before the level applies, so stderr
     is held back during the import, and whatever else was written follows.
     """
-    known = {"keras", "tensorflow"} & set(sys.modules)
-    kinds = None if known else HIDDEN.get(os.environ.setdefault(LOG_LEVEL, "3"))
-    if kinds is None:
-        import keras
+    with _IMPORTING:
+        known = {"keras", "tensorflow"} & set(sys.modules)
+        kinds = None if known else HIDDEN.get(os.environ.setdefault(LOG_LEVEL, "3"))
+        noise = rf"WARNING: All log messages before absl|[{kinds}]\d{{4}} "
+        with _without(noise.encode()) if kinds else nullcontext():
+            import keras  # noqa: F401
 
+
+@contextmanager
+def _without(noise: bytes) -> Iterator[None]:
+    """Holds stderr back within the context, and then writes it without noise.
+
+    Args:
+        noise: Regular expression of the beginnings of lines that are left out.
+    """
+    try:
+        held_back, stderr = TemporaryFile(), os.dup(2)  # noqa: SIM115
+    except OSError:  # there is no stderr, or no place for the file
+        yield
         return
-    noise = re.compile(
-        rf"WARNING: All log messages before absl|[{kinds}]\d{{4}} ".encode()
-    )
-    with suppress(OSError), TemporaryFile() as held_back:  # there may be no stderr
-        stderr = os.dup(2)
+    with held_back:
         os.dup2(held_back.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            yield
         finally:
             os.dup2(stderr, 2)
             held_back.seek(0)
-            rest = [line for line in held_back if not noise.match(line)]
-            os.write(stderr, b"".join(rest))
-            os.close(stderr)
+            rest = [line for line in held_back if not re.match(noise, line)]
+            with open(stderr, "wb", buffering=0) as stream, suppress(OSError):
+                stream.write(b"".join(rest))
 
 
 def cores() -> int:
@@ -106,7 +119,10 @@ def progress_level(verbose: Verbose) -> int:
     check_values("show progress", {"verbose": verbose}, {"verbose": VERBOSE})
     if verbose != "auto":
         return int(verbose)
-    return 1 if sys.stdout.isatty() or "ipykernel" in sys.modules else 2
+    if sys.stdout is None:  # of a program with windows alone
+        return 0
+    is_terminal = getattr(sys.stdout, "isatty", bool)()
+    return 1 if is_terminal or "ipykernel" in sys.modules else 2
 
 
 @dataclass(frozen=True)

@@ -197,26 +197,18 @@ def sgd(module: nn.Module) -> Callable[[int], None]:
 
 
 def adam(module: nn.Module) -> Callable[[int], None]:
-    """Kingma & Ba 2014, section 2, with their epsilon hat, as Keras has it.
+    """PyTorch's own, with an epsilon that acts as Keras's.
 
-    PyTorch's own Adam adds epsilon elsewhere. TensorFlow takes the powers of the betas
-    from their float32 values, also where networks compute in float64.
+    Keras has epsilon hat of Kingma & Ba 2014, section 2, behind the correction of the
+    bias; PyTorch's stands in front of it.
     """
-    parameters = [*module.parameters()]
-    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
+    optimizer = torch.optim.Adam(module.parameters(), RATE, betas=(0.9, 0.999))
 
     def step(number: int) -> None:
-        first, second = (
-            1 - float(np.float32(beta)) ** (number + 1) for beta in (0.9, 0.999)
-        )
         for kernel in kernels(module):
             kernel -= RATE * DECAY * kernel
-        for parameter, (m, v) in zip(parameters, moments, strict=True):
-            gradient = parameter.grad
-            assert gradient is not None
-            m.lerp_(gradient, 1 - 0.9)
-            v.lerp_(gradient**2, 1 - 0.999)
-            parameter -= RATE * second**0.5 / first * m / (v.sqrt() + 1e-7)
+        optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.999 ** (number + 1)) ** 0.5
+        optimizer.step()
 
     return torch.no_grad()(step)
 

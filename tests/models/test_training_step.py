@@ -100,7 +100,8 @@ def compare(
         if what == "weights" or (kind == "SGD" and what != "losses"):
             words = [f"training with {kind}: {what}", *options, f"{given.side} px", dtype]
             record(ours.name, ", ".join(words), against, by_name[worst], bound)
-        assert by_name[worst] <= bound, f"{what} of {worst}"
+        wrong = [name for name in by_name if not by_name[name] <= bound]  # or NaN
+        assert not wrong, f"{what}: {by_name}"
 
 
 def losses(steps: Steps) -> State:

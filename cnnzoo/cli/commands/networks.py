@@ -72,9 +72,12 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
 
         file = keras_archive.model_file(path)
         with keras_archive.open_archive(file) as archive:
-            geometry = keras_archive.read_metadata(archive).get("geometry") or {}
-        if not getattr(args, "value_range", None):  # as in the network's own training
-            args.value_range = geometry.get("value_range")
+            geometry = keras_archive.read_metadata(archive).get("geometry")
+        known = geometry.get("value_range") if isinstance(geometry, dict) else None
+        # One network's images are read as in its training; several have each its range.
+        several = isinstance(args.model, list) and len(args.model) > 1
+        if isinstance(known, list) and not several:
+            args.value_range = getattr(args, "value_range", None) or known
         return partial(_load, file)
     from cnnzoo.weights.formats import opening
 

@@ -96,7 +96,7 @@ def scan(
         ImageDecodeError: Files that are named like images cannot be read.
     """
     root = Path(folder)
-    geometry = value_range and Geometry(value_range=value_range)
+    geometry = None if value_range is None else Geometry(value_range=value_range)
     found = find_files(root, follow_links)
     if labels is not None:
         found = found.labelled_by(labels, root, partial)

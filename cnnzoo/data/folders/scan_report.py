@@ -130,7 +130,7 @@ def value_range_warnings(
     dark = [value for value in largest if value < high / 4]
     bright = [value for value in largest if value > high]
     found = []
-    if dark and (value_range is None or len(dark) == len(largest)):
+    if dark and len(dark) == len(largest):  # others of the same camera may be brighter
         bound = next(b for b in RANGES if b >= max(dark))
         found.append(
             f"{len(dark)} pictures of 16 bits have no value above {max(dark)} and become "

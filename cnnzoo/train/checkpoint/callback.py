@@ -67,7 +67,8 @@ class Checkpoint(keras.callbacks.Callback):
             SaveError: The folder cannot be written.
         """
         super().__init__()
-        for callback in check_callbacks(callbacks):
+        callbacks = check_callbacks(callbacks)
+        for callback in callbacks:
             if not (is_stateful(callback) or isinstance(callback, TensorBoard)):
                 raise UsageError(
                     f"a checkpoint cannot hold the state of {type(callback).__name__}: "

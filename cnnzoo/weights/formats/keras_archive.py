@@ -76,14 +76,14 @@ def open_source(archive: ZipFile) -> Iterator[WeightSource]:
     from cnnzoo.weights.formats import hdf5
 
     path, network = str(archive.filename), None
-    if METADATA_MEMBER in archive.namelist():
-        network = read_metadata(archive).get("name")
+    names, notes = _layers(archive)
+    if METADATA_MEMBER in archive.namelist():  # which tells how pixels are prepared
+        network, notes = read_metadata(archive).get("name"), ()
     content = _read_member(archive, WEIGHTS_MEMBER)
     where = f"{WEIGHTS_MEMBER} of {path}"
-    names, notes = _layers(archive)
     with hdf5.open_tensors(content, where, names) as tensors:
         network = network if isinstance(network, str) else None
-        yield WeightSource(path, tensors, network, notes=() if network else notes)
+        yield WeightSource(path, tensors, network, notes=notes)
 
 
 def _layers(archive: ZipFile) -> tuple[dict[str, str], tuple[str, ...]]:
