@@ -74,16 +74,17 @@ def folder_lock(folder: Path, *, wait: float = 0.0) -> Iterator[FolderLock]:
                     f"{folder} is in use by {_describe(owner)}; wait for it, end it, or "
                     "choose another folder"
                 ) from error
+        written = b""
         try:
             files.sweep(folder)
             started = datetime.now().isoformat(" ", "seconds")
             facts = {"pid": os.getpid(), "host": socket.gethostname(), "since": started}
-            files.write_json(owner, facts)
+            written = files.write_json(owner, facts).read_bytes()
             yield lock
         finally:
-            with suppress(OSError, CheckpointError):
-                lock.check()  # else the file is another process's
-                owner.unlink()
+            with suppress(OSError):
+                if owner.read_bytes() == written:  # else it is another process's
+                    owner.unlink()
 
 
 def _lock_itself(folder: Path, stack: ExitStack) -> None:

@@ -1,7 +1,7 @@
 """A network's training steps, the same steps in PyTorch, and their comparison.
 
 Ours are those of users: compiled as `cnnzoo.train` compiles, by stock Keras optimizers,
-through `train_on_batch`. Theirs are PyTorch's autograd and PyTorch's own optimizers, from
+through `train_on_batch`. Theirs are PyTorch's autograd and its SGD, or Adam by hand, from
 the same weights on the same images.
 """
 
@@ -197,18 +197,26 @@ def sgd(module: nn.Module) -> Callable[[int], None]:
 
 
 def adam(module: nn.Module) -> Callable[[int], None]:
-    """PyTorch's own, with an epsilon that acts as Keras's.
+    """Kingma & Ba 2014, section 2, with their epsilon hat, as Keras has it.
 
-    Keras has epsilon hat of Kingma & Ba 2014, section 2, behind the correction of the
-    bias; PyTorch's stands in front of it.
+    PyTorch's own Adam adds epsilon elsewhere. TensorFlow takes the powers of the betas
+    from their float32 values, also where networks compute in float64.
     """
-    optimizer = torch.optim.Adam(module.parameters(), RATE, betas=(0.9, 0.999))
+    parameters = [*module.parameters()]
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
 
     def step(number: int) -> None:
+        first, second = (
+            1 - float(np.float32(beta)) ** (number + 1) for beta in (0.9, 0.999)
+        )
         for kernel in kernels(module):
             kernel -= RATE * DECAY * kernel
-        optimizer.param_groups[0]["eps"] = 1e-7 / (1 - 0.999 ** (number + 1)) ** 0.5
-        optimizer.step()
+        for parameter, (m, v) in zip(parameters, moments, strict=True):
+            gradient = parameter.grad
+            assert gradient is not None
+            m.lerp_(gradient, 1 - 0.9)
+            v.lerp_(gradient**2, 1 - 0.999)
+            parameter -= RATE * second**0.5 / first * m / (v.sqrt() + 1e-7)
 
     return torch.no_grad()(step)
 

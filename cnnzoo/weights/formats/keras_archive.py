@@ -9,6 +9,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
+from cnnzoo.layer_names import is_preprocess
 from cnnzoo.system import files
 from cnnzoo.weights.tensors import WeightSource, damaged, snake_case
 
@@ -106,7 +107,7 @@ def _layers(archive: ZipFile) -> tuple[dict[str, str], tuple[str, ...]]:
             count, counts[kind] = counts[kind], counts[kind] + 1
             here = f"{group}/{kind}_{count}" if count else f"{group}/{kind}"
             names[here] = str(layer["config"].get("name", here))
-            if kind == "rescaling":
+            if kind == "rescaling" and not is_preprocess(names[here]):
                 scale, offset = (layer["config"].get(k) for k in ("scale", "offset"))
                 notes.append(
                     f"its {names[here]!r:.80} takes pixels times {scale!r:.40} plus "
