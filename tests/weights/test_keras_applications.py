@@ -226,11 +226,11 @@ def test_imagenet_on_the_small_stem(fetched):
         ),
         (
             {"model": "vgg16", "input_shape": (64, 96, 3)},
-            "for images of 224x224 pixels; got 64x96, so resize the images or use",
+            "for images of 224x224 pixels; got 64x96, so leave the size out, or",
         ),
         (
             {"model": "vgg16", "stem": "small", "input_shape": (32, 32, 3)},
-            "for images of 224x224 pixels; got 32x32, so resize the images or use",
+            "for images of 224x224 pixels; got 32x32, so leave the size out, or",
         ),
         (
             {"preprocessing": "unit"},
@@ -300,7 +300,7 @@ def test_imagenet_without_a_network(tmp_path):
     )
     assert last.endswith(
         "no such host); try again with a connection, put the file of that address into "
-        f"{tmp_path / 'models'}, or give the path of a file as weights="
+        f"{tmp_path / 'models'}, or give the path of a file as weights"
     )
 
 

@@ -70,7 +70,7 @@ def test_own_options_and_trained_weights(tmp_path: Path):
     model = cnnzoo.build("lenet5", subsampling="trainable")
     found = cnnzoo.identify(cnnzoo.save(model, tmp_path / "a.keras"))
     assert found.networks == ("lenet5",)
-    assert "so load it with cnnzoo.load" in str(found)
+    assert "so it is loaded as a model, not as weights" in str(found)
     model = cnnzoo.build("lenet_gap", weights="mnist")
     found = cnnzoo.identify(cnnzoo.save_weights(model, tmp_path / "a.safetensors"))
     assert (found.networks, found.untrained) == (("lenet_gap",), ())
