@@ -60,7 +60,7 @@ class Source(Protocol):
     def with_geometry(self, geometry: Geometry | None) -> Self:
         """Returns the same images, which `load` brings to a size in this way.
 
-        A range of values that was told for the images stays theirs.
+        A range of values that the images have stays theirs.
         """
         if own := self.geometry and self.geometry.value_range:
             geometry = replace(geometry or Geometry(), value_range=own)

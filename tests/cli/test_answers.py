@@ -18,11 +18,11 @@ from PIL import Image
 import cnnzoo
 from cnnzoo import errors
 from cnnzoo.cli import options
-from cnnzoo.cli.commands import inference
+from cnnzoo.cli.commands import inference, training
 from cnnzoo.cli.parser import make_parser
 from cnnzoo.ensemble import storage
 from cnnzoo.evaluation import PREDICTIONS_FILE
-from cnnzoo.train import losses, recipe
+from cnnzoo.train import losses, recipe, run_metadata
 from cnnzoo.visualization import graphviz
 
 TRAIN, TRANSFER = "train photos --model lenet_gap --out o", "transfer photos --out o"
@@ -175,6 +175,7 @@ def test_names_that_are_copies():
     """They stand in the command line, since the import of their homes takes seconds."""
     assert options.PICTURES == graphviz.FORMATS
     assert inference.ENSEMBLE_FILE == storage.ENSEMBLE_FILE
+    assert training.RUN_FILE == run_metadata.RUN_FILE
     kinds = [kind for _, kind in inspect.getmembers(keras.optimizers, inspect.isclass)]
     names = {kind.__name__.lower() for kind in kinds}
     assert set(filter(recipe._is_optimizer, names)) <= set(options.OPTIMIZERS)

@@ -52,8 +52,8 @@ def photos(tmp_path: Path) -> Path:
 
 def test_the_range_becomes_0_to_255(tmp_path: Path):
     path = write(tmp_path / "x.png", RAMP)
-    told = decode(path, None, 1, TOLD)[..., 0]
-    np.testing.assert_array_equal(told, np.rint(RAMP / (4095 / 255)))
+    scaled = decode(path, None, 1, TOLD)[..., 0]
+    np.testing.assert_array_equal(scaled, np.rint(RAMP / (4095 / 255)))
     assert decode(path, None, 1).max() == 16
     narrow = decode(path, None, 1, Geometry(value_range=(1000, 3000)))[..., 0]
     assert (narrow[RAMP <= 1000] == 0).all()
@@ -75,11 +75,11 @@ def test_the_scan_warns(depth, photos: Path):
     (warning,) = cnnzoo.scan(photos, depth=depth).report.warnings
     assert warning.startswith("8 pictures of 16 bits have no value above 4095 and become")
     assert "value_range=(0, 4095) (--value-range 0 4095)" in warning
-    told = cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
-    assert told.report.warnings == ()
+    ranged = cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
+    assert ranged.report.warnings == ()
     write(photos / "a/black.png", RAMP * 0)
-    told = cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
-    assert told.report.warnings == ()
+    ranged = cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
+    assert ranged.report.warnings == ()
     (warning,) = cnnzoo.scan(photos, value_range=(0, 1023)).report.warnings
     assert warning.startswith("8 pictures of 16 bits have values above 1023, up to 4095")
 
@@ -126,13 +126,13 @@ def test_a_model_reads_as_it_was_trained(photos: Path, tmp_path: Path):
 def test_on_the_command_line(photos: Path, tmp_path: Path, capsys):
     assert main(["check", str(photos)]) == 0
     assert "8 pictures of 16 bits have no value above 4095" in capsys.readouterr().out
-    told = ["--value-range", "0", "4095"]
-    assert main(["check", str(photos), *told]) == 0
+    given = ["--value-range", "0", "4095"]
+    assert main(["check", str(photos), *given]) == 0
     assert "16 bits" not in capsys.readouterr().out
     out = str(tmp_path / "run")
     small = ["--model", "lenet_gap", "--size", "12", "--epochs", "1"]
     train = ["train", str(photos), *small, "--validation", "0.25", "--out", out]
-    assert main([*train, *told]) == 0
+    assert main([*train, *given]) == 0
     assert cnnzoo.load(out).cnnzoo.geometry == TOLD
     assert main(["evaluate", str(photos), "--model", out]) == 0
     shown = capsys.readouterr()

@@ -34,7 +34,7 @@ def check(args: Namespace) -> int:
             follow_links=args.follow_links,
             labels=args.labels,
             partial=args.partial,
-            value_range=args.value_range and tuple(args.value_range),
+            value_range=args.value_range,
         )
         for part, path in (parts or {"": root}).items()
     }

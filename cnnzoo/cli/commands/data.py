@@ -72,5 +72,5 @@ def reading(args: Namespace, *, again: bool = False) -> dict:
         "follow_links": args.follow_links,
         "labels": args.labels,
         "partial": args.partial,
-        "value_range": args.value_range and tuple(args.value_range),
+        "value_range": args.value_range,
     }

@@ -72,12 +72,8 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
 
         file = keras_archive.model_file(path)
         with keras_archive.open_archive(file) as archive:
-            geometry = keras_archive.read_metadata(archive).get("geometry")
-        known = geometry.get("value_range") if isinstance(geometry, dict) else None
-        # One network's images are read as in its training; several have each its range.
-        several = isinstance(args.model, list) and len(args.model) > 1
-        if isinstance(known, list) and not several:
-            args.value_range = getattr(args, "value_range", None) or known
+            metadata = keras_archive.read_metadata(archive)
+        _read_as_in_training(args, metadata.get("geometry"))
         return partial(_load, file)
     from cnnzoo.weights.formats import opening
 
@@ -92,6 +88,14 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
         )
     opening.check_source(info.name, weights)
     return partial(_build, info, weights, args)
+
+
+def _read_as_in_training(args: Namespace, geometry: object) -> None:
+    """Lets images be read in the range of a network; of several, each has its own."""
+    known = geometry.get("value_range") if isinstance(geometry, dict) else None
+    several = isinstance(args.model, list) and len(args.model) > 1
+    if isinstance(known, list) and not several:
+        args.value_range = getattr(args, "value_range", None) or known
 
 
 def _load(file: Path, **_: bool) -> keras.Model:

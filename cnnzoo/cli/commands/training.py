@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from cnnzoo.data.augment import Augment
     from cnnzoo.train import Recipe
 
+RUN_FILE = "run.json"  # a copy, since the import of its home needs Keras
 FEW = 1000  # pictures, for which transfer is recommended
 
 
 def train(args: Namespace) -> None:
     network, out = known_network(args, args.model), Path(args.out)
     _check(args)
-    resumed = (out / "run.json").exists()
+    resumed = (out / RUN_FILE).exists()
     data, validation = open_parts(args, again=resumed)
     _check_featurewise(args, data)
     start(args.threads)
