@@ -6,7 +6,8 @@ groups (one per GPU), normalisation across maps, overlapping pools, wide dense l
 `alexnet` is Caffe's `bvlc_alexnet`: 227 pixels, since 224 do not make the paper's 55x55
 maps; normalisation with k = 1 and alpha / 5, where the paper has k = 2 and alpha; pools
 that round up. Weights start as in the paper, normal with deviation 0.01, and biases of
-convolutions at 0.1. In Caffe the first and third convolution begin with 0, and the
+convolutions at 0.1 (the paper: 1 in the second, fourth and fifth and in the hidden dense
+layers, else 0). In Caffe the first and third convolution begin with 0, and the
 hidden dense layers: deviation 0.005, biases 0.1. `caffenet` pools before it normalises,
 and its biases are 1 in place of 0.1, in Caffe as here.
 

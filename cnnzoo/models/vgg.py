@@ -2,8 +2,7 @@
 
 Simonyan & Zisserman 2014, https://arxiv.org/abs/1409.1556: table 1, columns A, B, D and
 E. The forms with batch normalisation are torchvision's: convolution with bias, BN with
-epsilon 1e-5, ReLU; weights start as Glorot's in all (torchvision's as
-He's by fan-out).
+epsilon 1e-5, ReLU; weights start as Glorot's in all (torchvision's as He's by fan-out).
 
 `small_vgg` and `very_small_vgg` are the MNIST networks `vgg16.py` and `vgg5.py` of
 https://github.com/kkweon/mnist-competition: the same shape, with BN, at 28x28 pixels.
