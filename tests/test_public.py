@@ -147,7 +147,7 @@ before = set(sys.modules)
 import cnnzoo
 assert cnnzoo.__version__
 new = {name.split(".")[0] for name in set(sys.modules) - before}
-assert new - sys.stdlib_module_names == {"cnnzoo"}, new
+assert new - sys.stdlib_module_names == {"cnnzoo", "lazy_loader"}, new
 cnnzoo.list_models, cnnzoo.UsageError
 assert "keras" not in sys.modules
 """

@@ -345,7 +345,8 @@ def test_info(capsys):
     assert json.loads(capsys.readouterr().out)["parameters"] == 669_706
     assert main(["info", "lenet5", "--json"]) == 0
     proofs = json.loads(capsys.readouterr().out)["proofs"]
-    assert {proof["against"] for proof in proofs} == {"NumPy definition"}
+    against = {proof["against"] for proof in proofs}
+    assert against == {"NumPy definition", "PyTorch definition"}
     assert 0 < max(proof["difference"] for proof in proofs) <= 1e-5
 
 
