@@ -111,6 +111,21 @@ def ancestors(model: keras.Model, name: str) -> list[str]:
     return found[::-1]
 
 
+def drawing_order(model: keras.Model) -> list[keras.Operation]:
+    """The operations as they were drawn: one branch after another, in their order."""
+    source = {id(tensor): node for node in graph_nodes(model) for tensor in node.outputs}
+    order: dict[int, keras.Operation] = {}
+    path = [source[id(tensor)] for tensor in reversed(model.outputs)]
+    while path:
+        node = path[-1]
+        before = (source[id(tensor)] for tensor in node.input_tensors)
+        if undrawn := next((n for n in before if id(n) not in order), None):
+            path.append(undrawn)
+        else:
+            order[id(path.pop())] = node.operation
+    return list(order.values())
+
+
 def cut_points(model: keras.Model) -> list[str]:
     """The operations that every path from the input to the output goes through.
 

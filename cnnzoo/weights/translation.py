@@ -62,7 +62,7 @@ def _renamed(
     if theirs.keys() & set(layers) - {PREDICTIONS}:
         return source
     name_map = keras_applications.name_map_of(model)
-    names = name_map.names(layers, theirs, source.name) if name_map else {}
+    names = name_map.names(model, theirs, source.name) if name_map else {}
     family, notes = keras_applications.FAMILY, source.notes
     if not theirs.keys() & {*names.values()}:
         names = by_order(model, source)

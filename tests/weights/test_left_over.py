@@ -23,9 +23,7 @@ from cnnzoo.spec import MODES, resolve
 from cnnzoo.weights.formats import hdf5, keras_archive, onnx_file, pytorch
 from cnnzoo.weights.loading import load_source, load_weights
 from cnnzoo.weights.matching import match_tensors
-from cnnzoo.weights.sources.keras_applications import NAME_MAPS
 from cnnzoo.weights.sources.recognition import recognise
-from cnnzoo.weights.sources.renaming import NameMap
 from cnnzoo.weights.tensors import ArraySource, Tensor, of_model
 from cnnzoo.weights.torch_layout import SHIFTED, Conversion
 from cnnzoo.zoo import sketch
@@ -50,18 +48,6 @@ def test_a_normalisation_in_the_head_is_not_lost():
     found = match_tensors(sketch("resnet20", classes=3), source, new_head=None)
     assert len(found.new) == 2
     assert len(found.skipped) == 4 + 2
-
-
-def test_numbered_layers_of_a_head_behind():
-    theirs = [
-        f"{kind}_{i}" for kind in ("conv2d", "batch_normalization") for i in (3, 4, 5)
-    ]
-    names = NameMap("X", (), ("a", "b")).names((), theirs, "f")
-    assert (names["a"], names["b_bn"]) == ("conv2d_3", "batch_normalization_4")
-    assert set(names) == {"a", "b", "a_bn", "b_bn"}
-    with pytest.raises(cnnzoo.WeightFileError, match="has 3 layers named conv2d_N"):
-        NameMap("X", (), ("a", "b", "c", "d")).names((), theirs, "f")
-    assert NAME_MAPS["vgg16"].names(("predictions",), theirs, "f")
 
 
 def test_an_explicit_preprocessing_wins(tmp_path: Path):

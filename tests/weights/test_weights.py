@@ -19,7 +19,8 @@ from cnnzoo.errors import UnsafeFileError
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.loading import load_weights, save_weights
 from cnnzoo.weights.matching import match_tensors
-from cnnzoo.weights.sources.renaming import NameMap
+from cnnzoo.weights.sources.keras_applications import NAME_MAPS
+from cnnzoo.weights.sources.renaming import NameMap, rules
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 
@@ -574,29 +575,45 @@ def test_damage_is_one_kind_of_error(source, files, form, seed, tmp_path):
 # Layers that keras.applications only counts -------------------------------------------
 
 
+def counted(*names: str) -> keras.Model:
+    """Convolutions one by one, and beside them a branch with the last of these names."""
+    *chain, beside = names
+    x = images = keras.Input((4, 4, 1))
+    for name in chain:
+        x = keras.layers.Conv2D(1, 1, name=name)(x)
+    x = keras.layers.Add()([x, keras.layers.Conv2D(1, 1, name=beside)(images)])
+    x = keras.layers.Flatten()(x)
+    return keras.Model(images, keras.layers.Dense(1, name="predictions")(x))
+
+
 def test_counted_names():
-    name_map = NameMap("X", (("predictions", "predictions"),), ("first", "second"))
-    layer_names = [
-        "conv2d_9",
-        "conv2d_10",
-        "batch_normalization",
-        "batch_normalization_1",
-    ]
-    names = name_map.names(
-        ["first", "second", "first_bn", "predictions"], layer_names, "it"
-    )
-    assert (names["first"], names["second"]) == ("conv2d_9", "conv2d_10")
-    assert names["second_bn"] == "batch_normalization_1"
+    name_map, ours = NameMap("X", rules("predictions answers")), counted("a", "c", "b")
+    numbers = ["conv2d_9", "conv2d_10", "conv2d_11"]
+    norms = ["batch_normalization", "batch_normalization_1", "batch_normalization_2"]
+    names = name_map.names(ours, [*numbers, *norms], "it")
+    assert [names[name] for name in ("a", "c", "b")] == numbers
+    assert [names[f"{name}_bn"] for name in ("a", "c", "b")] == norms
+    assert names["predictions"] == "answers"
     assert "head_dense1" not in names
+    assert name_map.layers(ours) == names.keys()
     for wrong in (
-        layer_names[:1] + layer_names[2:],
-        [*layer_names, "conv2d"],
-        ["conv2d_7", *layer_names[1:]],
+        numbers[:2] + norms,
+        [*numbers, *norms[1:], "batch_normalization_4"],
+        ["conv2d", *numbers, *norms],
+        ["conv2d_7", *numbers[1:], *norms],
     ):
         with pytest.raises(
-            cnnzoo.WeightFileError, match=r"layers named conv2d_N, and ke"
+            cnnzoo.WeightFileError, match=r"layers named \w+_N, and ke.*X has 3, numb"
         ):
-            name_map.names(["first"], wrong, "it")
+            name_map.names(ours, wrong, "it")
+
+
+def test_counted_layers_of_a_head_behind():
+    theirs = [f"{k}_{i}" for k in ("conv2d", "batch_normalization") for i in (3, 4, 5)]
+    names = NameMap("X", ()).names(counted("a", "b"), theirs, "it")
+    assert (names["a"], names["b_bn"]) == ("conv2d_3", "batch_normalization_4")
+    assert set(names) == {"a", "b", "a_bn", "b_bn"}
+    assert NAME_MAPS["vgg16"].names(counted("stage1_conv1", "stage1_conv2"), theirs, "it")
 
 
 def test_a_spec_of_ones_own_has_no_name_map():

@@ -12,112 +12,61 @@ from cnnzoo.layer_names import head
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.weights.formats.opening import IMAGENET, check_source
-from cnnzoo.weights.sources.renaming import NameMap
+from cnnzoo.weights.sources.renaming import NameMap, rules, with_norms
 
 FAMILY = "keras.applications"
 CLASSES, CHANNELS = 1000, 3
 FLATTENED = 7 * 7 * 512  # inputs of VGG's dense layers
 
-PREDICTIONS = ("predictions", "predictions")
-VGG = (
-    (r"stage(\d)_conv(\d)", r"block\1_conv\2"),
-    (r"head_dense(\d)", r"fc\1"),
-    PREDICTIONS,
-)
-STAGES = tuple(  # of ResNets
-    (ours.format(stage), theirs.format(stage + 1))
-    for stage in range(1, 5)
-    for ours, theirs in (
-        (r"stage{}_block(\d+)_conv(\d)", r"conv{}_block\1_\2_conv"),
-        (r"stage{}_block(\d+)_conv(\d)_bn", r"conv{}_block\1_\2_bn"),
-        (r"stage{}_block(\d+)_shortcut", r"conv{}_block\1_0_conv"),
-        (r"stage{}_block(\d+)_shortcut_bn", r"conv{}_block\1_0_bn"),
-        (r"stage{}_block(\d+)_preact_bn", r"conv{}_block\1_preact_bn"),
-    )
-)
+VGG = rules(r"""
+    stage(\d)_conv(\d)              block{1}_conv{2}
+    head_dense(\d)                  fc{1}
+    predictions                     predictions
+""")
 RESNET = (
-    ("stem_conv", "conv1_conv"),
-    ("stem_conv_bn", "conv1_bn"),
-    *STAGES,
-    ("stage4_bn", "post_bn"),  # of version 2
-    PREDICTIONS,
-)
-XCEPTION = (  # their blocks are numbered across stages: 2, 3, 4 to 12, 13, 14
-    (r"stem_(conv\d(?:_bn)?)", r"block1_\1"),
-    *(
-        (rf"stage{stage}_block{i}_(sepconv\d(?:_bn)?)", rf"block{block}_\1")
-        for block, (stage, i) in enumerate(
-            ((1, 1), (2, 1), *((3, i) for i in range(1, 10)), (4, 1)), start=2
-        )
+    *with_norms(
+        r"""
+        stem_conv                       conv1
+        stage(\d)_block(\d+)_conv(\d)   conv{1+1}_block{2}_{3}
+        stage(\d)_block(\d+)_shortcut   conv{1+1}_block{2}_0
+        """,
+        conv="_conv",
+        norm="_bn",
     ),
-    (r"stage4_(sepconv\d(?:_bn)?)", r"block14_\1"),
-    PREDICTIONS,
+    *rules(r"""
+        stage(\d)_block(\d+)_preact_bn  conv{1+1}_block{2}_preact_bn
+        stage4_bn                       post_bn
+        predictions                     predictions
+    """),
 )
-INCEPTION_RESNET = (
-    (r"stage1_block(\d+)_linear", r"block35_\1_conv"),
-    (r"stage2_block(\d+)_linear", r"block17_\1_conv"),
-    (r"stage3_block(\d+)_linear", r"block8_\1_conv"),
-    (r"stage3_conv(_bn)?", r"conv_7b\1"),
-    PREDICTIONS,
+XCEPTION = with_norms(  # their blocks are numbered across stages
+    r"""
+    stem_conv(\d)                   block1_conv{1}
+    stage([12])_block1_sepconv(\d)  block{1+1}_sepconv{2}
+    stage3_block(\d)_sepconv(\d)    block{1+3}_sepconv{2}
+    stage4_block1_sepconv(\d)       block13_sepconv{1}
+    stage4_sepconv(\d)              block14_sepconv{1}
+    predictions                     predictions
+    """,
+    conv="",
+    norm="_bn",
 )
-
-
-def _fork(block: str, *counts: int) -> tuple[str, ...]:
-    """Names of the convolutions of a block's branches, with `counts` per branch."""
-    return tuple(
-        f"{block}_branch{branch}_conv{i}"
-        for branch, count in enumerate(counts, start=1)
-        for i in range(1, count + 1)
-    )
-
-
-def _forks(stage: int, blocks: int, *counts: int, end: str = "") -> tuple[str, ...]:
-    """The same for all blocks of a stage; the layer `end` comes last in each."""
-    names = (f"stage{stage}_block{i}" for i in range(1, blocks + 1))
-    return tuple(
-        layer
-        for name in names
-        for layer in (*_fork(name, *counts), *([f"{name}_{end}"] if end else []))
-    )
-
-
-STEM = tuple(f"stem_conv{i}" for i in range(1, 6))
-INCEPTION_V3 = (
-    *STEM,
-    *_forks(1, 3, 1, 2, 3, end="proj"),
-    *_fork("stage2_reduction", 1, 3),
-    *_forks(2, 4, 1, 3, 5, end="proj"),
-    *_fork("stage3_reduction", 2, 4),
-    *(
-        f"stage3_block{i}_{part}"
-        for i in (1, 2)
-        for part in (
-            *("branch1_conv1", "branch2_conv1", "branch2_row", "branch2_column"),
-            *("branch3_conv1", "branch3_conv2", "branch3_row", "branch3_column"),
-            "proj",
-        )
-    ),
-)
-INCEPTION_RESNET_FORKS = (
-    *STEM,
-    *_fork("stem_mixed", 1, 2, 3),
-    "stem_mixed_proj",
-    *_forks(1, 10, 1, 2, 3),
-    *_fork("stage2_reduction", 1, 3),
-    *_forks(2, 20, 1, 3),
-    *_fork("stage3_reduction", 2, 2, 3),
-    *_forks(3, 10, 1, 3),
-)
-XCEPTION_SHORTCUTS = tuple(f"stage{stage}_block1_shortcut" for stage in (1, 2, 3, 4))
+INCEPTION_RESNET = rules(r"""
+    stage1_block(\d+)_linear        block35_{1}_conv
+    stage2_block(\d+)_linear        block17_{1}_conv
+    stage3_block(\d+)_linear        block8_{1}_conv
+    stage3_conv                     conv_7b
+    stage3_conv_bn                  conv_7b_bn
+    predictions                     predictions
+""")
+INCEPTION = rules("predictions predictions")
 
 NAME_MAPS = {
     "vgg16": NameMap("VGG16", VGG),
     "vgg19": NameMap("VGG19", VGG),
-    "inception_v3": NameMap("InceptionV3", (PREDICTIONS,), INCEPTION_V3),
-    "inception_resnet_v2": NameMap(
-        "InceptionResNetV2", INCEPTION_RESNET, INCEPTION_RESNET_FORKS
-    ),
-    "xception": NameMap("Xception", XCEPTION, XCEPTION_SHORTCUTS),
+    "inception_v3": NameMap("InceptionV3", INCEPTION),
+    "inception_resnet_v2": NameMap("InceptionResNetV2", INCEPTION_RESNET),
+    "xception": NameMap("Xception", XCEPTION),
     **{f"resnet{n}": NameMap(f"ResNet{n}", RESNET) for n in (50, 101, 152)},
     **{f"resnet{n}_v2": NameMap(f"ResNet{n}V2", RESNET) for n in (50, 101, 152)},
 }
@@ -199,8 +148,8 @@ def _misfit(model: keras.Model, names: NameMap, new_head: bool) -> str | None:
     if metadata.preprocessing != resolve(metadata.spec.preprocessing):
         mode = metadata.spec.preprocessing
         return f"for pixels prepared as {mode!r}; leave preprocessing out"
-    own = [layer.name for layer in model.layers if layer.weights]
-    strangers = [name for name in own if not names.has(name)]
+    known = names.layers(model)
+    strangers = [x.name for x in model.layers if x.weights and x.name not in known]
     if strangers:
         return (
             f"without numbers for {', '.join(strangers[:3])}; leave the options out that "

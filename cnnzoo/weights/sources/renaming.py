@@ -4,8 +4,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import keras
+
+from cnnzoo import graph
 from cnnzoo.errors import WeightFileError
-from cnnzoo.layer_names import PREDICTIONS, head
+from cnnzoo.layer_names import HEAD, is_aux, is_head
 
 Rules = tuple[tuple[str, str], ...]
 NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # our ending: their kind
@@ -15,37 +18,49 @@ NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # our ending: their kin
 class NameMap:
     """Names that keras.applications gives to the layers of one network.
 
+    Convolutions without a name there are numbered as they were drawn, as "conv2d_17" is,
+    and so are their normalisations.
+
     Attributes:
         builder: Name of the network's builder there.
         rules: Patterns of our names, each with their name; the first match is used.
-        numbered: Our convolutions, each with its `_bn`, whose names there are numbered,
-            such as "conv2d_17", in the order of these numbers.
     """
 
     builder: str
     rules: Rules
-    numbered: tuple[str, ...] = ()
 
-    def has(self, layer: str) -> bool:
-        return layer.removesuffix("_bn") in self.numbered or bool(self._by_rule(layer))
+    def numbered(self, model: keras.Model) -> list[str]:
+        """Our convolutions without a name there, in the order of their numbers."""
+        return [
+            op.name
+            for op in graph.drawing_order(model)
+            if isinstance(op, keras.layers.Conv2D)
+            and not by_rule(self.rules, op.name)
+            and not (is_head(op.name) or is_aux(op.name))
+        ]
+
+    def layers(self, model: keras.Model) -> set[str]:
+        """Our layers with weights that keras.applications has, too."""
+        numbered = {f"{name}{end}" for name in self.numbered(model) for end in NUMBERED}
+        return numbered | {x.name for x in model.layers if by_rule(self.rules, x.name)}
 
     def names(
-        self, layers: Collection[str], theirs: Collection[str], source: str
+        self, model: keras.Model, theirs: Collection[str], source: str
     ) -> dict[str, str]:
         """Their name for each of our layers that has one, and for those of the head.
 
         Args:
-            layers: Names of our layers.
+            model: Our network.
             theirs: Names of the source's layers.
             source: Name of the source in messages.
 
         Raises:
             WeightFileError: The source has fewer numbered layers, or a gap.
         """
-        names = {}
-        for ending, kind in NUMBERED.items() if self.numbered else ():
+        names, numbered = {}, self.numbered(model)
+        for ending, kind in NUMBERED.items() if numbered else ():
             numbers = _numbers(kind, theirs)
-            first, count = min(numbers, default=0), len(self.numbered)
+            first, count = min(numbers, default=0), len(numbered)
             # Layers of a head of one's own may follow.
             if sorted(numbers)[:count] != list(range(first, first + count)):
                 raise WeightFileError(
@@ -54,19 +69,12 @@ class NameMap:
                     "numbered without a gap; give a source of that network"
                 )
             names |= {
-                f"{ours}{ending}": numbers[first + i]
-                for i, ours in enumerate(self.numbered)
+                f"{ours}{ending}": numbers[first + i] for i, ours in enumerate(numbered)
             }
-        for layer in (*layers, head("dense1"), head("dense2"), PREDICTIONS):
-            if name := self._by_rule(layer):
+        for layer in (*(layer.name for layer in model.layers), *HEAD):
+            if name := by_rule(self.rules, layer):
                 names[layer] = name
         return names
-
-    def _by_rule(self, layer: str) -> str | None:
-        for pattern, template in self.rules:
-            if match := re.fullmatch(pattern, layer):
-                return match.expand(template)
-        return None
 
 
 def _numbers(kind: str, names: Collection[str]) -> Mapping[int, str]:
@@ -91,16 +99,22 @@ class ModuleNames:
 
     def name(self, layer: str) -> str | None:
         """Their name for a layer of ours; None if the rules have none."""
-        for pattern, template in self.rules:
-            if match := re.fullmatch(pattern, layer):
-                return expand(template, match)
-        return None
+        return by_rule(self.rules, layer)
 
 
-def expand(template: str, match: re.Match[str]) -> str:
+def by_rule(rules: Rules, layer: str) -> str | None:
+    """What the first rule that fits makes of a name; None if none does."""
+    for pattern, template in rules:
+        if match := re.fullmatch(pattern, layer):
+            return _expand(template, match)
+    return None
+
+
+def _expand(template: str, match: re.Match[str]) -> str:
     """The template with the groups of a match: `{1}`, `{1-1}`, or `{1+1:abcde}`.
 
-    A number behind a group is added to it; of letters, the one at this place is taken.
+    A number behind a group is added to it; of letters or digits, the one at this place is
+    taken.
     """
 
     def part(found: re.Match[str]) -> str:

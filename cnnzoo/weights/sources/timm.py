@@ -71,28 +71,25 @@ INCEPTION_RESNET = (  # the last block of version 2 has a name of its own
         predictions                             classif
     """),
 )
-XCEPTION_BLOCKS = ((1, 1), (2, 1), *((3, i) for i in range(1, 10)), (4, 1))
-XCEPTION = (
-    *rules(r"""
-        stem_conv(\d)           conv{1}
-        stem_conv(\d)_bn        bn{1}
-        stage4_sepconv(\d)      conv{1+2}
-        stage4_sepconv(\d)_bn   bn{1+2}
-        predictions             fc
-    """),
-    *(
-        (f"stage{stage}_block{i}_{ours}", f"block{block}.{theirs}")
-        for block, (stage, i) in enumerate(XCEPTION_BLOCKS, start=1)
-        for ours, theirs in (
-            *(("shortcut", "skip"), ("shortcut_bn", "skipbn")),
-            *(  # the first block has no ReLU in front
-                (f"sepconv{k}{end}", f"rep.{3 * k - 2 - (block == 1) + bool(end)}")
-                for k in (1, 2, 3)
-                for end in ("", "_bn")
-            ),
-        )
-    ),
-)
+XCEPTION = rules(r"""
+    stem_conv(\d)                       conv{1}
+    stem_conv(\d)_bn                    bn{1}
+    stage([1-3])_block1_shortcut        block{1}.skip
+    stage([1-3])_block1_shortcut_bn     block{1}.skipbn
+    stage1_block1_sepconv(\d)           block1.rep.{1:03}
+    stage1_block1_sepconv(\d)_bn        block1.rep.{1:14}
+    stage2_block1_sepconv(\d)           block2.rep.{1:14}
+    stage2_block1_sepconv(\d)_bn        block2.rep.{1:25}
+    stage3_block(\d)_sepconv(\d)        block{1+2}.rep.{2:147}
+    stage3_block(\d)_sepconv(\d)_bn     block{1+2}.rep.{2:258}
+    stage4_block1_shortcut              block12.skip
+    stage4_block1_shortcut_bn           block12.skipbn
+    stage4_block1_sepconv(\d)           block12.rep.{1:14}
+    stage4_block1_sepconv(\d)_bn        block12.rep.{1:25}
+    stage4_sepconv(\d)                  conv{1+2}
+    stage4_sepconv(\d)_bn               bn{1+2}
+    predictions                         fc
+""")
 
 FAMILY = "timm"
 _RESNETS_V2 = ModuleNames(FAMILY, RESNET_V2)
