@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, TypeGuard
+from typing import Any, ClassVar, Protocol, Self, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -19,14 +19,17 @@ from cnnzoo.spec import Geometry
 
 Rows = np.ndarray | slice  # (k,) integers, or a slice
 KEY_BYTES = 16  # of a SHA-256; two of a million images collide with probability 1e-26
+AnySource = TypeVar("AnySource", bound="Source")
 
 
 class Source(Protocol):
     """Images and their labels, in memory or in files.
 
     Training, evaluation and prediction use only these members, so that a new kind of
-    source needs no change there. A subclass of this protocol implements `__len__`,
-    `take`, `load`, `fingerprint`, `content_keys` and `relabel`, and inherits the others.
+    source needs no change there. A subclass of this protocol names its `ROWS`, implements
+    `__len__`, `load`, `fingerprint` and `content_keys`, and inherits the others.
+
+    `ROWS` are the names of the attributes, arrays or tuples, with a value per image.
 
     Attributes:
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
@@ -37,6 +40,7 @@ class Source(Protocol):
         geometry: How `load` brings images to a size; None to stretch them.
     """
 
+    ROWS: ClassVar[Sequence[str]]
     labels: np.ndarray | None
     class_names: tuple[str, ...]
     checksums: tuple[bytes, ...] | None = None
@@ -51,11 +55,11 @@ class Source(Protocol):
 
     def take(self, rows: np.ndarray) -> Self:
         """Returns the images at `rows`, (k,) integers, with the same classes."""
-        ...
+        return _changed(self, {n: _taken(getattr(self, n), rows) for n in self.ROWS})
 
     def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
         """Returns the same images with other labels and class names."""
-        ...
+        return _changed(self, {"labels": labels, "class_names": tuple(class_names)})
 
     def with_geometry(self, geometry: Geometry | None) -> Self:
         """Returns the same images, which `load` brings to a size in this way.
@@ -64,9 +68,7 @@ class Source(Protocol):
         """
         if own := self.geometry and self.geometry.value_range:
             geometry = replace(geometry or Geometry(), value_range=own)
-        changed = copy(self)
-        object.__setattr__(changed, "geometry", geometry)  # most sources are frozen
-        return changed
+        return _changed(self, {"geometry": geometry})
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         """Returns pixels of 0 to 255, (k, h, w, channels), resized where necessary.
@@ -172,6 +174,20 @@ class Source(Protocol):
         return self.take(rows).relabel(labels, class_names)
 
 
+def _changed(source: AnySource, values: Mapping[str, Any]) -> AnySource:
+    changed = copy(source)
+    for name, value in values.items():
+        object.__setattr__(changed, name, value)  # most sources are frozen
+    return changed
+
+
+def _taken(values: Any, rows: np.ndarray) -> Any:
+    """The values of some rows, of an array or a tuple; None stays None."""
+    if isinstance(values, tuple):
+        return tuple(values[row] for row in rows)
+    return None if values is None else values[rows]
+
+
 def is_source(value: object) -> TypeGuard[Source]:
     """Whether a value has the members of a source; none of its properties is read."""
     return hasattr(type(value), "content_keys")
@@ -189,6 +205,7 @@ class Images(Source):
         geometry: How images of another size are resized; None to stretch them.
     """
 
+    ROWS = ("images", "labels", "ids")
     images: np.ndarray
     labels: np.ndarray | None
     class_names: tuple[str, ...]
@@ -202,17 +219,6 @@ class Images(Source):
     def image_shape(self) -> tuple[int, int, int]:
         height, width, channels = self.images.shape[1:]
         return height, width, channels
-
-    def take(self, rows: np.ndarray) -> Images:
-        return replace(
-            self,
-            images=self.images[rows],
-            labels=None if self.labels is None else self.labels[rows],
-            ids=None if self.ids is None else tuple(self.ids[row] for row in rows),
-        )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Images:
-        return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         if self.image_shape == (*size, channels):

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import keras
 import numpy as np
@@ -132,18 +132,13 @@ def test_unreadable_folder(photos: Path, monkeypatch: pytest.MonkeyPatch):
 class Generated(Source):
     """A third kind of source: row n is an image of grey n, made when it is loaded."""
 
+    ROWS = ("greys", "labels")
+
     def __init__(self, greys: np.ndarray, labels: np.ndarray, class_names=("a", "b")):
         self.greys, self.labels, self.class_names = greys, labels, tuple(class_names)
 
     def __len__(self) -> int:
         return len(self.greys)
-
-    def take(self, rows: np.ndarray) -> Self:
-        assert self.labels is not None
-        return type(self)(self.greys[rows], self.labels[rows], self.class_names)
-
-    def relabel(self, labels: np.ndarray, class_names) -> Self:
-        return type(self)(self.greys, labels, class_names)
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         greys = self.greys[rows].astype(np.uint8)

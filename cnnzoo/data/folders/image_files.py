@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 
@@ -31,6 +30,7 @@ class ImageFiles(Source):
         geometry: How images are brought to a size; None to stretch them.
     """
 
+    ROWS = ("names", "labels", "checksums")
     names: tuple[str, ...]
     root: Path = Path()
     labels: np.ndarray | None = None
@@ -45,20 +45,6 @@ class ImageFiles(Source):
     def paths(self) -> tuple[Path, ...]:
         """Paths of the images, not cached since a million take many megabytes."""
         return tuple(self.root / name for name in self.names)
-
-    def take(self, rows: np.ndarray) -> Self:
-        def taken(values: tuple | None) -> Any:
-            return None if values is None else tuple(values[row] for row in rows)
-
-        return replace(
-            self,
-            names=taken(self.names),
-            labels=None if self.labels is None else self.labels[rows],
-            checksums=taken(self.checksums),
-        )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
-        return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         paths = [self.root / self.names[row] for row in np.arange(len(self))[rows]]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -34,6 +32,7 @@ class Pictures(Source):
         geometry: How pictures are brought to a size; None to stretch them.
     """
 
+    ROWS = ("pictures", "labels")
     pictures: tuple[Picture | np.ndarray, ...]
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()
@@ -41,16 +40,6 @@ class Pictures(Source):
 
     def __len__(self) -> int:
         return len(self.pictures)
-
-    def take(self, rows: np.ndarray) -> Self:
-        return replace(
-            self,
-            pictures=tuple(self.pictures[row] for row in rows),
-            labels=None if self.labels is None else self.labels[rows],
-        )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
-        return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         wanted = [self.pictures[row] for row in np.arange(len(self))[rows]]
