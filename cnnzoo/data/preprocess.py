@@ -36,19 +36,14 @@ def featurewise(images: np.ndarray) -> Preprocess:
         UsageError: The images have another rank or dtype, are empty, or are not finite.
     """
     images = _pixels(images, ranks=(4,))
-    starts = range(0, len(images), _CHUNK)
-    axes = (0, 1, 2)
-    pixels = images.size // images.shape[-1]
-    total = sum(
-        images[start : start + _CHUNK].sum(axes, dtype=np.float64) for start in starts
-    )
-    mean = np.asarray(total) / pixels
-    squares = sum(
-        np.square(images[start : start + _CHUNK] - mean).sum(axes) for start in starts
-    )
-    std = np.sqrt(np.asarray(squares) / pixels)
-    std[std == 0] = 1.0
-    return Preprocess(mean=tuple(mean.tolist()), std=tuple(std.tolist()))
+    from sklearn.preprocessing import StandardScaler  # takes a second
+
+    scaler = StandardScaler()
+    for start in range(0, len(images), _CHUNK):
+        pixels = images[start : start + _CHUNK].reshape(-1, images.shape[-1])
+        scaler.partial_fit(pixels)
+    mean, std = (tuple(np.asarray(x).tolist()) for x in (scaler.mean_, scaler.scale_))
+    return Preprocess(mean=mean, std=std)
 
 
 def preprocess_input(x: np.ndarray, mode: str | Preprocess) -> np.ndarray:
