@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 from ast import literal_eval
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from cnnzoo.errors import unknown
 from cnnzoo.spec import MODES, Fit
@@ -85,18 +85,22 @@ def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
     return parse
 
 
-def loss_option(text: str) -> str:
-    """Parses NAME, which stands for True, or NAME=VALUE with numbers or True or False."""
+def named_value(text: str) -> tuple[str, Any]:
+    """Parses NAME, which stands for True, or NAME=VALUE, a value of Python or a text."""
     name, equals, value = text.partition("=")
     try:
-        found = literal_eval(value) if equals else True
+        return name, literal_eval(value) if equals else True
     except (SyntaxError, ValueError):
-        found = None
+        return name, value
+
+
+def loss_option(text: str) -> tuple[str, Any]:
+    """Parses a `named_value` with numbers or True or False."""
+    name, found = named_value(text)
     numbers = found if isinstance(found, tuple | list) else (found,)
     if not numbers or not all(isinstance(number, int | float) for number in numbers):
         raise ArgumentTypeError(f"expected label_smoothing=0.1 or the like, got {text}")
-    one_of("option of a loss", LOSS_OPTIONS)(name)
-    return text
+    return one_of("option of a loss", LOSS_OPTIONS)(name), found
 
 
 def folder(text: str) -> str:

@@ -21,7 +21,6 @@ from cnnzoo.system import files
 if TYPE_CHECKING:
     import keras
 
-    from cnnzoo.data.arrays import Images
     from cnnzoo.ensemble import Ensemble
 
     Opener = Callable[[], keras.Model | Ensemble]
@@ -95,22 +94,30 @@ def _error(accuracy: float | None) -> str:
 def predict(args: Namespace) -> None:
     table = _table(args)
     network, _ = _find_network(args)
-    given = [] if table else _pictures(args)
-    source = table and _rows(args, table)
-    paths = _readable(args, given)
-    start(args.threads)
-    from cnnzoo.data.folders.training_files import in_training_set
-    from cnnzoo.ensemble import Ensemble
-    from cnnzoo.inference import class_names, make_predictions, probabilities
-
-    model = network()
-    if isinstance(model, Ensemble):
-        names, classify = model.class_names, partial(model.predict, verbose=0)
+    if table:
+        _predict_rows(args, network, table)
     else:
-        names, classify = class_names(model), partial(probabilities, model)
-    if source:
-        _write_labels(classify, names, source, _submission(args))
-        return
+        _predict_images(args, network)
+
+
+def _predict_rows(args: Namespace, network: Opener, table: str) -> None:
+    """Writes the class of each row of a .csv."""
+    from cnnzoo.data.table import read_csv, write_submission
+
+    source = read_csv(table, complete=False)
+    out = args.out or options.file(str(Path(table).with_name("submission.csv")))
+    _, names, classify = _open(args, network)
+    labels = [names[i] for i in classify(source).argmax(1)]
+    say(write_submission(out, labels, source.ids))
+
+
+def _predict_images(args: Namespace, network: Opener) -> None:
+    """Prints the likeliest classes of each image."""
+    paths = _readable(args)
+    model, names, classify = _open(args, network)
+    from cnnzoo.data.folders.training_files import in_training_set
+    from cnnzoo.inference import make_predictions
+
     predictions = make_predictions(paths, classify(paths), names, args.top or TOP)
     own = filter(Path.exists, map(Path, args.model or ()))
     folders = [path if path.is_dir() else path.parent for path in own]
@@ -126,6 +133,18 @@ def predict(args: Namespace) -> None:
         notes = " (probably none of these)" if new else ""
         notes += " (a training image)" if old else ""
         say(f"{prediction.path}: {best}{notes}")
+
+
+def _open(args: Namespace, network: Opener) -> tuple:
+    """The model or ensemble, its class names, and its function of probabilities."""
+    start(args.threads)
+    from cnnzoo.ensemble import Ensemble
+    from cnnzoo.inference import class_names, probabilities
+
+    model = network()
+    if isinstance(model, Ensemble):
+        return model, model.class_names, partial(model.predict, verbose=0)
+    return model, class_names(model), partial(probabilities, model)
 
 
 def _novel(model, folders: list[Path], paths: list[str]) -> list[bool | None]:
@@ -160,22 +179,9 @@ def _table(args: Namespace) -> str | None:
     return tables[0] if tables else None
 
 
-def _submission(args: Namespace) -> Path:
-    """The path of the file to write for a .csv."""
-    return Path(args.out or Path(args.data[0]).with_name("submission.csv"))
-
-
-def _rows(args: Namespace, table: str) -> Images:
-    """The images of a .csv, whose classes can be written."""
-    from cnnzoo.data.table import read_csv
-
-    source = read_csv(table, complete=False)
-    options.file(str(_submission(args)))
-    return source
-
-
-def _pictures(args: Namespace) -> list[str]:
-    """The paths of the pictures, of which at least one exists."""
+def _readable(args: Namespace) -> list[str]:
+    """The paths of the pictures that can be read; says which are left out."""
+    from cnnzoo.data.folders.inspection import readable
     from cnnzoo.data.inputs.pictures import image_paths
 
     given = [path for place in args.data for path in image_paths(place, args.on_bad)]
@@ -183,24 +189,10 @@ def _pictures(args: Namespace) -> list[str]:
         raise FileNotFoundError(
             f"there is no picture {', '.join(given[:3])}; check the name and the folder"
         )
-    return given
-
-
-def _readable(args: Namespace, given: list[str]) -> list[str]:
-    """Those that can be read; says which are left out."""
-    from cnnzoo.data.folders.inspection import readable
-
-    paths, bad = readable(given, args.on_bad) if given else ([], [])
+    paths, bad = readable(given, args.on_bad)
     for path, reason in bad:
         say(f"left out {path!r}: {reason}", file=sys.stderr)
     return paths
-
-
-def _write_labels(classify, names: tuple[str, ...], source: Images, path: Path) -> None:
-    from cnnzoo.data.table import write_submission
-
-    write_submission(path, [names[i] for i in classify(source).argmax(1)], source.ids)
-    say(path)
 
 
 def _find_network(args: Namespace) -> tuple[Opener, Path]:

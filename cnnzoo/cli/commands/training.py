@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from ast import literal_eval
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import check_folds, open_parts, open_source
 from cnnzoo.cli.commands.networks import known_network
+from cnnzoo.cli.options import named_value
 from cnnzoo.cli.output import print_json, print_table, say, start
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.models.index import ModelInfo
@@ -195,7 +195,7 @@ def _recipe(args: Namespace, images: int) -> Recipe:
         "optimizer": args.optimizer,
         "learning_rate": args.lr,
         "loss": args.loss,
-        "loss_options": args.loss_options and _values(args.loss_options),
+        "loss_options": args.loss_options and dict(args.loss_options),
         "patience": args.patience,
         "seed": args.seed,
         "precision": args.precision,
@@ -222,23 +222,12 @@ def parse_augment(texts: Sequence[str]) -> Augment:
     """
     from cnnzoo.data.augment import Augment
 
-    names, values = [field.name for field in fields(Augment)], _values(texts)
+    names = [field.name for field in fields(Augment)]
+    values = dict(map(named_value, texts))
     for name in values:
         if name not in names:
             raise unknown("augmentation", name, names)
     return Augment(**values)
-
-
-def _values(texts: Sequence[str]) -> dict[str, Any]:
-    """The values of NAME or NAME=VALUE texts, as `parse_augment` describes."""
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            values[name] = literal_eval(value) if value else True
-        except (SyntaxError, ValueError):
-            values[name] = value
-    return values
 
 
 def _image_shape(source, network: ModelInfo, args: Namespace) -> tuple[int, int, int]:
