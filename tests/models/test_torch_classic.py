@@ -17,7 +17,7 @@ from torch_weights import NameOf, convert, import_torchvision, outputs, random_s
 
 import cnnzoo
 from cnnzoo.models.vgg import REPEATS
-from cnnzoo.weights.sources.torchvision import NAMES
+from cnnzoo.weights.sources.name_tables import name_table
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -38,7 +38,7 @@ def theirs(name: str) -> tuple[nn.Module, NameOf]:
     """torchvision's network, its values not yet set, and the names of its tensors."""
     with torch.device("meta"):
         module = torchvision.models.get_model(name.removesuffix("_torchvision"))
-    return module, NAMES[name].name
+    return module, name_table("torchvision", name).name
 
 
 def same_features(

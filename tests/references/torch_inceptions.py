@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cnnzoo.weights.sources import caffe, timm
+from cnnzoo.weights.sources.name_tables import name_table
 
 State = dict[str, np.ndarray]
 BRANCHES = {  # 1x1, 3x3 reduce, 3x3, double reduce, double 3x3, pool projection
@@ -262,7 +262,7 @@ def cadene_name(layer: str) -> str:
     """The definitions' auxiliary heads have our names."""
     if layer.startswith("aux"):
         return layer
-    return str(caffe.NAMES["bn_inception"].name(layer))
+    return str(name_table("Cadene's BN-Inception", "bn_inception").name(layer))
 
 
 SLIM = {
@@ -324,7 +324,7 @@ SLIM_AUX = {  # of `SlimAux`, which stands in `aux`
 
 def timm_name(layer: str) -> str:
     """Inception V4's; the auxiliary head of the test's own stands in `aux`."""
-    return SLIM_AUX.get(layer) or str(timm.NAMES["inception_v4"].name(layer))
+    return SLIM_AUX.get(layer) or str(name_table("timm", "inception_v4").name(layer))
 
 
 # What public files have and our graphs do not ----------------------------------------

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_inceptions import SLIM_AUX, State
 
-from cnnzoo.weights.sources import timm
+from cnnzoo.weights.sources.name_tables import name_table
 
 Size = int | tuple[int, int]
 
@@ -121,7 +121,9 @@ def without_stem_strides(module: nn.Module, convs: tuple[str, ...], pools=()) ->
 
 def timm_resnet_name(layer: str) -> str:
     """Inception-ResNet's; the auxiliary head of the test's own stands in `aux`."""
-    return SLIM_AUX.get(layer) or str(timm.NAMES["inception_resnet_v2"].name(layer))
+    return SLIM_AUX.get(layer) or str(
+        name_table("timm", "inception_resnet_v2").name(layer)
+    )
 
 
 def without_scales(state: State) -> State:

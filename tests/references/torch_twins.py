@@ -30,7 +30,7 @@ from twins import (
 )
 from twins_of_inceptions import INCEPTIONS
 
-from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
+from cnnzoo.weights.sources.name_tables import name_table
 
 # Classic -----------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ def of_torchvision(name: str, first_dense: int) -> Maker:
             twin.classifier[first_dense] = nn.Linear(channels * 2 * 2, 4096)
         return twin.to_empty(device="cpu")
 
-    return module(build, torchvision_names.NAMES[name].name, TORCHVISION)
+    return module(build, name_table("torchvision", name).name, TORCHVISION)
 
 
 # ResNets -----------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def resnet(like: str, *, stride_first: bool = False, of_keras: bool = False) -> 
                 part.bias = nn.Parameter(torch.zeros(part.out_channels))
         return norms(twin, eps=1.001e-5, momentum=0.01) if of_keras else twin
 
-    return module(build, torchvision_names.NAMES["resnet18"].name, TORCHVISION)
+    return module(build, name_table("torchvision", "resnet18").name, TORCHVISION)
 
 
 def timm_resnet_v2(name: str) -> Maker:
@@ -100,11 +100,11 @@ def timm_resnet_v2(name: str) -> Maker:
         return state | {head: state[head][:, :, 0, 0]}
 
     build = partial(timm.create_model, name, pretrained=False, num_classes=CLASSES)
-    return module(build, timm_names.NAMES["resnet18_v2"].name, TIMM, edit=edit)
+    return module(build, name_table("timm", "resnet18_v2").name, TIMM, edit=edit)
 
 
 def cifar_resnet(blocks: int) -> Maker:
-    name_of = torchvision_names.NAMES["resnet20"].name
+    name_of = name_table("akamaster's CIFAR ResNets", "resnet20").name
     return module(
         partial(torch_resnets.cifar_resnet, blocks, "A"),
         lambda layer: f"module.{name_of(layer)}",

@@ -31,7 +31,7 @@ from twins import (
     without_scales,
 )
 
-from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
+from cnnzoo.weights.sources.name_tables import name_table
 
 
 def stem_penalty(module: nn.Module) -> Tensor:
@@ -109,8 +109,8 @@ class Borderless(nn.Module):
 
 
 AUX = (("aux_heads", True),)
-INCEPTION_V3 = torchvision_names.NAMES["inception_v3_torchvision"].name
-XCEPTION = timm_names.NAMES["xception_timm"].name
+INCEPTION_V3 = name_table("torchvision", "inception_v3_torchvision").name
+XCEPTION = name_table("timm", "xception_timm").name
 
 
 def inception_v4(*, aux: bool) -> nn.Module:
@@ -191,7 +191,7 @@ INCEPTIONS = {
     "googlenet_bn": Case(
         module(
             googlenet_bn,
-            torchvision_names.NAMES["googlenet_bn"].name,
+            name_table("torchvision", "googlenet_bn").name,
             TORCHVISION,
             adds=False,
         ),

@@ -20,7 +20,7 @@ import cnnzoo
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.weights.matching import match_tensors
-from cnnzoo.weights.sources.keras_applications import IMAGENET, NAME_MAPS
+from cnnzoo.weights.sources.keras_applications import BUILDERS, IMAGENET
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 
@@ -51,7 +51,7 @@ def module(name: str) -> ModuleType:
 
 def randomised(name: str, **options) -> keras.Model:
     """keras.applications' network with random weights."""
-    theirs = getattr(module(name), NAME_MAPS[name].builder)(weights=None, **options)
+    theirs = getattr(module(name), BUILDERS[name])(weights=None, **options)
     randomise(theirs, classifier=CLASSIFIER.get(name, 0.5))
     return theirs
 
@@ -86,7 +86,7 @@ def test_a_sample(record: Record, name: str, side: int, options: dict):
 
 
 @proof
-@pytest.mark.parametrize("name", NAME_MAPS)
+@pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize(
     ("odd", "options"),
     [(False, {}), (False, LOGITS), (False, HEADLESS), (True, LOGITS), (True, HEADLESS)],
@@ -97,11 +97,11 @@ def test_all(record: Record, name: str, odd: bool, options: dict):
     same_as_applications(record, name, ODD[side] if odd else side, options)
 
 
-@pytest.mark.parametrize("name", NAME_MAPS)
+@pytest.mark.parametrize("name", BUILDERS)
 def test_every_layer_has_its_counterpart(name: str):
     """The same names, kinds and shapes, without memory for the weights."""
     with init_empty_weights():
-        theirs = getattr(module(name), NAME_MAPS[name].builder)(weights=None)
+        theirs = getattr(module(name), BUILDERS[name])(weights=None)
     pairs, skipped, *_ = match_tensors(sketch(name), of_model(theirs))
     assert len(pairs) == len(theirs.weights)
     assert skipped == []
@@ -159,7 +159,7 @@ def test_counted_layers_may_start_at_any_number():
     assert all(name.startswith("conv2d") for name in shortcut)
 
 
-@pytest.mark.parametrize("name", NAME_MAPS)
+@pytest.mark.parametrize("name", BUILDERS)
 def test_preprocessing_is_that_of_the_weights(name: str):
     """Weights from there are used with what `preprocess_input` here makes of pixels."""
     x = np.random.default_rng(0).uniform(0, 255, (1, 4, 5, 3)).astype("float32")
@@ -177,7 +177,7 @@ def fetched(monkeypatch) -> list[dict]:
     calls = []
 
     def fake(name: str, side: int):
-        real = getattr(keras.applications, NAME_MAPS[name].builder)
+        real = getattr(keras.applications, BUILDERS[name])
 
         def builder(**arguments):
             calls.append(arguments)
@@ -187,7 +187,7 @@ def fetched(monkeypatch) -> list[dict]:
             randomise(theirs)
             return theirs
 
-        monkeypatch.setattr(keras.applications, NAME_MAPS[name].builder, builder)
+        monkeypatch.setattr(keras.applications, BUILDERS[name], builder)
 
     fake("resnet50", 64)
     fake("vgg16", 32)
@@ -305,4 +305,4 @@ def test_imagenet_without_a_network(tmp_path):
 
 
 def test_the_index_lists_imagenet_weights():
-    assert set(cnnzoo.list_models(weights=IMAGENET)) == set(NAME_MAPS)
+    assert set(cnnzoo.list_models(weights=IMAGENET)) == set(BUILDERS)

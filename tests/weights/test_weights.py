@@ -1,6 +1,7 @@
 """load_weights() and save_weights(): accepted and refused files."""
 
 import os
+import re
 import shutil
 import zipfile
 from dataclasses import replace
@@ -19,8 +20,8 @@ from cnnzoo.errors import UnsafeFileError
 from cnnzoo.weights.formats.keras_archive import WEIGHTS_MEMBER
 from cnnzoo.weights.loading import load_weights, save_weights
 from cnnzoo.weights.matching import match_tensors
-from cnnzoo.weights.sources.keras_applications import NAME_MAPS
-from cnnzoo.weights.sources.renaming import NameMap, rules
+from cnnzoo.weights.sources.keras_applications import NameMap, name_map
+from cnnzoo.weights.sources.name_tables import NameTable, name_tables
 from cnnzoo.weights.tensors import of_model
 from cnnzoo.zoo import build, find, sketch
 
@@ -575,6 +576,9 @@ def test_damage_is_one_kind_of_error(source, files, form, seed, tmp_path):
 # Layers that keras.applications only counts -------------------------------------------
 
 
+ANSWERS = NameTable("", (), (("predictions", "answers"),))
+
+
 def counted(*names: str) -> keras.Model:
     """Convolutions one by one, and beside them a branch with the last of these names."""
     *chain, beside = names
@@ -587,7 +591,7 @@ def counted(*names: str) -> keras.Model:
 
 
 def test_counted_names():
-    name_map, ours = NameMap("X", rules("predictions answers")), counted("a", "c", "b")
+    name_map, ours = NameMap("X", ANSWERS), counted("a", "c", "b")
     numbers = ["conv2d_9", "conv2d_10", "conv2d_11"]
     norms = ["batch_normalization", "batch_normalization_1", "batch_normalization_2"]
     names = name_map.names(ours, [*numbers, *norms], "it")
@@ -610,10 +614,20 @@ def test_counted_names():
 
 def test_counted_layers_of_a_head_behind():
     theirs = [f"{k}_{i}" for k in ("conv2d", "batch_normalization") for i in (3, 4, 5)]
-    names = NameMap("X", ()).names(counted("a", "b"), theirs, "it")
+    names = NameMap("X", ANSWERS).names(counted("a", "b"), theirs, "it")
     assert (names["a"], names["b_bn"]) == ("conv2d_3", "batch_normalization_4")
-    assert set(names) == {"a", "b", "a_bn", "b_bn"}
-    assert NAME_MAPS["vgg16"].names(counted("stage1_conv1", "stage1_conv2"), theirs, "it")
+    assert set(names) == {"a", "b", "a_bn", "b_bn", "predictions"}
+    assert name_map("vgg16").names(counted("stage1_conv1", "stage1_conv2"), theirs, "it")
+
+
+def test_every_line_of_the_name_tables_names_a_layer():
+    golden = Path(__file__).parents[1] / "golden"
+    for table in name_tables():
+        texts = [(golden / f"{name}.txt").read_text() for name in table.networks]
+        layers = [line.partition(" ")[0] for text in texts for line in text.splitlines()]
+        for pattern, _ in table.rules:
+            found = filter(re.compile(pattern.removesuffix("_bn")).fullmatch, layers)
+            assert "aux" in pattern or any(found), (table.family, pattern)
 
 
 def test_a_spec_of_ones_own_has_no_name_map():

@@ -1,86 +1,117 @@
 """keras.applications: its names for our layers, and its ImageNet weights."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 
-from cnnzoo.errors import DownloadError, UsageError
+from cnnzoo import graph
+from cnnzoo.errors import DownloadError, UsageError, WeightFileError
 from cnnzoo.graph.data_format import to_channels_last
-from cnnzoo.layer_names import head
+from cnnzoo.layer_names import HEAD, head, is_aux, is_head
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.weights.formats.opening import IMAGENET, check_source
-from cnnzoo.weights.sources.renaming import NameMap, rules, with_norms
+from cnnzoo.weights.sources.name_tables import NameTable, name_table
 
 FAMILY = "keras.applications"
 CLASSES, CHANNELS = 1000, 3
 FLATTENED = 7 * 7 * 512  # inputs of VGG's dense layers
 
-VGG = rules(r"""
-    stage(\d)_conv(\d)              block{1}_conv{2}
-    head_dense(\d)                  fc{1}
-    predictions                     predictions
-""")
-RESNET = (
-    *with_norms(
-        r"""
-        stem_conv                       conv1
-        stage(\d)_block(\d+)_conv(\d)   conv{1+1}_block{2}_{3}
-        stage(\d)_block(\d+)_shortcut   conv{1+1}_block{2}_0
-        """,
-        conv="_conv",
-        norm="_bn",
-    ),
-    *rules(r"""
-        stage(\d)_block(\d+)_preact_bn  conv{1+1}_block{2}_preact_bn
-        stage4_bn                       post_bn
-        predictions                     predictions
-    """),
-)
-XCEPTION = with_norms(  # their blocks are numbered across stages
-    r"""
-    stem_conv(\d)                   block1_conv{1}
-    stage([12])_block1_sepconv(\d)  block{1+1}_sepconv{2}
-    stage3_block(\d)_sepconv(\d)    block{1+3}_sepconv{2}
-    stage4_block1_sepconv(\d)       block13_sepconv{1}
-    stage4_sepconv(\d)              block14_sepconv{1}
-    predictions                     predictions
-    """,
-    conv="",
-    norm="_bn",
-)
-INCEPTION_RESNET = rules(r"""
-    stage1_block(\d+)_linear        block35_{1}_conv
-    stage2_block(\d+)_linear        block17_{1}_conv
-    stage3_block(\d+)_linear        block8_{1}_conv
-    stage3_conv                     conv_7b
-    stage3_conv_bn                  conv_7b_bn
-    predictions                     predictions
-""")
-INCEPTION = rules("predictions predictions")
-
-NAME_MAPS = {
-    "vgg16": NameMap("VGG16", VGG),
-    "vgg19": NameMap("VGG19", VGG),
-    "inception_v3": NameMap("InceptionV3", INCEPTION),
-    "inception_resnet_v2": NameMap("InceptionResNetV2", INCEPTION_RESNET),
-    "xception": NameMap("Xception", XCEPTION),
-    **{f"resnet{n}": NameMap(f"ResNet{n}", RESNET) for n in (50, 101, 152)},
-    **{f"resnet{n}_v2": NameMap(f"ResNet{n}V2", RESNET) for n in (50, 101, 152)},
+NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # our ending: their kind
+BUILDERS = {
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+    "inception_v3": "InceptionV3",
+    "inception_resnet_v2": "InceptionResNetV2",
+    "xception": "Xception",
+    **{f"resnet{n}": f"ResNet{n}" for n in (50, 101, 152)},
+    **{f"resnet{n}_v2": f"ResNet{n}V2" for n in (50, 101, 152)},
 }
+
+
+@dataclass(frozen=True)
+class NameMap:
+    """Names that keras.applications gives to the layers of one network.
+
+    Convolutions without a name there are numbered as they were drawn, as "conv2d_17" is,
+    and so are their normalisations.
+
+    Attributes:
+        builder: Name of the network's builder there.
+        table: Names of the layers that have one.
+    """
+
+    builder: str
+    table: NameTable
+
+    def numbered(self, model: keras.Model) -> list[str]:
+        """Our convolutions without a name there, in the order of their numbers."""
+        return [
+            op.name
+            for op in graph.drawing_order(model)
+            if isinstance(op, keras.layers.Conv2D)
+            and not self.table.name(op.name)
+            and not (is_head(op.name) or is_aux(op.name))
+        ]
+
+    def layers(self, model: keras.Model) -> set[str]:
+        """Our layers with weights that keras.applications has, too."""
+        numbered = {f"{name}{end}" for name in self.numbered(model) for end in NUMBERED}
+        return numbered | {x.name for x in model.layers if self.table.name(x.name)}
+
+    def names(
+        self, model: keras.Model, theirs: Collection[str], source: str
+    ) -> dict[str, str]:
+        """Their name for each of our layers that has one, and for those of the head.
+
+        Args:
+            model: Our network.
+            theirs: Names of the source's layers.
+            source: Name of the source in messages.
+
+        Raises:
+            WeightFileError: The source has fewer numbered layers, or a gap.
+        """
+        names, numbered = {}, self.numbered(model)
+        for ending, kind in NUMBERED.items() if numbered else ():
+            numbers = _numbers(kind, theirs)
+            first, count = min(numbers, default=0), len(numbered)
+            # Layers of a head of one's own may follow.
+            if sorted(numbers)[:count] != list(range(first, first + count)):
+                raise WeightFileError(
+                    f"{source} has {len(numbers)} layers named {kind}_N, and "
+                    f"keras.applications.{self.builder} has {count}, "
+                    "numbered without a gap; give a source of that network"
+                )
+            names |= {
+                f"{ours}{ending}": numbers[first + i] for i, ours in enumerate(numbered)
+            }
+        for layer in (*(layer.name for layer in model.layers), *HEAD):
+            if name := self.table.name(layer):
+                names[layer] = name
+        return names
+
+
+def _numbers(kind: str, names: Collection[str]) -> Mapping[int, str]:
+    """The names "conv2d", "conv2d_1", ... by their number."""
+    matches = (re.fullmatch(rf"{kind}(?:_(\d+))?", name) for name in names)
+    return {int(match[1] or 0): match[0] for match in matches if match}
 
 
 def tags(network: str) -> tuple[str, ...]:
     """Tags that `weights=` takes for a network."""
-    return (IMAGENET,) if network in NAME_MAPS else ()
+    return (IMAGENET,) if network in BUILDERS else ()
 
 
 def name_map_of(model: keras.Model) -> NameMap | None:
     """The name map of the network of a model; None if there is none."""
     metadata = getattr(model, "cnnzoo", None)
-    return NAME_MAPS.get(metadata.spec.name) if metadata else None
+    known = metadata and metadata.spec.name in BUILDERS
+    return name_map(metadata.spec.name) if known else None
 
 
 def name_map(network: str) -> NameMap:
@@ -90,7 +121,7 @@ def name_map(network: str) -> NameMap:
         UsageError: keras.applications does not have the network.
     """
     check_source(network, IMAGENET)
-    return NAME_MAPS[network]
+    return NameMap(BUILDERS[network], name_table(FAMILY, network))
 
 
 def pretrained(model: keras.Model, *, new_head: bool = False) -> keras.Model:

@@ -7,15 +7,10 @@ import keras
 
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import HEAD, is_aux, is_head
-from cnnzoo.weights.sources import caffe, timm, torchvision
-from cnnzoo.weights.sources.renaming import ModuleNames
+from cnnzoo.weights.sources.keras_applications import FAMILY
+from cnnzoo.weights.sources.name_tables import NameTable, name_tables
 from cnnzoo.weights.tensors import ArraySource
 
-TABLES = {  # each with its networks
-    table: [name for name, other in library.NAMES.items() if other is table]
-    for library in (torchvision, timm, caffe)
-    for table in library.NAMES.values()
-}
 LEAST, SURE = 0.5, 0.9  # share of the layers that a table of names must find
 
 
@@ -31,7 +26,7 @@ class Recognition(NamedTuple):
 
     share: float
     heads: int
-    table: ModuleNames
+    table: NameTable
     prefix: str
 
 
@@ -48,14 +43,15 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognition | None:
         name[: dot.start()] for name in source.arrays for dot in re.finditer(r"\.", name)
     }
 
-    rated = (_rate(table, trunk, modules) for table in TABLES)
+    tables = [table for table in name_tables() if table.family != FAMILY]
+    rated = [_rate(table, trunk, modules) for table in tables]
     rated = sorted(rated, key=lambda found: found[:2], reverse=True)
-    fitting = (f for f in rated if f.share >= LEAST and own in TABLES[f.table])
+    fitting = (f for f in rated if f.share >= LEAST and own in f.table.networks)
     found, rival = next(fitting, None), rated[0]
     if found and (found.share == rival.share or rival.share < SURE):
         return found
     if rival.share >= SURE:
-        fits = TABLES[rival.table]
+        fits = rival.table.networks
         near = [name for name in fits if name.startswith(f"{own.partition('_')[0]}_")]
         build = ", ".join(near or fits)
         raise WeightFileError(
@@ -71,7 +67,7 @@ def is_auxiliary(module: str) -> bool:
     return "aux" in module.lower()
 
 
-def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognition:
+def _rate(table: NameTable, trunk: list[str], modules: set[str]) -> Recognition:
     """How much of a network a table finds, behind the best prefix."""
     names = [table.name(layer) for layer in trunk]
     first = names[0] if names else None
