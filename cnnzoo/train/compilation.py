@@ -175,10 +175,9 @@ def check_classes(model: keras.Model, train: Source) -> None:
 
 
 def _warn_of_empty_classes(train: Source) -> None:
-    """Warns of classes without images; labels may be rows of probabilities."""
-    labels = np.asarray(train.labels)
-    numbers = labels if labels.ndim == 1 else np.flatnonzero(labels.any(0))
-    if none := sorted(set(range(len(train.class_names))) - set(numbers.tolist())):
+    """Warns of classes without images."""
+    numbers = np.asarray(train.labels).tolist()
+    if none := sorted(set(range(len(train.class_names))) - set(numbers)):
         warn(
             f"{len(none)} of {len(train.class_names)} classes have no training image, "
             f"such as {train.class_names[none[0]]!r}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -44,18 +45,9 @@ def repeat(
         seeds: Random seeds of the weights, the order of images and their augmentation.
         verbose: As in `Run.fit`.
     """
+    once = partial(train_once, new_model=new_model, recipe=recipe, verbose=verbose)
     data = _open(new_model, train, validation, 0)
-    return [
-        train_once(
-            Path(folder) / f"seed-{seed}",
-            new_model,
-            data,
-            recipe,
-            seed=seed,
-            verbose=verbose,
-        )
-        for seed in seeds
-    ]
+    return [once(Path(folder) / f"seed-{seed}", data=data, seed=seed) for seed in seeds]
 
 
 def bag(
@@ -85,20 +77,14 @@ def bag(
         seed: Random seed of the split and of the bootstrap samples.
         verbose: As in `Run.fit`.
     """
-    models = []
+    once = partial(train_once, new_model=new_model, recipe=recipe, verbose=verbose)
     images, validation = _open(new_model, train, validation, seed)
+    models = []
     for number in range(1, members + 1):
         rng = np.random.default_rng((seed, number))
         rows = np.sort(rng.integers(0, len(images), len(images)))
-        model = train_once(
-            Path(folder) / f"bag-{number}",
-            new_model,
-            (images.take(rows), validation),
-            recipe,
-            seed=seed + number,
-            verbose=verbose,
-        )
-        models.append(model)
+        data, path = (images.take(rows), validation), Path(folder) / f"bag-{number}"
+        models.append(once(path, data=data, seed=seed + number))
     return models
 
 

@@ -14,6 +14,7 @@ from cnnzoo.graph.keras_internals import set_batch_count
 from cnnzoo.system import files
 from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.checkpoint.store import CheckpointStore, StoredCheckpoint
+from cnnzoo.weights.tensors import nonfinite_weights
 
 BEST = "best/"  # prefix of the arrays that belong to a callback
 STATE_ATTRIBUTES = {
@@ -47,15 +48,6 @@ class TrainState:
 
     arrays: Mapping[str, np.ndarray]
     callbacks: Sequence[tuple[str, dict]]
-
-    @property
-    def is_finite(self) -> bool:
-        """Whether all weights of the model are finite."""
-        return all(
-            np.isfinite(array).all()
-            for name, array in self.arrays.items()
-            if name.startswith("model/") and array.dtype.kind == "f"
-        )
 
 
 @dataclass(frozen=True)
@@ -124,10 +116,11 @@ class TrainingSession:
         Returns:
             Whether the checkpoint was written.
         """
+        if nonfinite_weights(self.model):  # they can become NaN before the loss does
+            return False
         state = self.capture()
-        if state.is_finite:  # weights can become NaN before the loss does
-            store.write(step, state.arrays, {**facts, "callbacks": state.callbacks})
-        return state.is_finite
+        store.write(step, state.arrays, {**facts, "callbacks": state.callbacks})
+        return True
 
     def load(self, store: CheckpointStore) -> StoredCheckpoint | None:
         """Restores the newest checkpoint and returns it; None if there is none.
