@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +37,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     for row in rows:
         table.add_row(*map(printable, row))
     Console(highlight=False, markup=False, width=WIDE).print(table)
+
+
+def print_records(
+    records: Iterable[Any], columns: Mapping[str, Callable[[Any], object]]
+) -> None:
+    """Prints a table with a row per record; columns are functions of a record."""
+    rows = [[value(record) for value in columns.values()] for record in records]
+    print_table(list(columns), rows)
 
 
 def print_pairs(pairs: Mapping[str, object]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cnnzoo.cli import options
-from cnnzoo.cli.output import print_json, print_pairs, print_table, say, start
+from cnnzoo.cli.output import print_json, print_pairs, print_records, say, start
 from cnnzoo.errors import UsageError
 from cnnzoo.models.index import list_models, model_info
 from cnnzoo.models.proofs import load_proofs, summary
@@ -26,20 +26,15 @@ def list_networks(args: Namespace) -> None:
             f"no network is called {args.pattern!r} and fits the other filters; run "
             "`cnnzoo list` to see all"
         )
-    print_table(
-        ("network", "parameters", "MACs", "input", "smallest", "year"),
-        (
-            (
-                row.name,
-                f"{row.parameters:,}",
-                f"{row.macs / 1e6:,.1f} M",
-                "x".join(map(str, row.input_shape)),
-                row.min_size,
-                row.paper.year if row.paper else "",
-            )
-            for row in rows
-        ),
-    )
+    columns = {
+        "network": lambda row: row.name,
+        "parameters": lambda row: f"{row.parameters:,}",
+        "MACs": lambda row: f"{row.macs / 1e6:,.1f} M",
+        "input": lambda row: "x".join(map(str, row.input_shape)),
+        "smallest": lambda row: row.min_size,
+        "year": lambda row: row.paper.year if row.paper else "",
+    }
+    print_records(rows, columns)
 
 
 def info(args: Namespace) -> None:
@@ -86,22 +81,17 @@ def _layers(args: Namespace) -> None:
     if args.json:
         print_json([asdict(row) for row in rows])
         return
-    print_table(
-        ("layer", "class", "output", "kernel", "stride", "parameters", "MACs", "sees"),
-        (
-            (
-                row.name,
-                row.kind,
-                "x".join(map(str, row.shape)),
-                "x".join(map(str, row.kernel or ())),
-                "x".join(map(str, row.strides or ())),
-                f"{row.parameters:,}",
-                f"{row.macs:,}",
-                "x".join(map(str, row.receptive_field or ("all",))),
-            )
-            for row in rows
-        ),
-    )
+    columns = {
+        "layer": lambda row: row.name,
+        "class": lambda row: row.kind,
+        "output": lambda row: "x".join(map(str, row.shape)),
+        "kernel": lambda row: "x".join(map(str, row.kernel or ())),
+        "stride": lambda row: "x".join(map(str, row.strides or ())),
+        "parameters": lambda row: f"{row.parameters:,}",
+        "MACs": lambda row: f"{row.macs:,}",
+        "sees": lambda row: "x".join(map(str, row.receptive_field or ("all",))),
+    }
+    print_records(rows, columns)
 
 
 def plot(args: Namespace) -> None:

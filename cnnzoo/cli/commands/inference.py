@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cnnzoo.cli import options
 from cnnzoo.cli.commands.data import open_source
 from cnnzoo.cli.commands.networks import find_network, own_options
-from cnnzoo.cli.output import print_json, print_table, say, start
+from cnnzoo.cli.output import print_json, print_records, print_table, say, start
 from cnnzoo.errors import UsageError
 from cnnzoo.system import files
 
@@ -73,18 +73,13 @@ def _print_metrics(metrics: dict) -> None:
     )
     if "members" in metrics:
         rows = (*metrics["members"], {**metrics, "name": "all together"})
-        print_table(
-            ("member", "errors", "error", "error of all without it"),
-            (
-                (
-                    row["name"],
-                    row["errors"],
-                    _error(row["accuracy"]),
-                    _error(row.get("accuracy_without")),
-                )
-                for row in rows
-            ),
-        )
+        columns = {
+            "member": lambda row: row["name"],
+            "errors": lambda row: row["errors"],
+            "error": lambda row: _error(row["accuracy"]),
+            "error of all without it": lambda row: _error(row.get("accuracy_without")),
+        }
+        print_records(rows, columns)
 
 
 def _error(accuracy: float | None) -> str:
