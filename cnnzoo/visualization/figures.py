@@ -127,14 +127,10 @@ def misclassified(source: Source, evaluation: Evaluation) -> bytes:
         figure = Figure(figsize=(6, 1))
         figure.text(0.5, 0.5, "no image is misclassified", ha="center", va="center")
         return as_bytes(figure)
-    names = [_literal(row.name) for row in evaluation.classes]
-    predicted = evaluation.probabilities[rows].argmax(1)
-    images = map(_literal, source.names_of(rows))
-    shares = evaluation.probabilities[rows].max(1)
-    facts = zip(images, evaluation.labels[rows], predicted, shares, strict=True)
     captions = [
-        f"{image[-LONGEST:]}\n{names[label]} read as {names[answer]}, {100 * p:.0f} %"
-        for image, label, answer, p in facts
+        f"{_literal(error['image'])[-LONGEST:]}\n{_literal(error['label'])} read as "
+        f"{_literal(error['predicted'])}, {100 * error['probability']:.0f} %"
+        for error in evaluation.misclassified(source)[:SHOWN]
     ]
     height, width, channels = source.image_shape or (*SMALL, 3)
     return gallery(source.load(rows, (height, width), channels), captions)

@@ -162,17 +162,18 @@ def _folder(
     names = tuple(name for images in usable.values() for name in images)
     inspected = {name: inspections[name] for name in names} if inspections else {}
     sums = tuple(image.checksum for image in inspected.values()) if checksums else None
+    groups = copies(names, sums) if sums else None
     report = ScanReport(
         skipped=tuple(bad),
         linked=tuple(found.linked),
         ignored=dict(sorted(found.ignored.items())),
         hidden=found.hidden,
         loose=len(found.loose),
-        copies=copies(names, sums) if sums else None,
+        copies=groups,
         warnings=(
             *found.notes,
             *layout.warnings(counts, len(found.loose)),
-            *_in_two_classes(names, sums, usable),
+            *_in_two_classes(groups or (), usable),
             *value_range_warnings(inspected.values(), geometry and geometry.value_range),
         ),
         **of_inspections(inspected),
@@ -183,13 +184,10 @@ def _folder(
 
 
 def _in_two_classes(
-    names: Sequence[str],
-    sums: Sequence[bytes] | None,
-    classes: Mapping[str, Sequence[str]],
+    groups: Sequence[Sequence[str]], classes: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """A warning if copies of an image have different classes."""
     of = {image: name for name, images in classes.items() for image in images}
-    groups = copies(names, sums) if sums else ()
     mixed = [group for group in groups if len({of[image] for image in group}) > 1]
     if not mixed:
         return []
