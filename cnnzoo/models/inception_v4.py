@@ -15,8 +15,9 @@ from keras import KerasTensor
 from cnnzoo.layers.blocks import Conv, batch_norm, branch, concat, conv_bn
 from cnnzoo.layers.heads import pooled_head
 from cnnzoo.layers.pooling import avg_pool, max_pool
+from cnnzoo.models.inception_resnet import INCEPTION_RESNET_V2
 from cnnzoo.models.inception_v3 import options, stages
-from cnnzoo.spec import Paper, Spec
+from cnnzoo.spec import Spec
 
 ROW, COLUMN = (1, 7), (7, 1)
 SMALL_ROW, SMALL_COLUMN = (1, 3), (3, 1)
@@ -82,12 +83,7 @@ SPECS = [
         input_shape=(299, 299, 3),
         classes=1000,
         preprocessing="tf",
-        paper=Paper(
-            "Inception-v4, Inception-ResNet and the Impact of Residual Connections on "
-            "Learning",
-            2016,
-            "https://arxiv.org/abs/1602.07261",
-        ),
+        paper=INCEPTION_RESNET_V2.paper,
         parameters=42_679_816,
         differences="The order of row and column convolutions is the released network's; "
         "BN has a scale, as timm's.",

@@ -17,7 +17,8 @@ from cnnzoo.layers.heads import pooled_head
 from cnnzoo.layers.initializers import constant
 from cnnzoo.layers.pooling import max_pool
 from cnnzoo.models.resnet import bottleneck, trunk
-from cnnzoo.spec import Paper, Spec
+from cnnzoo.models.vgg import COMPETITION
+from cnnzoo.spec import Spec
 
 # Goyal et al. 2017 (https://arxiv.org/abs/1706.02677, section 5.1) begin with 0, where a
 # branch whose PReLU has the slope 0 would stay. docs/mnist.md has what it is worth.
@@ -71,11 +72,7 @@ SMALL_RESNET = Spec(
     input_shape=(28, 28, 1),
     classes=10,
     preprocessing="samplewise",
-    paper=Paper(
-        "mnist-competition (software)",
-        2017,
-        "https://github.com/kkweon/mnist-competition",
-    ),
+    paper=COMPETITION,
     parameters=8_764_426,
     differences="The 2x2 average pool before the classifier is a global one, which "
     "is the same at 28x28. The last BN of a block's branch begins with a scale of 0.2.",
