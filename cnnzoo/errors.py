@@ -6,7 +6,7 @@ where, what was expected, what was found and what to do. `exit_code` is what the
 line returns.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
 EXIT_CODES = {
@@ -108,6 +108,14 @@ def unknown(
     near = [meant] if meant else get_close_matches(str(name).lower(), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
     return UsageError(f"unknown {kind} {str(name)[:80]!r}; {hint[:800]}")
+
+
+def check_known(
+    kind: str, name: object, known: Collection[str], meant: str | None = None
+) -> None:
+    """Raises the error of `unknown` for a name that is not among the `known`."""
+    if name not in known:
+        raise unknown(kind, name, known, meant)
 
 
 def not_installed(package: str, extra: str, path: object) -> UsageError:

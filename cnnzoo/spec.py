@@ -14,7 +14,7 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError, check_known
 from cnnzoo.system.validation import Rule, check_values, is_number, one_of, optional
 
 if TYPE_CHECKING:
@@ -62,15 +62,14 @@ def resolve(mode: str | Preprocess) -> Preprocess:
     """
     if isinstance(mode, Preprocess):
         return mode
-    if mode in MODES:
-        return MODES[mode]
     if mode == "featurewise":
         raise UsageError(
             "preprocessing mode 'featurewise' has no fixed numbers: expected a "
             "Preprocess, found the name, so measure it with "
             "preprocess.featurewise(images) and pass the result"
         )
-    raise unknown("preprocessing mode", mode, MODES)
+    check_known("preprocessing mode", mode, MODES)
+    return MODES[mode]
 
 
 Fit = Literal["stretch", "crop", "pad"]
@@ -241,8 +240,7 @@ def with_stem(spec: Spec, stem: Stem, **small: object) -> Spec:
     Raises:
         UsageError: The stem is neither.
     """
-    if stem not in ("paper", "small"):
-        raise unknown("stem", stem, ("paper", "small"))
+    check_known("stem", stem, ("paper", "small"))
     if stem == "paper":
         return spec
     return replace(spec.with_trunk(**small), min_size_floor=1)

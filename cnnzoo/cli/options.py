@@ -220,7 +220,8 @@ def add_recipe(verb, *, required: bool = True) -> None:
     option("--steps-per-epoch", type=COUNT, metavar="STEPS", help=text)
     text = "name of a Keras optimizer; default: adam"
     option("--optimizer", type=one_of("optimizer", OPTIMIZERS), metavar="NAME", help=text)
-    option("--lr", type=POSITIVE, help="learning rate; default: the optimizer's")
+    text = "learning rate; default: the optimizer's"
+    option("--lr", dest="learning_rate", type=POSITIVE, metavar="LR", help=text)
     text = "name of a Keras loss; default: cross-entropy"
     option("--loss", type=one_of("loss", LOSSES), metavar="NAME", help=text)
     text = "options of the loss, such as label_smoothing=0.1"

@@ -14,8 +14,9 @@ import numpy as np
 
 from cnnzoo.data.decode import resize_images
 from cnnzoo.data.splits import split_rows
-from cnnzoo.errors import DatasetError, LabelError, UsageError, unknown
+from cnnzoo.errors import DatasetError, LabelError, UsageError, check_known
 from cnnzoo.spec import Geometry
+from cnnzoo.system.validation import is_number
 
 Rows = np.ndarray | slice  # (k,) integers, or a slice
 KEY_BYTES = 16  # of a SHA-256; two of a million images collide with probability 1e-26
@@ -166,8 +167,7 @@ class Source(Protocol):
                 "labels, found none, so give a labelled set"
             )
         for name in class_names:
-            if name not in self.class_names:
-                raise unknown("class", name, self.class_names)
+            check_known("class", name, self.class_names)
         numbers = [self.class_names.index(name) for name in class_names]
         rows = np.flatnonzero(np.isin(self.labels, numbers))
         labels = (self.labels[rows, None] == np.array(numbers)).argmax(1)
@@ -287,7 +287,8 @@ def check_labels(labels: np.ndarray, images: int) -> None:
         found = f"the shape {labels.shape}"
     elif labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0):
         values = labels.tolist()
-        row = next((i for i, value in enumerate(values) if not _is_class(value)), 0)
+        wrong = (not is_number(value) or value < 0 or value % 1 for value in values)
+        row = next((i for i, is_wrong in enumerate(wrong) if is_wrong), 0)
         found = f"{values[row]!r} as label {row}"
     else:
         return
@@ -295,9 +296,3 @@ def check_labels(labels: np.ndarray, images: int) -> None:
         f"cannot take these labels: expected {images} numbers of classes, found {found}, "
         "so pass an array of integers from 0 on"
     )
-
-
-def _is_class(label: object) -> bool:
-    if isinstance(label, float) and not label.is_integer():
-        return False
-    return isinstance(label, int | float) and label >= 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.pixels.affine import FILL_MODES, FillMode
-from cnnzoo.errors import unknown
+from cnnzoo.errors import check_known
 from cnnzoo.system.validation import (
     AT_LEAST_ZERO,
     Rule,
@@ -98,8 +98,7 @@ class Augment:
         for name, value in vars(self).items():
             object.__setattr__(self, name, _plain(value))  # the class is frozen
         check_values("augment", vars(self), _RULES)
-        if self.fill_mode not in FILL_MODES:
-            raise unknown("fill mode", self.fill_mode, FILL_MODES)
+        check_known("fill mode", self.fill_mode, FILL_MODES)
 
     @property
     def zoom(self) -> tuple[float, float]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.downloads import CLASS_NAMES, download_arrays
-from cnnzoo.errors import DatasetError, cannot_read, unknown
+from cnnzoo.errors import DatasetError, cannot_read, check_known
 
 Split = Literal["train", "test"]
 
@@ -61,8 +61,7 @@ def load_mnist(
             the download failed.
         UsageError: The split is neither "train" nor "test".
     """
-    if split not in _IDX_STEMS:
-        raise unknown("split", split, _IDX_STEMS)
+    check_known("split", split, _IDX_STEMS)
     if path is not None:
         path = Path(path)
         return _read_folder(path, split) if path.is_dir() else _read_keras(path, split)

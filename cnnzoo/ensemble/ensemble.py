@@ -26,7 +26,7 @@ from cnnzoo.ensemble.combine import (
     vote,
 )
 from cnnzoo.ensemble.evaluation import EnsembleEvaluation
-from cnnzoo.errors import UsageError, WeightFileError, unknown
+from cnnzoo.errors import UsageError, WeightFileError, check_known
 from cnnzoo.evaluation import evaluate_probabilities
 from cnnzoo.inference import class_names, probabilities
 from cnnzoo.system.runtime import Verbose
@@ -87,8 +87,7 @@ class Ensemble:
         Raises:
             UsageError: There is no such ensemble.
         """
-        if tag not in PRETRAINED:
-            raise unknown("ensemble", tag, PRETRAINED)
+        check_known("ensemble", tag, PRETRAINED)
         return cls(
             [build(n, weights=tag, include_preprocessing=True) for n in PRETRAINED[tag]]
         )

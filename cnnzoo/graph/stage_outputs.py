@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import keras
 
 from cnnzoo import graph
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError, check_known
 from cnnzoo.graph.data_format import channels_first
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.receptive_field import receptive_fields
@@ -56,8 +56,7 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
     names = list(ends) if out is None else [out] if isinstance(out, str) else list(out)
     layers = {node.operation.name: node.outputs[0] for node in graph_nodes(model)}
     for name in names:
-        if name not in layers | ends:
-            raise unknown(f"stage or layer of {model.name}", name, layers | ends)
+        check_known(f"stage or layer of {model.name}", name, layers | ends)
     if not names:
         raise UsageError(f"features need a stage of {', '.join(ends)}; got out={out!r}")
     outputs = [(layers | ends)[name] for name in names]

@@ -16,7 +16,7 @@ from typing import Literal
 
 from keras import KerasTensor, layers
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import check_known
 from cnnzoo.layers.axes import channel_axis
 from cnnzoo.layers.blocks import Conv
 from cnnzoo.layers.pooling import identity, max_pool
@@ -48,8 +48,7 @@ SHORTCUTS = {"A": zero_channels, "B": Conv.linear}
 
 def configure(spec: Spec, *, shortcut: Shortcut = "A") -> Spec:
     """`shortcut`: of blocks that change the shape, "B" for a 1x1 convolution and BN."""
-    if shortcut not in tuple(SHORTCUTS):
-        raise unknown("shortcut", shortcut, SHORTCUTS)
+    check_known("shortcut", shortcut, tuple(SHORTCUTS))
     parameters = spec.parameters if shortcut == "A" else None
     return replace(spec.with_trunk(project=SHORTCUTS[shortcut]), parameters=parameters)
 

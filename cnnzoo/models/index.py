@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import check_known
 from cnnzoo.spec import Paper
 
 ALIASES = {"googlenet": "inception_v1"}  # other names that people know
@@ -73,8 +73,8 @@ def list_models(
         UsageError: There is no such family.
     """
     families = {info.family for info in every_model().values()}
-    if family is not None and family not in families:
-        raise unknown("family", family, families)
+    if family is not None:
+        check_known("family", family, families)
     return [
         info.name
         for info in every_model().values()
@@ -91,8 +91,7 @@ def model_info(name: str) -> ModelInfo:
         UsageError: There is no network of that name; the message has the nearest.
     """
     name = ALIASES.get(name, name)
-    if name not in every_model():
-        raise unknown("model", name, every_model())
+    check_known("model", name, every_model())
     return every_model()[name]
 
 

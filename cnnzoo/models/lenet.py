@@ -18,7 +18,7 @@ from typing import Literal
 
 from keras import KerasTensor, layers
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import check_known
 from cnnzoo.layers.blocks import Conv, conv_relu
 from cnnzoo.layers.heads import dense_head, pooled_head
 from cnnzoo.layers.pooling import max_pool
@@ -82,8 +82,7 @@ def trunk(
 
 def configure(spec: Spec, *, subsampling: Subsampling = "max") -> Spec:
     """`subsampling`: "max" as today, "average", or "trainable" as in 1998."""
-    if subsampling not in SUBSAMPLING:
-        raise unknown("subsampling of lenet5", subsampling, SUBSAMPLING)
+    check_known("subsampling of lenet5", subsampling, SUBSAMPLING)
     return spec.with_trunk(subsample=SUBSAMPLING[subsampling])
 
 

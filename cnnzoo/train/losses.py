@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError, check_known
 from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system.validation import FRACTION, check_values
@@ -80,8 +80,7 @@ def _with_options(
 ) -> keras.Loss:
     known = set(inspect.signature(kind).parameters) - FIXED
     for name in options:
-        if name not in known:
-            raise unknown(f"option of the loss {kind.__name__}", name, known)
+        check_known(f"option of the loss {kind.__name__}", name, known)
     given = {"label_smoothing": 0, **options}
     check_values("train", given, {"label_smoothing": FRACTION})
     return kind(**options, **fixed)

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import keras
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import check_known
 from cnnzoo.layer_names import PREDICTIONS, is_head, is_preprocess
 from cnnzoo.system.runtime import Processor, device_facts, processor
 
@@ -18,8 +18,7 @@ def resolve(precision: str) -> str:
     Raises:
         UsageError: The precision is unknown.
     """
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    check_known("precision", precision, PRECISIONS)
     if precision != "auto":
         return precision
     gains = gains_by_bfloat16(str(device_facts()["device"]), processor())

@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import keras
 import numpy as np
 
-from cnnzoo.errors import UsageError, WeightFileError, unknown
+from cnnzoo.errors import UsageError, WeightFileError, check_known
 from cnnzoo.metadata import catalog_name_of, find_metadata, metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.files import replacing, write_bytes
@@ -157,8 +157,7 @@ def save_weights(
     """
     path = Path(path)
     check_finite(model)
-    if dtype not in get_args(Dtype):
-        raise unknown("type of weights", dtype, get_args(Dtype))
+    check_known("type of weights", dtype, get_args(Dtype))
     if path.suffix == safetensors_file.ENDING:
         return write_bytes(path, safetensors_file.to_bytes(of_model(model), dtype))
     if not path.name.endswith(HDF5_ENDING):

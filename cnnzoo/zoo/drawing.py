@@ -8,7 +8,7 @@ import keras
 from keras import KerasTensor
 
 from cnnzoo import graph, layer_names
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError, check_known, unknown
 from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.heads import is_sigmoid, quarters_head
 from cnnzoo.spec import Spec
@@ -63,8 +63,7 @@ def aux_inputs(
     names = [layer.name for layer in trunk.layers]
     ends = []
     for i, aux in enumerate(spec.aux_heads, start=1):
-        if aux.after not in names:
-            raise unknown(f"layer for aux{i} of {spec.name}", aux.after, names)
+        check_known(f"layer for aux{i} of {spec.name}", aux.after, names)
         own = replace(conv, dropout=aux.dropout if dropout is None else dropout)
         x = trunk.get_layer(aux.after).output
         ends.append(aux.trunk(x, conv=own, name=layer_names.aux(i)))

@@ -9,7 +9,7 @@ from keras import KerasTensor, layers
 
 from cnnzoo import layer_names
 from cnnzoo.data import preprocess
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError, check_known
 from cnnzoo.fast import accelerate
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.axes import channel_axis, to_keras_format
@@ -31,8 +31,7 @@ def find(name: str) -> Spec:
         UsageError: There is none; the message has the nearest.
     """
     name = index.ALIASES.get(name, name)
-    if name not in catalog.SPECS:
-        raise unknown("model", name, catalog.SPECS)
+    check_known("model", name, catalog.SPECS)
     return catalog.SPECS[name]
 
 

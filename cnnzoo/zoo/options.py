@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import KerasTensor
 
-from cnnzoo.errors import unknown
+from cnnzoo.errors import check_known
 from cnnzoo.layers.blocks import Activation
 from cnnzoo.models.cifar_resnet import Shortcut
 from cnnzoo.models.lenet import Subsampling
@@ -199,10 +199,9 @@ def split(
         UsageError: The network has no option of that name.
     """
     own = {name: value for name, value in options.items() if name not in SHARED}
+    known = [*SHARED, *spec.own_options]
     for name in own:
-        if name not in spec.own_options:
-            known = [*SHARED, *spec.own_options]
-            raise unknown(f"option of {spec.name}", name, known, WORDS.get(name))
+        check_known(f"option of {spec.name}", name, known, WORDS.get(name))
     shared = {name: value for name, value in options.items() if name in SHARED}
     return BuildOptions(*arguments, **shared), own
 

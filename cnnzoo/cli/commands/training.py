@@ -14,7 +14,7 @@ from cnnzoo.cli.commands.data import check_folds, open_parts, open_source
 from cnnzoo.cli.commands.networks import known_network
 from cnnzoo.cli.options import named_value
 from cnnzoo.cli.output import print_json, print_table, say, start
-from cnnzoo.errors import UsageError, unknown
+from cnnzoo.errors import UsageError, check_known
 from cnnzoo.models.index import ModelInfo
 
 if TYPE_CHECKING:
@@ -186,21 +186,11 @@ def _network(args: Namespace, network: ModelInfo, train):
 
 def _recipe(args: Namespace, images: int) -> Recipe:
     """The recipe of that name, or the default one, changed by the options."""
-    from cnnzoo.train.recipe import RECIPES, default_recipe
+    from cnnzoo.train.recipe import RECIPES, Recipe, default_recipe
 
-    given = {
-        "epochs": args.epochs,
-        "batch_size": args.batch_size,
-        "steps_per_epoch": args.steps_per_epoch,
-        "optimizer": args.optimizer,
-        "learning_rate": args.lr,
-        "loss": args.loss,
-        "loss_options": args.loss_options and dict(args.loss_options),
-        "patience": args.patience,
-        "seed": args.seed,
-        "precision": args.precision,
-        "augment": args.augment and parse_augment(args.augment),
-    }
+    given = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
+    given["loss_options"] = args.loss_options and dict(args.loss_options)
+    given["augment"] = args.augment and parse_augment(args.augment)
     recipe = RECIPES[args.recipe] if args.recipe else default_recipe(images)
     if args.optimizer is not None and args.optimizer != recipe.optimizer:
         # The recipe's values are for another optimizer.
@@ -225,8 +215,7 @@ def parse_augment(texts: Sequence[str]) -> Augment:
     names = [field.name for field in fields(Augment)]
     values = dict(map(named_value, texts))
     for name in values:
-        if name not in names:
-            raise unknown("augmentation", name, names)
+        check_known("augmentation", name, names)
     return Augment(**values)
 
 
