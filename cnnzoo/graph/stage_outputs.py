@@ -8,7 +8,7 @@ import keras
 from cnnzoo import graph
 from cnnzoo.errors import UsageError, check_known
 from cnnzoo.graph.data_format import channels_first
-from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.graph.keras_internals import graph_nodes, producer
 from cnnzoo.graph.receptive_field import receptive_fields
 
 
@@ -72,13 +72,10 @@ def features(model: keras.Model, out: str | Sequence[str] | None = None) -> kera
 
 
 def _feature(model: keras.Model, name: str, end: keras.KerasTensor) -> Feature:
-    layers = {
-        id(t): node.operation.name for node in graph_nodes(model) for t in node.outputs
-    }
     maps = len(end.shape) == 4
     return Feature(
         name,
-        layers[id(end)],
+        producer(end).name,
         channels=end.shape[1 if maps and channels_first(model) else -1],
         stride=receptive_fields(model)[id(end)].step[0] if maps else None,
     )
