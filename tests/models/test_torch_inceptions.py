@@ -17,7 +17,7 @@ from torch_inceptions import State, timm_name
 from torch_weights import NameOf, convert, import_timm, import_torchvision, random_state
 
 import cnnzoo
-from cnnzoo.weights.sources import torchvision as torchvision_names
+from cnnzoo.weights.sources.name_tables import name_table
 from cnnzoo.zoo import sketch
 
 torchvision, timm = import_torchvision(), import_timm()
@@ -28,7 +28,7 @@ TIMM = f"timm {timm.__version__}"
 DEFINITION = "PyTorch definition"
 BOUND = 1e-4
 CLASSES = 50
-GOOGLENET = torchvision_names.NAMES["googlenet_bn"].name
+GOOGLENET = name_table("torchvision", "googlenet_bn").name
 LOGITS = {"classifier_activation": None, "classes": CLASSES}
 FEATURES = {"include_top": False}
 

@@ -35,7 +35,7 @@ from torch_weights import random_state
 
 import cnnzoo
 from cnnzoo import graph
-from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
+from cnnzoo.weights.sources.name_tables import name_table
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -84,7 +84,7 @@ def same_inception_v3(
         state = without(state, "AuxLogits.")
     if options == FEATURES:
         state = without(state, "fc.")
-    name_of = torchvision_names.NAMES["inception_v3_torchvision"].name
+    name_of = name_table("torchvision", "inception_v3_torchvision").name
     check(record, against, twin(name, side, state, name_of, **options), x, expected)
 
 
@@ -195,7 +195,7 @@ def test_xception_timm(record: Record, side: int, options: dict):
     logits, features = run_module(module, x, "act4")
     if options == FEATURES:
         state = without(state, "fc.")
-    name_of = timm_names.NAMES["xception_timm"].name
+    name_of = name_table("timm", "xception_timm").name
     ours = twin("xception_timm", side, state, name_of, **options)
     check(record, TIMM, ours, x, [features if options == FEATURES else logits])
 

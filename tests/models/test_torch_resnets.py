@@ -20,7 +20,7 @@ from torch_weights import convert, import_torchvision, outputs, random_state
 import cnnzoo
 from cnnzoo import graph
 from cnnzoo.models import cifar_resnet, resnet, resnet_v2
-from cnnzoo.weights.sources import timm as timm_names, torchvision as torchvision_names
+from cnnzoo.weights.sources.name_tables import name_table
 from cnnzoo.zoo import sketch
 
 proof = pytest.mark.proof
@@ -30,6 +30,7 @@ COUNTS = json.loads((REFERENCES / "counts.json").read_text())
 
 torchvision = import_torchvision()
 timm = pytest.importorskip("timm")
+AKAMASTER = name_table("akamaster's CIFAR ResNets", "resnet20")
 
 TORCHVISION = {
     "resnet18": "resnet18",
@@ -62,7 +63,7 @@ SOURCES = {
         TORCHVISION,
         Source(
             f"torchvision {torchvision.__version__.partition('+')[0]}",
-            torchvision_names.NAMES["resnet18"].name,
+            name_table("torchvision", "resnet18").name,
             features="layer4",
             stem_conv="conv1",
             stem_pool="maxpool",
@@ -72,7 +73,7 @@ SOURCES = {
         TIMM,
         Source(
             f"timm {timm.__version__}",
-            timm_names.NAMES["resnet18_v2"].name,
+            name_table("timm", "resnet18_v2").name,
             features="norm",
             stem_conv="stem.conv",
             stem_pool="stem.pool",
@@ -82,7 +83,7 @@ SOURCES = {
         BLOCKS,
         Source(
             "PyTorch definition",
-            lambda layer: f"module.{torchvision_names.NAMES['resnet20'].name(layer)}",
+            lambda layer: f"module.{name_table('torchvision', 'resnet20').name(layer)}",
             features="module.layer3",
         ),
     ),

@@ -12,7 +12,7 @@ from cnnzoo import graph
 from cnnzoo.errors import DownloadError, UsageError, WeightFileError
 from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.layer_names import HEAD, head, is_aux, is_head
-from cnnzoo.metadata import metadata_of
+from cnnzoo.metadata import find_metadata, metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.weights.formats.opening import IMAGENET, check_source
 from cnnzoo.weights.sources.name_tables import NameTable, name_table
@@ -109,9 +109,9 @@ def tags(network: str) -> tuple[str, ...]:
 
 def name_map_of(model: keras.Model) -> NameMap | None:
     """The name map of the network of a model; None if there is none."""
-    metadata = getattr(model, "cnnzoo", None)
-    known = metadata and metadata.spec.name in BUILDERS
-    return name_map(metadata.spec.name) if known else None
+    metadata = find_metadata(model)
+    name = metadata.spec.name if metadata else ""
+    return name_map(name) if name in BUILDERS else None
 
 
 def name_map(network: str) -> NameMap:
