@@ -90,10 +90,8 @@ class NameMap:
             names |= {
                 f"{ours}{ending}": numbers[first + i] for i, ours in enumerate(numbered)
             }
-        for layer in (*(layer.name for layer in model.layers), *HEAD):
-            if name := self.table.name(layer):
-                names[layer] = name
-        return names
+        layers = (*(layer.name for layer in model.layers), *HEAD)
+        return names | {x: name for x in layers if (name := self.table.name(x))}
 
 
 def _numbers(kind: str, names: Collection[str]) -> Mapping[int, str]:
