@@ -53,6 +53,7 @@ def test_wheel_contents(built):
     for needed in (
         "py.typed",
         "models/index.json",
+        "weights/sources/names.toml",
         "data/digits/train.npz",
         "data/digits/test.npz",
         "data/digits/NOTICE",
