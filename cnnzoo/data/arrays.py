@@ -30,9 +30,8 @@ class Source(Protocol):
     source needs no change there. A subclass of this protocol names its `ROWS`, implements
     `__len__`, `load`, `fingerprint` and `content_keys`, and inherits the others.
 
-    `ROWS` are the names of the attributes, arrays or tuples, with a value per image.
-
     Attributes:
+        ROWS: Names of the attributes, arrays or tuples, that have a value per image.
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
             Training also uses probabilities, (n, classes).
         class_names: Names of the classes, in the order of the labels.
