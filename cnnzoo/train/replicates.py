@@ -13,7 +13,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.inference import class_names
 from cnnzoo.saving import load
 from cnnzoo.system.runtime import Verbose
-from cnnzoo.train.recipe import Recipe, default_recipe
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import CHECKPOINTS, Run
 from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
@@ -160,7 +160,7 @@ def train_once(
             "trained already, as if it had seen these images, so build or load the "
             "network inside the function"
         )
-    seeded = replace(recipe or default_recipe(len(data[0])), seed=seed)
+    seeded = replace(recipe or Recipe(), seed=seed)
     Run(folder).fit(model, *data, seeded, verbose=verbose)
     return model
 

@@ -39,7 +39,7 @@ from cnnzoo.train.checkpoint.store import CheckpointStore
 from cnnzoo.train.ema import EMA
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.loop import Loop
-from cnnzoo.train.recipe import Recipe, default_recipe
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import RunMetadata
 from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
@@ -107,7 +107,7 @@ class Run:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
             train: Training images, in a form that the class names.
             validation: Images by which the best epoch is chosen; or a share of `train`.
-            recipe: Training recipe; None for `default_recipe`.
+            recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a bar, 2 for single lines, "auto" for 1 or 2.
 
@@ -123,10 +123,10 @@ class Run:
             CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
-        level, seed = progress_level(verbose), (recipe or Recipe()).seed
-        parts = train, validation, class_names(model), seed
+        level, recipe = progress_level(verbose), recipe or Recipe()
+        parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
-        recipe = recipe or default_recipe(len(train))
+        recipe = run_metadata.with_batch_size(recipe, len(train), self.folder)
         check_rates(callbacks := check_callbacks(callbacks), recipe)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation)
@@ -179,8 +179,8 @@ class Run:
         """The metadata of the folder, from the first start of the training.
 
         Raises:
-            CheckpointError: There are checkpoints without metadata, or a model without
-                checkpoints.
+            CheckpointError: There are checkpoints without metadata, or a model or a
+                history without checkpoints.
         """
         path = self.folder / run_metadata.RUN_FILE
         saved = any((self.folder / CHECKPOINTS).glob("step-*"))
@@ -189,11 +189,13 @@ class Run:
                 f"{self.folder} has checkpoints but no {path.name}, which tells what the "
                 "training is; get it from a backup, or train into another folder"
             )
-        if not saved and (self.folder / MODEL_FILE).exists():
+        model, history = self.folder / MODEL_FILE, self.folder / HISTORY_FILE
+        begun = history.exists() and files.read_bytes(history).strip() != b"{}"
+        if not saved and (begun or model.exists()):
             raise CheckpointError(
-                f"{self.folder} has {MODEL_FILE} but no {CHECKPOINTS}, so a training "
-                "would begin anew and write over the model; get them from a backup, or "
-                "train into another folder"
+                f"{self.folder} has {(model if model.exists() else history).name} but no "
+                f"{CHECKPOINTS}, so a training would begin anew and write over it; get "
+                "them from a backup, or train into another folder"
             )
         first = run_metadata.check_or_create(self.folder, requested)
         if changes := run_metadata.environment_changes(first, requested):

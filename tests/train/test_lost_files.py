@@ -95,6 +95,20 @@ def test_lost_checkpoints_are_no_new_start(which: str, stopped: Path, tmp_path: 
     assert after == before
 
 
+@pytest.mark.parametrize("history", ["as it was", "[", "{}"])
+def test_a_model_that_is_lost_too(history: str, stopped: Path, tmp_path: Path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    remove(run / "model.keras")
+    if history != "as it was":
+        (run / "history.json").write_text(history)
+    if history == "{}":  # ended before the first epoch
+        assert len(start(run)["loss"]) == RECIPE.epochs
+        return
+    with pytest.raises(CheckpointError, match=r"history\.json but no checkpoints"):
+        start(run)
+
+
 def test_a_model_without_a_training_is_not_written_over(tmp_path: Path):
     cnnzoo.save(network(), tmp_path / "model.keras")
     with pytest.raises(CheckpointError, match=r"model\.keras but no checkpoints"):

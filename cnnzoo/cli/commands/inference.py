@@ -101,13 +101,15 @@ def predict(args: Namespace) -> None:
     start(args.threads)
     from cnnzoo.data.folders.training_files import in_training_set
     from cnnzoo.ensemble import Ensemble
-    from cnnzoo.inference import class_names, make_predictions, probabilities
+    from cnnzoo.inference import BATCH, class_names, make_predictions, probabilities
 
     model = network()
+    many = len(source or paths) > BATCH and not args.json and sys.stdout.isatty()
     if isinstance(model, Ensemble):
-        names, classify = model.class_names, partial(model.predict, verbose=0)
+        names, classify = model.class_names, partial(model.predict, verbose=int(many))
     else:
-        names, classify = class_names(model), partial(probabilities, model)
+        names = class_names(model)
+        classify = partial(probabilities, model, verbose=int(many))
     if source:
         _write_labels(classify, names, source, _submission(args))
         return

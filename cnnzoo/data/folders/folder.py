@@ -104,7 +104,7 @@ def scan(
         raise UsageError(
             "partial (--partial) is for a table of labels; pass labels (--labels), too"
         )
-    inspections, unusable = _inspect(root, found, depth, checksums)
+    inspections, unusable = _inspect(root, found, depth, checksums, geometry)
     bad = [*found.skipped, *unusable]
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
@@ -124,14 +124,20 @@ def _rare_of_more(
 
 
 def _inspect(
-    root: Path, found: FolderFiles, depth: Depth, checksums: bool
+    root: Path,
+    found: FolderFiles,
+    depth: Depth,
+    checksums: bool,
+    geometry: Geometry | None,
 ) -> tuple[dict[str, FileInspection], list[tuple[str, str]]]:
     """Facts about the images by name, and the files that are none, with the reason."""
     if depth == "names" and not checksums:
         return {}, []
     listed = [name for images in found.classes.values() for name in images]
     paths = [str(root / name) for name in listed]
-    results = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
+    results = inspect_files(
+        paths, pixels=depth == "pixels", checksums=checksums, geometry=geometry
+    )
     facts, bad = {}, []
     for name, result in zip(listed, results, strict=True):
         if isinstance(result, FileInspection):

@@ -16,13 +16,14 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import local
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from cnnzoo.data.decode import decode, is_deep, opened
 from cnnzoo.errors import ImageDecodeError
+from cnnzoo.spec import Geometry
 from cnnzoo.system.runtime import cores
 
 OnBad = Literal["raise", "report", "skip"]
@@ -58,16 +59,22 @@ class FileInspection:
 
 
 def inspect_files(
-    paths: Sequence[str], *, pixels: bool = False, checksums: bool = False
+    paths: Sequence[str],
+    *,
+    pixels: bool = False,
+    checksums: bool = False,
+    geometry: Geometry | None = None,
 ) -> Iterator[FileInspection | str]:
     """Inspects files in order; yields the reason for each that cannot be read.
 
     Args:
         pixels: Whether to decode each file as a whole, which finds damage anywhere.
         checksums: Whether to read each file as a whole, to detect copies.
+        geometry: As in `inspect`.
     """
     here = local()  # per thread: `warnings` of the file that it inspects
-    look = partial(_look, here, pixels=pixels, checksums=checksums)
+    options = {"pixels": pixels, "geometry": geometry}
+    look = partial(_look, here, checksums=checksums, **options)
     rest = iter(paths)
     with ThreadPoolExecutor(cores()) as pool:
         while block := list(islice(rest, BLOCK)):
@@ -131,11 +138,11 @@ def _warnings_noted(here: local) -> Iterator[None]:
 
 
 def _look(
-    here: local, path: str, *, pixels: bool, checksums: bool
+    here: local, path: str, *, checksums: bool, **options: Any
 ) -> FileInspection | str:
     here.warnings = []
     try:
-        found = inspect(path, pixels=pixels)
+        found = inspect(path, **options)
         content = checksum(path) if checksums else b""
         noted = tuple(dict.fromkeys(here.warnings))
         return replace(found, checksum=content, warnings=noted)
@@ -151,7 +158,9 @@ def checksum(path: str | Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()[:SUM_BYTES]
 
 
-def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
+def inspect(
+    path: str | Path, *, pixels: bool = False, geometry: Geometry | None = None
+) -> FileInspection:
     """Reads as much of an image file as it takes to know whether it is readable.
 
     A file that appears truncated is decoded as a whole, since some programs append bytes
@@ -159,9 +168,11 @@ def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
 
     Args:
         pixels: Whether to decode every file as a whole, which finds damage anywhere.
+        geometry: Geometry with the range of the values of pictures of 16 bits, if any.
 
     Raises:
-        ImageDecodeError: The file is missing, not an image, too large, or truncated.
+        ImageDecodeError: The file is missing, not an image, too large, truncated, or has
+            colours of 16 bits, which the range is not for.
     """
     with opened(path) as image:
         found = FileInspection(
@@ -172,8 +183,8 @@ def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
             largest=_largest(image) if is_deep(image) else None,
         )
         looks_whole = _looks_whole(path, found.format)
-    if pixels or not looks_whole:
-        decode(path, (1, 1), 1)
+    if pixels or not looks_whole or (geometry and found.largest is not None):
+        decode(path, (1, 1), 1, geometry)
     return found
 
 
