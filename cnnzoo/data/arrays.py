@@ -26,7 +26,7 @@ class Source(Protocol):
 
     Training, evaluation and prediction use only these members, so that a new kind of
     source needs no change there. A subclass of this protocol implements `__len__`,
-    `take`, `load`, `fingerprint`, `content_keys` and `relabel`, and inherits the others.
+    `take`, `load`, `fingerprint` and `content_keys`, and inherits the others.
 
     Attributes:
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
@@ -55,17 +55,28 @@ class Source(Protocol):
 
     def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
         """Returns the same images with other labels and class names."""
-        ...
+        return self._with(labels=labels, class_names=tuple(class_names))
 
     def with_geometry(self, geometry: Geometry | None) -> Self:
-        """Returns the same images, which `load` brings to a size in this way.
-
-        A range of values that the images have stays theirs.
-        """
+        """Returns the same images, for `load`; a range of values that they have stays."""
         if own := self.geometry and self.geometry.value_range:
             geometry = replace(geometry or Geometry(), value_range=own)
+        return self._with(geometry=geometry)
+
+    def _at(self, rows: np.ndarray, *names: str) -> Self:
+        """Returns a copy with the values at `rows` of fields that have one per image."""
+        fields = {name: getattr(self, name) for name in names}
+        for name, values in fields.items():
+            if isinstance(values, tuple):
+                fields[name] = tuple(values[row] for row in rows)
+            elif values is not None:
+                fields[name] = values[rows]
+        return self._with(**fields)
+
+    def _with(self, **values: object) -> Self:
         changed = copy(self)
-        object.__setattr__(changed, "geometry", geometry)  # most sources are frozen
+        for name, value in values.items():
+            object.__setattr__(changed, name, value)  # most sources are frozen
         return changed
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -203,16 +214,8 @@ class Images(Source):
         height, width, channels = self.images.shape[1:]
         return height, width, channels
 
-    def take(self, rows: np.ndarray) -> Images:
-        return replace(
-            self,
-            images=self.images[rows],
-            labels=None if self.labels is None else self.labels[rows],
-            ids=None if self.ids is None else tuple(self.ids[row] for row in rows),
-        )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Images:
-        return replace(self, labels=labels, class_names=tuple(class_names))
+    def take(self, rows: np.ndarray) -> Self:
+        return self._at(rows, "images", "labels", "ids")
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         if self.image_shape == (*size, channels):
@@ -292,6 +295,4 @@ def check_labels(labels: np.ndarray, images: int) -> None:
 
 
 def _is_class(label: object) -> bool:
-    if isinstance(label, float) and not label.is_integer():
-        return False
-    return isinstance(label, int | float) and label >= 0
+    return isinstance(label, int | float) and label >= 0 and label % 1 == 0

@@ -71,10 +71,7 @@ class Ensemble:
         fixed = not isinstance(combine, str)
         self.combine = "weighted" if fixed else combine
         if self.combine not in METHODS:
-            raise UsageError(
-                f"cannot combine by {combine!r}; expected one of "
-                f"{', '.join(METHODS)}, or a weight per member"
-            )
+            raise unknown("combination", combine, METHODS)
         self.weights = normalize_weights(combine, len(self.models)) if fixed else None
 
     @classmethod

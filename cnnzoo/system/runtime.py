@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Literal
 
 from cnnzoo.errors import UsageError
-from cnnzoo.system.validation import check_values
+from cnnzoo.system.validation import COUNT, check_values
 
 Verbose = Literal["auto", 0, 1, 2]
 VERBOSE = (("auto", 0, 1, 2).__contains__, '"auto", 0, 1 or 2')
@@ -25,8 +25,8 @@ def import_keras() -> None:
     """Imports Keras, without TensorFlow's start-up messages about CUDA and oneDNN.
 
     Its log level is set to 3, which shows fatal errors alone, unless the caller has set
-    it (`TF_CPP_MIN_LOG_LEVEL`) or has imported TensorFlow. At 2, it reports as an error on
-    every machine without a GPU that the call of cuInit failed. Some messages are written
+    it (`TF_CPP_MIN_LOG_LEVEL`) or has imported TensorFlow. At 2, every machine without a
+    GPU would tell of a failed call of cuInit, as an error. Some messages are written
     before the level applies, so stderr is filtered during the import.
     """
     with _IMPORTING:
@@ -93,11 +93,7 @@ def configure(threads: int | None = None) -> None:
         threads = cores()
         if threads == _cores_by_affinity():  # backends detect these themselves
             return
-    if threads < 1:
-        raise UsageError(
-            f"cannot compute with {threads} threads: expected at least 1, so pass such a "
-            "number or leave threads out"
-        )
+    check_values("compute", {"threads": threads}, {"threads": COUNT})
     import_keras()
     import keras
 

@@ -139,19 +139,17 @@ def cross_validate(
         (split_validation(source.take(train), seed, group_by), test)
         for train, test in split_folds(source, folds, seed, group_by)
     ]
-    probabilities, names = np.zeros(0), source.class_names
-    accuracies = []
+    results, names = [], source.class_names
     for number, (data, test) in enumerate(parts, start=1):
         model = train_fold(number, data)
-        result = evaluate(model, source.take(test))
-        if number == 1:
-            shape = (len(source), result.probabilities.shape[1])
-            probabilities = np.zeros(shape, "float32")
-        probabilities[test] = result.probabilities
-        accuracies.append(result.accuracy)
+        results.append(evaluate(model, source.take(test)))
         names = class_names(model)
+    probabilities = np.zeros((len(source), len(names)), "float32")
+    for (_, test), result in zip(parts, results, strict=True):
+        probabilities[test] = result.probabilities
     labels = align_labels(source, names).labels
-    return Folds(tuple(accuracies), evaluate_probabilities(probabilities, labels, names))
+    accuracies = tuple(result.accuracy for result in results)
+    return Folds(accuracies, evaluate_probabilities(probabilities, labels, names))
 
 
 def split_validation(

@@ -14,7 +14,7 @@ from cnnzoo.inference import class_names
 from cnnzoo.saving import load
 from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.train.run import CHECKPOINTS, Run
+from cnnzoo.train.run import Run
 from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
 KINDS = ("fold", "seed", "bag")  # prefixes of folders: of kfold, repeat and bag
@@ -108,6 +108,7 @@ def members(folder: str | Path) -> list[keras.Model]:
     Raises:
         UsageError: The folder has no networks, or those of several calls, or a training
             has not ended.
+        CheckpointError: The checkpoints of a training are lost.
         WeightFileError: A file is damaged.
     """
     runs = sorted(
@@ -122,13 +123,6 @@ def members(folder: str | Path) -> list[keras.Model]:
             "several calls; expected a folder of one call of kfold, repeat or bag"
         )
     for _, _, path in runs:
-        lost = not any((path / CHECKPOINTS).glob("step-*"))
-        if lost and (path / MODEL_FILE).exists():
-            raise UsageError(
-                f"{path} has {MODEL_FILE} but no {CHECKPOINTS}, which tell whether the "
-                "training has ended; get them from a backup, or load each model by "
-                "cnnzoo.load"
-            )
         if not Run(path).is_over:
             raise UsageError(
                 f"the training in {path} has not ended; repeat the call that started it, "

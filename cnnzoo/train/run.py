@@ -155,10 +155,11 @@ class Run:
         """Whether the folder contains a training that has ended or failed.
 
         Raises:
-            CheckpointError: Its files cannot be read.
+            CheckpointError: Its files cannot be read, or some are lost.
         """
         metadata = run_metadata.read(self.folder)
-        saved = CheckpointStore(self.folder / CHECKPOINTS).newest()
+        store = CheckpointStore(self.folder / CHECKPOINTS)
+        saved = store.newest() if self._has_checkpoints() else None
         if metadata is None or saved is None:
             return False
         progress = TrainingProgress(**saved.facts["progress"])
@@ -175,27 +176,35 @@ class Run:
         with files.refusing_damage(error):
             return None in files.read_json(path).get("loss", ())
 
-    def _check_or_create(self, requested: RunMetadata) -> RunMetadata:
-        """The metadata of the folder, from the first start of the training.
+    def _has_checkpoints(self) -> bool:
+        """Whether there are any, as there are from the end of the first epoch on.
 
         Raises:
-            CheckpointError: There are checkpoints without metadata, or a model or a
-                history without checkpoints.
+            CheckpointError: There are none, but a model or the history of an epoch.
         """
-        path = self.folder / run_metadata.RUN_FILE
-        saved = any((self.folder / CHECKPOINTS).glob("step-*"))
-        if saved and not path.exists():
-            raise CheckpointError(
-                f"{self.folder} has checkpoints but no {path.name}, which tells what the "
-                "training is; get it from a backup, or train into another folder"
-            )
+        if any((self.folder / CHECKPOINTS).glob("step-*")):
+            return True
         model, history = self.folder / MODEL_FILE, self.folder / HISTORY_FILE
         begun = history.exists() and files.read_bytes(history).strip() != b"{}"
-        if not saved and (begun or model.exists()):
+        if begun or model.exists():
             raise CheckpointError(
                 f"{self.folder} has {(model if model.exists() else history).name} but no "
                 f"{CHECKPOINTS}, so a training would begin anew and write over it; get "
                 "them from a backup, or train into another folder"
+            )
+        return False
+
+    def _check_or_create(self, requested: RunMetadata) -> RunMetadata:
+        """The metadata of the folder, from the first start of the training.
+
+        Raises:
+            CheckpointError: There are checkpoints without metadata, or they are lost.
+        """
+        path = self.folder / run_metadata.RUN_FILE
+        if self._has_checkpoints() and not path.exists():
+            raise CheckpointError(
+                f"{self.folder} has checkpoints but no {path.name}, which tells what the "
+                "training is; get it from a backup, or train into another folder"
             )
         first = run_metadata.check_or_create(self.folder, requested)
         if changes := run_metadata.environment_changes(first, requested):

@@ -42,7 +42,7 @@ def test_importing_sets_nothing():
 
 
 def test_no_threads():
-    with pytest.raises(cnnzoo.UsageError, match="0 threads: expected at least 1"):
+    with pytest.raises(cnnzoo.UsageError, match="threads=0: expected a whole number"):
         cnnzoo.configure(threads=0)
 
 

@@ -21,7 +21,6 @@ from cnnzoo.system import files
 if TYPE_CHECKING:
     import keras
 
-    from cnnzoo.data.arrays import Images
     from cnnzoo.ensemble import Ensemble
 
     Opener = Callable[[], keras.Model | Ensemble]
@@ -93,27 +92,32 @@ def _error(accuracy: float | None) -> str:
 
 
 def predict(args: Namespace) -> None:
+    from cnnzoo.data.table import read_csv, write_submission
+
     table = _table(args)
     network, _ = _find_network(args)
-    given = [] if table else _pictures(args)
-    source = table and _rows(args, table)
-    paths = _readable(args, given)
+    paths, source, out = [], None, ""
+    if table:
+        source = read_csv(table, complete=False)
+        out = options.file(args.out or str(Path(table).with_name("submission.csv")))
+    else:
+        paths = _pictures(args)
     start(args.threads)
     from cnnzoo.data.folders.training_files import in_training_set
     from cnnzoo.ensemble import Ensemble
     from cnnzoo.inference import BATCH, class_names, make_predictions, probabilities
 
     model = network()
-    many = len(source or paths) > BATCH and not args.json and sys.stdout.isatty()
     if isinstance(model, Ensemble):
-        names, classify = model.class_names, partial(model.predict, verbose=int(many))
+        names, classify = model.class_names, model.predict
     else:
-        names = class_names(model)
-        classify = partial(probabilities, model, verbose=int(many))
+        names, classify = class_names(model), partial(probabilities, model)
+    shown = sys.stdout.isatty() and not args.json and len(source or paths) > BATCH
+    found = classify(source or paths, verbose=1 if shown else 0)
     if source:
-        _write_labels(classify, names, source, _submission(args))
+        say(write_submission(out, [names[i] for i in found.argmax(1)], source.ids))
         return
-    predictions = make_predictions(paths, classify(paths), names, args.top or TOP)
+    predictions = make_predictions(paths, found, names, args.top or TOP)
     own = filter(Path.exists, map(Path, args.model or ()))
     folders = [path if path.is_dir() else path.parent for path in own]
     known = in_training_set(folders, paths)
@@ -162,22 +166,9 @@ def _table(args: Namespace) -> str | None:
     return tables[0] if tables else None
 
 
-def _submission(args: Namespace) -> Path:
-    """The path of the file to write for a .csv."""
-    return Path(args.out or Path(args.data[0]).with_name("submission.csv"))
-
-
-def _rows(args: Namespace, table: str) -> Images:
-    """The images of a .csv, whose classes can be written."""
-    from cnnzoo.data.table import read_csv
-
-    source = read_csv(table, complete=False)
-    options.file(str(_submission(args)))
-    return source
-
-
 def _pictures(args: Namespace) -> list[str]:
-    """The paths of the pictures, of which at least one exists."""
+    """The paths of the pictures that can be read; says which are left out."""
+    from cnnzoo.data.folders.inspection import readable
     from cnnzoo.data.inputs.pictures import image_paths
 
     given = [path for place in args.data for path in image_paths(place, args.on_bad)]
@@ -185,24 +176,10 @@ def _pictures(args: Namespace) -> list[str]:
         raise FileNotFoundError(
             f"there is no picture {', '.join(given[:3])}; check the name and the folder"
         )
-    return given
-
-
-def _readable(args: Namespace, given: list[str]) -> list[str]:
-    """Those that can be read; says which are left out."""
-    from cnnzoo.data.folders.inspection import readable
-
-    paths, bad = readable(given, args.on_bad) if given else ([], [])
+    paths, bad = readable(given, args.on_bad)
     for path, reason in bad:
         say(f"left out {path!r}: {reason}", file=sys.stderr)
     return paths
-
-
-def _write_labels(classify, names: tuple[str, ...], source: Images, path: Path) -> None:
-    from cnnzoo.data.table import write_submission
-
-    write_submission(path, [names[i] for i in classify(source).argmax(1)], source.ids)
-    say(path)
 
 
 def _find_network(args: Namespace) -> tuple[Opener, Path]:

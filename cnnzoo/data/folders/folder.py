@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from cnnzoo.data.decode import NO_RANGE
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.folders.inspection import (
@@ -104,8 +105,10 @@ def scan(
         raise UsageError(
             "partial (--partial) is for a table of labels; pass labels (--labels), too"
         )
-    inspections, unusable = _inspect(root, found, depth, checksums, geometry)
+    inspections, unusable = _inspect(root, found, depth, checksums)
     bad = [*found.skipped, *unusable]
+    if geometry:
+        bad += [(name, NO_RANGE) for name, one in inspections.items() if one.deep_colours]
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
     if on_bad == "skip":
@@ -124,20 +127,14 @@ def _rare_of_more(
 
 
 def _inspect(
-    root: Path,
-    found: FolderFiles,
-    depth: Depth,
-    checksums: bool,
-    geometry: Geometry | None,
+    root: Path, found: FolderFiles, depth: Depth, checksums: bool
 ) -> tuple[dict[str, FileInspection], list[tuple[str, str]]]:
     """Facts about the images by name, and the files that are none, with the reason."""
     if depth == "names" and not checksums:
         return {}, []
     listed = [name for images in found.classes.values() for name in images]
     paths = [str(root / name) for name in listed]
-    results = inspect_files(
-        paths, pixels=depth == "pixels", checksums=checksums, geometry=geometry
-    )
+    results = inspect_files(paths, pixels=depth == "pixels", checksums=checksums)
     facts, bad = {}, []
     for name, result in zip(listed, results, strict=True):
         if isinstance(result, FileInspection):

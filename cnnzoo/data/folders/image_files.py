@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -47,18 +47,7 @@ class ImageFiles(Source):
         return tuple(self.root / name for name in self.names)
 
     def take(self, rows: np.ndarray) -> Self:
-        def taken(values: tuple | None) -> Any:
-            return None if values is None else tuple(values[row] for row in rows)
-
-        return replace(
-            self,
-            names=taken(self.names),
-            labels=None if self.labels is None else self.labels[rows],
-            checksums=taken(self.checksums),
-        )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
-        return replace(self, labels=labels, class_names=tuple(class_names))
+        return self._at(rows, "names", "labels", "checksums")
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         paths = [self.root / self.names[row] for row in np.arange(len(self))[rows]]

@@ -16,14 +16,13 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from threading import local
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from cnnzoo.data.decode import decode, is_deep, opened
+from cnnzoo.data.decode import decode, has_deep_colours, is_deep, opened
 from cnnzoo.errors import ImageDecodeError
-from cnnzoo.spec import Geometry
 from cnnzoo.system.runtime import cores
 
 OnBad = Literal["raise", "report", "skip"]
@@ -44,6 +43,7 @@ class FileInspection:
         width: Width in pixels, as stored.
         height: Height in pixels, as stored.
         animated: Whether there are several frames, of which the first is read.
+        deep_colours: Whether it has colours of 16 bits, for which no range is.
         largest: Largest value of a picture of 16 bits; None of one of 8 bits.
         checksum: First 16 bytes of the SHA-256 of its content; empty if not requested.
         warnings: Warnings of Pillow.
@@ -53,28 +53,23 @@ class FileInspection:
     width: int
     height: int
     animated: bool
+    deep_colours: bool = False
     largest: int | None = None
     checksum: bytes = b""
     warnings: tuple[str, ...] = ()
 
 
 def inspect_files(
-    paths: Sequence[str],
-    *,
-    pixels: bool = False,
-    checksums: bool = False,
-    geometry: Geometry | None = None,
+    paths: Sequence[str], *, pixels: bool = False, checksums: bool = False
 ) -> Iterator[FileInspection | str]:
     """Inspects files in order; yields the reason for each that cannot be read.
 
     Args:
         pixels: Whether to decode each file as a whole, which finds damage anywhere.
         checksums: Whether to read each file as a whole, to detect copies.
-        geometry: As in `inspect`.
     """
     here = local()  # per thread: `warnings` of the file that it inspects
-    options = {"pixels": pixels, "geometry": geometry}
-    look = partial(_look, here, checksums=checksums, **options)
+    look = partial(_look, here, pixels=pixels, checksums=checksums)
     rest = iter(paths)
     with ThreadPoolExecutor(cores()) as pool:
         while block := list(islice(rest, BLOCK)):
@@ -138,11 +133,11 @@ def _warnings_noted(here: local) -> Iterator[None]:
 
 
 def _look(
-    here: local, path: str, *, checksums: bool, **options: Any
+    here: local, path: str, *, pixels: bool, checksums: bool
 ) -> FileInspection | str:
     here.warnings = []
     try:
-        found = inspect(path, **options)
+        found = inspect(path, pixels=pixels)
         content = checksum(path) if checksums else b""
         noted = tuple(dict.fromkeys(here.warnings))
         return replace(found, checksum=content, warnings=noted)
@@ -158,9 +153,7 @@ def checksum(path: str | Path) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()[:SUM_BYTES]
 
 
-def inspect(
-    path: str | Path, *, pixels: bool = False, geometry: Geometry | None = None
-) -> FileInspection:
+def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
     """Reads as much of an image file as it takes to know whether it is readable.
 
     A file that appears truncated is decoded as a whole, since some programs append bytes
@@ -168,11 +161,9 @@ def inspect(
 
     Args:
         pixels: Whether to decode every file as a whole, which finds damage anywhere.
-        geometry: Geometry with the range of the values of pictures of 16 bits, if any.
 
     Raises:
-        ImageDecodeError: The file is missing, not an image, too large, truncated, or has
-            colours of 16 bits, which the range is not for.
+        ImageDecodeError: The file is missing, not an image, too large, or truncated.
     """
     with opened(path) as image:
         found = FileInspection(
@@ -180,11 +171,12 @@ def inspect(
             width=image.width,
             height=image.height,
             animated=_animated(image),
+            deep_colours=has_deep_colours(image),
             largest=_largest(image) if is_deep(image) else None,
         )
         looks_whole = _looks_whole(path, found.format)
-    if pixels or not looks_whole or (geometry and found.largest is not None):
-        decode(path, (1, 1), 1, geometry)
+    if pixels or not looks_whole:
+        decode(path, (1, 1), 1)
     return found
 
 

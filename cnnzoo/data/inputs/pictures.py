@@ -5,8 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -43,14 +42,7 @@ class Pictures(Source):
         return len(self.pictures)
 
     def take(self, rows: np.ndarray) -> Self:
-        return replace(
-            self,
-            pictures=tuple(self.pictures[row] for row in rows),
-            labels=None if self.labels is None else self.labels[rows],
-        )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
-        return replace(self, labels=labels, class_names=tuple(class_names))
+        return self._at(rows, "pictures", "labels")
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         wanted = [self.pictures[row] for row in np.arange(len(self))[rows]]
