@@ -163,34 +163,30 @@ class Run:
         if metadata is None or saved is None:
             return False
         progress = TrainingProgress(**saved.facts["progress"])
-        return progress.is_over(metadata.recipe["epochs"]) or self._has_failed()
+        return progress.is_over(metadata.recipe["epochs"]) or None in self._metric("loss")
 
-    def _has_failed(self) -> bool:
-        """Whether the loss became NaN, which is null in the history."""
+    def _metric(self, name: str) -> Sequence[float | None]:
+        """A metric of the history so far, with None for NaN."""
         path = self.folder / HISTORY_FILE
         if not path.exists():
-            return False
+            return ()
         error = CheckpointError(
-            f"{path} is cut or altered; continue the training, which writes it again"
+            f"{path} is cut or altered; get it from a backup, or continue the training, "
+            "which writes it again if there are checkpoints"
         )
         with files.refusing_damage(error):
-            return None in files.read_json(path).get("loss", ())
+            return tuple(files.read_json(path).get(name, ()))
 
     def _has_checkpoints(self) -> bool:
-        """Whether there are any, as there are from the end of the first epoch on.
-
-        Raises:
-            CheckpointError: There are none, but a model or the history of an epoch.
-        """
+        """Whether there are any; raises CheckpointError if they alone are lost."""
         if any((self.folder / CHECKPOINTS).glob("step-*")):
             return True
-        model, history = self.folder / MODEL_FILE, self.folder / HISTORY_FILE
-        begun = history.exists() and files.read_bytes(history).strip() != b"{}"
-        if begun or model.exists():
+        left = MODEL_FILE if (self.folder / MODEL_FILE).exists() else HISTORY_FILE
+        if left == MODEL_FILE or set(self._metric("val_loss")) - {None}:
             raise CheckpointError(
-                f"{self.folder} has {(model if model.exists() else history).name} but no "
-                f"{CHECKPOINTS}, so a training would begin anew and write over it; get "
-                "them from a backup, or train into another folder"
+                f"{self.folder} has {left} but no {CHECKPOINTS}, so a training would "
+                "begin anew and write over it; get them from a backup, or train into "
+                "another folder"
             )
         return False
 

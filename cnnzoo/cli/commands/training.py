@@ -72,7 +72,7 @@ def _has_begun(folder: Path, network: ModelInfo) -> bool:
         ResumeMismatchError: It is a training of another network.
     """
     path, before = folder / RUN_FILE, network.name
-    with suppress(*files.DAMAGE, OSError):
+    with suppress(*files.DAMAGE):
         before = files.read_json(path)["network"]["name"]
     if before != network.name:
         raise other_network(folder, before, network.name)
