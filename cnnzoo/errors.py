@@ -96,6 +96,14 @@ def cannot_read(where: object, expected: str, found: str, advice: str) -> Datase
     )
 
 
+def other_network(folder: object, before: str, now: str) -> ResumeMismatchError:
+    """The error that a folder holds a training of another network."""
+    return ResumeMismatchError(
+        f"{folder} holds a training of {before}, not of {now}; train {now} into another "
+        f"folder, or pass {before}"
+    )
+
+
 def unknown(
     kind: str, name: object, known: Iterable[str], meant: str | None = None
 ) -> UsageError:

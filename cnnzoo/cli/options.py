@@ -124,8 +124,12 @@ def picture(text: str) -> str:
 
 def size(text: str) -> tuple[int, int]:
     """Parses a height and a width, such as 224x320, or one number for both."""
-    height, width = text.split("x") if "x" in text else (text, text)
-    return COUNT(height), COUNT(width)
+    from cnnzoo.data.decode import MAX_PIXELS
+
+    height, width = map(COUNT, text.split("x") if "x" in text else (text, text))
+    if height * width > MAX_PIXELS:
+        raise ArgumentTypeError(f"expected at most {MAX_PIXELS:,} pixels, got {text}")
+    return height, width
 
 
 def add_json(verb) -> None:

@@ -62,10 +62,7 @@ class Source(Protocol):
         return _changed(self, {"labels": labels, "class_names": tuple(class_names)})
 
     def with_geometry(self, geometry: Geometry | None) -> Self:
-        """Returns the same images, which `load` brings to a size in this way.
-
-        A range of values that the images have stays theirs.
-        """
+        """Returns the same images, for `load`; a range of values that they have stays."""
         if own := self.geometry and self.geometry.value_range:
             geometry = replace(geometry or Geometry(), value_range=own)
         return _changed(self, {"geometry": geometry})

@@ -30,6 +30,7 @@ MAX_PIXELS = 89_478_485
 
 PILLOW_MODES = {1: "L", 3: "RGB"}  # by number of channels
 LONGEST = 100  # ratio of sides beyond which ends are cut off before resizing
+NO_RANGE = "16-bit colours or transparency; only grey has a value_range"
 DRAFT = 2  # minimum size of a decoded JPEG, as a multiple of the larger target side
 
 # Listed, since Pillow also has formats that start other programs (EPS).
@@ -72,10 +73,8 @@ def decode(
             # JPEG stores brightness and colours apart, and grey needs only brightness.
             image.draft("L" if channels == 1 else None, (side, side))
         value_range = geometry and geometry.value_range
-        if value_range and is_deep(image) and not image.mode.startswith("I"):
-            raise ValueError(
-                f"16-bit colours or transparency; only grey has the range {value_range}"
-            )
+        if value_range and has_deep_colours(image):
+            raise ValueError(NO_RANGE)
         ImageOps.exif_transpose(image, in_place=True)
         image = _eight_bits(image, value_range or (0, 65535))
         return _array(image, size, channels, geometry)
@@ -197,6 +196,11 @@ def is_deep(image: Image.Image) -> bool:
     """Whether an opened file, of which no pixel is read yet, has 16-bit channels."""
     raw = str(getattr(image, "tile", ())[:1])
     return image.mode.startswith("I") or (";16" in raw and "BGR;" not in raw)
+
+
+def has_deep_colours(image: Image.Image) -> bool:
+    """Whether these channels are more than grey; their upper 8 bits are read."""
+    return is_deep(image) and not image.mode.startswith("I")
 
 
 def _eight_bits(image: Image.Image, value_range: tuple[int, int]) -> Image.Image:

@@ -70,11 +70,7 @@ class Ensemble:
         self.class_names = _common_names(self.models)
         fixed = not isinstance(combine, str)
         self.combine = "weighted" if fixed else combine
-        if self.combine not in METHODS:
-            raise UsageError(
-                f"cannot combine by {combine!r}; expected one of "
-                f"{', '.join(METHODS)}, or a weight per member"
-            )
+        check_known("combination", self.combine, METHODS)
         self.weights = normalize_weights(combine, len(self.models)) if fixed else None
 
     @classmethod

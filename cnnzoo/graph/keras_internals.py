@@ -55,11 +55,17 @@ def set_initial_epoch(model: keras.Model, epoch: int | None) -> None:
     model._initial_epoch = epoch
 
 
-def set_batch_count(callbacks: Sequence[keras.callbacks.Callback], batches: int) -> None:
-    """Lets each TensorBoard, which began to count batches at 0, go on at a number."""
+def set_batch_count(
+    callbacks: Sequence[keras.callbacks.Callback], optimizer: keras.Optimizer
+) -> None:
+    """Lets each TensorBoard, which began to count batches at 0, go on at the optimizer's.
+
+    These are more than its `iterations` if it accumulates the gradients of several.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.TensorBoard):
-            callback._global_train_batch = batches
+            callback._global_train_batch = int(inner._iterations)
 
 
 def producer(tensor: keras.KerasTensor) -> keras.Operation:

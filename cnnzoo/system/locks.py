@@ -91,7 +91,7 @@ def _lock_itself(folder: Path, stack: ExitStack) -> None:
     """Locks the folder without a file until the stack closes, where this is possible.
 
     Raises:
-        BlockingIOError: Another process has locked it.
+        BlockingIOError: Another process has locked it, and not for this one.
     """
     with suppress(ImportError):  # on Windows
         import fcntl
@@ -103,9 +103,22 @@ def _lock_itself(folder: Path, stack: ExitStack) -> None:
             # A process that was forked since has the descriptor, too.
             stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
         except BlockingIOError:
-            raise
+            if not _is_inherited(folder):
+                raise
         except OSError:
             pass  # some network file systems lock no folders
+
+
+def _is_inherited(folder: Path) -> bool:
+    """Whether the folder is locked by who began this process: `flock DIR cnnzoo ...`."""
+    import fcntl
+
+    for descriptor in Path("/dev/fd").glob("*"):
+        with suppress(OSError):  # it is locked through another one
+            if os.path.samestat(os.fstat(int(descriptor.name)), folder.stat()):
+                fcntl.flock(int(descriptor.name), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+    return False
 
 
 def _describe(owner: Path) -> str:

@@ -1,19 +1,18 @@
 """Settings of a process: a quiet start, threads, and what affects a training's bits."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryFile
+from subprocess import PIPE, Popen, TimeoutExpired
 from threading import Lock
 from typing import Literal
 
 from cnnzoo.errors import UsageError
-from cnnzoo.system.validation import check_values
+from cnnzoo.system.validation import COUNT, check_values
 
 Verbose = Literal["auto", 0, 1, 2]
 VERBOSE = (("auto", 0, 1, 2).__contains__, '"auto", 0, 1 or 2')
@@ -25,40 +24,45 @@ HIDDEN = {"1": "I", "2": "IW", "3": "IWE"}  # by the level: information, warning
 def import_keras() -> None:
     """Imports Keras, without TensorFlow's start-up messages about CUDA and oneDNN.
 
-    Its log level is set to 3, unless the caller has set it (`TF_CPP_MIN_LOG_LEVEL`) or
-    has imported TensorFlow. Some messages are written before the level applies, so stderr
-    is held back during the import, and whatever else was written follows.
+    Its log level is set to 3, which shows fatal errors alone, unless the caller has set
+    it (`TF_CPP_MIN_LOG_LEVEL`) or has imported TensorFlow. At 2, every machine without a
+    GPU would tell of a failed call of cuInit, as an error. Some messages are written
+    before the level applies, so stderr is filtered during the import.
     """
     with _IMPORTING:
         known = {"keras", "tensorflow"} & set(sys.modules)
         kinds = None if known else HIDDEN.get(os.environ.setdefault(LOG_LEVEL, "3"))
-        noise = rf"WARNING: All log messages before absl|[{kinds}]\d{{4}} "
-        with _without(noise.encode()) if kinds else nullcontext():
+        noise = f"WARNING: All log messages before absl|[{kinds}][0-9]{{4}} "
+        with _without(noise) if kinds else nullcontext():
             import keras  # noqa: F401
 
 
 @contextmanager
-def _without(noise: bytes) -> Iterator[None]:
-    """Holds stderr back within the context, and then writes it without noise.
+def _without(noise: str) -> Iterator[None]:
+    """Passes what is written to stderr within the context through sed.
+
+    It is a process of its own, so that the last lines of this one appear if it crashes.
 
     Args:
-        noise: Regular expression of the beginnings of lines that are left out.
+        noise: Extended regular expression of the beginnings of lines that are left out.
     """
+    command = ["sed", "-E", f"/^({noise})/d"]
     try:
-        held_back, stderr = TemporaryFile(), os.dup(2)  # noqa: SIM115
-    except OSError:  # there is no stderr, or no place for the file
+        stderr = os.dup(2)
+        sed = Popen(command, stdin=PIPE, stdout=stderr, start_new_session=True)
+    except OSError:  # there is no stderr, or no sed, as on Windows
         yield
         return
-    with held_back:
-        os.dup2(held_back.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            held_back.seek(0)
-            rest = [line for line in held_back if not re.match(noise, line)]
-            with open(stderr, "wb", buffering=0) as stream, suppress(OSError):
-                stream.write(b"".join(rest))
+    assert sed.stdin
+    os.dup2(sed.stdin.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        sed.stdin.close()
+        with suppress(TimeoutExpired):  # a process that began meanwhile has the pipe, too
+            sed.wait(1)
 
 
 def cores() -> int:
@@ -89,11 +93,7 @@ def configure(threads: int | None = None) -> None:
         threads = cores()
         if threads == _cores_by_affinity():  # backends detect these themselves
             return
-    if threads < 1:
-        raise UsageError(
-            f"cannot compute with {threads} threads: expected at least 1, so pass such a "
-            "number or leave threads out"
-        )
+    check_values("compute", {"threads": threads}, {"threads": COUNT})
     import_keras()
     import keras
 

@@ -106,7 +106,7 @@ def make_inputs(
         return make_model_inputs(
             losses.targets(source, loss, model.outputs[0].shape[-1]),
             to_channels_last(model, model.input_shape[1:]),
-            recipe.batch_size,
+            recipe.images_per_step(len(train)),
             steps=recipe.steps_per_epoch if shuffle else None,
             augment=recipe.augment if shuffle else None,
             preprocessing=metadata_of(model).outside,

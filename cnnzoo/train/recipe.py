@@ -18,6 +18,8 @@ from cnnzoo.system.validation import (
     optional,
 )
 
+LARGEST_BATCH = 128  # by default
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -25,7 +27,8 @@ class Recipe:
 
     Attributes:
         epochs: Maximum number of passes over the training images.
-        batch_size: Number of images per step.
+        batch_size: Number of images per step; None for a tenth of the training images, at
+            most 128, so that an epoch has ten steps or more.
         steps_per_epoch: Number of steps per epoch; None for one pass over the images. An
             epoch continues where the last one ended, so that all images are used equally.
         optimizer: Keras's name of the optimizer.
@@ -60,7 +63,7 @@ class Recipe:
     """
 
     epochs: int = 10
-    batch_size: int = 128
+    batch_size: int | None = None
     steps_per_epoch: int | None = None
     optimizer: str = "adam"
     learning_rate: float | None = None
@@ -81,17 +84,18 @@ class Recipe:
 
     def steps(self, images: int) -> int:
         """Number of steps per epoch on a number of images."""
-        return self.steps_per_epoch or -(-images // self.batch_size)
+        return self.steps_per_epoch or -(-images // self.images_per_step(images))
+
+    def images_per_step(self, images: int) -> int:
+        """The batch size on a number of training images."""
+        if self.batch_size is None:
+            return max(1, min(LARGEST_BATCH, images // 10))
+        return self.batch_size
 
     def to_dict(self) -> dict:
         """The recipe as JSON can hold it; of `augment`, without default values."""
         augment = self.augment and augment_to_dict(self.augment)
         return {**asdict(replace(self, augment=None)), "augment": augment}
-
-
-def default_recipe(images: int) -> Recipe:
-    """The recipe for a number of training images, with ten steps an epoch or more."""
-    return Recipe(batch_size=max(1, min(Recipe.batch_size, images // 10)))
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -128,7 +132,7 @@ def _are_options(value: object) -> bool:
 
 RULES: dict[str, Rule] = {
     "epochs": COUNT,
-    "batch_size": COUNT,
+    "batch_size": optional(COUNT),
     "steps_per_epoch": optional(COUNT),
     "loss": optional(
         (

@@ -14,8 +14,8 @@ from cnnzoo.errors import UsageError
 from cnnzoo.inference import class_names
 from cnnzoo.saving import load
 from cnnzoo.system.runtime import Verbose
-from cnnzoo.train.recipe import Recipe, default_recipe
-from cnnzoo.train.run import CHECKPOINTS, Run
+from cnnzoo.train.recipe import Recipe
+from cnnzoo.train.run import Run
 from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
 KINDS = ("fold", "seed", "bag")  # prefixes of folders: of kfold, repeat and bag
@@ -94,6 +94,7 @@ def members(folder: str | Path) -> list[keras.Model]:
     Raises:
         UsageError: The folder has no networks, or those of several calls, or a training
             has not ended.
+        CheckpointError: The checkpoints of a training are lost.
         WeightFileError: A file is damaged.
     """
     runs = sorted(
@@ -108,13 +109,6 @@ def members(folder: str | Path) -> list[keras.Model]:
             "several calls; expected a folder of one call of kfold, repeat or bag"
         )
     for _, _, path in runs:
-        lost = not any((path / CHECKPOINTS).glob("step-*"))
-        if lost and (path / MODEL_FILE).exists():
-            raise UsageError(
-                f"{path} has {MODEL_FILE} but no {CHECKPOINTS}, which tell whether the "
-                "training has ended; get them from a backup, or load each model by "
-                "cnnzoo.load"
-            )
         if not Run(path).is_over:
             raise UsageError(
                 f"the training in {path} has not ended; repeat the call that started it, "
@@ -146,7 +140,7 @@ def train_once(
             "trained already, as if it had seen these images, so build or load the "
             "network inside the function"
         )
-    seeded = replace(recipe or default_recipe(len(data[0])), seed=seed)
+    seeded = replace(recipe or Recipe(), seed=seed)
     Run(folder).fit(model, *data, seeded, verbose=verbose)
     return model
 

@@ -39,7 +39,7 @@ from cnnzoo.train.checkpoint.store import CheckpointStore
 from cnnzoo.train.ema import EMA
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.loop import Loop
-from cnnzoo.train.recipe import Recipe, default_recipe
+from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import RunMetadata
 from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 
@@ -107,7 +107,7 @@ class Run:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
             train: Training images, in a form that the class names.
             validation: Images by which the best epoch is chosen; or a share of `train`.
-            recipe: Training recipe; None for `default_recipe`.
+            recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a bar, 2 for single lines, "auto" for 1 or 2.
 
@@ -123,10 +123,10 @@ class Run:
             CheckpointError: Another process uses it, or checkpoints are damaged or lost.
             SaveError: The folder cannot be written.
         """
-        level, seed = progress_level(verbose), (recipe or Recipe()).seed
-        parts = train, validation, class_names(model), seed
+        level, recipe = progress_level(verbose), recipe or Recipe()
+        parts = train, validation, class_names(model), recipe.seed
         train, validation = as_train_validation(*parts)
-        recipe = recipe or default_recipe(len(train))
+        recipe = run_metadata.with_batch_size(recipe, len(train), self.folder)
         check_rates(callbacks := check_callbacks(callbacks), recipe)
         batches = compilation.prepare(model, recipe, train, validation)
         requested = run_metadata.collect(model, recipe, train, validation)
@@ -155,45 +155,52 @@ class Run:
         """Whether the folder contains a training that has ended or failed.
 
         Raises:
-            CheckpointError: Its files cannot be read.
+            CheckpointError: Its files cannot be read, or some are lost.
         """
         metadata = run_metadata.read(self.folder)
-        saved = CheckpointStore(self.folder / CHECKPOINTS).newest()
+        store = CheckpointStore(self.folder / CHECKPOINTS)
+        saved = store.newest() if self._has_checkpoints() else None
         if metadata is None or saved is None:
             return False
         progress = TrainingProgress(**saved.facts["progress"])
-        return progress.is_over(metadata.recipe["epochs"]) or self._has_failed()
+        return progress.is_over(metadata.recipe["epochs"]) or None in self._metric("loss")
 
-    def _has_failed(self) -> bool:
-        """Whether the loss became NaN, which is null in the history."""
+    def _metric(self, name: str) -> Sequence[float | None]:
+        """A metric of the history so far, with None for NaN."""
         path = self.folder / HISTORY_FILE
         if not path.exists():
-            return False
+            return ()
         error = CheckpointError(
-            f"{path} is cut or altered; continue the training, which writes it again"
+            f"{path} is cut or altered; get it from a backup, or continue the training, "
+            "which writes it again if there are checkpoints"
         )
         with files.refusing_damage(error):
-            return None in files.read_json(path).get("loss", ())
+            return tuple(files.read_json(path).get(name, ()))
+
+    def _has_checkpoints(self) -> bool:
+        """Whether there are any; raises CheckpointError if they alone are lost."""
+        if any((self.folder / CHECKPOINTS).glob("step-*")):
+            return True
+        left = MODEL_FILE if (self.folder / MODEL_FILE).exists() else HISTORY_FILE
+        if left == MODEL_FILE or set(self._metric("val_loss")) - {None}:
+            raise CheckpointError(
+                f"{self.folder} has {left} but no {CHECKPOINTS}, so a training would "
+                "begin anew and write over it; get them from a backup, or train into "
+                "another folder"
+            )
+        return False
 
     def _check_or_create(self, requested: RunMetadata) -> RunMetadata:
         """The metadata of the folder, from the first start of the training.
 
         Raises:
-            CheckpointError: There are checkpoints without metadata, or a model without
-                checkpoints.
+            CheckpointError: There are checkpoints without metadata, or they are lost.
         """
         path = self.folder / run_metadata.RUN_FILE
-        saved = any((self.folder / CHECKPOINTS).glob("step-*"))
-        if saved and not path.exists():
+        if self._has_checkpoints() and not path.exists():
             raise CheckpointError(
                 f"{self.folder} has checkpoints but no {path.name}, which tells what the "
                 "training is; get it from a backup, or train into another folder"
-            )
-        if not saved and (self.folder / MODEL_FILE).exists():
-            raise CheckpointError(
-                f"{self.folder} has {MODEL_FILE} but no {CHECKPOINTS}, so a training "
-                "would begin anew and write over the model; get them from a backup, or "
-                "train into another folder"
             )
         first = run_metadata.check_or_create(self.folder, requested)
         if changes := run_metadata.environment_changes(first, requested):

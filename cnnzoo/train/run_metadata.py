@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.errors import CheckpointError, ResumeMismatchError
+from cnnzoo.errors import CheckpointError, ResumeMismatchError, other_network
 from cnnzoo.metadata import geometry_of, metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.runtime import device_facts
@@ -113,16 +113,29 @@ def check_or_create(folder: Path, new: RunMetadata) -> RunMetadata:
     completed = replace(first, recipe={**Recipe().to_dict(), **first.recipe})
     before, now = first.network["name"], new.network["name"]
     if before != now:
-        raise ResumeMismatchError(
-            f"{folder} holds a training of {before}, not of {now}; train {now} into "
-            f"another folder, or pass {before}"
-        )
+        raise other_network(folder, before, now)
     if found := differences(_identity(completed, new), _identity(new, new)):
         raise ResumeMismatchError(
             f"{folder} holds another training: {'; '.join(found[:10])}; pass what it "
             "was started with, or train into another folder"
         )
     return first
+
+
+def with_batch_size(recipe: Recipe, images: int, folder: Path) -> Recipe:
+    """The recipe with a batch size: its own, that of the folder's training, or a default.
+
+    Args:
+        recipe: Recipe as it was passed.
+        images: Number of training images.
+        folder: Folder of the training, which may have begun before.
+
+    Raises:
+        CheckpointError: As in `read`.
+    """
+    first = read(folder) if recipe.batch_size is None else None
+    size = first.recipe.get("batch_size") if first else None
+    return replace(recipe, batch_size=size or recipe.images_per_step(images))
 
 
 def read(folder: Path) -> RunMetadata | None:

@@ -67,7 +67,7 @@ def train_on_features(
     """
     part = tail(network, cut)
     part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
-    labels, size = np.asarray(train.labels), recipe.batch_size
+    labels, size = np.asarray(train.labels), recipe.images_per_step(len(train))
     ridge = (
         _start_from_ridge(part, caches[0], labels, recipe.seed) if from_ridge else None
     )

@@ -80,22 +80,18 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
     check_values(f"build {spec.name}", vars(options), RULES)
     if options.weights is not None:
         check_source(spec.name, options.weights)
-    if not options.include_top and options.classifier_activation != "softmax":
-        raise UsageError(
-            f"{spec.name} without its top has no classifier to activate; got "
-            f"classifier_activation={options.classifier_activation!r} with "
-            "include_top=False, so leave one of them out"
-        )
-    if not options.include_top and (options.classes or options.class_names):
-        raise UsageError(
-            f"{spec.name} without its top has no classes; got include_top=False with "
-            "classes or class_names, so leave one of them out"
-        )
-    if not options.include_top and own.get("aux_heads"):
-        raise UsageError(
-            f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
-            "aux_heads=True with include_top=False, so leave one of them out"
-        )
+    of_the_top = {
+        "classifier_activation": options.classifier_activation != "softmax",
+        "classes": options.classes,
+        "class_names": options.class_names,
+        "aux_heads": own.get("aux_heads"),
+    }
+    for name, given in of_the_top.items():
+        if given and not options.include_top:
+            raise UsageError(
+                f"{spec.name} without its top has no classifiers; got {name} with "
+                "include_top=False, so leave one of them out"
+            )
     if options.include_top and options.pooling:
         raise UsageError(
             f"{spec.name} with its top pools as its head does; got "

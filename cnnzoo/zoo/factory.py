@@ -154,18 +154,15 @@ def _draw(
 
 def _conv(conv: Conv, options: BuildOptions) -> Conv:
     """The spec's way to draw convolutions, with the caller's wishes."""
-    wishes: dict[str, Any] = {}
-    if options.activation is not None:
-        wishes["act"] = activation_block(options.activation)
-    if options.kernel_initializer is not None:
-        wishes["kernel_initializer"] = options.kernel_initializer
-    if options.bias_initializer is not None:
-        both = ("bias_initializer", "dense_bias_initializer")
-        wishes |= dict.fromkeys(both, options.bias_initializer)
-    if options.kernel_regularizer is not None:
-        wishes["kernel_regularizer"] = keras.regularizers.get(options.kernel_regularizer)
+    penalty = keras.regularizers.get(options.kernel_regularizer)
     if options.weight_decay is not None:
-        wishes["kernel_regularizer"] = keras.regularizers.L2(options.weight_decay)
-    if options.dropout is not None:
-        wishes["dropout"] = options.dropout
-    return replace(conv, **wishes)
+        penalty = keras.regularizers.L2(options.weight_decay)
+    wishes: dict[str, Any] = {
+        "act": options.activation and activation_block(options.activation),
+        "kernel_initializer": options.kernel_initializer,
+        "bias_initializer": options.bias_initializer,
+        "dense_bias_initializer": options.bias_initializer,
+        "kernel_regularizer": penalty,
+        "dropout": options.dropout,
+    }
+    return replace(conv, **{k: wish for k, wish in wishes.items() if wish is not None})

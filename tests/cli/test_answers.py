@@ -48,6 +48,9 @@ ANSWERS = [
     ("train photos --model mlp --out file/o", 3, "file is a file, not a folder"),
     ("train photos --model mlp --out /proc/o", 3, "cannot write /proc/o"),
     (f"{TRAIN} --size 3", 2, "at least 12x12 pixels, got 3x3; pass a larger --size"),
+    (f"{TRAIN} --size 30000", 2, "expected at most 89,478,485 pixels, got 30000"),
+    ("train photos --model mlp --out old", 2, "old holds a training of lenet5, not of"),
+    ("kfold photos --model mlp --out folds", 2, "fold-1 holds a training of lenet5"),
     (f"{TRAIN} --optimizer adm", 2, "unknown optimizer 'adm'; did you mean 'adam'?"),
     (f"{TRAIN} --loss hing", 2, "unknown loss 'hing'; did you mean 'hinge'?"),
     (f"{TRAIN} --loss-options label_smoothing=no", 2, "label_smoothing=0.1 or the like"),
@@ -124,6 +127,9 @@ def answers(tmp_path_factory) -> dict[str, list]:
         (here / f"{name}.png").write_bytes(png_header(20_000, height))
     for name in ("file", "x.keras"):
         (here / name).write_text("no picture, no model")
+    for name in ("old", "folds/fold-1"):
+        (here / name).mkdir(parents=True)
+        (here / name / "run.json").write_text('{"network": {"name": "lenet5"}}')
     np.savetxt(here / "d.csv", pixels[:, :4, :4].reshape(12, 16), "%d", ",")
     np.savez(
         here / PREDICTIONS_FILE,

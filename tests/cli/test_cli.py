@@ -268,6 +268,15 @@ def test_predict(run, capsys):
     assert "found no images by" in capsys.readouterr().err
 
 
+def test_many_predictions_show_their_progress_on_a_terminal(run, capsys, monkeypatch):
+    arguments = ["predict", *[str(run / "digit.png")] * 2, "--model", str(run / "out")]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    for many, more, shown in ((9, [], 0), (1, [], 1), (1, ["--json"], 0)):
+        monkeypatch.setattr("cnnzoo.inference.BATCH", many)
+        assert main([*arguments, *more]) == 0
+        assert ("1/1" in capsys.readouterr().out) == shown
+
+
 def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):
     arguments = ["--model", "mlp", "--epochs", "1", "--preprocessing", "featurewise"]
     data, out = str(run / "train.csv"), tmp_path / "out"

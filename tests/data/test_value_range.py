@@ -89,8 +89,11 @@ def test_colours_warn_and_have_no_range(photos: Path):
     (warning,) = cnnzoo.scan(photos).report.warnings
     assert warning.startswith("9 pictures of 16 bits have no value above 4095 and")
     assert decode(path, None, 3).max() == 15
-    with pytest.raises(ImageDecodeError, match="only grey has the range"):
+    with pytest.raises(ImageDecodeError, match="only grey has a value_range"):
         decode(path, None, 3, TOLD)
+    for depth in ("headers", "pixels"):
+        with pytest.raises(ImageDecodeError, match=r"colours.png' \(16-bit colours or"):
+            cnnzoo.scan(photos, depth=depth, value_range=(0, 4095))
 
 
 def test_full_ranges_do_not_warn(tmp_path: Path):

@@ -13,10 +13,12 @@ network in minutes; some are in the graph that `fit` makes.
 """
 
 from collections.abc import Iterable
+from unittest.mock import Mock
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 from parity import Record, images
 from torch_twins import CASES, CLASSES
@@ -33,6 +35,7 @@ from training_step import (
 )
 
 import cnnzoo
+from cnnzoo.fast import batch_norm, winograd
 from cnnzoo.train.recipe import Recipe
 
 BOUND = 1e-4  # in float32; of Adam, which divides small gradients by their own size
@@ -128,11 +131,22 @@ def test_adam(record: Record, case: str):
 
 
 IN_FLOAT32 = ("lenet5", "very_small_vgg", "resnet20")
+FAST = (  # what computes on a CPU in Keras's place
+    (winograd, "convolve"),
+    (batch_norm, "_exact"),
+    (tf.raw_ops, "ResourceApplyKerasMomentum"),
+)
 
 
 @pytest.mark.parametrize("case", marked("very_small_vgg", names=IN_FLOAT32))
-def test_fast_paths(record: Record, case: str):
+def test_fast_paths(record: Record, case: str, monkeypatch: pytest.MonkeyPatch):
+    spies = {}
+    for module, name in FAST:
+        spies[name] = Mock(wraps=getattr(module, name))
+        monkeypatch.setattr(module, name, spies[name])
     compare(record, case, SGD, "float32", BOUND, classifier_activation=None)
+    own = {"ResourceApplyKerasMomentum"} if case == "lenet5" else set(spies)
+    assert {name for name, spy in spies.items() if spy.called} == own
 
 
 @pytest.mark.parametrize("case", marked("lenet5", names=IN_FLOAT32))

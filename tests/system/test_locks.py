@@ -1,5 +1,6 @@
 """Locks of folders whose files are removed while they are held."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -143,6 +144,19 @@ def test_a_removed_lock_file_frees_nothing(loss, tmp_path: Path):
         os.kill(holder.pid, signal.SIGKILL)
     with folder_lock(tmp_path, wait=5.0):
         assert (tmp_path / ".owner.json").exists()
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_lock_of_the_folder_from_outside(passed: bool, tmp_path: Path):
+    """As of `flock DIR cnnzoo ...`; that of another program refuses."""
+    outer = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(outer, fcntl.LOCK_EX)
+    command = [sys.executable, "-c", HOLDER.replace("600", "0"), str(tmp_path)]
+    more = {"pass_fds": [outer] if passed else [], "capture_output": True, "text": True}
+    done = [subprocess.run(command, **more) for _ in range(2)]  # it is kept
+    os.close(outer)
+    assert [one.stdout for one in done] == ["held\n" if passed else ""] * 2
+    assert passed or "in use by another process" in done[0].stderr
 
 
 def test_waiting_ends_when_the_lock_is_free(tmp_path: Path):

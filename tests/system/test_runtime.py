@@ -1,8 +1,10 @@
 """The settings of a process."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +42,7 @@ def test_importing_sets_nothing():
 
 
 def test_no_threads():
-    with pytest.raises(cnnzoo.UsageError, match="0 threads: expected at least 1"):
+    with pytest.raises(cnnzoo.UsageError, match="threads=0: expected a whole number"):
         cnnzoo.configure(threads=0)
 
 
@@ -69,15 +71,25 @@ ERROR = "E0000 00:00 failed call to cuInit\n"
 FAKE = f"import os\nos.write(2, {(NOISE + ERROR + 'kept').encode()!r})\n"
 
 
+def fake(keras: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets programs that are run import this text as Keras."""
+    (folder / "keras.py").write_text(keras)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *sys.path]))
+    monkeypatch.delenv(LOG_LEVEL)
+
+
+def test_the_last_words_of_a_crash_are_shown(tmp_path, monkeypatch):
+    fake(f"{FAKE}os.abort()\n", tmp_path, monkeypatch)
+    done = run("from cnnzoo.system.runtime import import_keras; import_keras()")
+    assert (done.returncode, done.stderr) == (-signal.SIGABRT, "kept")
+
+
 @pytest.mark.parametrize(
     ("level", "shown"),
     [(None, "kept"), ("1", ERROR + "kept"), ("0", NOISE + ERROR + "kept")],
 )
 def test_keras_is_imported_quietly(level: str | None, shown: str, tmp_path, monkeypatch):
-    (tmp_path / "keras.py").write_text(FAKE)
-    path = os.pathsep.join([str(tmp_path), *sys.path])
-    monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.delenv(LOG_LEVEL)
+    fake(FAKE, tmp_path, monkeypatch)
     if level:
         monkeypatch.setenv(LOG_LEVEL, level)
     done = run(

@@ -97,7 +97,8 @@ def test_tensorboard_goes_on_counting_batches(kind: str, tmp_path: Path):
             train(tmp_path / "run", callbacks=[board, *more])
             return
         data, model = halves(48), network()
-        model.compile("adam", "sparse_categorical_crossentropy")
+        adam = keras.optimizers.Adam(gradient_accumulation_steps=2)
+        model.compile(adam, "sparse_categorical_crossentropy")
         checkpoint = Checkpoint(tmp_path / "fit", callbacks=[board])
         callbacks = [board, *more, checkpoint]
         model.fit(data.images, data.labels, 16, 3, verbose=0, callbacks=callbacks)

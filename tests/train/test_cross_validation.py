@@ -154,7 +154,7 @@ def test_members_are_ordered_by_number(marked, tmp_path: Path):
         expected = cnnzoo.load(path).get_weights()[0]
         np.testing.assert_array_equal(model.get_weights()[0], expected)
     shutil.rmtree(tmp_path / "seed-2/checkpoints")
-    with pytest.raises(cnnzoo.UsageError, match=r"seed-2 has model\.keras but no check"):
+    with pytest.raises(cnnzoo.CheckpointError, match=r"2 has model\.keras but no check"):
         members(tmp_path)
     (tmp_path / "bag-1").mkdir()
     with pytest.raises(cnnzoo.UsageError, match="or those of several calls"):

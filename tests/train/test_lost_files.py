@@ -95,6 +95,28 @@ def test_lost_checkpoints_are_no_new_start(which: str, stopped: Path, tmp_path: 
     assert after == before
 
 
+@pytest.mark.parametrize(
+    ("history", "told"),
+    [
+        (None, r"history\.json but no checkpoints"),
+        ("[", "cut or altered; get it from a backup"),
+        ("{}", ""),  # it ended in its first epoch
+        ('{"loss": [null], "val_loss": [null]}', ""),
+    ],
+)
+def test_a_model_that_is_lost_too(history, told: str, stopped: Path, tmp_path: Path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    shutil.rmtree(run / "checkpoints")
+    remove(run / "model.keras")
+    if history is not None:
+        (run / "history.json").write_text(history)
+    if told:
+        with pytest.raises(CheckpointError, match=told):
+            start(run)
+    else:
+        assert len(start(run)["loss"]) == RECIPE.epochs
+
+
 def test_a_model_without_a_training_is_not_written_over(tmp_path: Path):
     cnnzoo.save(network(), tmp_path / "model.keras")
     with pytest.raises(CheckpointError, match=r"model\.keras but no checkpoints"):

@@ -15,7 +15,7 @@ from cnnzoo.cli.commands import training
 from cnnzoo.cli.parser import make_parser
 from cnnzoo.data.augment import Augment
 from cnnzoo.data.batches import Batches
-from cnnzoo.train import Recipe, compilation, losses
+from cnnzoo.train import Recipe, compilation, kfold, losses
 from cnnzoo.train.losses import choose
 
 OPTIONS = {"label_smoothing": 0.1}
@@ -139,6 +139,28 @@ def test_the_cosine_schedule_has_the_steps_of_all_epochs():
 def test_on_the_command_line():
     words = "train mnist --model mlp --out a --steps-per-epoch 9 --loss-options"
     args = make_parser().parse_args([*words.split(), "label_smoothing=0.1"])
-    recipe = training._recipe(args, 64)
+    recipe = training._recipe(args)
     assert (recipe.steps_per_epoch, recipe.loss_options) == (9, OPTIONS)
-    assert recipe.batch_size == 6  # a tenth of the images
+
+
+def test_the_default_batch_is_a_tenth(tmp_path: Path):
+    images = {1: 1, 64: 6, 1279: 127, 9999: 128}
+    assert {n: Recipe().images_per_step(n) for n in images} == images
+    assert Recipe(batch_size=7).images_per_step(64) == 7
+    short = Recipe(epochs=1, precision="float32")
+    kfold(network, halves(), tmp_path, short, folds=2)
+    recorded = json.loads((tmp_path / "fold-1/run.json").read_text())
+    images = recorded["data"]["train"]["images"]
+    assert images < 30
+    assert recorded["recipe"]["batch_size"] == images // 10
+
+
+def test_a_resumed_run_keeps_its_batch(tmp_path: Path):
+    """Its default may have been another one."""
+    recipe = replace(RECIPE, batch_size=20)
+    first = train(tmp_path, recipe)[1]
+    assert train(tmp_path, replace(recipe, batch_size=None))[1] == first
+    with pytest.raises(cnnzoo.ResumeMismatchError, match="batch_size was 20 and is 4"):
+        train(tmp_path, replace(recipe, batch_size=4))
+    with pytest.raises(cnnzoo.UsageError, match="batch_size=0"):
+        train(tmp_path, replace(recipe, batch_size=0))

@@ -101,7 +101,7 @@ def _predict_rows(args: Namespace, network: Opener, table: str) -> None:
 
     source = read_csv(table, complete=False)
     out = args.out or options.file(str(Path(table).with_name("submission.csv")))
-    _, names, classify = _open(args, network)
+    _, names, classify = _open(args, network, len(source))
     labels = [names[i] for i in classify(source).argmax(1)]
     say(write_submission(out, labels, source.ids))
 
@@ -109,7 +109,7 @@ def _predict_rows(args: Namespace, network: Opener, table: str) -> None:
 def _predict_images(args: Namespace, network: Opener) -> None:
     """Prints the likeliest classes of each image."""
     paths = _readable(args)
-    model, names, classify = _open(args, network)
+    model, names, classify = _open(args, network, len(paths))
     from cnnzoo.data.folders.training_files import in_training_set
     from cnnzoo.inference import make_predictions
 
@@ -130,16 +130,18 @@ def _predict_images(args: Namespace, network: Opener) -> None:
         say(f"{prediction.path}: {best}{notes}")
 
 
-def _open(args: Namespace, network: Opener) -> tuple:
+def _open(args: Namespace, network: Opener, images: int) -> tuple:
     """The model or ensemble, its class names, and its function of probabilities."""
     start(args.threads)
     from cnnzoo.ensemble import Ensemble
-    from cnnzoo.inference import class_names, probabilities
+    from cnnzoo.inference import BATCH, class_names, probabilities
 
     model = network()
+    shown = sys.stdout.isatty() and not args.json and images > BATCH
+    verbose = 1 if shown else 0
     if isinstance(model, Ensemble):
-        return model, model.class_names, partial(model.predict, verbose=0)
-    return model, class_names(model), partial(probabilities, model)
+        return model, model.class_names, partial(model.predict, verbose=verbose)
+    return model, class_names(model), partial(probabilities, model, verbose=verbose)
 
 
 def _novel(model, folders: list[Path], paths: list[str]) -> list[bool | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +15,9 @@ from cnnzoo.cli.commands.data import check_folds, open_parts, open_source
 from cnnzoo.cli.commands.networks import known_network
 from cnnzoo.cli.options import named_value
 from cnnzoo.cli.output import print_json, print_table, say, start
-from cnnzoo.errors import UsageError, check_known
+from cnnzoo.errors import UsageError, check_known, other_network
 from cnnzoo.models.index import ModelInfo
+from cnnzoo.system import files
 
 if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
@@ -29,8 +31,7 @@ FEW = 1000  # pictures, for which transfer is recommended
 def train(args: Namespace) -> None:
     network, out = known_network(args, args.model), Path(args.out)
     _check(args)
-    resumed = (out / RUN_FILE).exists()
-    data, validation = open_parts(args, again=resumed)
+    data, validation = open_parts(args, again=_has_begun(out, network))
     _check_featurewise(args, data)
     start(args.threads)
     import keras
@@ -39,7 +40,7 @@ def train(args: Namespace) -> None:
     from cnnzoo.train.mixed_precision import resolve
     from cnnzoo.train.run import Run
 
-    recipe, loggers = _recipe(args, len(data)), _loggers(args)
+    recipe, loggers = _recipe(args), _loggers(args)
     before = run_metadata.read(out)
     keras.utils.set_random_seed(args.seed)
     shape, model = _network(args, network, data)
@@ -62,6 +63,20 @@ def train(args: Namespace) -> None:
     if history.was_over:
         say("the training was finished already; nothing was trained")
     _report(history, out)
+
+
+def _has_begun(folder: Path, network: ModelInfo) -> bool:
+    """Whether the folder holds a training, which may be damaged.
+
+    Raises:
+        ResumeMismatchError: It is a training of another network.
+    """
+    path, before = folder / RUN_FILE, network.name
+    with suppress(*files.DAMAGE):
+        before = files.read_json(path)["network"]["name"]
+    if before != network.name:
+        raise other_network(folder, before, network.name)
+    return path.exists()
 
 
 def _check(args: Namespace) -> None:
@@ -87,7 +102,6 @@ def _report(history: Mapping[str, list[float]], out: Path) -> None:
     """Draws the curves, and prints the best epoch and the files."""
     import numpy as np
 
-    from cnnzoo.system import files
     from cnnzoo.visualization import figures
 
     curves = files.write_bytes(out / "curves.png", figures.learning_curves(history))
@@ -110,6 +124,7 @@ def kfold(args: Namespace) -> None:
             "and a predictions.npz that kfold wrote"
         )
     network = known_network(args, args.model)
+    _has_begun(Path(args.out) / "fold-1", network)
     _check(args)
     if args.preprocessing == "featurewise":
         raise UsageError(
@@ -125,7 +140,7 @@ def kfold(args: Namespace) -> None:
         lambda: _network(args, network, source)[1],
         source,
         args.out,
-        _recipe(args, len(source)),
+        _recipe(args),
         folds=args.folds,
         group_by=args.group_by,
         seed=args.seed,
@@ -184,14 +199,14 @@ def _network(args: Namespace, network: ModelInfo, train):
     )
 
 
-def _recipe(args: Namespace, images: int) -> Recipe:
+def _recipe(args: Namespace) -> Recipe:
     """The recipe of that name, or the default one, changed by the options."""
-    from cnnzoo.train.recipe import RECIPES, Recipe, default_recipe
+    from cnnzoo.train.recipe import RECIPES, Recipe
 
     given = {field.name: getattr(args, field.name, None) for field in fields(Recipe)}
     given["loss_options"] = args.loss_options and dict(args.loss_options)
     given["augment"] = args.augment and parse_augment(args.augment)
-    recipe = RECIPES[args.recipe] if args.recipe else default_recipe(images)
+    recipe = RECIPES[args.recipe] if args.recipe else Recipe()
     if args.optimizer is not None and args.optimizer != recipe.optimizer:
         # The recipe's values are for another optimizer.
         recipe = replace(recipe, momentum=None, learning_rate=None)

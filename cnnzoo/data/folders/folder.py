@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from cnnzoo.data.decode import NO_RANGE
 from cnnzoo.data.folders import layout
 from cnnzoo.data.folders.image_files import ImageFiles
 from cnnzoo.data.folders.inspection import (
@@ -78,14 +79,12 @@ def scan(
         checksums: Whether to read each file as a whole, to detect copies.
         on_bad: "raise" for an error if files cannot be read; "report" to leave them out
             and list them in the report; "skip" to leave out also images of a format that
-            at most one in a hundred has, such as a placeholder for a missing photograph,
-            unless a class has no others.
+            at most one in a hundred has, unless a class has no others.
         follow_links: Whether to follow links that lead out of the folder.
         labels: Path of a table with the class of each image, anywhere in the folder; see
             `cnnzoo.data.folders.label_file`.
-        partial: Whether to leave out images that the table does not name, and lines
-            without a file; the report tells how many.
-        value_range: Values of pictures of 16 bits that become 0 and 255, such as
+        partial: Whether to leave out images without a line, and lines without a file.
+        value_range: Values of grey pictures of 16 bits that become 0 and 255, such as
             (0, 4095) for 12 bits; None for (0, 65535). A training gives it to its model.
 
     Raises:
@@ -106,6 +105,8 @@ def scan(
         )
     inspections, unusable = _inspect(root, found, depth, checksums)
     bad = [*found.skipped, *unusable]
+    if geometry:
+        bad += [(name, NO_RANGE) for name, one in inspections.items() if one.deep_colours]
     if bad and on_bad == "raise":
         raise unreadable(root, bad)
     if on_bad == "skip":

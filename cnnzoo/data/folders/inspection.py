@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from cnnzoo.data.decode import decode, is_deep, opened
+from cnnzoo.data.decode import decode, has_deep_colours, is_deep, opened
 from cnnzoo.errors import ImageDecodeError
 from cnnzoo.system.runtime import cores
 
@@ -43,6 +43,7 @@ class FileInspection:
         width: Width in pixels, as stored.
         height: Height in pixels, as stored.
         animated: Whether there are several frames, of which the first is read.
+        deep_colours: Whether it has colours of 16 bits, for which no range is.
         largest: Largest value of a picture of 16 bits; None of one of 8 bits.
         checksum: First 16 bytes of the SHA-256 of its content; empty if not requested.
         warnings: Warnings of Pillow.
@@ -52,6 +53,7 @@ class FileInspection:
     width: int
     height: int
     animated: bool
+    deep_colours: bool = False
     largest: int | None = None
     checksum: bytes = b""
     warnings: tuple[str, ...] = ()
@@ -169,6 +171,7 @@ def inspect(path: str | Path, *, pixels: bool = False) -> FileInspection:
             width=image.width,
             height=image.height,
             animated=_animated(image),
+            deep_colours=has_deep_colours(image),
             largest=_largest(image) if is_deep(image) else None,
         )
         looks_whole = _looks_whole(path, found.format)

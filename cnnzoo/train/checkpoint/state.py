@@ -103,7 +103,7 @@ class TrainingSession:
         for prefix, callback in self._weight_keepers():
             best = [n for n in sorted(state.arrays) if n.startswith(prefix)]
             callback.best_weights = [state.arrays[n] for n in best] or None
-        set_batch_count(self.callbacks, int(self.model.optimizer.iterations))
+        set_batch_count(self.callbacks, self.model.optimizer)
 
     def save(self, store: CheckpointStore, step: int, facts: Mapping) -> bool:
         """Adds a checkpoint to a store, unless weights of the model are not finite.
