@@ -26,7 +26,7 @@ class Source(Protocol):
 
     Training, evaluation and prediction use only these members, so that a new kind of
     source needs no change there. A subclass of this protocol implements `__len__`,
-    `take`, `load`, `fingerprint`, `content_keys` and `relabel`, and inherits the others.
+    `take`, `load`, `fingerprint` and `content_keys`, and inherits the others.
 
     Attributes:
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
@@ -55,7 +55,7 @@ class Source(Protocol):
 
     def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
         """Returns the same images with other labels and class names."""
-        ...
+        return self._with(labels=labels, class_names=tuple(class_names))
 
     def with_geometry(self, geometry: Geometry | None) -> Self:
         """Returns the same images, which `load` brings to a size in this way.
@@ -64,8 +64,13 @@ class Source(Protocol):
         """
         if own := self.geometry and self.geometry.value_range:
             geometry = replace(geometry or Geometry(), value_range=own)
+        return self._with(geometry=geometry)
+
+    def _with(self, **fields: object) -> Self:
+        """Returns a copy with other attributes; most sources are frozen."""
         changed = copy(self)
-        object.__setattr__(changed, "geometry", geometry)  # most sources are frozen
+        for name, value in fields.items():
+            object.__setattr__(changed, name, value)
         return changed
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -211,9 +216,6 @@ class Images(Source):
             ids=None if self.ids is None else tuple(self.ids[row] for row in rows),
         )
 
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Images:
-        return replace(self, labels=labels, class_names=tuple(class_names))
-
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         if self.image_shape == (*size, channels):
             return self.images[rows]
@@ -260,7 +262,7 @@ def check_pixels(images: np.ndarray) -> None:
         found = f"{images.dtype} between {low:g} and {high:g}"
     raise UsageError(
         "cannot take these images: expected an array (n, h, w, c) of pixels of 0 to 255, "
-        f"found {found}, so pass them as files have them, without scaling"
+        f"found {found}, so pass them as files have them, channels last and not scaled"
     )
 
 

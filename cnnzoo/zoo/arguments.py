@@ -74,27 +74,20 @@ RULES: dict[str, Rule] = {
     ),
 }
 
+TOP = ("classes", "class_names", "classifier_activation", "aux_heads")  # of classifiers
+
 
 def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) -> None:
     """Raises UsageError for the first invalid argument."""
     check_values(f"build {spec.name}", vars(options), RULES)
     if options.weights is not None:
         check_source(spec.name, options.weights)
-    if not options.include_top and options.classifier_activation != "softmax":
+    given = {**vars(options), "aux_heads": own.get("aux_heads")}
+    given |= {"classifier_activation": options.classifier_activation != "softmax"}
+    if of_top := [name for name in TOP if given[name] and not options.include_top]:
         raise UsageError(
-            f"{spec.name} without its top has no classifier to activate; got "
-            f"classifier_activation={options.classifier_activation!r} with "
-            "include_top=False, so leave one of them out"
-        )
-    if not options.include_top and (options.classes or options.class_names):
-        raise UsageError(
-            f"{spec.name} without its top has no classes; got include_top=False with "
-            "classes or class_names, so leave one of them out"
-        )
-    if not options.include_top and own.get("aux_heads"):
-        raise UsageError(
-            f"{spec.name} without its top has no classifiers, nor auxiliary ones; got "
-            "aux_heads=True with include_top=False, so leave one of them out"
+            f"{spec.name} without its top has no classifier, nor auxiliary ones; got "
+            f"include_top=False with {' and '.join(of_top)}, so leave one of them out"
         )
     if options.include_top and options.pooling:
         raise UsageError(

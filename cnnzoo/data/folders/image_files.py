@@ -57,9 +57,6 @@ class ImageFiles(Source):
             checksums=taken(self.checksums),
         )
 
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
-        return replace(self, labels=labels, class_names=tuple(class_names))
-
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         paths = [self.root / self.names[row] for row in np.arange(len(self))[rows]]
         return decode_all(paths, size, channels, self.geometry)

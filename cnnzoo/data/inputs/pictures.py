@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -17,9 +16,11 @@ from cnnzoo.data.arrays import KEY_BYTES, Rows, Source, labels_hash
 from cnnzoo.data.decode import Picture, decode_all
 from cnnzoo.data.folders.folder import find_files
 from cnnzoo.data.folders.inspection import OnBad, unreadable
-from cnnzoo.errors import DatasetError
+from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Geometry
 from cnnzoo.system import files
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +49,6 @@ class Pictures(Source):
             pictures=tuple(self.pictures[row] for row in rows),
             labels=None if self.labels is None else self.labels[rows],
         )
-
-    def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
-        return replace(self, labels=labels, class_names=tuple(class_names))
 
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         wanted = [self.pictures[row] for row in np.arange(len(self))[rows]]
@@ -81,6 +79,7 @@ def image_paths(place: str | Path, on_bad: OnBad = "raise") -> list[str]:
             such as links to nothing; otherwise they are listed too, for `readable`.
 
     Raises:
+        UsageError: It is an address or an archive.
         DatasetError: The folder has no images or cannot be read, or no file matches the
             pattern.
         ImageDecodeError: The folder has files that only look like images.
@@ -93,6 +92,11 @@ def image_paths(place: str | Path, on_bad: OnBad = "raise") -> list[str]:
         names = [*found.loose, *(name for name, _ in found.skipped)]
         names += [name for images in found.classes.values() for name in images]
         paths = [os.path.join(path, name) for name in sorted(names)]
+    elif "://" in path or path.lower().endswith(ARCHIVES):
+        raise UsageError(
+            f"{path} is an address or an archive; expected image files, so download and "
+            "unpack it first"
+        )
     elif os.path.exists(path) or not glob.has_magic(path):
         return [path]
     else:

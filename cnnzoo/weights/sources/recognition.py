@@ -67,8 +67,10 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognition | None:
 
 
 def is_auxiliary(module: str) -> bool:
-    """Whether a module's name is that of an auxiliary classifier in some library."""
-    return "aux" in module.lower()
+    """Whether a name is that of an auxiliary classifier or a loss in some library."""
+    return (
+        re.search(r"aux|criterion|loss(?!\d)|class_weights", module.lower()) is not None
+    )
 
 
 def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognition:

@@ -16,8 +16,11 @@ RESNET = rules(r"""
     stage(\d)_block(\d+)_shortcut_bn     layer{1}.{2-1}.downsample.1
     predictions                          fc
 """)
-AKAMASTER = tuple(
-    (ours, theirs.replace("downsample", "shortcut").replace("fc", "linear"))
+AKAMASTER = tuple(  # of three stages, unlike the ResNet18 of others with these names
+    (
+        ours.replace(r"stage(\d)", "stage([1-3])"),
+        theirs.replace("downsample", "shortcut").replace("fc", "linear"),
+    )
     for ours, theirs in RESNET
 )
 ALEXNET = rules(r"""
