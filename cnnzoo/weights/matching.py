@@ -188,4 +188,7 @@ def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
             "it has no such top, so build with include_top=False, load its trunk with "
             "new_head=True, or pass a Keras model with a top of its own to cnnzoo.adopt"
         )
-    return "build the network with the options that it was saved with"
+    return (
+        "build the network with the options that it was saved with, or pass new_head=True "
+        "to leave out a head of its own"
+    )

@@ -178,7 +178,7 @@ def kind(layer: keras.Layer) -> str:
 
 
 def pixel_notes(kind: str, config: Mapping) -> list[str]:
-    """What the config of a layer without weights tells of pixels, if anything."""
+    """What the config of a layer tells of the pixels that it takes, if anything."""
     name, what = str(config.get("name")), "runs code of its own"
     if kind == "rescaling" and not is_preprocess(name):
         scale, offset = config.get("scale"), config.get("offset")
@@ -204,11 +204,7 @@ def of_model(model: keras.Model) -> WeightSource:
         )
         for key, (layer, variable) in variables(model).items()
     }
-    notes = [
-        note
-        for layer in inner_layers(model)
-        if kind(layer) in ("rescaling", "lambda")
-        for note in pixel_notes(kind(layer), layer.get_config())
-    ]
-    network, name = catalog_name_of(model), f"the model {model.name!r}"
-    return WeightSource(name, tensors, network, notes=tuple(notes), ordered=True)
+    parts = inner_layers(model)
+    notes = tuple(note for part in parts for note in pixel_notes(kind(part), vars(part)))
+    name = f"the model {model.name!r}"
+    return WeightSource(name, tensors, catalog_name_of(model), notes=notes, ordered=True)

@@ -134,16 +134,6 @@ def name_map_of(model: keras.Model) -> NameMap | None:
     return NAME_MAPS.get(metadata.spec.name) if metadata else None
 
 
-def name_map(network: str) -> NameMap:
-    """The name map of a network.
-
-    Raises:
-        UsageError: keras.applications does not have the network.
-    """
-    check_source(network, IMAGENET)
-    return NAME_MAPS[network]
-
-
 def pretrained(model: keras.Model, *, new_head: bool = False) -> keras.Model:
     """The model of keras.applications with ImageNet weights, which Keras downloads.
 
@@ -156,7 +146,8 @@ def pretrained(model: keras.Model, *, new_head: bool = False) -> keras.Model:
     """
     metadata = metadata_of(model)
     name, options = metadata.spec.name, metadata.options
-    names = name_map(name)
+    check_source(name, IMAGENET)
+    names = NAME_MAPS[name]
     wrong = _misfit(model, names, new_head)
     if wrong:
         raise UsageError(f"{name}'s weights {IMAGENET!r} are {wrong}")
