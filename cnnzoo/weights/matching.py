@@ -189,6 +189,6 @@ def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
             "new_head=True, or pass a Keras model with a top of its own to cnnzoo.adopt"
         )
     return (
-        "build the network with the options that it was saved with, or pass new_head=True "
-        "to leave out a head of its own"
+        "build the network with the options that it was saved with, or pass "
+        "new_head=True if only the head is another"
     )
