@@ -69,7 +69,8 @@ def check_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise UsageError(
-            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}"
+            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}, "
+            "so save it as one of these, a SavedModel by save_weights of Keras"
         )
     keras_archive.check_file(path)
     return path
