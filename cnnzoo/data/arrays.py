@@ -283,7 +283,8 @@ def check_labels(labels: np.ndarray, images: int) -> None:
         found = f"the shape {labels.shape}"
     elif labels.size and (labels.dtype.kind not in "iu" or labels.min() < 0):
         values = labels.tolist()
-        row = next((i for i, value in enumerate(values) if not _is_class(value)), 0)
+        fits = [isinstance(v, int | float) and v >= 0 and v % 1 == 0 for v in values]
+        row = fits.index(False) if False in fits else 0
         found = f"{values[row]!r} as label {row}"
     else:
         return
@@ -291,9 +292,3 @@ def check_labels(labels: np.ndarray, images: int) -> None:
         f"cannot take these labels: expected {images} numbers of classes, found {found}, "
         "so pass an array of integers from 0 on"
     )
-
-
-def _is_class(label: object) -> bool:
-    if isinstance(label, float) and not label.is_integer():
-        return False
-    return isinstance(label, int | float) and label >= 0

@@ -55,9 +55,8 @@ class Pictures(Source):
         return decode_all(wanted, size, channels, self.geometry)
 
     def names_of(self, rows: np.ndarray) -> list[str]:
-        found = [self.pictures[row] for row in rows]
-        pairs = zip(rows, found, strict=True)
-        return [one if isinstance(one, str) else f"image {row}" for row, one in pairs]
+        found = ((row, self.pictures[row]) for row in rows)
+        return [one if isinstance(one, str) else f"image {row}" for row, one in found]
 
     def fingerprint(self) -> str:
         hashed = labels_hash(self)
