@@ -142,9 +142,6 @@ class Generated(Source):
         assert self.labels is not None
         return type(self)(self.greys[rows], self.labels[rows], self.class_names)
 
-    def relabel(self, labels: np.ndarray, class_names) -> Self:
-        return type(self)(self.greys, labels, class_names)
-
     def load(self, rows: Rows, size: tuple[int, int], channels: int) -> np.ndarray:
         greys = self.greys[rows].astype(np.uint8)
         return np.broadcast_to(
