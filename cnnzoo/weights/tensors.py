@@ -116,9 +116,10 @@ def damaged(source: object, found: str) -> WeightFileError:
 
 def inner_layers(model: keras.Model) -> Iterator[keras.Layer]:
     """The layers of a model, and those of the models in it in place of these."""
+    from keras import Model
+
     for layer in model.layers:
-        is_model = hasattr(layer, "layers")
-        yield from inner_layers(layer) if is_model else [layer]
+        yield from inner_layers(layer) if isinstance(layer, Model) else [layer]
 
 
 def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:

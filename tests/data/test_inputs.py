@@ -210,7 +210,7 @@ def test_labels_by_one_rule(labels, known, numbers, names):
         ([0, 0.5, 1], (), "0.5 as label 1"),
         ([0, None, 1], (), "None as label 1"),
         ([0, "a", {}], (), "'a' as label 1"),
-        (["a", np.nan, "a"], (), "texts alone after the first, found nan"),
+        (["a", np.nan, "a"], (), "after the first, found nan as label 1"),
     ],
 )
 def test_bad_labels(labels, known, message):

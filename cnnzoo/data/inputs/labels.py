@@ -49,7 +49,8 @@ def class_numbers(
     if array.dtype.kind in "OU" and array.size and isinstance(array[0], str):
         texts = array.tolist()
         if others := [one for one in texts if not isinstance(one, str)]:
-            raise _fault("texts alone after the first", f"{others[0]!r}")
+            where = f"as label {texts.index(others[0])}"
+            raise _fault("texts alone after the first", f"{others[0]!r} {where}")
         names = tuple(names if set(texts) <= set(names) else sorted(set(texts)))
         places = {name: number for number, name in enumerate(names)}
         return np.array([places[text] for text in texts], np.int64), names

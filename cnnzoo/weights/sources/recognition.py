@@ -16,6 +16,7 @@ TABLES = {  # each with its networks
     for library in (torchvision, timm, caffe)
     for table in library.NAMES.values()
 }
+AUXILIARY = re.compile(r"aux|criterion|(^|[._])loss(?!\d)|class_weights")
 LEAST, SURE = 0.5, 0.9  # share of the layers that a table of names must find
 
 
@@ -68,9 +69,7 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognition | None:
 
 def is_auxiliary(module: str) -> bool:
     """Whether a name is that of an auxiliary classifier or a loss in some library."""
-    return (
-        re.search(r"aux|criterion|loss(?!\d)|class_weights", module.lower()) is not None
-    )
+    return bool(AUXILIARY.search(module.lower()))
 
 
 def _rate(table: ModuleNames, trunk: list[str], modules: set[str]) -> Recognition:
