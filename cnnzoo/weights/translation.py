@@ -62,7 +62,7 @@ def _renamed(
     name_map = keras_applications.name_map_of(model)
     family, notes = keras_applications.FAMILY, source.notes
     if theirs.keys() & set(layers) - {PREDICTIONS}:
-        names, family = dict(zip(layers, layers, strict=True)), ""
+        names, family = dict(zip(layers, layers, strict=True)), source.family
     else:
         names = name_map.names(layers, theirs, source.name) if name_map else {}
     if not theirs.keys() & {*names.values()}:
