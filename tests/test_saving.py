@@ -316,6 +316,11 @@ def test_a_file_of_plain_keras(saved, tmp_path):
     with pytest.raises(cnnzoo.WeightFileError, match=r"cnnzoo\.save did not write it"):
         cnnzoo.load(path)
     assert build("lenet5", classes=3, weights=path).count_params() > 0
+    path.write_bytes(b"x" * 40)
+    with pytest.raises(
+        cnnzoo.WeightFileError, match=r"another kind: .*that cnnzoo\.identify names, or"
+    ):
+        cnnzoo.load(path)
 
 
 def test_a_file_without_weights(saved, tmp_path):

@@ -262,7 +262,7 @@ def check_pixels(images: np.ndarray) -> None:
         found = f"{images.dtype} between {low:g} and {high:g}"
     raise UsageError(
         "cannot take these images: expected an array (n, h, w, c) of pixels of 0 to 255, "
-        f"found {found}, so pass them as files have them, without scaling"
+        f"found {found}, so pass them as files have them, channels last and not scaled"
     )
 
 

@@ -127,6 +127,8 @@ def opened(picture: Picture) -> Iterator[Image.Image]:
 @contextmanager
 def _image(picture: Picture) -> Iterator[Image.Image]:
     if isinstance(picture, Image.Image):
+        if picture.mode == "I" and picture.format is None:
+            raise ValueError("32-bit pixels, whose range is not known (convert to I;16)")
         yield ImageOps.exif_transpose(picture)  # always a copy
         return
     # A stream is passed, since Pillow maps an uncompressed TIFF that is opened by name
@@ -161,8 +163,9 @@ def resize_images(
     found = images.shape[-1]
     if not {found, channels} <= PILLOW_MODES.keys():
         raise DatasetError(
-            f"cannot turn images of {found} channels into {channels}: expected 1 or 3, "
-            "so build the network for the channels of the data"
+            f"cannot turn images of {found} channels into {channels}: expected 1 or 3 as "
+            "the last axis, so transpose arrays that have them first, or build the "
+            "network for the channels of the data"
         )
     resized = np.empty((len(images), *size, channels), np.uint8)
     target = None if images.shape[1:3] == tuple(size) else size

@@ -55,7 +55,7 @@ def open_source(
         return scan(part, complete=split == "train", **reading)
     raise DatasetError(
         f"{data} is no data set: expected mnist, fashion_mnist, cifar10, a folder of "
-        "class folders, a folder of MNIST's four files, a .npz or a .csv"
+        "class folders, a folder of MNIST's four files, a .npz or a .csv; unpack archives"
     )
 
 

@@ -106,6 +106,8 @@ def load_source(
     notes = [*source.notes]
     notes += [f"names of {source.family}"] if source.family else []
     notes += [f"names without {source.prefix!r}"] if source.prefix else []
+    trained = source.family and not provenance.is_imagenet(source)
+    notes += [f"pixels as {source.family} prepares them"] if trained else []
     metadata = known = find_metadata(model)
     if known:
         metadata = provenance.with_imagenet(known, source, new)

@@ -185,7 +185,10 @@ def _advice(own: Mapping[Key, tuple], tensors: Tensors) -> str:
         )
     if missing and all(is_aux(n) or is_head(n) for n in missing):
         return (
-            "it has no top, so load it into a model built with include_top=False, or "
-            "pass new_head=True"
+            "it has no such top, so build with include_top=False, load its trunk with "
+            "new_head=True, or pass a Keras model with a top of its own to cnnzoo.adopt"
         )
-    return "build the network with the options that it was saved with"
+    return (
+        "build the network with the options that it was saved with, or pass "
+        "new_head=True if only the head is another"
+    )

@@ -47,17 +47,21 @@ def with_imagenet(
     Args:
         new: Weights of the model's head that keep their values.
     """
-    biases = {
-        tensor.shape
-        for key, tensor in source.tensors.items()
-        if key.layer.endswith(CLASSIFIERS) and len(tensor.shape) == 1
-    }
-    if not source.family or not biases <= IMAGENET_BIASES:
+    if not source.family or not is_imagenet(source):
         return metadata
     if not new:
         metadata = with_class_names(metadata, imagenet.class_names())
     own = geometries.geometry(source.family, metadata.spec.name)
     return replace(metadata, geometry=metadata.geometry or own)
+
+
+def is_imagenet(source: WeightSource) -> bool:
+    """Whether a source has no classifier, or one with as many classes as ImageNet."""
+    return IMAGENET_BIASES.issuperset(
+        tensor.shape
+        for key, tensor in source.tensors.items()
+        if key.layer.endswith(CLASSIFIERS) and len(tensor.shape) == 1
+    )
 
 
 def with_class_names(metadata: ModelMetadata, names: Sequence[str]) -> ModelMetadata:

@@ -35,7 +35,7 @@ class LoadReport:
     def is_exact(self) -> bool:
         """Whether all weights have known names and their values, but for the layout."""
         channels = [c for _, c in self.transformed if c.endswith("channels")]
-        known = ("names ", "taken from its entry ")
+        known = ("names ", "taken from its entry ", "pixels as ")
         guesses = [note for note in self.notes if not note.startswith(known)]
         return not (self.new or channels or guesses)
 

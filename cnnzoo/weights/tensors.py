@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cnnzoo.errors import SaveError, WeightFileError
+from cnnzoo.layer_names import is_preprocess
 
 if TYPE_CHECKING:
     import keras
@@ -113,13 +114,26 @@ def damaged(source: object, found: str) -> WeightFileError:
     )
 
 
+def inner_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """The layers of a model, and those of the models in it in place of these."""
+    from keras import Model
+
+    for layer in model.layers:
+        yield from inner_layers(layer) if isinstance(layer, Model) else [layer]
+
+
 def variables(model: keras.Model) -> dict[Key, tuple[keras.Layer, keras.Variable]]:
-    """The weights of a model, each with its layer."""
-    return {
-        Key(layer.name, str(i)): (layer, variable)
-        for layer in model.layers
-        for i, variable in enumerate(layer.weights)
-    }
+    """The weights of a model and of those in it, each with its layer.
+
+    Of layers of one name, as two inner models may have them, the later get a sign.
+    """
+    found: dict[Key, tuple[keras.Layer, keras.Variable]] = {}
+    for layer in inner_layers(model):
+        name = layer.name
+        while Key(name, "0") in found:
+            name += "_"
+        found |= {Key(name, str(i)): (layer, v) for i, v in enumerate(layer.weights)}
+    return found
 
 
 def nonfinite_weights(model: keras.Model) -> list[str]:
@@ -164,6 +178,17 @@ def kind(layer: keras.Layer) -> str:
     return snake_case(type(layer).__name__)
 
 
+def pixel_notes(kind: str, config: Mapping) -> list[str]:
+    """What the config of a layer tells of the pixels that it takes, if anything."""
+    name, what = str(config.get("name")), "runs code of its own"
+    if kind == "rescaling" and not is_preprocess(name):
+        scale, offset = config.get("scale"), config.get("offset")
+        what = f"takes pixels times {scale!r:.40} plus {offset!r:.40}"
+    elif kind != "lambda":
+        return []
+    return [f"its {name!r:.80} {what}, which is to be done likewise"]
+
+
 def of_model(model: keras.Model) -> WeightSource:
     """The weights of a model, as a source."""
     from cnnzoo.metadata import catalog_name_of
@@ -180,5 +205,7 @@ def of_model(model: keras.Model) -> WeightSource:
         )
         for key, (layer, variable) in variables(model).items()
     }
+    parts = inner_layers(model)
+    notes = tuple(note for part in parts for note in pixel_notes(kind(part), vars(part)))
     name = f"the model {model.name!r}"
-    return WeightSource(name, tensors, catalog_name_of(model), ordered=True)
+    return WeightSource(name, tensors, catalog_name_of(model), notes=notes, ordered=True)

@@ -42,7 +42,7 @@ def translate(model: keras.Model, source: WeightSource | ArraySource) -> WeightS
     for name, array in source.arrays.items():
         if name not in conversion.used and array.shape:  # others are counters
             module, _, role = name.rpartition(".")
-            other = f"{aux(1)}_{module}" if is_auxiliary(module) else module
+            other = f"{aux(1)}_{module}" if is_auxiliary(name) else module
             tensors.setdefault(Key(heads.get(module, other), role), array)
     return WeightSource(
         source.name,
@@ -59,11 +59,12 @@ def _renamed(
 ) -> WeightSource:
     """A source of Keras's layers, which have our names, Keras's own, or unknown ones."""
     theirs = dict.fromkeys(key.layer for key in source.tensors)
-    if theirs.keys() & set(layers) - {PREDICTIONS}:
-        return source
     name_map = keras_applications.name_map_of(model)
-    names = name_map.names(model, theirs, source.name) if name_map else {}
     family, notes = keras_applications.FAMILY, source.notes
+    if theirs.keys() & set(layers) - {PREDICTIONS}:
+        names, family = dict(zip(layers, layers, strict=True)), source.family
+    else:
+        names = name_map.names(model, theirs, source.name) if name_map else {}
     if not theirs.keys() & {*names.values()}:
         names = by_order(model, source)
         family, notes = "", (*notes, BY_ORDER)

@@ -117,7 +117,8 @@ def _check(model: keras.Model) -> None:
     if code:
         raise UsageError(
             f"model {model.name!r} has the Lambda layer {code[0]!r}, whose code no file "
-            "should hold; write it with keras.ops or as a layer class, then adopt it"
+            "should hold; write it with keras.ops or as a layer class, then adopt it, or "
+            "give the model as weights to a network of the catalog"
         )
     shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
     images = len(shapes[0]) == 3 and to_channels_last(model, shapes[0])[2] is not None

@@ -74,24 +74,21 @@ RULES: dict[str, Rule] = {
     ),
 }
 
+TOP = ("classes", "class_names", "classifier_activation", "aux_heads")  # of classifiers
+
 
 def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) -> None:
     """Raises UsageError for the first invalid argument."""
     check_values(f"build {spec.name}", vars(options), RULES)
     if options.weights is not None:
         check_source(spec.name, options.weights)
-    of_the_top = {
-        "classifier_activation": options.classifier_activation != "softmax",
-        "classes": options.classes,
-        "class_names": options.class_names,
-        "aux_heads": own.get("aux_heads"),
-    }
-    for name, given in of_the_top.items():
-        if given and not options.include_top:
-            raise UsageError(
-                f"{spec.name} without its top has no classifiers; got {name} with "
-                "include_top=False, so leave one of them out"
-            )
+    given = {**vars(options), "aux_heads": own.get("aux_heads")}
+    given |= {"classifier_activation": options.classifier_activation != "softmax"}
+    if of_top := [name for name in TOP if given[name] and not options.include_top]:
+        raise UsageError(
+            f"{spec.name} without its top has no classifier, nor auxiliary ones; got "
+            f"include_top=False with {' and '.join(of_top)}, so leave one of them out"
+        )
     if options.include_top and options.pooling:
         raise UsageError(
             f"{spec.name} with its top pools as its head does; got "

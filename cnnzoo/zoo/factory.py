@@ -88,7 +88,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     attach(network, metadata)
     accelerate(network)
     if shared.weights is not None:
-        new_head = None if own_classes else False
+        new_head = None if own_classes else not shared.include_top
         explicit = shared.preprocessing is not None
         report = load_any(
             network, shared.weights, new_head=new_head, keep_preprocessing=explicit

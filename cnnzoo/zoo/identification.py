@@ -12,7 +12,8 @@ from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import CLASSIFIERS
 from cnnzoo.models.index import every_model, model_info
 from cnnzoo.weights.formats.opening import open_weights
-from cnnzoo.weights.matching import Match, Pair, match_tensors
+from cnnzoo.weights.matching import MAPS, Match, Pair, match_tensors
+from cnnzoo.weights.sources.recognition import is_auxiliary
 from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
 from cnnzoo.weights.torch_layout import MERGED
 from cnnzoo.weights.translation import BY_ORDER
@@ -20,11 +21,13 @@ from cnnzoo.zoo import sketch
 
 OWN = "cnnzoo"
 SAME_SIZE = 0.05  # relative difference of the parameters of networks with equal tensors
-LEAST = 0.9  # of the parameters of a trunk, of which some may be merged into others
+NEARLY = 0.08  # relative difference of a network's parameters and its kernels
+STEM = 10_000  # parameters of a stem for more channels
 SIGNS: Mapping[str, Mapping[str, int]] = {  # and the values of weights that show them
     "normalisations have seen no images": {"moving_mean": 0, "moving_variance": 1},
     "all biases are zero": {"bias": 0},
 }
+TITLES = {"family": "names of", "left_over": "left over"}
 NEAR = 2e-3  # larger than any difference of two epsilons
 
 
@@ -61,19 +64,13 @@ class Identification:
         return asdict(self)
 
     def __str__(self) -> str:
-        texts = {
-            "file": self.file,
-            "networks": ", ".join(self.networks) or "none of the catalog",
-            "names of": self.family,
-            "classes": self.classes,
-            "prefix": self.prefix,
-            "preprocessing": self.preprocessing,
-            "left over": ", ".join(self.left_over),
-            "missing": ", ".join(self.missing),
-            "untrained": ", ".join(self.untrained),
-            "notes": "; ".join(self.notes),
-        }
-        return "\n".join(f"{title}: {text}" for title, text in texts.items() if text)
+        given = asdict(self) | {"networks": self.networks or ("none of the catalog",)}
+        return "\n".join(
+            f"{TITLES.get(name, name)}: "
+            f"{', '.join(value) if isinstance(value, tuple) else value}"
+            for name, value in given.items()
+            if value
+        )
 
 
 def identify(file: str | Path) -> Identification:
@@ -113,16 +110,24 @@ def identify(file: str | Path) -> Identification:
 
 
 def _candidates(source: WeightSource | ArraySource) -> list[str]:
-    """Networks whose numbers of channels occur in a source, of the nearest size first."""
+    """Networks that have a source's channels and kernels, of the nearest size first.
+
+    Kernels of convolutions, if there are any, are nearly all of a trunk, or, with a head
+    of convolutions, of the whole network.
+    """
     if isinstance(source, WeightSource) and source.network in every_model():
         return [source.network]
     known = source.tensors if isinstance(source, WeightSource) else source.arrays
-    shapes = [tensor.shape for tensor in known.values()]
+    shapes = [t.shape for name, t in known.items() if not is_auxiliary(str(name))]
     size, sides = sum(map(prod, shapes)), {side for shape in shapes for side in shape}
+    kernels = sum(prod(shape) for shape in shapes if len(shape) == MAPS) or size
     away = {
         name: abs(size - info.parameters)
         for name, info in every_model().items()
-        if size >= LEAST * info.trunk
+        if any(
+            abs(kernels / n - 1) < NEARLY + STEM / n
+            for n in (info.trunk, info.parameters)
+        )
         and sides.issuperset(shape[-1] for _, shape in info.stages[:-1])
     }
     return sorted(away, key=away.__getitem__)

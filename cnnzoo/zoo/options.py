@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
-from pathlib import Path
 from typing import Any, Literal, ParamSpec, Protocol, overload
 
 import keras
@@ -15,6 +14,7 @@ from cnnzoo.layers.blocks import Activation
 from cnnzoo.models.cifar_resnet import Shortcut
 from cnnzoo.models.lenet import Subsampling
 from cnnzoo.spec import Fit, Geometry, Preprocess, Spec, Stem
+from cnnzoo.weights.loading import Weights
 
 P = ParamSpec("P")
 
@@ -25,10 +25,11 @@ class BuildOptions:
 
     Args:
         include_top: Whether the classifier is drawn.
-        weights: None for random ones, the path of a file that `load_weights` takes, the
-            tag of weights in the package, such as "mnist", or "imagenet" for the weights
-            of keras.applications, which Keras downloads. If they have other classes than
-            `classes`, the classifier is new, and a warning says so.
+        weights: None for random ones; what `load_weights` takes: the path of a file, a
+            model, a state dict, the tag of weights in the package, such as "mnist"; or
+            "imagenet" for the weights of keras.applications, which Keras downloads. If
+            they have other classes than `classes`, the classifier is new, and a warning
+            says so.
         input_tensor: Tensor that the network is drawn on, in place of an input of its
             own.
         input_shape: Height, width and channels in pixels (channels first where
@@ -62,7 +63,7 @@ class BuildOptions:
     """
 
     include_top: bool = True
-    weights: str | Path | None = None
+    weights: Weights | None = None
     input_tensor: KerasTensor | None = None
     input_shape: tuple[int | None, ...] | None = None
     pooling: Literal["avg", "max"] | None = None

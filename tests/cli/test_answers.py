@@ -92,7 +92,7 @@ ANSWERS = [
     ("evaluate photos --model m.keras --out file", 3, "file is a file, not a folder"),
     ("evaluate photos --model x.keras", 1, "x.keras is a file of another kind"),
     ("evaluate photos --model cut.keras", 1, "it was cut or damaged, so get it again"),
-    ("evaluate photos --model plain.keras", 1, "give it as the weights of a network by"),
+    ("evaluate photos --model plain.keras", 1, "give it as weights to the network that"),
     ("evaluate photos --model twice.keras", 4, "two members of one name"),
     (
         "predict nowhere.jpg --model m.keras",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import torch
 from picture_files import cats_and_dogs, packed, picture
 from PIL import Image
 
@@ -45,6 +46,8 @@ def test_one_picture_in_every_form(photos: Path):
         *(image, content, bytearray(content), memoryview(content), io.BytesIO(content)),
         *(array, array[None], array.astype(np.float32), [array], tf.constant(array)),
         *([image], [content], np.array([str(path)]), str(photos / "c*" / "00.png")),
+        torch.tensor(array.astype(np.float32), requires_grad=True),
+        io.TextIOWrapper(io.BytesIO(content)),
     ]
     for form in forms:
         np.testing.assert_array_equal(pixels(form), expected[None], repr(type(form)))
@@ -129,7 +132,9 @@ def test_data_sets_as_images(tmp_path: Path):
         (keras.Input((2, 2, 3)), "cannot take images"),
         (np.zeros((4, 4), np.uint8), r"found the shape \(4, 4\)"),
         (np.zeros((3, 32, 32), np.uint8), r"found the shape \(3, 32, 32\)"),
-        (np.random.default_rng(0).random((1, 4, 4, 3)), "float64 between 0.* without"),
+        (np.random.default_rng(0).random((1, 4, 4, 3)), "float64 between 0.* not sc"),
+        ("https://a.org/cat.jpg", "is an address or an archive; .* download and unpack"),
+        ("photos.ZIP", "is an address or an archive"),
         (np.array([{}]), "found dict"),
     ],
 )
@@ -145,6 +150,12 @@ def test_places_without_images(tmp_path: Path):
             as_source(value)
     with pytest.raises(ImageDecodeError, match=r"a\.jpg.*no regular file"):
         pixels(tmp_path / "a.jpg")
+    deep = Image.fromarray(np.zeros((4, 4), np.int32))
+    with pytest.raises(ImageDecodeError, match="32-bit pixels, whose range is not known"):
+        pixels(deep)
+    first = np.zeros((1, 3, 8, 8), np.uint8)  # channels first
+    with pytest.raises(DatasetError, match="transpose arrays that have them first"):
+        pixels(first)
     for bad in (b"no image", [b""]):
         with pytest.raises(ImageDecodeError, match=r"an image in memory.*none of these"):
             pixels(bad)
@@ -199,6 +210,7 @@ def test_labels_by_one_rule(labels, known, numbers, names):
         ([0, 0.5, 1], (), "0.5 as label 1"),
         ([0, None, 1], (), "None as label 1"),
         ([0, "a", {}], (), "'a' as label 1"),
+        (["a", np.nan, "a"], (), "after the first, found nan as label 1"),
     ],
 )
 def test_bad_labels(labels, known, message):
@@ -273,7 +285,7 @@ def test_data_sets_by_path_and_names_of_classes(photos: Path):
         (None, UsageError, r"expected \(images, labels\), 'mnist'.*found NoneType"),
         ([1, 2], UsageError, "cannot take labelled images: .*found list of 2"),
         ((1, 2, 3), UsageError, "found tuple of 3"),
-        ("nowhere/", DatasetError, "nowhere is no data set"),
+        ("nowhere/", DatasetError, "nowhere is no data set.*unpack archives"),
         ((np.zeros((2, 4, 4, 3), np.uint8), [0]), LabelError, "one for each of 2"),
         (Pairs([], [], 0), UsageError, "an end; found one that repeats for ever"),
         (Pairs([], []), UsageError, "images of one size; found none or several"),
@@ -349,5 +361,7 @@ def test_classes_of_a_folder(photos: Path):
     turned = scan(photos).only(["dog", "cat"])
     assert turned.labels is not None
     assert turned.labels.tolist() == [1, 1, 1, 0, 0, 0]
+    with pytest.raises(UsageError, match="takes the path of a folder; got a list, so pa"):
+        scan(["a.jpg"])  # pyright: ignore
     with pytest.raises(UsageError, match="unknown class 'cow'"):
         dogs.only(["cow"])

@@ -15,7 +15,7 @@ import cnnzoo
 from cnnzoo.cli.main import main
 from cnnzoo.data.decode import decode
 from cnnzoo.data.folders import imagenet
-from cnnzoo.inference import class_names
+from cnnzoo.inference import class_names, probabilities
 from cnnzoo.models.index import every_model
 from cnnzoo.spec import Geometry
 from cnnzoo.weights.sources.geometries import geometry
@@ -184,3 +184,14 @@ def test_a_file_on_the_command_line(theirs, dog: Path, tmp_path: Path, capsys):
     assert name == imagenet.class_names()[int(found.argmax())]
     assert share == pytest.approx(float(found.max()), abs=1e-6)
     assert share != pytest.approx(float(expected(theirs, dog, KERAS).max()), abs=1e-6)
+
+
+def test_a_file_of_other_classes_on_the_command_line(dog: Path, tmp_path: Path, capsys):
+    model = cnnzoo.build("resnet20", classes=7)
+    file = cnnzoo.save_weights(model, tmp_path / "a.weights.h5")
+    options = ["--model", "resnet20", "--weights", str(file), "--top", "9", "--json"]
+    assert main(["predict", str(dog), *options]) == 0
+    found = dict(json.loads(capsys.readouterr().out)[0]["top"])
+    assert [found[name] for name in "0123456"] == pytest.approx(
+        probabilities(model, dog)[0]
+    )

@@ -106,6 +106,43 @@ def test_fine_tuned(name: str, make, form: str, tmp_path: Path):
     assert len(load_weights(other, path, new_head=True).new) == 2
 
 
+def small() -> keras.Model:
+    """A network of the catalog between layers of one's own."""
+    shape = (32, 32, 3)
+    model = keras.Sequential(
+        [
+            keras.Input(shape),
+            layers.Rescaling(1 / 255, name="scale"),
+            keras.Sequential([layers.RandomFlip("horizontal")], name="augmentation"),
+            cnnzoo.build("resnet20", include_top=False),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(CLASSES, activation="softmax", name="mine"),
+        ]
+    )
+    randomise(model)
+    return model
+
+
+@pytest.mark.parametrize("form", [None, *FORMS[:2]])
+def test_nested_in_memory_as_in_files(form: str | None, tmp_path: Path):
+    theirs = small()
+    source = theirs if form is None else saved(theirs, tmp_path / form)
+    model = cnnzoo.build("resnet20", classes=CLASSES)
+    notes = str(load_weights(model, source))
+    assert ("'scale' takes pixels times 0.00392" in notes) == (form != FORMS[1])
+    x = images(32)
+    expected = np.asarray(theirs((x + 1) * 127.5, training=False))
+    found = np.asarray(model((x + 1) / 2, training=False))
+    assert relative(found, expected) <= 1e-4
+    if form is None:
+        with pytest.warns(UserWarning, match=r"new predictions/kernel.*'scale' takes"):
+            cnnzoo.build("resnet20", classes=9, weights=theirs)
+        with pytest.warns(UserWarning, match="which is to be done likewise"):
+            bare = cnnzoo.build("resnet20", include_top=False, weights=theirs)
+        kernel = bare.get_layer("stem_conv").kernel
+        np.testing.assert_array_equal(kernel, model.get_layer("stem_conv").kernel)
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [("xception", nested), pytest.param("resnet50", flat, marks=pytest.mark.proof)],

@@ -16,6 +16,7 @@ from onnx_graphs import Graph
 from parity import images, relative
 
 import cnnzoo
+from cnnzoo.weights.formats.onnx_file import read_source
 from cnnzoo.weights.loading import load_weights
 
 BOUND = 1e-4
@@ -158,6 +159,22 @@ def test_data_outside_the_file(tmp_path: Path):
     onnx.save(theirs, path, save_as_external_data=True, size_threshold=0)
     with pytest.raises(cnnzoo.UnsafeFileError, match="keeps 'conv1/7x7_s2_w_0' in anoth"):
         load_weights(ours("inception_v1", 64), path)
+
+
+def test_constants_in_nodes(tmp_path: Path):
+    theirs = written("inception_v1")
+    onnx.save(theirs, tmp_path / "a.onnx")
+    named = [(array.name, array) for array in theirs.graph.initializer]
+    nodes = [helper.make_node("Constant", [], [name], value=a) for name, a in named]
+    nodes += theirs.graph.node
+    theirs.graph.ClearField("initializer")
+    theirs.graph.ClearField("node")
+    theirs.graph.node.extend(nodes)
+    onnx.save(theirs, tmp_path / "b.onnx")
+    one, two = (read_source(tmp_path / f"{name}.onnx").arrays for name in "ab")
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(two[name].read(), array.read())
 
 
 def test_another_network(tmp_path: Path):

@@ -209,7 +209,7 @@ def wrapped(module: nn.Module) -> dict[str, Any]:
     state = module.state_dict()
     renamed = {
         prefix: OrderedDict((f"{prefix}{name}", value) for name, value in state.items())
-        for prefix in ("module.", "model.", "backbone.", "net.0.")
+        for prefix in ("module.", "model.", "backbone.", "net.0.", "_orig_mod.")
     }
     other = {name: torch.zeros_like(value) for name, value in state.items()}
     optimizer = torch.optim.SGD(module.parameters(), 0.1, momentum=0.9).state_dict()
@@ -218,7 +218,11 @@ def wrapped(module: nn.Module) -> dict[str, Any]:
         "module of PyTorch": module,
         "arrays of NumPy": {name: value.numpy() for name, value in state.items()},
         "half": {n: v.half() if v.is_floating_point() else v for n, v in state.items()},
-        "state_dict": {"state_dict": state, "epoch": 3, "optimizer": optimizer},
+        "state_dict": {
+            "state_dict": {**state, "criterion.weight": torch.ones(CLASSES)},
+            "epoch": 3,
+            "optimizer": optimizer,
+        },
         "model": {"model": {"state_dict": renamed["module."]}, "best": torch.ones(1)},
         "ema": {"state_dict": other, "state_dict_ema": state, "arch": "resnet18"},
     }
@@ -240,6 +244,7 @@ def test_wrapped(form: str, resnet: nn.Module, target: keras.Model, tmp_path: Pa
         same(target, resnet, 64)
     if form == "ema":
         assert "taken from its entry 'state_dict_ema'" in report.notes
+    assert report.skipped == (("criterion.weight",) if form == "state_dict" else ())
     if form == "backbone.":
         assert "names without 'backbone.'" in report.notes
 
@@ -288,7 +293,7 @@ def test_build_makes_a_new_head_and_says_so(resnet: nn.Module, tmp_path: Path):
     with pytest.warns(UserWarning, match="new predictions/kernel, predictions/bias"):
         model = cnnzoo.ResNet18(classes=7, weights=path)
     assert model.output_shape == (None, 7)
-    assert ours("resnet18", 64, weights=path).output_shape == (None, CLASSES)
+    same(ours("resnet18", 64, weights=resnet), resnet, 64)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
@@ -355,6 +360,20 @@ def test_blocks_go_by_order(resnet: nn.Module, target: keras.Model):
     report = load_weights(target, renamed(resnet))
     assert "no known names, so layers by order and shape" in report.notes
     same(target, resnet, 64)
+
+
+def test_names_of_cifar_resnets_on_a_resnet18():
+    """As in https://github.com/kuangliu/pytorch-cifar, whose stem is another one."""
+    module = torchvision_model("resnet18")
+    module.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    state = {
+        name.replace("downsample", "shortcut").replace("fc.", "linear."): value
+        for name, value in module.state_dict().items()
+    }
+    with pytest.raises(
+        cnnzoo.WeightFileError, match=r"\(3, 3, 3, 64\), not \(7, 7, 3, 64"
+    ):
+        load_weights(sketch("resnet18", classes=CLASSES), state)
 
 
 def test_ties_are_refused():

@@ -257,8 +257,8 @@ def test_a_source_without_top(tmp_path):
     path = save_weights(network(include_top=False), tmp_path / "bare.weights.h5")
     refused(
         path,
-        r"head_dense1/kernel is missing; .*it has no top, so load it into a model built "
-        "with include_top=False",
+        r"head_dense1/kernel is missing; .*it has no such top, so build with "
+        "include_top=False",
     )
 
 

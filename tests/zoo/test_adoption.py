@@ -172,6 +172,14 @@ def test_an_inner_model_casts_and_is_called_twice(tmp_path):
     np.testing.assert_array_equal(loaded.predict(PIXELS, verbose=0), expected)
 
 
+def test_preprocessing_by_operations_comes_back(tmp_path):
+    images = keras.Input((16, 16, 3))
+    x = layers.Flatten()(keras.applications.resnet.preprocess_input(images))
+    model = keras.Model(images, layers.Dense(2, activation="softmax")(x))
+    path = cnnzoo.save(cnnzoo.adopt(model), tmp_path / "m.keras")
+    np.testing.assert_array_equal(answers(cnnzoo.load(path)), answers(model))
+
+
 def test_maps_without_a_classifier():
     adopted = cnnzoo.adopt(trunk())
     assert not adopted.cnnzoo.options["include_top"]

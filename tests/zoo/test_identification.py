@@ -20,6 +20,7 @@ from torch_weights import import_timm, import_torchvision, random_state
 
 import cnnzoo
 from cnnzoo.cli.main import main
+from cnnzoo.zoo import identification, sketch
 
 torchvision, timm = import_torchvision(), import_timm()
 
@@ -104,6 +105,7 @@ def test_a_trunk_and_a_head_of_ones_own(tmp_path: Path):
     module.linear = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 3))
     found = cnnzoo.identify(written(module, tmp_path / "a.pt"))
     assert found.networks == ("resnet20",)
+    assert "left over: linear.0.weight, linear.0.bias" in str(found)
     assert found.left_over == tuple(
         f"linear.{i}.{role}" for i in (0, 2) for role in ("weight", "bias")
     )
@@ -127,10 +129,16 @@ FOREIGN: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", [*FOREIGN, "mobilenet"])
-def test_other_networks(name: str, tmp_path: Path, capsys: pytest.CaptureFixture):
-    path = tmp_path / "a.safetensors"
+def test_other_networks(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch
+):
+    path, drawn = tmp_path / "a.safetensors", []
     path = written(FOREIGN[name](), path) if name in FOREIGN else mobilenet(path)
+    monkeypatch.setattr(
+        identification, "sketch", lambda name: drawn.append(name) or sketch(name)
+    )
     assert cnnzoo.identify(path).networks == ()
+    assert len(drawn) <= 3
     if name == "two layers":
         assert main(["identify", str(path)]) == 1
         assert capsys.readouterr().out == f"file: {path}\nnetworks: none of the catalog\n"

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnnzoo.errors import UsageError
+from cnnzoo.errors import UsageError, WeightFileError
 from cnnzoo.models.index import ALIASES, ModelInfo, every_model, model_info
 
 if TYPE_CHECKING:
@@ -109,12 +109,21 @@ def _build(
 ) -> keras.Model:
     from cnnzoo.layers.axes import to_keras_format
     from cnnzoo.zoo import build
+    from cnnzoo.zoo.identification import identify
 
     size = args.size and to_keras_format((*args.size, info.input_shape[-1]))
-    return build(
+    make = partial(
+        build,
         info.name,
         include_top=include_top,
         input_shape=size,
         weights=weights,
         geometry=args.fit,
     )
+    try:
+        return make()
+    except WeightFileError:  # perhaps of other classes than the paper's
+        found = None if weights in info.weights else identify(weights)
+        if found is None or info.name not in found.networks or found.classes in (None, 1):
+            raise
+        return make(classes=found.classes)

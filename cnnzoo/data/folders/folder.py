@@ -88,13 +88,13 @@ def scan(
             (0, 4095) for 12 bits; None for (0, 65535). A training gives it to its model.
 
     Raises:
-        UsageError: There is `partial` and no table, or the range is none.
+        UsageError: There is `partial` and no table, no range, or no path of a folder.
         DatasetError: The folder is missing or unreadable, or its layout is not that of
             class folders.
         LabelError: The table does not match the images.
         ImageDecodeError: Files that are named like images cannot be read.
     """
-    root = Path(folder)
+    root = _path(folder)
     geometry = None if value_range is None else Geometry(value_range=value_range)
     found = find_files(root, follow_links)
     if labels is not None:
@@ -113,6 +113,15 @@ def scan(
         bad += [(name, RARE) for name in _rare_of_more(found, inspections)]
     parts = root, found, inspections, bad, geometry
     return _folder(*parts, complete=complete, checksums=checksums)
+
+
+def _path(folder: object) -> Path:
+    if not isinstance(folder, str | Path):
+        raise UsageError(
+            f"scan takes the path of a folder; got a {type(folder).__name__}, so pass "
+            "that, or (paths, labels) to fit and evaluate"
+        )
+    return Path(folder)
 
 
 def _rare_of_more(

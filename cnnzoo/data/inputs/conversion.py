@@ -191,10 +191,12 @@ def _pictures(item: Any) -> list[Picture | np.ndarray]:
     if isinstance(item, Image.Image):
         return [item]
     if hasattr(item, "__array__") and hasattr(item, "shape"):
-        with suppress(TypeError, ValueError, RuntimeError):  # symbolic, or on a GPU
-            return [np.asarray(item)]
-    if hasattr(item, "read") and isinstance(content := item.read(), bytes):
-        return [content]
+        with suppress(TypeError, ValueError, RuntimeError):  # symbolic
+            return [np.asarray(item.detach().cpu() if hasattr(item, "detach") else item)]
+    if hasattr(item, "read"):  # a file, which may be open as text
+        content = getattr(item, "buffer", item).read()
+        if isinstance(content, bytes):
+            return [content]
     raise _refused("images", IMAGES, _described(item))
 
 

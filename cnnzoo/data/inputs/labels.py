@@ -46,8 +46,11 @@ def class_numbers(
         array = array.argmax(1)
     if array.shape != (images,):
         raise _fault(f"one for each of {images} images", f"the shape {array.shape}")
-    if array.dtype.kind in "OU" and all(isinstance(label, str) for label in array):
+    if array.dtype.kind in "OU" and array.size and isinstance(array[0], str):
         texts = array.tolist()
+        if others := [one for one in texts if not isinstance(one, str)]:
+            where = f"as label {texts.index(others[0])}"
+            raise _fault("texts alone after the first", f"{others[0]!r} {where}")
         names = tuple(names if set(texts) <= set(names) else sorted(set(texts)))
         places = {name: number for number, name in enumerate(names)}
         return np.array([places[text] for text in texts], np.int64), names
@@ -63,6 +66,8 @@ def class_numbers(
 def _array(labels: Any) -> np.ndarray:
     try:
         array = np.asarray(labels)
+        if array.dtype.kind == "U":  # NumPy makes texts of the numbers beside texts
+            array = np.asarray(labels, object)
     except (TypeError, ValueError) as error:  # rows of different lengths
         raise _fault("a list or an array", str(error)[:200]) from error
     if array.dtype.kind == "S" or (

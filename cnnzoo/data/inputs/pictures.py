@@ -15,9 +15,11 @@ from cnnzoo.data.arrays import KEY_BYTES, Rows, Source, labels_hash
 from cnnzoo.data.decode import Picture, decode_all
 from cnnzoo.data.folders.folder import find_files
 from cnnzoo.data.folders.inspection import OnBad, unreadable
-from cnnzoo.errors import DatasetError
+from cnnzoo.errors import DatasetError, UsageError
 from cnnzoo.spec import Geometry
 from cnnzoo.system import files
+
+ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".7z", ".rar")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +48,8 @@ class Pictures(Source):
         return decode_all(wanted, size, channels, self.geometry)
 
     def names_of(self, rows: np.ndarray) -> list[str]:
-        found = [self.pictures[row] for row in rows]
-        pairs = zip(rows, found, strict=True)
-        return [one if isinstance(one, str) else f"image {row}" for row, one in pairs]
+        found = ((row, self.pictures[row]) for row in rows)
+        return [one if isinstance(one, str) else f"image {row}" for row, one in found]
 
     def fingerprint(self) -> str:
         hashed = labels_hash(self)
@@ -70,6 +71,7 @@ def image_paths(place: str | Path, on_bad: OnBad = "raise") -> list[str]:
             such as links to nothing; otherwise they are listed too, for `readable`.
 
     Raises:
+        UsageError: It is an address or an archive.
         DatasetError: The folder has no images or cannot be read, or no file matches the
             pattern.
         ImageDecodeError: The folder has files that only look like images.
@@ -82,6 +84,11 @@ def image_paths(place: str | Path, on_bad: OnBad = "raise") -> list[str]:
         names = [*found.loose, *(name for name, _ in found.skipped)]
         names += [name for images in found.classes.values() for name in images]
         paths = [os.path.join(path, name) for name in sorted(names)]
+    elif "://" in path or path.lower().endswith(ARCHIVES):
+        raise UsageError(
+            f"{path} is an address or an archive; expected image files, so download and "
+            "unpack it first"
+        )
     elif os.path.exists(path) or not glob.has_magic(path):
         return [path]
     else:

@@ -9,9 +9,8 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from cnnzoo.errors import UnsafeFileError, WeightFileError
-from cnnzoo.layer_names import is_preprocess
 from cnnzoo.system import files
-from cnnzoo.weights.tensors import WeightSource, damaged, snake_case
+from cnnzoo.weights.tensors import WeightSource, damaged, pixel_notes, snake_case
 
 FORMAT = 1  # of cnnzoo.json
 MODEL_FILE = "model.keras"  # in the folder of a training
@@ -19,6 +18,10 @@ ZIP = b"PK"  # its first bytes
 WEIGHTS_MEMBER = "model.weights.h5"
 METADATA_MEMBER = "cnnzoo.json"
 CONFIG_MEMBER = "config.json"
+ELSE = (  # what to do with files of others
+    "give it as weights to the network that cnnzoo.identify names, or load it with "
+    "keras.saving.load_model, if it is Keras's, and pass the model to cnnzoo.adopt"
+)
 MAX_CONFIG = 1 << 24  # bytes; that of ResNet152 has some 500,000
 MAX_METADATA = 1 << 20  # bytes; a thousand class names take some ten thousand
 MAX_PACKED = 64 << 20  # bytes that may be packed in any ratio
@@ -26,7 +29,7 @@ MAX_RATIO = 10  # of compression; trained weights shrink by about a tenth
 # Classes that only compute. Others of Keras run code or read files, such as Lambda,
 # TFSMLayer, TorchModuleWrapper and StringLookup.
 STOCK = re.compile(
-    r"None\.__(ellipsis|keras_tensor|numpy|slice)__|keras\.DTypePolicy|"
+    r"None\.__(ellipsis|keras_tensor|numpy|slice|tensor)__|keras\.DTypePolicy|"
     r"keras\.(constraints|initializers|regularizers|src\.ops\.(nn|numpy))\.[A-Z]\w*|"
     r"keras\.src\.ops\.core\.Cast|"
     r"keras\.src\.models\.functional\.Functional|keras\.layers\.(\w+2D(Transpose)?|ELU|"
@@ -51,8 +54,8 @@ def open_archive(path: str | Path) -> Iterator[ZipFile]:
         start = file.read(8)
     if start and not start.startswith(ZIP):
         raise WeightFileError(
-            f"{path} is a file of another kind: expected a .keras archive that train or "
-            f"cnnzoo.save wrote, found that it starts with {start!r}"
+            f"{path} is a file of another kind: expected a .keras archive, found that it "
+            f"starts with {start!r}; {ELSE}"
         )
     with _refusing_damage(path):
         archive = ZipFile(path)
@@ -107,12 +110,7 @@ def _layers(archive: ZipFile) -> tuple[dict[str, str], tuple[str, ...]]:
             count, counts[kind] = counts[kind], counts[kind] + 1
             here = f"{group}/{kind}_{count}" if count else f"{group}/{kind}"
             names[here] = str(layer["config"].get("name", here))
-            if kind == "rescaling" and not is_preprocess(names[here]):
-                scale, offset = (layer["config"].get(k) for k in ("scale", "offset"))
-                notes.append(
-                    f"its {names[here]!r:.80} takes pixels times {scale!r:.40} plus "
-                    f"{offset!r:.40}, which is to be done likewise"
-                )
+            notes.extend(pixel_notes(kind, layer["config"]))
             add(layer["config"].get("layers", []), f"{here}/layers")
 
     if CONFIG_MEMBER in archive.namelist():
@@ -133,8 +131,7 @@ def read_metadata(archive: ZipFile) -> dict:
     if METADATA_MEMBER not in archive.namelist():
         raise WeightFileError(
             f"{path} has no member {METADATA_MEMBER}, so cnnzoo.save did not write it; "
-            "give it as the weights of a network by its name, or load it with "
-            "keras.saving.load_model"
+            f"{ELSE}"
         )
     where = f"{METADATA_MEMBER} of {path}"
     content = _read_member(archive, METADATA_MEMBER, MAX_METADATA)
@@ -223,7 +220,10 @@ def check_file(path: str | Path) -> None:
     """Raises FileNotFoundError or WeightFileError if `path` is not a regular file."""
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}; check the name and the folder")
+        raise FileNotFoundError(
+            f"there is no file {path}; check the name and the folder, and download what "
+            "has an address first"
+        )
     if not path.is_file():  # reading a pipe would wait for ever
         what = "a folder" if path.is_dir() else "not an ordinary file"
         raise WeightFileError(f"{path} is {what}; expected a file of weights")

@@ -52,7 +52,13 @@ def read_source(path: Path) -> ArraySource:
             raise ValueError(str(error)) from error
         if not model.graph.node:
             raise ValueError("no graph")
-        graph = _Graph({a.name: _tensor(a, path) for a in model.graph.initializer})
+        arrays = [*model.graph.initializer]
+        for node in model.graph.node:
+            for value in node.attribute if node.op_type == "Constant" else ():
+                if value.name == "value":
+                    value.t.name = node.output[0]
+                    arrays.append(value.t)
+        graph = _Graph({a.name: _tensor(a, path) for a in arrays})
         for node in model.graph.node:
             graph.add(node)
     return graph.source(str(path))

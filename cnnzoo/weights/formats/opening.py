@@ -4,7 +4,7 @@ Nothing in a file selects code, classes or paths: only weights are taken from it
 names of layers. Headers are checked before data is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def check_source(network: str, weights: object) -> None:
     """
     has_imagenet = network in list_models(weights=IMAGENET)
     tags = (*([IMAGENET] if has_imagenet else ()), *bundled.tags(network))
-    if weights in tags:
+    in_memory = isinstance(weights, Mapping) or pytorch.is_module(weights)
+    if in_memory or hasattr(weights, "get_weights") or weights in tags:
         return
     if weights == IMAGENET:
         raise UsageError(
@@ -58,7 +59,7 @@ def check_source(network: str, weights: object) -> None:
         raise UsageError(
             f"{network} has no weights {str(weights)[:200]!r}; expected "
             f"{', '.join(['None', *map(repr, tags)])} or "
-            f"the path of a file that ends in {' or '.join(ENDINGS)}"
+            f"the path of a file that ends in {' or '.join(ENDINGS)}, or a model"
         )
     keras_archive.check_file(weights)
 
@@ -68,7 +69,8 @@ def check_path(path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in ENDINGS:
         raise UsageError(
-            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}"
+            f"a file of weights ends in {' or '.join(ENDINGS)}; got {str(path)[:200]!r}, "
+            "so save it as one of these, a SavedModel by save_weights of Keras"
         )
     keras_archive.check_file(path)
     return path

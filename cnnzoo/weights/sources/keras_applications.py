@@ -18,7 +18,7 @@ from cnnzoo.weights.formats.opening import IMAGENET, check_source
 from cnnzoo.weights.sources.name_tables import NameTable, name_table
 
 FAMILY = "keras.applications"
-CLASSES, CHANNELS = 1000, 3
+CLASSES = 1000
 FLATTENED = 7 * 7 * 512  # inputs of VGG's dense layers
 
 NUMBERED = {"": "conv2d", "_bn": "batch_normalization"}  # our ending: their kind
@@ -159,14 +159,12 @@ def _misfit(model: keras.Model, names: NameMap, new_head: bool) -> str | None:
     """What the weights are for, if that is known not to be the model; else None."""
     metadata = metadata_of(model)
     options: Mapping = metadata.options
-    height, width, channels = to_channels_last(model, options["input_shape"])
+    height, width, _ = to_channels_last(model, options["input_shape"])
     if options["include_top"] and options["classes"] != CLASSES and not new_head:
         return (
             f"for {CLASSES} classes; got classes={options['classes']}, so leave classes "
             "out, or use include_top=False or new_head=True"
         )
-    if channels != CHANNELS:
-        return f"for {CHANNELS} channels; got {channels}, so convert the images to RGB"
     flat = [layer for layer in model.layers if layer.name == head("flatten")]
     if flat and flat[0].output.shape[1] != FLATTENED:
         size = "x".join(map(str, metadata.spec.input_shape[:2]))

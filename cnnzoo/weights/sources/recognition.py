@@ -11,6 +11,7 @@ from cnnzoo.weights.sources.keras_applications import FAMILY
 from cnnzoo.weights.sources.name_tables import NameTable, name_tables
 from cnnzoo.weights.tensors import ArraySource
 
+AUXILIARY = re.compile(r"aux|criterion|(^|[._])loss(?!\d)|class_weights")
 LEAST, SURE = 0.5, 0.9  # share of the layers that a table of names must find
 
 
@@ -63,8 +64,8 @@ def recognise(model: keras.Model, source: ArraySource) -> Recognition | None:
 
 
 def is_auxiliary(module: str) -> bool:
-    """Whether a module's name is that of an auxiliary classifier in some library."""
-    return "aux" in module.lower()
+    """Whether a name is that of an auxiliary classifier or a loss in some library."""
+    return bool(AUXILIARY.search(module.lower()))
 
 
 def _rate(table: NameTable, trunk: list[str], modules: set[str]) -> Recognition:
