@@ -15,6 +15,11 @@ from cnnzoo.layers.axes import spatial_axes
 from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.pooling import avg_pool
 
+POOLINGS = {
+    "avg": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+}
+
 
 def classify(
     x: KerasTensor, units: int, activation: Activation, *, conv: Conv
@@ -64,11 +69,22 @@ def _dense_layers(x: KerasTensor, widths: Sequence[int], conv: Conv) -> KerasTen
     return x
 
 
-def quarters_head(
-    x: KerasTensor, units: int, activation: Activation, *, conv: Conv
+def cut_head(
+    x: KerasTensor,
+    units: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+    pooling: str | None = None,
 ) -> KerasTensor:
-    """The classifier on the means of a map's quarters; on a vector, alone."""
-    if len(x.shape) == 4:
+    """The classifier of a network that ends at a cut; on a vector, alone.
+
+    Args:
+        pooling: "avg" or "max" of a whole map; None for the means of its quarters.
+    """
+    if pooling:
+        x = POOLINGS[pooling](name=layer_names.head("pool"))(x)
+    elif len(x.shape) == 4:
         x = quarters(x, name="head")
     return classify(x, units, activation, conv=conv)
 
