@@ -11,7 +11,6 @@ from keras import KerasTensor, layers
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
-from cnnzoo.layers.axes import spatial_axes
 from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.pooling import avg_pool
 
@@ -89,20 +88,25 @@ def cut_head(
     return classify(x, units, activation, conv=conv)
 
 
-def quarters(x: KerasTensor, *, name: str) -> KerasTensor:
+def quarters(x: KerasTensor, *, name: str, data_format: str | None = None) -> KerasTensor:
     """(b, h, w, c) to (b, 4 c), where h and w are at least 2; an open size to (b, c).
 
     The quarters of an odd side share its middle.
+
+    Args:
+        name: How the names of the layers begin.
+        data_format: As in Keras's layers; None for Keras's setting.
     """
-    sides = [x.shape[axis] for axis in spatial_axes()]
+    where = data_format or keras.config.image_data_format()
+    sides = x.shape[2:] if where == "channels_first" else x.shape[1:3]
     if None in sides:
-        return layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
-    pool, strides = zip(*map(window, sides), strict=True)
-    x = layers.AveragePooling2D(pool, strides, name=f"{name}_pool")(x)
-    return layers.Flatten(name=f"{name}_flatten")(x)
+        return layers.GlobalAveragePooling2D(where, name=f"{name}_pool")(x)
+    pool, strides = zip(*map(_window, sides), strict=True)
+    x = layers.AveragePooling2D(pool, strides, "valid", where, name=f"{name}_pool")(x)
+    return layers.Flatten(where, name=f"{name}_flatten")(x)
 
 
-def window(side: int) -> tuple[int, int]:
+def _window(side: int) -> tuple[int, int]:
     """Size and step of a window that fits twice along a side, or once where it is 1."""
     return (side + 1) // 2, max(1, side // 2)
 

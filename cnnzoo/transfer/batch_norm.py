@@ -30,8 +30,8 @@ BATCH = 64  # images per batch; the statistics of the batches are averaged
 def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
     """Measures the statistics up to a cut again, and keeps them if they work better.
 
-    They are compared by the leave-one-out ridge probe at the cut, which alone uses the
-    labels. A network without batch normalization does not change.
+    They are compared by the ridge probe at the cut, which alone uses the labels. A
+    network without batch normalization does not change.
 
     Args:
         network: Network to adapt, in place.
@@ -54,9 +54,8 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
     mode, labels = metadata_of(network).outside, np.asarray(sample.labels)
 
     def accuracy() -> float:
-        return probes.leave_one_out(
-            embed(network, [cut], sample, mode)[cut], labels
-        ).accuracy
+        embeddings = embed(network, [cut], sample, mode)[cut, None]
+        return probes.probe(embeddings, labels, seed=seed).accuracy
 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]

@@ -171,7 +171,7 @@ def accuracy_by_cut(
     style = {"color": GREY, "lw": 1, "ls": "-."}
     axes.axhline(100 * pixels, label="ridge, pixels alone", **style)
     axes.axvline(names.index(used), color=BLUE, alpha=0.2, lw=8)
-    axes.set(ylabel="leave-one-out accuracy, %", title=title)
+    axes.set(ylabel="accuracy on left-out images, %", title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return as_bytes(figure)

@@ -39,8 +39,9 @@ def _keras_has(get: Callable) -> Callable[[object], bool]:
 
 
 def _is_names(value: object) -> bool:
-    texts = isinstance(value, str | Sequence) and len(value) > 0
-    return texts and all(isinstance(name, str) for name in value)
+    if not isinstance(value, str | Sequence) or not value:
+        return False
+    return all(isinstance(name, str) for name in value)
 
 
 has_activation = _keras_has(keras.activations.get)
