@@ -24,7 +24,7 @@ from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 SAMPLED = 500  # images for measuring the statistics, and for the probe
-BATCH = 64  # images per batch; the statistics of the batches are averaged
+BATCH = 16  # images; all their maps are in memory, and the statistics are averaged
 
 
 def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) -> bool:

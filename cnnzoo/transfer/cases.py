@@ -40,7 +40,7 @@ def plan(
     case: int | Assessment | Literal["all-cuts"] | None = None,
     *,
     freeze: str | int | None = None,
-    cut: str | None = None,
+    cut: str | tuple[str, ...] | None = None,
     refine: bool | str = False,
     norm: Norm | None = None,
     init: Init | None = None,
@@ -57,8 +57,8 @@ def plan(
             "all-cuts" for a classifier on the means of every stage.
         freeze: In place of a case: "all" but the classifier, "none", a number n for the
             first n layers with weights, or the name of a cut.
-        cut: Name of the cut on which the new classifier stands; None for the
-            assessment's, or the end of the last stage.
+        cut: Name of the cut on which the new classifier stands, or of several; None for
+            the assessment's, or the end of the last stage.
         refine: In cases 1 and 3, whether the last stage before the classifier is trained
             too, after the classifier, if there are enough images, and kept if it is
             better; or the name of the cut after which to train. Cases 2 and 4 train

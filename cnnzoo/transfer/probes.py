@@ -117,7 +117,7 @@ class RidgeProblem:
             seed: Random seed of the folds.
         """
         rng = np.random.default_rng(seed)
-        folds = [fold for _ in range(REPEATS) for fold in _split(self._labels, rng)]
+        folds = [fold for _ in range(REPEATS) for fold in split(self._labels, rng)]
         best = np.full(len(folds), np.inf)
         scores = np.empty((REPEATS, *self._targets.shape))
         for penalty in PENALTIES:
@@ -148,7 +148,7 @@ class RidgeProblem:
         return np.eye(len(shrunk)) - 1 / len(shrunk) - shrunk @ self._left.T
 
 
-def _split(
+def split(
     labels: np.ndarray, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The training rows and the left-out rows of each fold, stratified by class."""
