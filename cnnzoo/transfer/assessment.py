@@ -11,6 +11,7 @@ from cnnzoo.transfer.embeddings import Pooling
 
 SMALL = 20_000  # images, below which a data set is small
 MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
+ROUNDING = 1e-9  # so that two points are two points
 FEW_PER_CLASS = 200  # images in the median class, below which a data set is small
 IMBALANCE = 3  # of the largest to the smallest class, above which classes are weighted
 NAMES = {
@@ -65,10 +66,20 @@ class Evidence:
         """The stage of the cut; its name where there are no stages."""
         return stage_number(self.name) or self.name
 
+    def to_dict(self) -> dict:
+        """The fields and the derived values, as JSON has them."""
+        derived = ("name", "accuracy", "random_accuracy")
+        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+
+    def __str__(self) -> str:
+        maps = self.cut is not None and len(self.cut.shape) == 3
+        pooled = "mean" if self.pooling else "quarters"
+        return f"{self.name}, {pooled}" if maps else self.name
+
 
 def smallest_gain(accuracies: Sequence[float], others: Sequence[float]) -> float:
     """The smallest gain over others in one of the repeats, -1 to 1."""
-    return min(own - other for own, other in zip(accuracies, others, strict=True))
+    return min(a - b for a, b in zip(accuracies, others, strict=True)) + ROUNDING
 
 
 def best_of(table: Sequence[Evidence]) -> Evidence:
@@ -86,14 +97,28 @@ def deepest_of(table: Sequence[Evidence]) -> Evidence:
     return ([row for row in near if row.cut] or near)[-1]
 
 
+def earlier_stages(cuts: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """The cuts of the stages before that of the last cut."""
+    return tuple(row for row in cuts if row.stage != cuts[-1].stage)
+
+
+def closest_rival(cuts: Sequence[Evidence]) -> tuple[Evidence, float]:
+    """The earlier stage of the largest gain over the last cut, and this gain.
+
+    A gain is the smallest of the repeats, -1 to 1. The last cut itself gains nothing.
+    """
+    rivals = earlier_stages(cuts) or cuts[-1:]
+    gains = [smallest_gain(row.accuracies, cuts[-1].accuracies) for row in rivals]
+    best = max(range(len(rivals)), key=gains.__getitem__)
+    return rivals[best], gains[best]
+
+
 @dataclass(frozen=True)
 class Assessment:
     """The case of a data set for a network, and the evidence for it.
 
     Attributes:
         case: Number of the case, 1 to 4.
-        used: The row of the table on which the classifier of a small data set stands:
-            the deepest cut within one standard error of the best.
         images: Number of images.
         smallest_class: Number of images in the smallest class.
         largest_class: Number of images in the largest class.
@@ -109,10 +134,10 @@ class Assessment:
         sides: Height and width of the images that the model takes, in pixels.
         own_sides: Those that the network was designed for.
         large_from: Number of images from which a data set is large.
+        measured: The measured case, where the caller has chosen another; else None.
     """
 
     case: int
-    used: Evidence
     images: int
     smallest_class: int
     largest_class: int
@@ -126,6 +151,7 @@ class Assessment:
     sides: tuple[int, int]
     own_sides: tuple[int, int]
     large_from: int = SMALL
+    measured: int | None = None
 
     @property
     def small(self) -> bool:
@@ -138,8 +164,22 @@ class Assessment:
         return self.case in (1, 2)
 
     @property
+    def used(self) -> Evidence:
+        """The row of the table on which the classifier stands.
+
+        For a small data set, it is the deepest cut within one standard error of the best.
+        A large one, and case 1 by choice, have the last cut, and case 3 by choice the
+        best of the earlier ones.
+        """
+        if not self.small or (self.measured and self.case == 1):
+            return self.cuts[-1]
+        if self.measured in (1, 2) and self.case == 3:
+            return best_of(self.earlier or self.cuts)
+        return deepest_of(self.table)
+
+    @property
     def cut(self) -> str | tuple[str, ...]:
-        """Where the classifier of a small data set stands, as `build` takes it."""
+        """Where the classifier stands, as `build` takes it."""
         return self.used.name if self.used.cut else tuple(row.name for row in self.cuts)
 
     @property
@@ -150,7 +190,7 @@ class Assessment:
     @property
     def earlier(self) -> tuple[Evidence, ...]:
         """The rows of the stages before the last."""
-        return tuple(row for row in self.cuts if row.stage != self.cuts[-1].stage)
+        return earlier_stages(self.cuts)
 
     @property
     def majority(self) -> float:
@@ -163,32 +203,28 @@ class Assessment:
         return self.largest_class > IMBALANCE * self.smallest_class
 
     def taken_as(self, case: int) -> Assessment:
-        """The same evidence for a case that the caller knows better.
-
-        The cut is the last one for case 1, and the best of the earlier ones for case 3.
-        """
-        used = self.used
-        if case == 1 and case != self.case:
-            used = self.cuts[-1]
-        if case == 3 and case != self.case:
-            used = best_of(self.earlier or self.cuts)
-        return replace(self, case=case, used=used)
+        """The same evidence for a case that the caller knows better."""
+        measured = self.measured or self.case
+        return replace(self, case=case, measured=None if case == measured else measured)
 
     def to_dict(self) -> dict:
         """The fields and the derived values, as JSON has them."""
         derived = ("small", "similar", "cut", "majority", "uneven")
-        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+        table = [row.to_dict() for row in self.table]
+        values = {name: getattr(self, name) for name in derived}
+        return {**asdict(self), **values, "table": table, "used": self.used.name}
 
     def picture(self) -> bytes:
         """The accuracy at each cut, with trained and random weights, as a PNG."""
         from cnnzoo.visualization.figures import accuracy_by_cut
 
         return accuracy_by_cut(
-            [row.name for row in self.table],
-            [row.accuracy for row in self.table],
-            [row.error for row in self.table],
-            [row.random_accuracy for row in self.table],
+            [row.name for row in self.cuts],
+            [row.accuracy for row in self.cuts],
+            [row.error for row in self.cuts],
+            [row.random_accuracy for row in self.cuts],
             used=self.used.name,
+            together=self.table[-1].accuracy,
             pixels=self.pixels,
             title=f"cuts of {self.network}",
         )
@@ -202,7 +238,7 @@ class Assessment:
         """The evidence as texts, a row per cut, under `HEADER`."""
         return [
             (
-                f"{row.name}{' (used)' if row == self.used else ''}",
+                f"{row}{' (used)' if row == self.used else ''}",
                 f"{row.features:,}",
                 _abbreviate(row.cut.macs) if row.cut else "",
                 _abbreviate(row.cut.bytes) if row.cut else "",
@@ -214,8 +250,13 @@ class Assessment:
 
     def decision(self) -> list[str]:
         """The case, what was measured, and what would change it, line by line."""
+        name = f"case {self.case}, {NAMES[self.case]}"
+        if self.measured:
+            measured = f"case {self.measured}, {NAMES[self.measured]}"
+            used = f"the classifier stands on {self.used}"
+            return [f"{name}, by choice; measured: {measured}", used, *self._references()]
         return [
-            f"case {self.case}, {NAMES[self.case]}",
+            name,
             f"{'small' if self.small else 'large'}: {self.images:,} images, "
             f"{self.smallest_class:,} to {self.largest_class:,} per class; a large data "
             f"set has at least {self.large_from:,}, and {FEW_PER_CLASS} in the median "
@@ -230,14 +271,14 @@ class Assessment:
         last = self.cuts[-1]
         if not self.earlier:
             return f"there is no stage before {last.name} to compare it with"
-        best = best_of(self.earlier)
+        best, _ = closest_rival(self.cuts)
         gain = 100 * (best.accuracy - last.accuracy)
         return (
             f"the best earlier stage, {best.name}, classifies {abs(gain):.1f} points "
             f"{'better' if gain >= 0 else 'worse'} than the last, {last.name}; images "
             "are different from those that the network was trained on where it is at "
             f"least {100 * MIN_GAIN:.0f} points better in each of {len(last.accuracies)} "
-            "repeats"
+            "repeats, and the last more than a standard error below the best of all"
         )
 
     def _references(self) -> list[str]:
@@ -258,13 +299,15 @@ class Assessment:
         used, lines = self.used, []
         if self.small:
             lines.append(
-                f"the classifier stands on {used.name}, the deepest place within one "
-                f"standard error of the best; expect {100 * used.accuracy:.1f} ± "
+                f"the classifier stands on {used}, the deepest place within one standard "
+                f"error of the best; expect {100 * used.accuracy:.1f} ± "
                 f"{100 * used.error:.1f} % on other images of this kind"
             )
+        else:
+            lines.append(f"everything is trained, with a classifier on {used}")
         if self.few_shots:
             lines.append("too few images to fine-tune: only the classifier is trained")
-        elif self.small:
+        elif self.images < self.large_from:
             larger = self.case + 1
             lines.append(f"with {self.large_from:,} images it would be case {larger}")
         if min(self.sides) < min(self.own_sides):

@@ -19,7 +19,7 @@ from cnnzoo.graph.keras_internals import flatten_layers
 from cnnzoo.inference import input_batches
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.cut_points import front
+from cnnzoo.transfer.cut_points import front, side_by_side
 from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
@@ -52,10 +52,11 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
         return False
     sample = in_memory(network, source.take(some_rows(len(source), SAMPLED, seed)))
     mode, labels = metadata_of(network).outside, np.asarray(sample.labels)
+    widths = side_by_side(network)
 
     def accuracy() -> float:
         embeddings = embed(network, [cut], sample, mode)[cut, None]
-        return probes.probe(embeddings, labels, seed=seed).accuracy
+        return probes.probe(embeddings, labels, widths, seed).accuracy
 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]

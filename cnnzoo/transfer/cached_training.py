@@ -138,4 +138,5 @@ def _start_from_ridge(
     groups = np.array_split(chosen, -(-len(chosen) // ROWS))
     rows = [front.predict_on_batch(cache.rows(group)) for group in groups]
     embeddings, classifier = np.concatenate(rows), part.get_layer(PREDICTIONS)
-    return ridge_init(classifier, embeddings, labels[chosen], side_by_side(network))
+    widths = side_by_side(network)
+    return ridge_init(classifier, embeddings, labels[chosen], widths, seed)

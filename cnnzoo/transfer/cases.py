@@ -75,26 +75,26 @@ def plan(
     """
     number = _check_arguments(case, freeze, init, views)
     found = case if isinstance(case, Assessment) else None
-    measured = found if cut is None else None
+    cut = found.cut if found and cut is None else cut
     if case == ALL_CUTS:
-        if cut or refine or init:
+        if cut or refine or init or norm:
             raise UsageError(
                 f"a plan for {ALL_CUTS!r} trains a classifier on trained weights alone; "
-                "leave cut, refine and init out"
+                "leave cut, refine, init and norm out"
             )
-        made = Plan(cut=ALL_CUTS, phases=[head()])
+        cut, made = ALL_CUTS, Plan(phases=[head()])
     elif number is None:
         made = _simple(freeze, init or "pretrained")
-        made.cut = cut
     elif number in (2, 4):
         helps = number == 2 or found is None or found.weights_help
         made = _whole(number, init or ("pretrained" if helps else "random"))
-        made.cut, made.pooling = cut, measured and measured.cuts[-1].pooling
     else:
-        made = _frozen(number, measured.cut if measured else cut, init)
-        made.pooling = measured and measured.used.pooling
-        if start := _refined_from(refine, found, made.cut):
+        made = _frozen(number, cut, init)
+        if start := _refined_from(refine, found, cut):
             made.phases.append(_refinement(number, start))
+    made.cut = cut
+    if found:
+        made.pooling = next((r.pooling for r in found.cuts if r.name == cut), None)
     for phase in made.phases:
         if phase.name != "head" and norm is not None:
             phase.norm = norm
@@ -133,8 +133,9 @@ def _check_arguments(
 
 def _check_case(action: str, case: object) -> None:
     if not (is_count(case) and case in NAMES):
+        also = f" or {ALL_CUTS!r}" if action == "plan" else ""
         raise UsageError(
-            f"cannot {action} case {case!r}: expected 1 to 4, so pass one of them"
+            f"cannot {action} case {case!r}: expected 1 to 4{also}, so pass one of them"
         )
 
 
@@ -165,7 +166,7 @@ def _frozen(number: int, cut: str | tuple[str, ...] | None, init: Init | None) -
         )
     classifier = head()
     classifier.adapt_batch_norm = number == 3
-    return Plan(case=number, cut=cut, phases=[classifier])
+    return Plan(case=number, phases=[classifier])
 
 
 def _refinement(number: int, start: str) -> Phase:
@@ -219,6 +220,11 @@ def _refined_from(
     refine: bool | str, found: Assessment | None, cut: str | tuple[str, ...] | None
 ) -> str | None:
     """The cut after which the refinement trains; None for no refinement."""
+    if isinstance(refine, str) and isinstance(cut, tuple):
+        raise UsageError(
+            f"cannot refine from {refine!r} a classifier on several cuts, which are "
+            "frozen; leave refine out, or pass one cut"
+        )
     if isinstance(refine, str):
         return refine
     if not refine or isinstance(cut, tuple) or (found is not None and found.few_shots):

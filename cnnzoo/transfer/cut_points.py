@@ -15,6 +15,7 @@ from cnnzoo.errors import UsageError, unknown
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.layer_kinds import POOLS, WHOLE_IMAGE
 from cnnzoo.layer_names import FEATURES, PREDICTIONS, is_head
+from cnnzoo.metadata import find_metadata
 
 BYTES = 2  # of a number in float16
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)
@@ -55,7 +56,7 @@ def cuts(model: keras.Model) -> list[Cut]:
     Raises:
         UsageError: The model has several inputs or outputs, or no such place.
     """
-    through = set(graph.cut_points(model))
+    through = {*graph.cut_points(model), *_several(model)}
     calls = Counter(node.operation.name for node in graph_nodes(model))
     activated = set[int]()  # ids of the outputs after which the graph may be cut
     found, macs = [], 0
@@ -84,6 +85,8 @@ def stage_cuts(model: keras.Model) -> list[Cut]:
     the classes of the network. For a network without maps, all its cuts.
     """
     every = cuts(model)
+    if own := _several(model):
+        return [cut for cut in every if cut.name in own]
     trunk = [cut for cut in every if not is_head(cut.name)] or every
     maps = [cut for cut in trunk if len(cut.shape) == 3] or trunk
     ends = {id(tensor) for tensor in graph.stages(model).values()}
@@ -175,6 +178,13 @@ def side_by_side(model: keras.Model) -> list[int]:
         return []
     shapes = [tensor.shape for tensor in before.input_tensors]
     return [shape[1] for shape in shapes] if all(len(s) == 2 for s in shapes) else []
+
+
+def _several(model: keras.Model) -> tuple[str, ...]:
+    """The cuts whose means the classifier has, and which other paths go around."""
+    metadata = find_metadata(model)
+    cut = metadata.options["cut"] if metadata else None
+    return cut if isinstance(cut, tuple) else ()
 
 
 def _is_activated(node, activated: Set[int]) -> bool:

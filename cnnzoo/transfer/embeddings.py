@@ -56,8 +56,11 @@ def embed(
         outputs[name, None] = x
     pooled = keras.Model(model.inputs[0], list(outputs.values()))
     batches = predict_batches(pooled, source, preprocessing, batch_size)
-    columns = map(np.concatenate, zip(*batches, strict=True))
-    found = dict(zip(outputs, columns, strict=True))
+    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
+    found = {
+        place: column.astype(np.float32)
+        for place, column in zip(outputs, columns, strict=True)
+    }
     for (name, _), values in found.items():
         if not np.isfinite(values).all():
             raise UsageError(

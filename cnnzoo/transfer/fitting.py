@@ -49,7 +49,7 @@ def fit(
     model: keras.Model,
     train: Labelled,
     validation: Labelled | float = 0.2,
-    plan: Plan | Assessment | int | Literal["auto"] = "auto",
+    plan: Plan | Assessment | int | Literal["auto", "all-cuts"] = "auto",
     *,
     folder: str | Path | None = None,
     features: str | Path | None = None,
@@ -65,7 +65,8 @@ def fit(
         train: Labelled training images, in any form that `train.Run` takes.
         validation: Labelled validation images, which choose the best epoch and whether a
             phase is kept; or a share of `train`.
-        plan: Plan, assessment or number of a case; "auto" measures the case first.
+        plan: Plan, assessment or number of a case; "auto" measures the case first, and
+            "all-cuts" is a classifier on the means of every stage.
         folder: Folder in which a killed training is resumed; None for a temporary one.
         features: Folder of cached features; None for a subfolder of `folder`.
         seed: Random seed of every choice; also set as Keras's own.

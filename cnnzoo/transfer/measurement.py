@@ -11,7 +11,6 @@ repeat of stratified folds. The means of all stages together are a candidate, to
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -20,7 +19,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_labelled
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.errors import DatasetError
-from cnnzoo.metadata import metadata_of
+from cnnzoo.metadata import find_metadata, metadata_of
 from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system.validation import AT_LEAST_ZERO, COUNT, check_values
 from cnnzoo.transfer import probes
@@ -31,6 +30,7 @@ from cnnzoo.transfer.assessment import (
     Assessment,
     Evidence,
     best_of,
+    closest_rival,
     deepest_of,
     smallest_gain,
 )
@@ -91,14 +91,16 @@ def assess(
     own, baseline = (
         embed(network, names, images, mode, batch_size) for network in (model, random)
     )
+    sides = images.images.shape[1:3]
+    known = find_metadata(model)
     return decide(
         np.unique(every, return_counts=True)[1],
         measure_cuts(places, own, baseline, labels, seed),
         probed=len(rows),
         pixels=probes.probe(pixels(images.images), labels, seed=seed).accuracy,
         network=model.name,
-        sides=images.images.shape[1:3],
-        own_sides=tuple(metadata_of(model).spec.input_shape[:2]),
+        sides=sides,
+        own_sides=known.spec.input_shape[:2] if known else sides,
         large_from=small,
     )
 
@@ -123,10 +125,7 @@ def measure_cuts(
     table = []
     for cut in places:
         pooling, best = None, at(own, cut.name, None)
-        if (
-            cut.name,
-            "avg",
-        ) in own:  # shorter: taken unless quarters are clearly better
+        if (cut.name, "avg") in own:  # shorter: taken unless quarters are clearly better
             mean = at(own, cut.name, "avg")
             if best.accuracy <= mean.accuracy + mean.error:
                 pooling, best = "avg", mean
@@ -150,11 +149,12 @@ def decide(
     images, smallest = int(counts.sum()), int(counts.min())
     few_shots = smallest < FEW_SHOTS or images < FEW_IMAGES
     small = few_shots or images < large_from or np.median(counts) < FEW_PER_CLASS
-    used, random = deepest_of(table), max(table, key=lambda row: row.random_accuracy)
-    best = best_of(table)
-    found = Assessment(
-        case=1 if small else 2,
-        used=used,
+    best, random = best_of(table), max(table, key=lambda row: row.random_accuracy)
+    cuts, used = [row for row in table if row.cut], deepest_of(table)
+    _, gain = closest_rival(cuts)
+    different = gain >= MIN_GAIN and used.stage != cuts[-1].stage
+    return Assessment(
+        case=(3 if different else 1) + (0 if small else 1),
         images=images,
         smallest_class=smallest,
         largest_class=int(counts.max()),
@@ -165,14 +165,6 @@ def decide(
         large_from=large_from,
         **evidence,
     )
-    last = found.cuts[-1]
-    differs = found.earlier and used.stage != last.stage
-    if (
-        differs
-        and smallest_gain(best_of(found.earlier).accuracies, last.accuracies) >= MIN_GAIN
-    ):
-        return replace(found, case=found.case + 2)
-    return found
 
 
 def _class_numbers(source: Source) -> np.ndarray:

@@ -12,7 +12,7 @@ from cnnzoo.errors import UsageError
 from cnnzoo.layer_names import FEATURES
 from cnnzoo.system.validation import COUNT, Rule, check_values
 from cnnzoo.train.recipe import Recipe, augment_to_dict, check_recipe
-from cnnzoo.transfer.assessment import ALL_CUTS, NAMES
+from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.embeddings import Pooling
 from cnnzoo.transfer.freezing import Norm
 
@@ -163,8 +163,8 @@ class Plan:
 
     def __str__(self) -> str:
         case = f"case {self.case}, {NAMES[self.case]}" if self.case else "a plan"
-        several = self.cut == ALL_CUTS or isinstance(self.cut, tuple)
-        end = "all cuts" if several else self.cut or "the last stage"
+        cuts = (self.cut,) if isinstance(self.cut, str) else self.cut
+        end = ", ".join(cuts or ["the last stage"]) + (", mean" if self.pooling else "")
         head = f"{case}: a classifier on {end}, {self.init} weights"
         return "\n".join([head, *(f"  {phase}" for phase in self.phases)])
 

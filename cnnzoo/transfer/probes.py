@@ -103,8 +103,10 @@ class RidgeProblem:
         """The penalty with the least squared error on images left out one by one."""
         errors = []
         for penalty in PENALTIES:
-            maker = self._residual_maker(penalty)
-            errors.append(np.square((maker @ self._targets).T / maker.diagonal()).sum())
+            shrunk = self._energies / (self._energies + penalty)
+            own = 1 - 1 / len(self._left) - self._left**2 @ shrunk
+            fitted = self._offset + self._left @ (shrunk[:, None] * self._projected)
+            errors.append(np.square((self._targets - fitted).T / own).sum())
         return float(PENALTIES[np.argmin(errors)])
 
     def cross_validate(self, seed: int = 0) -> Probe:
@@ -117,23 +119,25 @@ class RidgeProblem:
             seed: Random seed of the folds.
         """
         rng = np.random.default_rng(seed)
-        folds = [fold for _ in range(REPEATS) for fold in split(self._labels, rng)]
+        folds = [(i, *fold) for i in range(REPEATS) for fold in split(self._labels, rng)]
         best = np.full(len(folds), np.inf)
-        scores = np.empty((REPEATS, *self._targets.shape))
+        scores = np.zeros((REPEATS, *self._targets.shape))
         for penalty in PENALTIES:
             maker = self._residual_maker(penalty)
             residuals = maker @ self._targets
-            for i, (rest, out) in enumerate(folds):
+            for i, (repeat, rest, out) in enumerate(folds):
                 across = maker[np.ix_(out, rest)]
                 sides = np.concatenate([residuals[out], across], 1)
                 solved = np.linalg.solve(maker[np.ix_(out, out)], sides)
                 left_out, spread = np.split(solved, [residuals.shape[1]], 1)
                 # Without the fold, and without each of the other images in turn.
                 own = maker.diagonal()[rest] - (across * spread).sum(0)
-                others = (residuals[rest] - across.T @ left_out) / own[:, None]
-                if (error := np.square(others).mean()) < best[i]:
+                others = residuals[rest] - across.T @ left_out
+                # A single training image, which nothing predicts, has neither.
+                error = np.square(others / own.clip(1e-12)[:, None]).mean()
+                if error < best[i]:
                     best[i] = error
-                    scores[i // FOLDS, out] = self._targets[out] - left_out
+                    scores[repeat, out] = self._targets[out] - left_out
         return Probe(scores, self._labels, len(self._mean))
 
     def solve(self, penalty: float) -> tuple[np.ndarray, np.ndarray]:
@@ -172,6 +176,7 @@ def ridge_init(
     embeddings: np.ndarray,
     labels: np.ndarray,
     widths: Sequence[int] = (),
+    seed: int = 0,
 ) -> float:
     """Sets a classifier's weights to the closed-form ridge regression.
 
@@ -183,13 +188,14 @@ def ridge_init(
         embeddings: (n, d) inputs of the layer.
         labels: (n,) class numbers.
         widths: As in `mean_and_scale`.
+        seed: Random seed of the folds.
 
     Returns:
         The accuracy of the cross-validated probe.
     """
     mean, scale = mean_and_scale(embeddings, widths)
     problem = RidgeProblem((embeddings - mean) / scale, labels, layer.units)
-    probed = problem.cross_validate()
+    probed = problem.cross_validate(seed)
     weights, offsets = problem.solve(problem.penalty())
     factor = _likeliest_factor(probed)
     kernel = factor * weights / scale[:, None]

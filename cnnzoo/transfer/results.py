@@ -15,7 +15,7 @@ from cnnzoo.train.callbacks import without_nan
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.plans import Plan
 
-FORMAT = 2  # format number of the records in the folder of a transfer
+FORMAT = 3  # format number of the records in the folder of a transfer
 Record = TypeVar("Record")
 
 

@@ -58,7 +58,7 @@ def reset_classifier(
         )
     options: dict[str, Any] = dict(metadata.options)
     options.pop("aux_heads", None)  # they served the classes that were
-    if cut or not (options["cut"] and options["include_top"]):
+    if cut or pooling or not (options["cut"] and options["include_top"]):
         options |= {"cut": cut or options["cut"], "pooling": pooling}
     options |= {
         "include_top": True,

@@ -31,33 +31,34 @@ def cut_at(spec: Spec, cut: str | Sequence[str], pooling: str | None = None) -> 
             f"{spec.name} was asked for auxiliary classifiers and for the cut {cut!r}, "
             "which some of them lie beyond; leave one of the two out"
         )
-    cuts = (cut,) if isinstance(cut, str) else tuple(dict.fromkeys(cut))
-    trunk = partial(_trunk_to, spec=spec, cuts=cuts)  # unlike a closure, it is pickled
+    trunk = partial(_trunk_to, spec=spec, cut=cut)  # unlike a closure, it can be pickled
     head = partial(cut_head, pooling=pooling)
     return replace(spec, trunk=trunk, head=head, parameters=None, macs=None)
 
 
 def _trunk_to(
-    x: KerasTensor, *, conv: Conv, spec: Spec, cuts: Sequence[str]
+    x: KerasTensor, *, conv: Conv, spec: Spec, cut: str | Sequence[str]
 ) -> KerasTensor:
     whole = keras.Model(keras.utils.get_source_inputs(x), spec.trunk(x, conv=conv))
     names = {layer.name for layer in whole.layers}
     places = [name for name in graph.cut_points(whole) if name in names]
-    ends = []
-    for cut in cuts:
-        drawn = cut if cut in places else layer_names.outside_contract(cut)
+
+    def end(name: str) -> KerasTensor:
+        drawn = name if name in places else layer_names.outside_contract(name)
         if drawn not in places:
-            raise unknown(f"cut of {spec.name}", cut, places)
-        ends.append(whole.get_layer(drawn).output)
-    if len(cuts) == 1:
-        return ends[0]
-    means = [_mean(x, f"{cut}_mean") for x, cut in zip(ends, cuts, strict=True)]
-    return layers.Concatenate(name=f"{cuts[-1]}_means")(means)
+            raise unknown(f"cut of {spec.name}", name, places)
+        return whole.get_layer(drawn).output
+
+    if isinstance(cut, str):
+        return end(cut)
+    means = [_mean(end(name), name) for name in dict.fromkeys(cut)]
+    return layers.Concatenate(name="means")(means)
 
 
-def _mean(x: KerasTensor, name: str) -> KerasTensor:
+def _mean(x: KerasTensor, cut: str) -> KerasTensor:
     """The means over the image, (b, h, w, c) to (b, c); a vector is unchanged."""
-    return layers.GlobalAveragePooling2D(name=name)(x) if len(x.shape) == 4 else x
+    mean = layers.GlobalAveragePooling2D(name=f"mean_{cut}")
+    return mean(x) if len(x.shape) == 4 else x
 
 
 def aux_inputs(

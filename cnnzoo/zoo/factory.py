@@ -62,6 +62,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     if spec.configure and own:
         spec = spec.configure(spec, **own)
     check_options(spec, shared, own)
+    whole = spec
     if shared.cut is not None:
         spec = cut_at(spec, shared.cut, shared.pooling)
     own_classes = shared.classes is not None or shared.class_names is not None
@@ -79,7 +80,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     # A file cannot tell of the layers in front of an input_tensor.
     on_tensor = shared.input_tensor is not None
     metadata = ModelMetadata(
-        spec=spec,
+        spec=whole,  # `options` has the cut
         catalog_name=spec.name if from_catalog and not on_tensor else None,
         options=shared.graph_options(own),
         preprocessing=mode,

@@ -59,8 +59,8 @@ def test_a_plan_can_be_changed():
         ({"case": 1, "init": "random", "refine": True}, "random ones are not"),
         ({"case": 1, "refine": True}, "pass refine=NAME"),
         ({"case": 1, "init": "random"}, "random ones are not"),
-        ({"case": "all-cuts", "cut": "x"}, "leave cut, refine and init out"),
-        ({"case": "all-cuts", "refine": True}, "leave cut, refine and init out"),
+        ({"case": "all-cuts", "cut": "x"}, "leave cut, refine, init and"),
+        ({"case": "all-cuts", "refine": True}, "leave cut, refine, init and"),
     ],
 )
 def test_invalid_plans(arguments: dict, message: str):
