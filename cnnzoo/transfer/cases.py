@@ -24,6 +24,7 @@ from cnnzoo.layer_names import FEATURES, PREDICTIONS
 from cnnzoo.system.validation import COUNT, check_values, is_count
 from cnnzoo.transfer.assessment import ALL_CUTS, NAMES, Assessment
 from cnnzoo.transfer.cut_points import cuts, stage_cuts
+from cnnzoo.transfer.embeddings import Pooling
 from cnnzoo.transfer.freezing import Norm, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan
 from cnnzoo.zoo.adoption import adopt
@@ -93,8 +94,10 @@ def plan(
         if start := _refined_from(refine, found, cut):
             made.phases.append(_refinement(number, start))
     made.cut = cut
+    poolings: dict[object, Pooling] = {}
     if found:
-        made.pooling = next((r.pooling for r in found.cuts if r.name == cut), None)
+        poolings |= {row.name: row.pooling for row in found.cuts}
+    made.pooling = poolings.get(cut)
     for phase in made.phases:
         if phase.name != "head" and norm is not None:
             phase.norm = norm
