@@ -11,6 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from cnnzoo.data.arrays import Images
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import Assessment
+from cnnzoo.transfer.assessment import best_of
 from cnnzoo.transfer.embeddings import embed, pixels
 from cnnzoo.transfer.random_baseline import build_random_baseline
 
@@ -33,9 +34,11 @@ def control(
     if method == PIXELS:
         x_train, x_test = pixels(train.images), pixels(test.images)
     else:
-        network, cut = build_random_baseline(model, train, mode, seed), assessment.cut
+        network = build_random_baseline(model, train, mode, seed)
+        best = best_of(assessment.cuts)
         x_train, x_test = (
-            embed(network, [cut], images, mode, BATCH)[cut] for images in (train, test)
+            embed(network, [best.name], images, mode, BATCH)[best.name, best.pooling]
+            for images in (train, test)
         )
     ridge = make_pipeline(StandardScaler(), RidgeClassifierCV(PENALTIES))
     ridge.fit(x_train, np.asarray(train.labels))

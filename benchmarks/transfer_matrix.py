@@ -16,7 +16,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -35,7 +34,6 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.inference import evaluate
 from cnnzoo.system import files
 from cnnzoo.transfer import Assessment, Plan
-from cnnzoo.transfer.probes import mcnemar
 
 FINE_TUNING_EPOCHS = (10, 6)  # full run, quick run
 SEEDS = 5
@@ -106,7 +104,7 @@ def run_row(row: Row, model: keras.Model, *, quick: bool) -> None:
         if not row.cell(method).exists():
             start = time.process_time()
             correct = control(method, model, assessment, data, test, seed)
-            result = {"policy": method, **accuracy(correct), "reverted": []}
+            result = {"policy": method, "accuracy": float(correct.mean()), "reverted": []}
             seconds = time.process_time() - start
             row.write(row.cell(method), {**result, "core_seconds": seconds})
 
@@ -126,40 +124,11 @@ def fit_and_test(
     predictions = evaluate(result.model, test).probabilities.argmax(1)
     return {
         "fit_seconds": seconds,
-        **accuracy(predictions == np.asarray(test.labels)),
+        "accuracy": float(np.mean(predictions == np.asarray(test.labels))),
         "validation_accuracy": result.accuracy,
         "reverted": [phase.name for phase in result.phases if not phase.kept],
         "plan": str(plan),
     }
-
-
-def accuracy(correct: np.ndarray) -> dict:
-    """The record of (n,) predictions: the share that is correct, and which, as bits."""
-    bits = np.packbits(correct).tobytes().hex()
-    return {"accuracy": float(correct.mean()), "correct": bits}
-
-
-def p_values(cells: Sequence[dict]) -> dict[str, dict[str, float]]:
-    """McNemar's p-value against the policy of the row's case, by target and policy.
-
-    For the first seed only, since all seeds have the same test images.
-    """
-    correct = {
-        (cell["target"], cell["policy"]): np.unpackbits(
-            np.frombuffer(bytes.fromhex(cell["correct"]), np.uint8)
-        ).astype(bool)
-        for cell in cells
-        if cell["seed"] == 0
-    }
-    own = {
-        cell["target"]: (cell["target"], cell["policy"])
-        for cell in cells
-        if cell["policy"].startswith(f"{cell['case']}:")
-    }
-    values: dict[str, dict[str, float]] = {target: {} for target in own}
-    for (target, policy), predictions in correct.items():
-        values[target][policy] = mcnemar(predictions, correct[own[target]])
-    return values
 
 
 def assess(row: Row, model: keras.Model) -> Assessment:
@@ -216,9 +185,6 @@ def collect(folder: Path, *, quick: bool) -> dict:
     fits = sum(cell.get("fit_seconds", 0) for cell in cells if "same_as" not in cell)
     controls = sum(cell["core_seconds"] for cell in cells if cell["policy"] in METHODS)
     other = sum(record["core_seconds"] for record in (*assessments, *sources))
-    values = p_values(cells)
-    for cell in cells:
-        del cell["correct"]
     return {
         "date": date.today().isoformat(),
         "quick": quick,
@@ -226,7 +192,6 @@ def collect(folder: Path, *, quick: bool) -> dict:
         "core_minutes": (fits + controls + other) / 60,
         "sources": sources,
         "cells": cells,
-        "p_values": values,
         "assessments": assessments,
     }
 

@@ -144,8 +144,8 @@ def _rebuild(archive: ZipFile, metadata: dict, path: str | Path) -> keras.Model:
         known, names = metadata.get("geometry"), metadata["class_names"]
         geometry = known and Geometry(**_tuples(known))
         if name:
-            if options["include_top"]:  # where older versions ignored it
-                options["pooling"] = None
+            if options["include_top"] and not options.get("cut"):
+                options["pooling"] = None  # older versions ignored it
             more = {"preprocessing": mode, "geometry": geometry, "class_names": names}
             return build(name, **options, **more)
         model = keras.Model.from_config(deepcopy(config))

@@ -33,7 +33,7 @@ def load_photographs(root: str) -> tuple[Folder, Folder, Folder]:
 
 def make_plans(assessment: transfer.Assessment) -> dict[str, transfer.Plan]:
     """The plan of the assessment, and a custom plan that freezes the first stage only."""
-    custom = transfer.plan(freeze=assessment.table[0].cut.name)
+    custom = transfer.plan(freeze=assessment.cuts[0].name)
     custom.phases[-1].epochs = 20
     return {"measured": transfer.plan(assessment, refine=True), "custom": custom}
 

@@ -129,9 +129,15 @@ def _add_transfer(verb: ArgumentParser) -> None:
     options.add_weights(verb)
     text = (
         "small and similar, large and similar, small and different, or large and "
-        "different data; default: auto, which measures it"
+        "different data; all-cuts: a classifier on all stages; default: auto, which "
+        "measures it"
     )
-    option("--case", choices=("auto", "1", "2", "3", "4"), default="auto", help=text)
+    option(
+        "--case",
+        choices=("auto", "1", "2", "3", "4", "all-cuts"),
+        default="auto",
+        help=text,
+    )
     text = "in cases 1 and 3, train the last stage, too, and keep it if that is better"
     option("--refine", action="store_true", help=text)
     text = "number of views of each image where features are computed once; default: 1"

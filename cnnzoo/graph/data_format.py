@@ -1,7 +1,6 @@
-"""Channels first or last: what a model was built with, and its shapes and arrays."""
+"""Channels first or last: what a model was built with, and its shapes."""
 
 import keras
-import numpy as np
 
 from cnnzoo.graph.keras_internals import operations
 from cnnzoo.graph.layer_kinds import CONVOLUTIONS, POOLS, WHOLE_IMAGE
@@ -24,10 +23,3 @@ def channels_first(model: keras.Model) -> bool:
 def to_channels_last(model: keras.Model, shape: tuple) -> tuple:
     """An image's shape in the model's format as height, width and channels."""
     return (*shape[1:], shape[0]) if channels_first(model) else tuple(shape)
-
-
-def maps_channels_last(model: keras.Model, output: np.ndarray) -> np.ndarray:
-    """Feature maps of the model as (b, h, w, c); vectors, (b, n), as they are."""
-    if output.ndim == 4 and channels_first(model):
-        return np.moveaxis(output, 1, -1)
-    return output

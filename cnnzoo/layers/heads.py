@@ -11,9 +11,13 @@ from keras import KerasTensor, layers
 
 from cnnzoo import layer_names
 from cnnzoo.errors import UsageError
-from cnnzoo.layers.axes import spatial_axes
 from cnnzoo.layers.blocks import Activation, Conv
 from cnnzoo.layers.pooling import avg_pool
+
+POOLINGS = {
+    "avg": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+}
 
 
 def classify(
@@ -64,29 +68,45 @@ def _dense_layers(x: KerasTensor, widths: Sequence[int], conv: Conv) -> KerasTen
     return x
 
 
-def quarters_head(
-    x: KerasTensor, units: int, activation: Activation, *, conv: Conv
+def cut_head(
+    x: KerasTensor,
+    units: int,
+    activation: Activation,
+    *,
+    conv: Conv,
+    pooling: str | None = None,
 ) -> KerasTensor:
-    """The classifier on the means of a map's quarters; on a vector, alone."""
-    if len(x.shape) == 4:
+    """The classifier of a network that ends at a cut; on a vector, alone.
+
+    Args:
+        pooling: "avg" or "max" of a whole map; None for the means of its quarters.
+    """
+    if pooling:
+        x = POOLINGS[pooling](name=layer_names.head("pool"))(x)
+    elif len(x.shape) == 4:
         x = quarters(x, name="head")
     return classify(x, units, activation, conv=conv)
 
 
-def quarters(x: KerasTensor, *, name: str) -> KerasTensor:
+def quarters(x: KerasTensor, *, name: str, data_format: str | None = None) -> KerasTensor:
     """(b, h, w, c) to (b, 4 c), where h and w are at least 2; an open size to (b, c).
 
     The quarters of an odd side share its middle.
+
+    Args:
+        name: How the names of the layers begin.
+        data_format: As in Keras's layers; None for Keras's setting.
     """
-    sides = [x.shape[axis] for axis in spatial_axes()]
+    where = data_format or keras.config.image_data_format()
+    sides = x.shape[2:] if where == "channels_first" else x.shape[1:3]
     if None in sides:
-        return layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
-    pool, strides = zip(*map(window, sides), strict=True)
-    x = layers.AveragePooling2D(pool, strides, name=f"{name}_pool")(x)
-    return layers.Flatten(name=f"{name}_flatten")(x)
+        return layers.GlobalAveragePooling2D(where, name=f"{name}_pool")(x)
+    pool, strides = zip(*map(_window, sides), strict=True)
+    x = layers.AveragePooling2D(pool, strides, "valid", where, name=f"{name}_pool")(x)
+    return layers.Flatten(where, name=f"{name}_flatten")(x)
 
 
-def window(side: int) -> tuple[int, int]:
+def _window(side: int) -> tuple[int, int]:
     """Size and step of a window that fits twice along a side, or once where it is 1."""
     return (side + 1) // 2, max(1, side // 2)
 

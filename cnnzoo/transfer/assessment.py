@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from cnnzoo.layer_names import stage_number
 from cnnzoo.transfer.cut_points import Cut
+from cnnzoo.transfer.embeddings import Pooling
 
 SMALL = 20_000  # images, below which a data set is small
-MIN_GAIN = 0.02  # of an earlier cut over the last, for a data set to be different
-ALPHA = 0.05  # significance level
+MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
+ROUNDING = 1e-9  # so that two points are two points
 FEW_PER_CLASS = 200  # images in the median class, below which a data set is small
 IMBALANCE = 3  # of the largest to the smallest class, above which classes are weighted
 NAMES = {
@@ -18,35 +20,97 @@ NAMES = {
     3: "small and different",
     4: "large and different",
 }
-HEADER = ("cut", "features", "MACs", "bytes/image", "accuracy", "random weights", "p")
-TEXT_ROW = "{:32} {:>8} {:>8} {:>11} {:>13} {:>14} {:>7}"
+ALL_CUTS = "all-cuts"
+HEADER = ("cut", "features", "MACs", "bytes/image", "accuracy", "random weights")
+TEXT_ROW = "{:36} {:>8} {:>8} {:>11} {:>13} {:>14}"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Measurements of a linear probe at one cut.
+    """Measurements of a linear probe at one cut, or on all cuts together.
 
     Attributes:
-        cut: The place in the network.
-        accuracy: Leave-one-out accuracy of the ridge probe, 0 to 1.
+        cut: The place in the network; None for the means of all cuts together.
+        pooling: How maps become vectors: "avg" over the image, or None for the means of
+            their quarters.
+        features: Length of the embedding of an image.
+        accuracies: Accuracy of each repeat of the folds, 0 to 1.
         error: Standard error of the accuracy.
-        random_baseline: Accuracy of the same probe with random weights in the network.
-        penalty: Ridge penalty of the probe.
-        p_value: Exact p-value of the gain over the last cut, corrected for the number of
-            cuts.
+        random_accuracies: Accuracies of the same probe with random weights in the
+            network.
     """
 
-    cut: Cut
-    accuracy: float
+    cut: Cut | None
+    pooling: Pooling
+    features: int
+    accuracies: tuple[float, ...]
     error: float
-    random_baseline: float
-    penalty: float
-    p_value: float
+    random_accuracies: tuple[float, ...]
+
+    @property
+    def accuracy(self) -> float:
+        """Mean accuracy of the repeats, 0 to 1."""
+        return sum(self.accuracies) / len(self.accuracies)
+
+    @property
+    def random_accuracy(self) -> float:
+        """Mean accuracy with random weights, 0 to 1."""
+        return sum(self.random_accuracies) / len(self.random_accuracies)
+
+    @property
+    def name(self) -> str:
+        return self.cut.name if self.cut else ALL_CUTS
+
+    @property
+    def stage(self) -> int | str:
+        """The stage of the cut; its name where there are no stages."""
+        return stage_number(self.name) or self.name
+
+    def to_dict(self) -> dict:
+        """The fields and the derived values, as JSON has them."""
+        derived = ("name", "accuracy", "random_accuracy")
+        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+
+    def __str__(self) -> str:
+        maps = self.cut is not None and len(self.cut.shape) == 3
+        pooled = "mean" if self.pooling else "quarters"
+        return f"{self.name}, {pooled}" if maps else self.name
+
+
+def smallest_gain(accuracies: Sequence[float], others: Sequence[float]) -> float:
+    """The smallest gain over others in one of the repeats, -1 to 1."""
+    return min(a - b for a, b in zip(accuracies, others, strict=True)) + ROUNDING
 
 
 def best_of(table: Sequence[Evidence]) -> Evidence:
-    """The cut with the most accurate probe; the shallowest of several."""
+    """The most accurate cut; the first of several."""
     return max(table, key=lambda row: row.accuracy)
+
+
+def deepest_of(table: Sequence[Evidence]) -> Evidence:
+    """The deepest cut within one standard error of the best row.
+
+    It is all cuts together only where no single cut is that good.
+    """
+    best = best_of(table)
+    near = [row for row in table if row.accuracy >= best.accuracy - best.error]
+    return ([row for row in near if row.cut] or near)[-1]
+
+
+def earlier_stages(cuts: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """The cuts of the stages before that of the last cut."""
+    return tuple(row for row in cuts if row.stage != cuts[-1].stage)
+
+
+def closest_rival(cuts: Sequence[Evidence]) -> tuple[Evidence, float]:
+    """The earlier stage of the largest gain over the last cut, and this gain.
+
+    A gain is the smallest of the repeats, -1 to 1. The last cut itself gains nothing.
+    """
+    rivals = earlier_stages(cuts) or cuts[-1:]
+    gains = [smallest_gain(row.accuracies, cuts[-1].accuracies) for row in rivals]
+    best = max(range(len(rivals)), key=gains.__getitem__)
+    return rivals[best], gains[best]
 
 
 @dataclass(frozen=True)
@@ -55,55 +119,78 @@ class Assessment:
 
     Attributes:
         case: Number of the case, 1 to 4.
-        cut: Best place for the classifier of a small data set: the deepest cut within one
-            standard error of the best.
         images: Number of images.
         smallest_class: Number of images in the smallest class.
         largest_class: Number of images in the largest class.
         probed: Number of images that the probes used.
-        small: Whether the data set is small.
-        similar: Whether no earlier cut is significantly better than the last.
         few_shots: Whether there are too few images to fine-tune; such a data set is
             small, whatever its size.
-        table: Evidence of each cut, shallow to deep.
+        table: Evidence of each cut, shallow to deep, and of all cuts together.
         pixels: Accuracy of the probe on the pixels alone.
         benefit: Accuracy gained by the trained weights over random weights, each at its
             best cut, -1 to 1.
-        benefit_p_value: p-value of this gain.
+        weights_help: Whether the gain is at least 2 points in every repeat.
         network: Name of the model.
+        sides: Height and width of the images that the model takes, in pixels.
+        own_sides: Those that the network was designed for.
         large_from: Number of images from which a data set is large.
+        measured: The measured case, where the caller has chosen another; else None.
     """
 
     case: int
-    cut: str
     images: int
     smallest_class: int
     largest_class: int
     probed: int
-    small: bool
-    similar: bool
     few_shots: bool
     table: tuple[Evidence, ...]
     pixels: float
     benefit: float
-    benefit_p_value: float
+    weights_help: bool
     network: str
+    sides: tuple[int, int]
+    own_sides: tuple[int, int]
     large_from: int = SMALL
+    measured: int | None = None
 
     @property
-    def weights_help(self) -> bool:
-        """Whether the trained weights are significantly better than random ones."""
-        return self.benefit > 0 and self.benefit_p_value < ALPHA
+    def small(self) -> bool:
+        """Whether the data set is small."""
+        return self.case in (1, 3)
 
     @property
-    def margin(self) -> float:
-        """Gain of the best cut over the last, less the gain that counts as different."""
-        return best_of(self.table).accuracy - self.table[-1].accuracy - MIN_GAIN
+    def similar(self) -> bool:
+        """Whether no earlier stage was shown to be better than the last."""
+        return self.case in (1, 2)
 
     @property
-    def p_value(self) -> float:
-        """p-value of the gain of the best cut over the last."""
-        return best_of(self.table).p_value
+    def used(self) -> Evidence:
+        """The row of the table on which the classifier stands.
+
+        For a small data set, it is the deepest cut within one standard error of the best.
+        A large one, and case 1 by choice, have the last cut, and case 3 by choice the
+        best of the earlier ones.
+        """
+        if not self.small or (self.measured and self.case == 1):
+            return self.cuts[-1]
+        if self.measured in (1, 2) and self.case == 3:
+            return best_of(self.earlier or self.cuts)
+        return deepest_of(self.table)
+
+    @property
+    def cut(self) -> str | tuple[str, ...]:
+        """Where the classifier stands, as `build` takes it."""
+        return self.used.name if self.used.cut else tuple(row.name for row in self.cuts)
+
+    @property
+    def cuts(self) -> tuple[Evidence, ...]:
+        """The rows of single cuts."""
+        return tuple(row for row in self.table if row.cut)
+
+    @property
+    def earlier(self) -> tuple[Evidence, ...]:
+        """The rows of the stages before the last."""
+        return earlier_stages(self.cuts)
 
     @property
     def majority(self) -> float:
@@ -116,99 +203,121 @@ class Assessment:
         return self.largest_class > IMBALANCE * self.smallest_class
 
     def taken_as(self, case: int) -> Assessment:
-        """The same evidence for a case that the caller knows better.
-
-        The cut is the last one for case 1, and the best of the earlier ones for case 3.
-        """
-        if case == self.case:
-            return self
-        cut, last = self.cut, self.table[-1]
-        if case == 1:
-            cut = last.cut.name
-        if case == 3:
-            earlier = self.table[:-1] or self.table
-            cut = best_of(earlier).cut.name
-        return replace(
-            self, case=case, cut=cut, small=case in (1, 3), similar=case in (1, 2)
-        )
+        """The same evidence for a case that the caller knows better."""
+        measured = self.measured or self.case
+        return replace(self, case=case, measured=None if case == measured else measured)
 
     def to_dict(self) -> dict:
-        """The fields and the derived numbers, as JSON has them."""
-        derived = ("margin", "p_value", "majority")
-        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+        """The fields and the derived values, as JSON has them."""
+        derived = ("small", "similar", "cut", "majority", "uneven")
+        table = [row.to_dict() for row in self.table]
+        values = {name: getattr(self, name) for name in derived}
+        return {**asdict(self), **values, "table": table, "used": self.used.name}
 
     def picture(self) -> bytes:
         """The accuracy at each cut, with trained and random weights, as a PNG."""
         from cnnzoo.visualization.figures import accuracy_by_cut
 
         return accuracy_by_cut(
-            [row.cut.name for row in self.table],
-            [row.accuracy for row in self.table],
-            [row.error for row in self.table],
-            [row.random_baseline for row in self.table],
-            used=self.cut,
+            [row.name for row in self.cuts],
+            [row.accuracy for row in self.cuts],
+            [row.error for row in self.cuts],
+            [row.random_accuracy for row in self.cuts],
+            used=self.used.name,
+            together=self.table[-1].accuracy,
             pixels=self.pixels,
             title=f"cuts of {self.network}",
         )
 
     def explain(self) -> str:
         """The evidence as a table, the decision, and what would change it."""
-        counts = (
-            f"{self.images:,} images, {self.smallest_class:,} in the smallest class and "
-            f"{self.largest_class:,} in the largest: "
-            f"{'small' if self.small else 'large'} (a large data set has at least "
-            f"{self.large_from:,} images, and {FEW_PER_CLASS} in the median class)"
-        )
         table = [TEXT_ROW.format(*row) for row in (HEADER, *self.rows())]
-        return "\n".join([counts, *table, *self.decision()])
+        return "\n".join([*table, *self.decision()])
 
     def rows(self) -> list[tuple[str, ...]]:
         """The evidence as texts, a row per cut, under `HEADER`."""
         return [
             (
-                f"{row.cut.name}{' (used)' if row.cut.name == self.cut else ''}",
-                f"{row.cut.pooled:,}",
-                _abbreviate(row.cut.macs),
-                _abbreviate(row.cut.bytes),
+                f"{row}{' (used)' if row == self.used else ''}",
+                f"{row.features:,}",
+                _abbreviate(row.cut.macs) if row.cut else "",
+                _abbreviate(row.cut.bytes) if row.cut else "",
                 f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
-                f"{100 * row.random_baseline:.1f} %",
-                f"{row.p_value:.2g}",
+                f"{100 * row.random_accuracy:.1f} %",
             )
             for row in self.table
         ]
 
     def decision(self) -> list[str]:
-        """The case, the reasons, and what would change it, line by line."""
-        best, last = best_of(self.table), self.table[-1]
+        """The case, what was measured, and what would change it, line by line."""
+        name = f"case {self.case}, {NAMES[self.case]}"
+        if self.measured:
+            measured = f"case {self.measured}, {NAMES[self.measured]}"
+            used = f"the classifier stands on {self.used}"
+            return [f"{name}, by choice; measured: {measured}", used, *self._references()]
+        return [
+            name,
+            f"{'small' if self.small else 'large'}: {self.images:,} images, "
+            f"{self.smallest_class:,} to {self.largest_class:,} per class; a large data "
+            f"set has at least {self.large_from:,}, and {FEW_PER_CLASS} in the median "
+            "class",
+            f"{'similar' if self.similar else 'different'}: {self._comparison()}",
+            *self._references(),
+            *self._advice(),
+        ]
+
+    def _comparison(self) -> str:
+        """How the best earlier stage compares with the last."""
+        last = self.cuts[-1]
+        if not self.earlier:
+            return f"there is no stage before {last.name} to compare it with"
+        best, _ = closest_rival(self.cuts)
         gain = 100 * (best.accuracy - last.accuracy)
-        verdict = "not shown to be different" if self.similar else "different"
-        if len(self.table) == 1:
-            verdict = "there is no earlier cut to compare it with"
+        return (
+            f"the best earlier stage, {best.name}, classifies {abs(gain):.1f} points "
+            f"{'better' if gain >= 0 else 'worse'} than the last, {last.name}; images "
+            "are different from those that the network was trained on where it is at "
+            f"least {100 * MIN_GAIN:.0f} points better in each of {len(last.accuracies)} "
+            "repeats, and the last more than a standard error below the best of all"
+        )
+
+    def _references(self) -> list[str]:
         lines = [
-            f"from the pixels alone {100 * self.pixels:.1f} %, from always predicting "
-            f"the largest class {100 * self.majority:.1f} %",
-            f"{best.cut.name} gains {gain:.1f} points over {last.cut.name}, "
-            f"p = {self.p_value:.2g}: {verdict}",
-            f"the trained weights gain {100 * self.benefit:.1f} points over random ones, "
-            f"p = {self.benefit_p_value:.2g}",
+            f"the pixels alone give {100 * self.pixels:.1f} %, always predicting the "
+            f"largest class {100 * self.majority:.1f} %, and the trained weights "
+            f"{100 * self.benefit:+.1f} points over random ones"
         ]
         if not self.weights_help:
             lines.append(
-                "warning: the trained weights show no advantage over random ones on this "
-                "task"
+                "warning: the trained weights show no clear advantage over random ones "
+                "on this task"
             )
+        return lines
+
+    def _advice(self) -> list[str]:
+        """What the plan makes of the case, and what would change it."""
+        used, lines = self.used, []
+        if self.small:
+            lines.append(
+                f"the classifier stands on {used}, the deepest place within one standard "
+                f"error of the best; expect {100 * used.accuracy:.1f} ± "
+                f"{100 * used.error:.1f} % on other images of this kind"
+            )
+        else:
+            lines.append(f"everything is trained, with a classifier on {used}")
         if self.few_shots:
             lines.append("too few images to fine-tune: only the classifier is trained")
-        other = self.case + (1 if self.small else -1)
-        size = "large" if self.small else "small"
-        side = "above" if self.margin >= 0 else "below"
-        return [
-            *lines,
-            f"case {self.case}, {NAMES[self.case]}: cut at {self.cut}",
-            f"as a {size} data set it would be case {other}; a data set is different "
-            f"where an earlier cut gains at least {100 * MIN_GAIN:.0f} points with p "
-            f"below {ALPHA}; this one is {100 * abs(self.margin):.1f} points {side} that",
-        ]
+        elif self.images < self.large_from:
+            larger = self.case + 1
+            lines.append(f"with {self.large_from:,} images it would be case {larger}")
+        if min(self.sides) < min(self.own_sides):
+            height, width = self.own_sides
+            lines.append(
+                f"the model takes images of {self.sides[0]}x{self.sides[1]} pixels, and "
+                f"{self.network} was designed for {height}x{width}: larger ones, if you "
+                "have them, may be classified better"
+            )
+        return lines
 
 
 def _abbreviate(count: int | None) -> str:

@@ -19,19 +19,19 @@ from cnnzoo.graph.keras_internals import flatten_layers
 from cnnzoo.inference import input_batches
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.cut_points import front
+from cnnzoo.transfer.cut_points import front, side_by_side
 from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 SAMPLED = 500  # images for measuring the statistics, and for the probe
-BATCH = 64  # images per batch; the statistics of the batches are averaged
+BATCH = 16  # images; all their maps are in memory, and the statistics are averaged
 
 
 def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
     """Measures the statistics up to a cut again, and keeps them if they work better.
 
-    They are compared by the leave-one-out ridge probe at the cut, which alone uses the
-    labels. A network without batch normalization does not change.
+    They are compared by the ridge probe at the cut, which alone uses the labels. A
+    network without batch normalization does not change.
 
     Args:
         network: Network to adapt, in place.
@@ -52,11 +52,11 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
         return False
     sample = in_memory(network, source.take(some_rows(len(source), SAMPLED, seed)))
     mode, labels = metadata_of(network).outside, np.asarray(sample.labels)
+    widths = side_by_side(network)
 
     def accuracy() -> float:
-        return probes.leave_one_out(
-            embed(network, [cut], sample, mode)[cut], labels
-        ).accuracy
+        embeddings = embed(network, [cut], sample, mode)[cut, None]
+        return probes.probe(embeddings, labels, widths, seed).accuracy
 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]

@@ -22,13 +22,13 @@ from cnnzoo.train.checkpoint.callback import Checkpoint
 from cnnzoo.train.finetuning import l2_sp
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import CHECKPOINTS
-from cnnzoo.transfer.cut_points import embedding_model, tail
+from cnnzoo.transfer.cut_points import embedding_model, side_by_side, tail
 from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
 from cnnzoo.transfer.probes import ridge_init
 from cnnzoo.transfer.results import PhaseResult
 
 SAVE_SECONDS = 60.0  # between two checkpoints; the most that a kill can lose
-RIDGE_IMAGES = 4000  # maximum for the ridge regression
+RIDGE_IMAGES = 2000  # maximum for the ridge regression
 ROWS = 256  # per batch of the classifier's inputs
 
 
@@ -59,8 +59,8 @@ def train_on_features(
             are kept if no epoch is better.
 
     Returns:
-        The result with the validation accuracy, the history, and the leave-one-out
-        accuracy of the ridge regression.
+        The result with the validation accuracy, the history, and the accuracy of the
+        ridge regression.
 
     Raises:
         TrainingError: No validation loss was finite.
@@ -69,7 +69,9 @@ def train_on_features(
     part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
     labels, size = np.asarray(train.labels), recipe.images_per_step(len(train))
     ridge = (
-        _start_from_ridge(part, caches[0], labels, recipe.seed) if from_ridge else None
+        _start_from_ridge(network, part, caches[0], labels, recipe.seed)
+        if from_ridge
+        else None
     )
     compilation.compile_model(part, replace(recipe, augment=None), len(labels))
     train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
@@ -124,11 +126,17 @@ def _evaluate(part: keras.Model, validation: CachedBatches) -> dict[str, float]:
 
 
 def _start_from_ridge(
-    part: keras.Model, cache: FeatureCache, labels: np.ndarray, seed: int
+    network: keras.Model,
+    part: keras.Model,
+    cache: FeatureCache,
+    labels: np.ndarray,
+    seed: int,
 ) -> float:
     """Starts the classifier from the ridge regression; returns its accuracy."""
     front = embedding_model(part)
     chosen = some_rows(len(cache), RIDGE_IMAGES, seed)
     groups = np.array_split(chosen, -(-len(chosen) // ROWS))
     rows = [front.predict_on_batch(cache.rows(group)) for group in groups]
-    return ridge_init(part.get_layer(PREDICTIONS), np.concatenate(rows), labels[chosen])
+    embeddings, classifier = np.concatenate(rows), part.get_layer(PREDICTIONS)
+    widths = side_by_side(network)
+    return ridge_init(classifier, embeddings, labels[chosen], widths, seed)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
-from typing import get_args
+from typing import Literal, get_args
 
 import keras
 
@@ -22,8 +22,9 @@ from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.receptive_field import receptive_fields
 from cnnzoo.layer_names import FEATURES, PREDICTIONS
 from cnnzoo.system.validation import COUNT, check_values, is_count
-from cnnzoo.transfer.assessment import NAMES, Assessment
+from cnnzoo.transfer.assessment import ALL_CUTS, NAMES, Assessment
 from cnnzoo.transfer.cut_points import cuts, stage_cuts
+from cnnzoo.transfer.embeddings import Pooling
 from cnnzoo.transfer.freezing import Norm, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan
 from cnnzoo.zoo.adoption import adopt
@@ -37,10 +38,10 @@ SHIFTS = Augment(width_shift_range=0.1, height_shift_range=0.1)
 
 
 def plan(
-    case: int | Assessment | None = None,
+    case: int | Assessment | Literal["all-cuts"] | None = None,
     *,
     freeze: str | int | None = None,
-    cut: str | None = None,
+    cut: str | tuple[str, ...] | None = None,
     refine: bool | str = False,
     norm: Norm | None = None,
     init: Init | None = None,
@@ -53,15 +54,16 @@ def plan(
     smallest, all classes get the same weight in the loss.
 
     Args:
-        case: Number of the case, 1 to 4, or an assessment, which also has the cut.
+        case: Number of the case, 1 to 4; an assessment, which also has the cut; or
+            "all-cuts" for a classifier on the means of every stage.
         freeze: In place of a case: "all" but the classifier, "none", a number n for the
             first n layers with weights, or the name of a cut.
-        cut: Name of the cut on which the new classifier stands; None for the
-            assessment's, or the end of the last stage.
+        cut: Name of the cut on which the new classifier stands, or of several; None for
+            the assessment's, or the end of the last stage.
         refine: In cases 1 and 3, whether the last stage before the classifier is trained
             too, after the classifier, if there are enough images, and kept if it is
             better; or the name of the cut after which to train. Cases 2 and 4 train
-            everything.
+            everything, and a classifier on all cuts is trained alone.
         norm: Mode of batch normalization in the trained part, in place of the case's.
         init: "random" for random weights; None for the case's, which is "random" in
             case 4 if an assessment shows that the weights do not help.
@@ -74,17 +76,28 @@ def plan(
     """
     number = _check_arguments(case, freeze, init, views)
     found = case if isinstance(case, Assessment) else None
-    if number is None:
+    cut = found.cut if found and cut is None else cut
+    if case == ALL_CUTS:
+        if cut or refine or init or norm:
+            raise UsageError(
+                f"a plan for {ALL_CUTS!r} trains a classifier on trained weights alone; "
+                "leave cut, refine, init and norm out"
+            )
+        cut, made = ALL_CUTS, Plan(phases=[head()])
+    elif number is None:
         made = _simple(freeze, init or "pretrained")
     elif number in (2, 4):
         helps = number == 2 or found is None or found.weights_help
         made = _whole(number, init or ("pretrained" if helps else "random"))
     else:
-        cut = cut or (found.cut if found else None)
         made = _frozen(number, cut, init)
         if start := _refined_from(refine, found, cut):
             made.phases.append(_refinement(number, start))
     made.cut = cut
+    poolings: dict[object, Pooling] = {}
+    if found:
+        poolings |= {row.name: row.pooling for row in found.cuts}
+    made.pooling = poolings.get(cut)
     for phase in made.phases:
         if phase.name != "head" and norm is not None:
             phase.norm = norm
@@ -98,7 +111,7 @@ def plan(
 
 
 def _check_arguments(
-    case: int | Assessment | None, freeze: object, init: object, views: object
+    case: int | str | Assessment | None, freeze: object, init: object, views: object
 ) -> int | None:
     """Returns the number of the case; None if `freeze` is given.
 
@@ -114,6 +127,8 @@ def _check_arguments(
     if init is not None and init not in get_args(Init):
         raise unknown("initialization", init, get_args(Init))
     number = case.case if isinstance(case, Assessment) else case
+    if number == ALL_CUTS:
+        return None
     if freeze is None:
         _check_case("plan", number)
     return None if number is None else int(number)
@@ -121,8 +136,9 @@ def _check_arguments(
 
 def _check_case(action: str, case: object) -> None:
     if not (is_count(case) and case in NAMES):
+        also = f" or {ALL_CUTS!r}" if action == "plan" else ""
         raise UsageError(
-            f"cannot {action} case {case!r}: expected 1 to 4, so pass one of them"
+            f"cannot {action} case {case!r}: expected 1 to 4{also}, so pass one of them"
         )
 
 
@@ -139,7 +155,7 @@ def head() -> Phase:
     )
 
 
-def _frozen(number: int, cut: str | None, init: Init | None) -> Plan:
+def _frozen(number: int, cut: str | tuple[str, ...] | None, init: Init | None) -> Plan:
     """Cases 1 and 3: a small data set, for which the classifier is trained."""
     if number == 3 and cut is None:
         raise UsageError(
@@ -204,19 +220,24 @@ def _simple(freeze: str | int | None, init: Init) -> Plan:
 
 
 def _refined_from(
-    refine: bool | str, found: Assessment | None, cut: str | None
+    refine: bool | str, found: Assessment | None, cut: str | tuple[str, ...] | None
 ) -> str | None:
     """The cut after which the refinement trains; None for no refinement."""
+    if isinstance(refine, str) and isinstance(cut, tuple):
+        raise UsageError(
+            f"cannot refine from {refine!r} a classifier on several cuts, which are "
+            "frozen; leave refine out, or pass one cut"
+        )
     if isinstance(refine, str):
         return refine
-    if not refine or (found is not None and found.few_shots):
+    if not refine or isinstance(cut, tuple) or (found is not None and found.few_shots):
         return None
     if found is None:
         raise UsageError(
             "refine=True trains the stage before the cut, and only an assessment knows "
             "the stages; pass refine=NAME of the cut from which on"
         )
-    names: Sequence[str] = [row.cut.name for row in found.table]
+    names: Sequence[str] = [row.name for row in found.cuts]
     if cut not in names:
         raise UsageError(
             f"refine=True begins at the stage before the cut, and {cut!r} is none of "

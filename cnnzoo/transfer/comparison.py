@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +17,6 @@ from cnnzoo.inference import evaluate
 from cnnzoo.system.runtime import Verbose
 from cnnzoo.transfer.fitting import FEATURES_FOLDER, fit
 from cnnzoo.transfer.plans import Plan
-from cnnzoo.transfer.probes import holm, mcnemar
 from cnnzoo.transfer.results import Result
 
 
@@ -30,8 +28,8 @@ class Lap:
         name: Name of the plan.
         accuracy: Test accuracy, 0 to 1.
         interval: 95 % confidence interval of the accuracy (Wilson).
-        p_value: p-value of the difference from the best: exact McNemar, corrected for
-            the number of pairs of plans; 1 for the best itself.
+        behind: Accuracy lost to the best plan, 0 to 1.
+        behind_error: Standard error of this difference, image by image.
         seconds: Duration of the phases.
         result: Network, and result of each phase.
     """
@@ -39,7 +37,8 @@ class Lap:
     name: str
     accuracy: float
     interval: tuple[float, float]
-    p_value: float
+    behind: float
+    behind_error: float
     seconds: float
     result: Result = field(repr=False, compare=False)
 
@@ -70,12 +69,15 @@ class Race:
         return {"laps": [lap.to_dict() for lap in self.laps], "images": self.images}
 
     def __str__(self) -> str:
-        lines = [f"{'plan':20} {'accuracy':>8} {'95 %':>16} {'p':>6} {'seconds':>8}"]
+        lines = [
+            f"{'plan':20} {'accuracy':>8} {'95 %':>16} {'behind':>10} {'seconds':>8}"
+        ]
         for lap in self.laps:
             low, high = (100 * end for end in lap.interval)
             lines.append(
                 f"{lap.name:20} {100 * lap.accuracy:6.1f} % {low:6.1f} to {high:5.1f} % "
-                f"{lap.p_value:6.2g} {lap.seconds:8.0f}"
+                f"{100 * lap.behind:4.1f} ± {100 * lap.behind_error:3.1f} "
+                f"{lap.seconds:8.0f}"
             )
         return "\n".join(lines)
 
@@ -137,19 +139,21 @@ def compare_plans(
     names: Sequence[str], evaluations: Sequence[Evaluation], results: Sequence[Result]
 ) -> tuple[Lap, ...]:
     """Compares plans image by image with the most accurate one."""
-    right = [one.probabilities.argmax(1) == one.labels for one in evaluations]
-    best = int(np.argmax([one.accuracy for one in evaluations]))
-    # Corrected for all pairs, since the best was chosen on the same images.
-    pairs = list(combinations(range(len(evaluations)), 2))
-    corrected = holm([mcnemar(right[i], right[j]) for i, j in pairs])
-    p_values = {best: 1.0}
-    for pair, p_value in zip(pairs, corrected, strict=True):
-        if best in pair:
-            p_values[sum(pair) - best] = p_value
+    correct = [one.probabilities.argmax(1) == one.labels for one in evaluations]
+    best = max(correct, key=np.mean).astype(int)
     laps = []
     for i, (name, one) in enumerate(zip(names, evaluations, strict=True)):
         low, high = one.error_interval
-        interval = (1 - high / 100, 1 - low / 100)
-        seconds = sum(phase.seconds for phase in results[i].phases)
-        laps.append(Lap(name, one.accuracy, interval, p_values[i], seconds, results[i]))
+        lost = best - correct[i]
+        laps.append(
+            Lap(
+                name,
+                one.accuracy,
+                interval=(1 - high / 100, 1 - low / 100),
+                behind=float(lost.mean()),
+                behind_error=float(lost.std() / np.sqrt(len(lost))),
+                seconds=sum(phase.seconds for phase in results[i].phases),
+                result=results[i],
+            )
+        )
     return tuple(laps)

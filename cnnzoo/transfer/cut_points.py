@@ -12,12 +12,11 @@ from keras import layers
 
 from cnnzoo import graph
 from cnnzoo.errors import UsageError, unknown
-from cnnzoo.graph.data_format import to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.layer_kinds import POOLS, WHOLE_IMAGE
-from cnnzoo.layer_names import PREDICTIONS, is_head
+from cnnzoo.layer_names import FEATURES, PREDICTIONS, is_head
+from cnnzoo.metadata import find_metadata
 
-GRID = 2  # maps are pooled to 2 x 2 means for a probe
 BYTES = 2  # of a number in float16
 ACTIVATIONS = (layers.Activation, layers.ReLU, layers.PReLU, layers.LeakyReLU, layers.ELU)
 # The same as operations, for models that are written with `keras.ops`.
@@ -35,7 +34,6 @@ class Cut:
     Attributes:
         name: Name of the operation before it.
         shape: Shape of the output for one image: (h, w, c) in the model's layout or (d,).
-        pooled: Length of the pooled embedding of an image.
         macs: Multiply-adds of everything before it, for one image; None if the image
             size is open.
         bytes: Size of the output for one image in float16, of which a `FeatureCache` in
@@ -44,7 +42,6 @@ class Cut:
 
     name: str
     shape: tuple[int | None, ...]
-    pooled: int
     macs: int | None
     bytes: int | None
 
@@ -52,16 +49,16 @@ class Cut:
 def cuts(model: keras.Model) -> list[Cut]:
     """The places where a network can be cut, shallow to deep.
 
-    They are the articulation points of the graph after an activation or a pooling layer,
-    for any functional model of one input and one output. The output of the classifier is
-    not among them.
+    They are the articulation points of the graph after an activation, a pooling layer or
+    the sum of a residual block, for any functional model of one input and one output. The
+    output of the classifier is not among them.
 
     Raises:
         UsageError: The model has several inputs or outputs, or no such place.
     """
-    through = set(graph.cut_points(model))
+    through = {*graph.cut_points(model), *_several(model)}
     calls = Counter(node.operation.name for node in graph_nodes(model))
-    activated = set[int]()  # ids of the outputs after an activation or a pooling layer
+    activated = set[int]()  # ids of the outputs after which the graph may be cut
     found, macs = [], 0
     for row, node in zip(graph.layer_rows(model), graph_nodes(model), strict=True):
         macs = None if macs is None or row.macs is None else macs + row.macs
@@ -72,11 +69,11 @@ def cuts(model: keras.Model) -> list[Cut]:
         once = calls[row.name] == 1  # the name of a shared layer is ambiguous
         if once and row.name in through and output is not model.outputs[0]:
             shape = tuple(output.shape[1:])
-            found.append(Cut(row.name, shape, _pooled(model, shape), macs, _bytes(shape)))
+            found.append(Cut(row.name, shape, macs, _bytes(shape)))
     if not found:
         raise UsageError(
-            f"model {model.name!r} has no place to cut it: expected an activation or a "
-            "pool that all paths go through, so give a functional classifier"
+            f"model {model.name!r} has no place to cut it: expected an activation, a sum "
+            "or a pool that all paths go through, so give a functional classifier"
         )
     return found
 
@@ -88,6 +85,8 @@ def stage_cuts(model: keras.Model) -> list[Cut]:
     the classes of the network. For a network without maps, all its cuts.
     """
     every = cuts(model)
+    if own := _several(model):
+        return [cut for cut in every if cut.name in own]
     trunk = [cut for cut in every if not is_head(cut.name)] or every
     maps = [cut for cut in trunk if len(cut.shape) == 3] or trunk
     ends = {id(tensor) for tensor in graph.stages(model).values()}
@@ -170,27 +169,36 @@ def embedding_model(model: keras.Model) -> keras.Model:
     return keras.Model(model.inputs[0], node.input_tensors[0])
 
 
+def side_by_side(model: keras.Model) -> list[int]:
+    """The widths of the vectors that the features are made of; empty for a single one."""
+    nodes = {id(node.outputs[0]): node for node in graph_nodes(model)}
+    features = next(n for n in nodes.values() if n.operation.name == FEATURES)
+    before = nodes.get(id(features.input_tensors[0]))
+    if not before or not isinstance(before.operation, layers.Concatenate):
+        return []
+    shapes = [tensor.shape for tensor in before.input_tensors]
+    return [shape[1] for shape in shapes] if all(len(s) == 2 for s in shapes) else []
+
+
+def _several(model: keras.Model) -> tuple[str, ...]:
+    """The cuts whose means the classifier has, and which other paths go around."""
+    metadata = find_metadata(model)
+    cut = metadata.options["cut"] if metadata else None
+    return cut if isinstance(cut, tuple) else ()
+
+
 def _is_activated(node, activated: Set[int]) -> bool:
-    """Whether a node's output is that of an activation or a pooling layer."""
+    """Whether a node's output is that of an activation, a pooling layer or a sum."""
     op = node.operation
     if isinstance(op, layers.Concatenate):  # the branches of an Inception module
         return all(id(tensor) in activated for tensor in node.input_tensors)
-    if isinstance(op, (*ACTIVATIONS, *POOLS, *WHOLE_IMAGE)):
+    if isinstance(op, (*ACTIVATIONS, *POOLS, *WHOLE_IMAGE, layers.Add)):
         kind = getattr(op, "activation", None)
         return kind is None or getattr(kind, "__name__", "") not in NOT_HIDDEN
     if type(op).__name__ in OPERATIONS and not isinstance(op, layers.Layer):
         return True
     kind = getattr(getattr(op, "activation", None), "__name__", "linear")
     return kind not in NOT_HIDDEN
-
-
-def _pooled(model: keras.Model, shape: tuple[int | None, ...]) -> int:
-    """The length of the vector that `embeddings.pooled` makes of such an output."""
-    if len(shape) == 1:
-        return int(shape[0] or 0)
-    height, width, channels = to_channels_last(model, shape)
-    grid = [GRID if side is None or side >= GRID else 1 for side in (height, width)]
-    return int(channels or 0) * math.prod(grid)
 
 
 def _bytes(shape: tuple[int | None, ...]) -> int | None:

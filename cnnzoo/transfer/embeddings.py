@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from cnnzoo.data.arrays import Images, Source
 from cnnzoo.data.pipeline import load_images
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import maps_channels_last, to_channels_last
+from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.inference import predict_batches
-from cnnzoo.layers.heads import window
+from cnnzoo.layers.heads import quarters
 from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
 
+Pooling = Literal["avg"] | None  # of a map to a vector; None for its quarters
 BATCH = 32
 PIXELS = 16  # side to which raw images are shrunk for a probe of the pixels alone
 
@@ -27,8 +29,11 @@ def embed(
     source: Source,
     preprocessing: Preprocess | None,
     batch_size: int = BATCH,
-) -> dict[str, np.ndarray]:
-    """The (n, d) float32 embeddings at each cut, in the order of the source.
+) -> dict[tuple[str, Pooling], np.ndarray]:
+    """The (n, d) float32 embeddings by cut and pooling, in the order of the source.
+
+    Maps are pooled as by `cnnzoo.build(..., cut=, pooling=)`: by quarters (None), and,
+    where they have any, over the image ("avg"). Vectors are unchanged (None).
 
     Args:
         model: Functional model.
@@ -40,14 +45,23 @@ def embed(
     Raises:
         UsageError: An embedding is NaN or infinite.
     """
-    embedding_model = front(model, list(names))
-    rows = [
-        [pooled(maps_channels_last(model, output)) for output in outputs]
-        for outputs in predict_batches(embedding_model, source, preprocessing, batch_size)
-    ]
-    columns = map(np.concatenate, zip(*rows, strict=True))
-    found = dict(zip(names, columns, strict=True))
-    for name, values in found.items():
+    layout = "channels_first" if channels_first(model) else "channels_last"
+    outputs = {}
+    for name, x in zip(names, front(model, list(names)).outputs, strict=True):
+        if len(x.shape) == 4:
+            mean = keras.layers.GlobalAveragePooling2D(layout, name=f"{name}_mean")(x)
+            x = quarters(x, name=f"{name}_quarters", data_format=layout)
+            if x.shape != mean.shape:
+                outputs[name, "avg"] = mean
+        outputs[name, None] = x
+    pooled = keras.Model(model.inputs[0], list(outputs.values()))
+    batches = predict_batches(pooled, source, preprocessing, batch_size)
+    columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
+    found = {
+        place: column.astype(np.float32)
+        for place, column in zip(outputs, columns, strict=True)
+    }
+    for (name, _), values in found.items():
         if not np.isfinite(values).all():
             raise UsageError(
                 f"model {model.name!r} gives NaN or infinity at {name}; its weights or "
@@ -60,23 +74,6 @@ def in_memory(model: keras.Model, source: Source) -> Images:
     """The images at the model's size, read into memory once."""
     source = source.with_geometry(geometry_of(model))
     return load_images(source, to_channels_last(model, model.input_shape[1:]))
-
-
-def pooled(output: np.ndarray) -> np.ndarray:
-    """The means of the quarters of (b, h, w, c) maps, (b, 4 c); vectors are unchanged.
-
-    The head of `cnnzoo.build(..., cut=)` has the same inputs.
-    """
-    output = np.asarray(output, np.float32)
-    if output.ndim == 2:
-        return output
-    (height, down), (width, right) = map(window, output.shape[1:3])
-    means = [
-        output[:, top : top + height, left : left + width].mean((1, 2))
-        for top in range(0, output.shape[1] - height + 1, down)
-        for left in range(0, output.shape[2] - width + 1, right)
-    ]
-    return np.concatenate(means, 1)
 
 
 def pixels(images: np.ndarray) -> np.ndarray:

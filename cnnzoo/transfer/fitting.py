@@ -26,7 +26,7 @@ from cnnzoo.system.locks import FolderLock, folder_lock
 from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.compilation import take_value_range
 from cnnzoo.train.run_metadata import differences, network_facts
-from cnnzoo.transfer.assessment import Assessment
+from cnnzoo.transfer.assessment import ALL_CUTS, Assessment
 from cnnzoo.transfer.cases import plan as plan_for
 from cnnzoo.transfer.cut_points import stage_cuts
 from cnnzoo.transfer.features.cache import ON_DISK, Progress
@@ -49,7 +49,7 @@ def fit(
     model: keras.Model,
     train: Labelled,
     validation: Labelled | float = 0.2,
-    plan: Plan | Assessment | int | Literal["auto"] = "auto",
+    plan: Plan | Assessment | int | Literal["auto", "all-cuts"] = "auto",
     *,
     folder: str | Path | None = None,
     features: str | Path | None = None,
@@ -65,7 +65,8 @@ def fit(
         train: Labelled training images, in any form that `train.Run` takes.
         validation: Labelled validation images, which choose the best epoch and whether a
             phase is kept; or a share of `train`.
-        plan: Plan, assessment or number of a case; "auto" measures the case first.
+        plan: Plan, assessment or number of a case; "auto" measures the case first, and
+            "all-cuts" is a classifier on the means of every stage.
         folder: Folder in which a killed training is resumed; None for a temporary one.
         features: Folder of cached features; None for a subfolder of `folder`.
         seed: Random seed of every choice; also set as Keras's own.
@@ -86,10 +87,15 @@ def fit(
     plan = assess(model, images[0], seed=seed) if plan == "auto" else plan
     assessment = plan if isinstance(plan, Assessment) else None
     todo = plan if isinstance(plan, Plan) else plan_for(plan)
-    cut = todo.cut or stage_cuts(model)[-1].name
+    ends = tuple(cut.name for cut in stage_cuts(model))
+    cut = ends if todo.cut == ALL_CUTS else todo.cut or ends[-1]
     keras.utils.set_random_seed(seed)
     network = reset_classifier(
-        model, class_names=names, cut=cut, pretrained=todo.init == "pretrained"
+        model,
+        class_names=names,
+        cut=cut,
+        pooling=todo.pooling,
+        pretrained=todo.init == "pretrained",
     )
     take_value_range(network, train)
     check(network, todo)

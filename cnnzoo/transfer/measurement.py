@@ -2,14 +2,15 @@
 
 CS231n's rule (https://cs231n.github.io/transfer-learning) gives no numbers. Here a data
 set is small below 20,000 images, as in BiT's hyper-rule (Kolesnikov et al. 2019,
-https://arxiv.org/abs/1912.11370), and different if a linear probe is significantly more
-accurate at an earlier cut of the network than at the last one.
+https://arxiv.org/abs/1912.11370), and different if a linear probe is clearly more
+accurate at an earlier stage of the network than at the last one: by two points in each
+repeat of stratified folds. The means of all stages together are a candidate, too
+(Head2Toe, Evci et al. 2022, https://arxiv.org/abs/2201.03529).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -18,26 +19,29 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_labelled
 from cnnzoo.data.pipeline import align_labels
 from cnnzoo.errors import DatasetError
-from cnnzoo.metadata import metadata_of
+from cnnzoo.metadata import find_metadata, metadata_of
 from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system.validation import AT_LEAST_ZERO, COUNT, check_values
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.assessment import (
-    ALPHA,
     FEW_PER_CLASS,
     MIN_GAIN,
     SMALL,
     Assessment,
     Evidence,
     best_of,
+    closest_rival,
+    deepest_of,
+    smallest_gain,
 )
 from cnnzoo.transfer.cut_points import Cut, find_cuts, stage_cuts
-from cnnzoo.transfer.embeddings import BATCH, embed, in_memory, pixels
+from cnnzoo.transfer.embeddings import BATCH, Pooling, embed, in_memory, pixels
 from cnnzoo.transfer.random_baseline import build_random_baseline
 
 FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned
 FEW_SHOTS = 10  # images in the smallest class, below which nothing is fine-tuned
-PROBED = 2000  # images for the probes: enough to detect a gain of a few points
+PROBED = 1000  # images for the probes: enough to detect a gain of a few points
+Embeddings = Mapping[tuple[str, Pooling], np.ndarray]
 RULES = {"probed": COUNT, "batch_size": COUNT, "small": AT_LEAST_ZERO}
 
 
@@ -82,86 +86,85 @@ def assess(
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
     places = find_cuts(model, wanted) if wanted else stage_cuts(model)
     mode = metadata_of(model).outside if preprocessing is None else resolve(preprocessing)
-
-    def probe(network: keras.Model) -> list[probes.Ridge]:
-        found = embed(network, [cut.name for cut in places], images, mode, batch_size)
-        return [probes.leave_one_out(found[cut.name], labels) for cut in places]
-
-    ridges = probe(model)
-    baseline = probe(build_random_baseline(model, images, mode, seed))
-    table = _table(places, ridges, baseline, labels)
-    benefit, p_value = _benefit(ridges, baseline, labels)
-    return _decide(
+    names = [cut.name for cut in places]
+    random = build_random_baseline(model, images, mode, seed)
+    own, baseline = (
+        embed(network, names, images, mode, batch_size) for network in (model, random)
+    )
+    sides = images.images.shape[1:3]
+    known = find_metadata(model)
+    return decide(
         np.unique(every, return_counts=True)[1],
-        table,
+        measure_cuts(places, own, baseline, labels, seed),
         probed=len(rows),
-        pixels=probes.leave_one_out(pixels(images.images), labels).accuracy,
-        benefit=benefit,
-        benefit_p_value=p_value,
+        pixels=probes.probe(pixels(images.images), labels, seed=seed).accuracy,
         network=model.name,
+        sides=sides,
+        own_sides=known.spec.input_shape[:2] if known else sides,
         large_from=small,
     )
 
 
-def _decide(
+def measure_cuts(
+    places: Sequence[Cut],
+    own: Embeddings,
+    baseline: Embeddings,
+    labels: np.ndarray,
+    seed: int,
+) -> tuple[Evidence, ...]:
+    """The evidence at each cut, and on the means of all of them side by side."""
+
+    def at(found: Embeddings, name: str, pooling: Pooling) -> probes.Probe:
+        return probes.probe(found[name, pooling], labels, seed=seed)
+
+    def together(found: Embeddings) -> probes.Probe:
+        means = [found.get((cut.name, "avg"), found[cut.name, None]) for cut in places]
+        widths = [mean.shape[1] for mean in means]
+        return probes.probe(np.concatenate(means, 1), labels, widths, seed)
+
+    table = []
+    for cut in places:
+        pooling, best = None, at(own, cut.name, None)
+        if (cut.name, "avg") in own:  # shorter: taken unless quarters are clearly better
+            mean = at(own, cut.name, "avg")
+            if best.accuracy <= mean.accuracy + mean.error:
+                pooling, best = "avg", mean
+        table.append(_evidence(cut, pooling, best, at(baseline, cut.name, pooling)))
+    if len(places) > 1:
+        table.append(_evidence(None, None, together(own), together(baseline)))
+    return tuple(table)
+
+
+def _evidence(
+    cut: Cut | None, pooling: Pooling, own: probes.Probe, random: probes.Probe
+) -> Evidence:
+    accuracies, randoms = (tuple(one.accuracies.tolist()) for one in (own, random))
+    return Evidence(cut, pooling, own.features, accuracies, own.error, randoms)
+
+
+def decide(
     counts: np.ndarray, table: tuple[Evidence, ...], *, large_from: int, **evidence
 ) -> Assessment:
     """The case that follows from the images per class, (classes,), and the probes."""
     images, smallest = int(counts.sum()), int(counts.min())
-    best = best_of(table)
-    gain = best.accuracy - table[-1].accuracy
-    similar = not (gain >= MIN_GAIN and best.p_value < ALPHA)
     few_shots = smallest < FEW_SHOTS or images < FEW_IMAGES
     small = few_shots or images < large_from or np.median(counts) < FEW_PER_CLASS
-    # The deepest cut within one standard error of the best; no test of significance.
-    near = [row for row in table if row.accuracy >= best.accuracy - best.error]
+    best, random = best_of(table), max(table, key=lambda row: row.random_accuracy)
+    cuts, used = [row for row in table if row.cut], deepest_of(table)
+    _, gain = closest_rival(cuts)
+    different = gain >= MIN_GAIN and used.stage != cuts[-1].stage
     return Assessment(
-        case=(1 if similar else 3) + (0 if small else 1),
-        cut=near[-1].cut.name,
+        case=(3 if different else 1) + (0 if small else 1),
         images=images,
         smallest_class=smallest,
         largest_class=int(counts.max()),
-        small=bool(small),
-        similar=similar,
         few_shots=few_shots,
         table=table,
+        benefit=best.accuracy - random.random_accuracy,
+        weights_help=smallest_gain(best.accuracies, random.random_accuracies) >= MIN_GAIN,
         large_from=large_from,
         **evidence,
     )
-
-
-def _table(
-    cuts: Sequence[Cut],
-    ridges: Sequence[probes.Ridge],
-    baseline: Sequence[probes.Ridge],
-    labels: np.ndarray,
-) -> tuple[Evidence, ...]:
-    right = [ridge.predictions == labels for ridge in ridges]
-    p_values = probes.holm([probes.mcnemar(one, right[-1]) for one in right[:-1]])
-    return tuple(
-        Evidence(
-            cut=cut,
-            accuracy=ridge.accuracy,
-            error=math.sqrt(ridge.accuracy * (1 - ridge.accuracy) / len(labels)),
-            random_baseline=random.accuracy,
-            penalty=ridge.penalty,
-            p_value=p_value,
-        )
-        for cut, ridge, random, p_value in zip(
-            cuts, ridges, baseline, [*p_values, 1.0], strict=True
-        )
-    )
-
-
-def _benefit(
-    ridges: Sequence[probes.Ridge], baseline: Sequence[probes.Ridge], labels: np.ndarray
-) -> tuple[float, float]:
-    """The gain over random weights, each at its best cut, and its p-value."""
-    ours, random = (
-        max(probed, key=lambda ridge: ridge.accuracy) for probed in (ridges, baseline)
-    )
-    p_value = probes.mcnemar(ours.predictions == labels, random.predictions == labels)
-    return ours.accuracy - random.accuracy, p_value
 
 
 def _class_numbers(source: Source) -> np.ndarray:

@@ -13,6 +13,7 @@ from cnnzoo.layer_names import FEATURES
 from cnnzoo.system.validation import COUNT, Rule, check_values
 from cnnzoo.train.recipe import Recipe, augment_to_dict, check_recipe
 from cnnzoo.transfer.assessment import NAMES
+from cnnzoo.transfer.embeddings import Pooling
 from cnnzoo.transfer.freezing import Norm
 
 Init = Literal["pretrained", "random"]
@@ -133,14 +134,17 @@ class Plan:
 
     Attributes:
         case: Number of the case, 1 to 4; None for a plan of the caller's own.
-        cut: Name of the cut on which the new classifier stands; None for the end of the
-            last stage.
+        cut: Name of the cut on which the new classifier stands, or of several;
+            `ALL_CUTS` for the ends of all stages, None for that of the last.
+        pooling: How the map at one cut becomes a vector: "avg" over the image, or None
+            for the means of its quarters.
         init: Whether the network keeps its weights or gets random ones.
         phases: Trainings, in this order.
     """
 
     case: int | None = None
-    cut: str | None = None
+    cut: str | tuple[str, ...] | None = None
+    pooling: Pooling = None
     init: Init = "pretrained"
     phases: list[Phase] = field(default_factory=list)
 
@@ -159,7 +163,8 @@ class Plan:
 
     def __str__(self) -> str:
         case = f"case {self.case}, {NAMES[self.case]}" if self.case else "a plan"
-        end = self.cut or "the last stage"
+        cuts = (self.cut,) if isinstance(self.cut, str) else self.cut
+        end = ", ".join(cuts or ["the last stage"]) + (", mean" if self.pooling else "")
         head = f"{case}: a classifier on {end}, {self.init} weights"
         return "\n".join([head, *(f"  {phase}" for phase in self.phases)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from keras import layers
 from cnnzoo.data.arrays import Source
 from cnnzoo.inference import input_batches
 from cnnzoo.spec import Preprocess
-from cnnzoo.transfer.batch_norm import measure
+from cnnzoo.transfer.batch_norm import BATCH, measure
 
 CALIBRATED = 64  # images for the statistics of batch normalization
 
@@ -21,20 +22,20 @@ def build_random_baseline(
 ) -> keras.Model:
     """A copy with random weights, and batch statistics of some images of a source."""
     spread = np.linspace(0, len(source) - 1, min(len(source), CALIBRATED)).astype(int)
-    images = input_batches(model, source.take(spread), preprocessing)
-    return copy_with_random_weights(model, np.concatenate(list(images)), seed)
+    images = input_batches(model, source.take(spread), preprocessing, BATCH)
+    return copy_with_random_weights(model, images, seed)
 
 
 def copy_with_random_weights(
-    model: keras.Model, images: np.ndarray, seed: int
+    model: keras.Model, batches: Iterable[np.ndarray], seed: int
 ) -> keras.Model:
-    """The same graph with random weights, and batch statistics of one batch.
+    """The same graph with random weights, and batch statistics of some images.
 
     Keras's own random state is neither used nor changed.
 
     Args:
         model: Functional model.
-        images: (b, ...) as the model takes them, to measure the statistics on.
+        batches: (b, ...) images as the model takes them, to measure the statistics on.
         seed: Random seed of the weights.
     """
     plain = keras.Model(model.inputs[0], model.outputs[0])  # not compiled
@@ -42,7 +43,7 @@ def copy_with_random_weights(
     rng = np.random.default_rng(seed)
     for old, new in zip(model.weights, copy.weights, strict=True):
         new.assign(_draw(old, rng))
-    measure(copy, [images])
+    measure(copy, batches)
     return copy
 
 

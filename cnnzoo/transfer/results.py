@@ -15,7 +15,7 @@ from cnnzoo.train.callbacks import without_nan
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.plans import Plan
 
-FORMAT = 2  # format number of the records in the folder of a transfer
+FORMAT = 3  # format number of the records in the folder of a transfer
 Record = TypeVar("Record")
 
 
@@ -39,8 +39,8 @@ class PhaseResult:
         reused: Number of feature rows that were read from the cache.
         batch_norm_adapted: Whether batch normalization has the statistics of these
             images.
-        ridge: Exact leave-one-out accuracy of the ridge regression that the classifier
-            started from; None where it did not.
+        ridge: Accuracy, on images that it was not fitted to, of the ridge regression that
+            the classifier started from; None where it did not.
     """
 
     name: str

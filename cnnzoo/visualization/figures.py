@@ -143,6 +143,7 @@ def accuracy_by_cut(
     baseline: Sequence[float],
     *,
     used: str,
+    together: float,
     pixels: float,
     title: str,
 ) -> bytes:
@@ -153,7 +154,8 @@ def accuracy_by_cut(
         accuracies: Accuracy at each cut, 0 to 1.
         errors: Standard errors of the accuracies.
         baseline: Accuracies with random weights.
-        used: Name of the cut to mark.
+        used: Name of the cut to mark, if it is one.
+        together: Accuracy on all cuts together.
         pixels: Accuracy on the pixels alone.
         title: Title of the figure.
     """
@@ -166,8 +168,10 @@ def accuracy_by_cut(
     axes.plot(names, random, "o--", color=GREY, label="ridge, random weights")
     style = {"color": GREY, "lw": 1, "ls": "-."}
     axes.axhline(100 * pixels, label="ridge, pixels alone", **style)
-    axes.axvline(names.index(used), color=BLUE, alpha=0.2, lw=8)
-    axes.set(ylabel="leave-one-out accuracy, %", title=title)
+    axes.axhline(100 * together, label="ridge, all cuts", color=BLUE, lw=1, ls=":")
+    if used in names:
+        axes.axvline(names.index(used), color=BLUE, alpha=0.2, lw=8)
+    axes.set(ylabel="accuracy on left-out images, %", title=title)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return as_bytes(figure)

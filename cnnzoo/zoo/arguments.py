@@ -1,13 +1,14 @@
 """Validation of the arguments of `build`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
-from keras import KerasTensor, layers
+from keras import KerasTensor
 
 from cnnzoo.data.arrays import check_class_names
 from cnnzoo.errors import UsageError
 from cnnzoo.layers.axes import channel_axis
+from cnnzoo.layers.heads import POOLINGS
 from cnnzoo.models.catalog import SPECS
 from cnnzoo.spec import Geometry, Spec
 from cnnzoo.system.validation import (
@@ -23,11 +24,6 @@ from cnnzoo.system.validation import (
 from cnnzoo.weights.formats.opening import check_source
 from cnnzoo.zoo.options import BuildOptions
 
-POOLINGS = {
-    "avg": layers.GlobalAveragePooling2D,
-    "max": layers.GlobalMaxPooling2D,
-}
-
 
 def _keras_has(get: Callable) -> Callable[[object], bool]:
     """A predicate: whether Keras's `get` accepts a value."""
@@ -40,6 +36,12 @@ def _keras_has(get: Callable) -> Callable[[object], bool]:
         return True
 
     return fits
+
+
+def _is_names(value: object) -> bool:
+    if not isinstance(value, str | Sequence) or not value:
+        return False
+    return all(isinstance(name, str) for name in value)
 
 
 has_activation = _keras_has(keras.activations.get)
@@ -56,6 +58,7 @@ RULES: dict[str, Rule] = {
     "geometry": optional(
         (lambda value: isinstance(value, str | Geometry), "a fit or a Geometry")
     ),
+    "cut": optional((_is_names, "a layer's name, or several")),
     "dropout": optional(FRACTION),
     "weight_decay": optional(AT_LEAST_ZERO),
     "activation": (
@@ -89,10 +92,11 @@ def check_options(spec: Spec, options: BuildOptions, own: Mapping[str, object]) 
             f"{spec.name} without its top has no classifier, nor auxiliary ones; got "
             f"include_top=False with {' and '.join(of_top)}, so leave one of them out"
         )
-    if options.include_top and options.pooling:
+    if options.include_top and options.pooling and not isinstance(options.cut, str):
         raise UsageError(
             f"{spec.name} with its top pools as its head does; got "
-            f"pooling={options.pooling!r}, so leave it out or give include_top=False"
+            f"pooling={options.pooling!r}, so leave it out, or give include_top=False or "
+            "one cut"
         )
     if options.weight_decay is not None and options.kernel_regularizer is not None:
         raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -19,7 +19,8 @@ def reset_classifier(
     classes: int | None = None,
     *,
     class_names: Sequence[str] | None = None,
-    cut: str | None = None,
+    cut: str | Sequence[str] | None = None,
+    pooling: Literal["avg"] | None = None,
     pretrained: bool = True,
 ) -> keras.Model:
     """A new network of the same trunk, flat, with a new classifier.
@@ -31,8 +32,9 @@ def reset_classifier(
         model: Model from `build`, `load` or `adopt`.
         classes: Number of classes; None for as many as there are names.
         class_names: One name per class, in the order of the outputs.
-        cut: Layer of the trunk where the new network ends, as `build` takes it; None for
-            the whole trunk and the network's own kind of classifier.
+        cut: Layer or layers of the trunk where the new network ends, as `build` takes
+            them; None for where the model ends, and its own kind of classifier.
+        pooling: Of the map at one cut, as `build` takes it.
         pretrained: Whether the trunk keeps the weights of the model.
 
     Raises:
@@ -56,16 +58,16 @@ def reset_classifier(
         )
     options: dict[str, Any] = dict(metadata.options)
     options.pop("aux_heads", None)  # they served the classes that were
+    if cut or pooling or not (options["cut"] and options["include_top"]):
+        options |= {"cut": cut or options["cut"], "pooling": pooling}
     options |= {
         "include_top": True,
-        "pooling": None,
         "classes": classes,
         "class_names": class_names,
         "classifier_activation": "softmax",
         "include_preprocessing": True,
         "preprocessing": metadata.preprocessing,
         "geometry": metadata.geometry,
-        "cut": cut or options.get("cut"),
     }
     new = build(metadata.catalog_name or metadata.spec, **options)
     if pretrained:

@@ -5,17 +5,21 @@ from dataclasses import replace
 from functools import partial
 
 import keras
-from keras import KerasTensor
+from keras import KerasTensor, layers
 
 from cnnzoo import graph, layer_names
 from cnnzoo.errors import UsageError, check_known, unknown
 from cnnzoo.layers.blocks import Activation, Conv
-from cnnzoo.layers.heads import is_sigmoid, quarters_head
+from cnnzoo.layers.heads import cut_head, is_sigmoid
 from cnnzoo.spec import Spec
 
 
-def cut_at(spec: Spec, cut: str) -> Spec:
-    """The network up to the layer `cut`, with a classifier on the means of its quarters.
+def cut_at(spec: Spec, cut: str | Sequence[str], pooling: str | None = None) -> Spec:
+    """The network up to the layer `cut`, with a classifier on its means.
+
+    Args:
+        cut: Name of a layer; or of several, whose means over the image are concatenated.
+        pooling: As in `cut_head`, for one layer.
 
     Raises:
         UsageError: The network has auxiliary classifiers. On drawing: the trunk has no
@@ -28,17 +32,33 @@ def cut_at(spec: Spec, cut: str) -> Spec:
             "which some of them lie beyond; leave one of the two out"
         )
     trunk = partial(_trunk_to, spec=spec, cut=cut)  # unlike a closure, it can be pickled
-    return replace(spec, trunk=trunk, head=quarters_head, parameters=None, macs=None)
+    head = partial(cut_head, pooling=pooling)
+    return replace(spec, trunk=trunk, head=head, parameters=None, macs=None)
 
 
-def _trunk_to(x: KerasTensor, *, conv: Conv, spec: Spec, cut: str) -> KerasTensor:
+def _trunk_to(
+    x: KerasTensor, *, conv: Conv, spec: Spec, cut: str | Sequence[str]
+) -> KerasTensor:
     whole = keras.Model(keras.utils.get_source_inputs(x), spec.trunk(x, conv=conv))
     names = {layer.name for layer in whole.layers}
     places = [name for name in graph.cut_points(whole) if name in names]
-    drawn = cut if cut in places else layer_names.outside_contract(cut)
-    if drawn not in places:
-        raise unknown(f"cut of {spec.name}", cut, places)
-    return whole.get_layer(drawn).output
+
+    def end(name: str) -> KerasTensor:
+        drawn = name if name in places else layer_names.outside_contract(name)
+        if drawn not in places:
+            raise unknown(f"cut of {spec.name}", name, places)
+        return whole.get_layer(drawn).output
+
+    if isinstance(cut, str):
+        return end(cut)
+    means = [_mean(end(name), name) for name in dict.fromkeys(cut)]
+    return layers.Concatenate(name="means")(means)
+
+
+def _mean(x: KerasTensor, cut: str) -> KerasTensor:
+    """The means over the image, (b, h, w, c) to (b, c); a vector is unchanged."""
+    mean = layers.GlobalAveragePooling2D(name=f"mean_{cut}")
+    return mean(x) if len(x.shape) == 4 else x
 
 
 def aux_inputs(

@@ -14,12 +14,13 @@ from cnnzoo.fast import accelerate
 from cnnzoo.graph.keras_internals import init_empty_weights
 from cnnzoo.layers.axes import channel_axis, to_keras_format
 from cnnzoo.layers.blocks import Conv, activation_block
+from cnnzoo.layers.heads import POOLINGS
 from cnnzoo.metadata import ModelMetadata, attach
 from cnnzoo.models import catalog, index
 from cnnzoo.spec import Geometry, Preprocess, Spec, resolve
 from cnnzoo.weights.loading import load_any
 from cnnzoo.zoo import input_size
-from cnnzoo.zoo.arguments import POOLINGS, check_maps, check_options, check_shape
+from cnnzoo.zoo.arguments import check_maps, check_options, check_shape
 from cnnzoo.zoo.drawing import aux_inputs, classifiers, cut_at
 from cnnzoo.zoo.options import BuildOptions, CatalogOptions, documented, split
 
@@ -60,8 +61,9 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     if spec.configure and own:
         spec = spec.configure(spec, **own)
     check_options(spec, shared, own)
+    whole = spec
     if shared.cut is not None:
-        spec = cut_at(spec, shared.cut)
+        spec = cut_at(spec, shared.cut, shared.pooling)
     own_classes = shared.classes is not None or shared.class_names is not None
     images = _images(spec, shared)
     input_size.check(spec, images)
@@ -77,7 +79,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
     # A file cannot tell of the layers in front of an input_tensor.
     on_tensor = shared.input_tensor is not None
     metadata = ModelMetadata(
-        spec=spec,
+        spec=whole,  # `options` has the cut
         catalog_name=spec.name if from_catalog and not on_tensor else None,
         options=shared.graph_options(own),
         preprocessing=mode,
@@ -142,11 +144,12 @@ def _draw(
         x = layers.Identity(name=layer_names.FEATURES)(spec.trunk(x, conv=conv))
         top = options.include_top
         aux = aux_inputs(x, inputs, spec, conv, options.dropout) if top else []
+    if options.pooling:
+        check_maps(spec, x)
     if options.include_top:
         classes, activation = options.classes or 1, options.classifier_activation
         x = classifiers(x, aux, spec, classes, activation, conv=conv)
     elif options.pooling:
-        check_maps(spec, x)
         x = POOLINGS[options.pooling](name=layer_names.head("pool"))(x)
     inputs = inputs[0] if len(inputs) == 1 else inputs
     return keras.Model(inputs, x, name=options.name or spec.name)

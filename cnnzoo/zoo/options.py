@@ -35,7 +35,8 @@ class BuildOptions:
         input_shape: Height, width and channels in pixels (channels first where
             `keras.config.image_data_format()` says so); None for the paper's. Height
             and width may be None where the head does not flatten.
-        pooling: Without the top, "avg" or "max" over the image; None for feature maps.
+        pooling: "avg" or "max" over the image, without the top or at a cut; None for
+            feature maps, and for the means of a map's quarters at a cut.
         classes: Number of classes; None for the paper's. Two classes with a "sigmoid"
             make one output, the probability of the second.
         classifier_activation: Activation of the classifier; None returns logits.
@@ -58,8 +59,8 @@ class BuildOptions:
             as `keras.regularizers.L1(1e-5)`, in place of `weight_decay`. A file does not
             hold it.
         class_names: One name per class, in the order of the outputs; `save` keeps them.
-        cut: A layer of the trunk that all paths go through; the network ends there, and
-            its classifier stands on the means of the map's quarters.
+        cut: A layer of the trunk that all paths go through, where the network ends; or
+            several, whose means over the image the classifier stands on.
     """
 
     include_top: bool = True
@@ -81,7 +82,7 @@ class BuildOptions:
     weight_decay: float | None = None
     kernel_regularizer: str | keras.Regularizer | None = None
     class_names: Sequence[str] | None = None
-    cut: str | None = None
+    cut: str | Sequence[str] | None = None
 
     def graph_options(self, own: Mapping[str, object]) -> dict[str, object]:
         """Those that decide what is drawn, and the family's `own`, as Python's values."""

@@ -394,8 +394,9 @@ def test_a_race_is_evaluated_on_test_images(source, tmp_path: Path):
     assert [lap.name for lap in result.laps] == ["frozen", "drawn"]
     assert result.best.name == "frozen"
     frozen, other = result.laps
-    assert frozen.p_value == 1.0
-    assert other.p_value < 0.05
+    assert (frozen.behind, frozen.behind_error) == (0, 0)
+    assert other.behind == pytest.approx(frozen.accuracy - other.accuracy)
+    assert 0 < other.behind_error <= 0.5 / np.sqrt(60) * 2
     assert frozen.interval[0] < frozen.accuracy < frozen.interval[1]
     assert len(str(result).splitlines()) == 3
     json.dumps(result.to_dict())

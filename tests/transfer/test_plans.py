@@ -59,6 +59,8 @@ def test_a_plan_can_be_changed():
         ({"case": 1, "init": "random", "refine": True}, "random ones are not"),
         ({"case": 1, "refine": True}, "pass refine=NAME"),
         ({"case": 1, "init": "random"}, "random ones are not"),
+        ({"case": "all-cuts", "cut": "x"}, "leave cut, refine, init and"),
+        ({"case": "all-cuts", "refine": True}, "leave cut, refine, init and"),
     ],
 )
 def test_invalid_plans(arguments: dict, message: str):
@@ -68,12 +70,12 @@ def test_invalid_plans(arguments: dict, message: str):
 
 def test_an_assessment_with_another_case(source):
     found = transfer.assess(source, TRAIN)
-    last, earlier = found.table[-1], found.table[:-1]
-    assert found.taken_as(found.case) is found
-    assert plan(found.taken_as(1)).cut == last.cut.name
+    *earlier, last = found.cuts
+    assert found.taken_as(found.case) == found
+    assert plan(found.taken_as(1)).cut == last.name
     best = max(earlier, key=lambda row: row.accuracy)
     other = found.taken_as(3) if found.case == 1 else found.taken_as(1).taken_as(3)
-    assert (plan(other).case, plan(other).cut) == (3, best.cut.name)
+    assert (plan(other).case, plan(other).cut) == (3, best.name)
     assert found.taken_as(2).small is False
     assert found.picture().startswith(b"\x89PNG")
 

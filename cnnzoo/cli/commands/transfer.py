@@ -66,7 +66,9 @@ def _planned(
     from cnnzoo.transfer import assess, plan
 
     assessment = assess(model, train, seed=args.seed)
-    basis = assessment if args.case == "auto" else assessment.taken_as(int(args.case))
+    if args.case.isdigit():
+        assessment = assessment.taken_as(int(args.case))
+    basis = args.case if args.case == "all-cuts" else assessment
     return assessment, plan(basis, refine=args.refine, views=args.views)
 
 
