@@ -10,14 +10,19 @@ from cnnzoo.graph.layer_kinds import CONVOLUTIONS, POOLS, WHOLE_IMAGE
 ORIENTED = (*CONVOLUTIONS, *POOLS, *WHOLE_IMAGE)
 
 
-def channels_first(model: keras.Model) -> bool:
-    """Whether the model takes images (b, c, h, w).
+def data_format(model: keras.Model) -> str:
+    """The model's format, "channels_first" or "channels_last".
 
     Its layers tell, since Keras's setting can change after a model was built, and files
     keep the layers' format. A model without such layers has Keras's setting.
     """
     formats = (op.data_format for op in operations(model) if isinstance(op, ORIENTED))
-    return next(formats, keras.config.image_data_format()) == "channels_first"
+    return next(formats, keras.config.image_data_format())
+
+
+def channels_first(model: keras.Model) -> bool:
+    """Whether the model takes images (b, c, h, w)."""
+    return data_format(model) == "channels_first"
 
 
 def to_channels_last(model: keras.Model, shape: tuple) -> tuple:

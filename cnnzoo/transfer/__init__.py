@@ -4,10 +4,11 @@ from cnnzoo.system.runtime import import_keras
 
 import_keras()
 
-from cnnzoo.transfer.assessment import Assessment, Evidence
+from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan, prepare
 from cnnzoo.transfer.comparison import Race, race
 from cnnzoo.transfer.cut_points import Cut, cuts
+from cnnzoo.transfer.evidence import Evidence
 from cnnzoo.transfer.features.cache import FeatureCache
 from cnnzoo.transfer.fitting import fit
 from cnnzoo.transfer.freezing import FreezeReport, check_frozen, freeze, unfreeze

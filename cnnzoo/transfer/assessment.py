@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from cnnzoo.layer_names import stage_number
-from cnnzoo.transfer.cut_points import Cut
 from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.transfer.evidence import (
+    MIN_GAIN,
+    Evidence,
+    best_of,
+    closest_rival,
+    deepest_of,
+    earlier_stages,
+)
 
 SMALL = 20_000  # images, below which a data set is small
-MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
-ROUNDING = 1e-9  # so that two points are two points
 FEW_PER_CLASS = 200  # images in the median class, below which a data set is small
 IMBALANCE = 3  # of the largest to the smallest class, above which classes are weighted
 NAMES = {
@@ -20,97 +23,8 @@ NAMES = {
     3: "small and different",
     4: "large and different",
 }
-ALL_CUTS = "all-cuts"
 HEADER = ("cut", "features", "MACs", "bytes/image", "accuracy", "random weights")
 TEXT_ROW = "{:36} {:>8} {:>8} {:>11} {:>13} {:>14}"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Measurements of a linear probe at one cut, or on all cuts together.
-
-    Attributes:
-        cut: The place in the network; None for the means of all cuts together.
-        pooling: How maps become vectors: "avg" over the image, or None for the means of
-            their quarters.
-        features: Length of the embedding of an image.
-        accuracies: Accuracy of each repeat of the folds, 0 to 1.
-        error: Standard error of the accuracy.
-        random_accuracies: Accuracies of the same probe with random weights in the
-            network.
-    """
-
-    cut: Cut | None
-    pooling: Pooling
-    features: int
-    accuracies: tuple[float, ...]
-    error: float
-    random_accuracies: tuple[float, ...]
-
-    @property
-    def accuracy(self) -> float:
-        """Mean accuracy of the repeats, 0 to 1."""
-        return sum(self.accuracies) / len(self.accuracies)
-
-    @property
-    def random_accuracy(self) -> float:
-        """Mean accuracy with random weights, 0 to 1."""
-        return sum(self.random_accuracies) / len(self.random_accuracies)
-
-    @property
-    def name(self) -> str:
-        return self.cut.name if self.cut else ALL_CUTS
-
-    @property
-    def stage(self) -> int | str:
-        """The stage of the cut; its name where there are no stages."""
-        return stage_number(self.name) or self.name
-
-    def to_dict(self) -> dict:
-        """The fields and the derived values, as JSON has them."""
-        derived = ("name", "accuracy", "random_accuracy")
-        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
-
-    def __str__(self) -> str:
-        maps = self.cut is not None and len(self.cut.shape) == 3
-        pooled = "mean" if self.pooling else "quarters"
-        return f"{self.name}, {pooled}" if maps else self.name
-
-
-def smallest_gain(accuracies: Sequence[float], others: Sequence[float]) -> float:
-    """The smallest gain over others in one of the repeats, -1 to 1."""
-    return min(a - b for a, b in zip(accuracies, others, strict=True)) + ROUNDING
-
-
-def best_of(table: Sequence[Evidence]) -> Evidence:
-    """The most accurate cut; the first of several."""
-    return max(table, key=lambda row: row.accuracy)
-
-
-def deepest_of(table: Sequence[Evidence]) -> Evidence:
-    """The deepest cut within one standard error of the best row.
-
-    It is all cuts together only where no single cut is that good.
-    """
-    best = best_of(table)
-    near = [row for row in table if row.accuracy >= best.accuracy - best.error]
-    return ([row for row in near if row.cut] or near)[-1]
-
-
-def earlier_stages(cuts: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """The cuts of the stages before that of the last cut."""
-    return tuple(row for row in cuts if row.stage != cuts[-1].stage)
-
-
-def closest_rival(cuts: Sequence[Evidence]) -> tuple[Evidence, float]:
-    """The earlier stage of the largest gain over the last cut, and this gain.
-
-    A gain is the smallest of the repeats, -1 to 1. The last cut itself gains nothing.
-    """
-    rivals = earlier_stages(cuts) or cuts[-1:]
-    gains = [smallest_gain(row.accuracies, cuts[-1].accuracies) for row in rivals]
-    best = max(range(len(rivals)), key=gains.__getitem__)
-    return rivals[best], gains[best]
 
 
 @dataclass(frozen=True)
@@ -181,6 +95,13 @@ class Assessment:
     def cut(self) -> str | tuple[str, ...]:
         """Where the classifier stands, as `build` takes it."""
         return self.used.name if self.used.cut else tuple(row.name for row in self.cuts)
+
+    def pooling_at(self, cut: str | tuple[str, ...] | None) -> Pooling:
+        """The pooling that is better at a cut; None also where none was measured."""
+        for row in self.cuts:
+            if row.name == cut:
+                return row.pooling
+        return None
 
     @property
     def cuts(self) -> tuple[Evidence, ...]:

@@ -22,17 +22,16 @@ from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.receptive_field import receptive_fields
 from cnnzoo.layer_names import FEATURES, PREDICTIONS
 from cnnzoo.system.validation import COUNT, check_values, is_count
-from cnnzoo.transfer.assessment import ALL_CUTS, NAMES, Assessment
+from cnnzoo.transfer.assessment import NAMES, Assessment
 from cnnzoo.transfer.cut_points import cuts, stage_cuts
-from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.transfer.evidence import ALL_CUTS
 from cnnzoo.transfer.freezing import Norm, freeze
-from cnnzoo.transfer.plans import Init, Phase, Plan
+from cnnzoo.transfer.plans import Init, Phase, Plan, head, refinement
 from cnnzoo.zoo.adoption import adopt
 from cnnzoo.zoo.classifier import reset_classifier
 
 # Choices for whole networks; 1e-4 is usual for networks of ImageNet's size.
 RATES = (1e-4, 3e-4, 1e-3)
-HEAD_EPOCHS = 100  # maximum; an epoch on cached features is short
 # Changes that keep the label of photographs, digits and textures, unlike a flip.
 SHIFTS = Augment(width_shift_range=0.1, height_shift_range=0.1)
 
@@ -78,12 +77,7 @@ def plan(
     found = case if isinstance(case, Assessment) else None
     cut = found.cut if found and cut is None else cut
     if case == ALL_CUTS:
-        if cut or refine or init or norm:
-            raise UsageError(
-                f"a plan for {ALL_CUTS!r} trains a classifier on trained weights alone; "
-                "leave cut, refine, init and norm out"
-            )
-        cut, made = ALL_CUTS, Plan(phases=[head()])
+        made, cut = _all_cuts(cut=cut, refine=refine, init=init, norm=norm), ALL_CUTS
     elif number is None:
         made = _simple(freeze, init or "pretrained")
     elif number in (2, 4):
@@ -92,12 +86,8 @@ def plan(
     else:
         made = _frozen(number, cut, init)
         if start := _refined_from(refine, found, cut):
-            made.phases.append(_refinement(number, start))
-    made.cut = cut
-    poolings: dict[object, Pooling] = {}
-    if found:
-        poolings |= {row.name: row.pooling for row in found.cuts}
-    made.pooling = poolings.get(cut)
+            made.phases.append(refinement(number, start))
+    made.cut, made.pooling = cut, found.pooling_at(cut) if found else None
     for phase in made.phases:
         if phase.name != "head" and norm is not None:
             phase.norm = norm
@@ -108,6 +98,20 @@ def plan(
         if views > 1 and phase.cached:
             phase.views, phase.augment = views, augment
     return made
+
+
+def _all_cuts(**refused: object) -> Plan:
+    """The plan of a classifier on all cuts.
+
+    Raises:
+        UsageError: One of the arguments is given.
+    """
+    if any(refused.values()):
+        raise UsageError(
+            f"a plan for {ALL_CUTS!r} trains a classifier on trained weights alone; "
+            f"leave {', '.join(refused)} out"
+        )
+    return Plan(phases=[head()])
 
 
 def _check_arguments(
@@ -142,19 +146,6 @@ def _check_case(action: str, case: object) -> None:
         )
 
 
-def head() -> Phase:
-    """The classifier alone, on cached features."""
-    return Phase(
-        name="head",
-        until=FEATURES,
-        cached=True,
-        ridge_init=True,
-        learning_rate=1e-3,
-        epochs=HEAD_EPOCHS,
-        patience=10,
-    )
-
-
 def _frozen(number: int, cut: str | tuple[str, ...] | None, init: Init | None) -> Plan:
     """Cases 1 and 3: a small data set, for which the classifier is trained."""
     if number == 3 and cut is None:
@@ -170,19 +161,6 @@ def _frozen(number: int, cut: str | tuple[str, ...] | None, init: Init | None) -
     classifier = head()
     classifier.adapt_batch_norm = number == 3
     return Plan(case=number, phases=[classifier])
-
-
-def _refinement(number: int, start: str) -> Phase:
-    """The part after the cut `start`, in cases 1 and 3."""
-    return Phase(
-        name="refine",
-        until=start,
-        norm="frozen",
-        cached=True,
-        guarded=True,
-        learning_rate=1e-5 if number == 1 else 3e-5,
-        patience=10,
-    )
 
 
 def _whole(number: int, init: Init) -> Plan:

@@ -11,7 +11,7 @@ import numpy as np
 from cnnzoo.data.arrays import Images, Source
 from cnnzoo.data.pipeline import load_images
 from cnnzoo.errors import UsageError
-from cnnzoo.graph.data_format import channels_first, to_channels_last
+from cnnzoo.graph.data_format import data_format, to_channels_last
 from cnnzoo.inference import predict_batches
 from cnnzoo.layers.heads import quarters
 from cnnzoo.metadata import geometry_of
@@ -45,7 +45,7 @@ def embed(
     Raises:
         UsageError: An embedding is NaN or infinite.
     """
-    layout = "channels_first" if channels_first(model) else "channels_last"
+    layout = data_format(model)
     outputs = {}
     for name, x in zip(names, front(model, list(names)).outputs, strict=True):
         if len(x.shape) == 4:

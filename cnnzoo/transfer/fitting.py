@@ -26,9 +26,10 @@ from cnnzoo.system.locks import FolderLock, folder_lock
 from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.compilation import take_value_range
 from cnnzoo.train.run_metadata import differences, network_facts
-from cnnzoo.transfer.assessment import ALL_CUTS, Assessment
+from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
 from cnnzoo.transfer.cut_points import stage_cuts
+from cnnzoo.transfer.evidence import ALL_CUTS
 from cnnzoo.transfer.features.cache import ON_DISK, Progress
 from cnnzoo.transfer.freezing import unfreeze
 from cnnzoo.transfer.measurement import assess

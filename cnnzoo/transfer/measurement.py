@@ -23,19 +23,17 @@ from cnnzoo.metadata import find_metadata, metadata_of
 from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system.validation import AT_LEAST_ZERO, COUNT, check_values
 from cnnzoo.transfer import probes
-from cnnzoo.transfer.assessment import (
-    FEW_PER_CLASS,
+from cnnzoo.transfer.assessment import FEW_PER_CLASS, SMALL, Assessment
+from cnnzoo.transfer.cut_points import Cut, find_cuts, stage_cuts
+from cnnzoo.transfer.embeddings import BATCH, Pooling, embed, in_memory, pixels
+from cnnzoo.transfer.evidence import (
     MIN_GAIN,
-    SMALL,
-    Assessment,
     Evidence,
     best_of,
     closest_rival,
     deepest_of,
     smallest_gain,
 )
-from cnnzoo.transfer.cut_points import Cut, find_cuts, stage_cuts
-from cnnzoo.transfer.embeddings import BATCH, Pooling, embed, in_memory, pixels
 from cnnzoo.transfer.random_baseline import build_random_baseline
 
 FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned

@@ -19,9 +19,9 @@ from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.run import Run
 from cnnzoo.transfer.batch_norm import adapt_batch_norm
-from cnnzoo.transfer.cached_training import train_on_features
 from cnnzoo.transfer.cut_points import frozen_cut
 from cnnzoo.transfer.features.cache import ON_DISK, FeatureCache, Progress
+from cnnzoo.transfer.features.cached_training import train_on_features
 from cnnzoo.transfer.freezing import check_frozen, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan, check_phase
 from cnnzoo.transfer.rate_search import choose_learning_rate

@@ -17,6 +17,7 @@ from cnnzoo.transfer.embeddings import Pooling
 from cnnzoo.transfer.freezing import Norm
 
 Init = Literal["pretrained", "random"]
+HEAD_EPOCHS = 100  # maximum; an epoch on cached features is short
 NAME = re.compile(r"\w[\w. -]*")  # name of a phase and of its folder
 
 
@@ -126,6 +127,32 @@ class Phase:
         if isinstance(self.until, int):
             return f"the first {self.until} layers are frozen"
         return f"frozen up to {self.until}"
+
+
+def head() -> Phase:
+    """The classifier alone, on cached features."""
+    return Phase(
+        name="head",
+        until=FEATURES,
+        cached=True,
+        ridge_init=True,
+        learning_rate=1e-3,
+        epochs=HEAD_EPOCHS,
+        patience=10,
+    )
+
+
+def refinement(number: int, start: str) -> Phase:
+    """The part after the cut `start`, in cases 1 and 3."""
+    return Phase(
+        name="refine",
+        until=start,
+        norm="frozen",
+        cached=True,
+        guarded=True,
+        learning_rate=1e-5 if number == 1 else 3e-5,
+        patience=10,
+    )
 
 
 @dataclass(kw_only=True)

@@ -26,7 +26,7 @@ def photographs(folder: Path) -> Path:
 
 
 def test_transfer(source, tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 10)
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plans"], "HEAD_EPOCHS", 10)
     photos = photographs(tmp_path / "photos")
     cnnzoo.save(source, tmp_path / "source.keras")
     out = tmp_path / "out"
@@ -60,7 +60,7 @@ def test_transfer(source, tmp_path: Path, capsys, monkeypatch):
 
 
 def test_transfer_with_a_weight_file(tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 1)
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plans"], "HEAD_EPOCHS", 1)
     photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
     cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
     args = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]

@@ -22,15 +22,15 @@ from cnnzoo.transfer import (
     Phase,
     PhaseResult,
     Plan,
-    cached_training,
     cut_points,
     fit,
     novelty,
     phase_runner,
     plan,
 )
-from cnnzoo.transfer.cached_training import train_on_features
 from cnnzoo.transfer.cut_points import frozen_cut
+from cnnzoo.transfer.features import cached_training
+from cnnzoo.transfer.features.cached_training import train_on_features
 from cnnzoo.transfer.phase_runner import PhaseRunner
 
 
@@ -219,7 +219,7 @@ def test_a_transfer_resumes(source, tmp_path: Path, monkeypatch):
 
 
 def test_auto_measures_plans_and_fits(source, monkeypatch):
-    monkeypatch.setattr(sys.modules["cnnzoo.transfer.cases"], "HEAD_EPOCHS", 3)
+    monkeypatch.setattr(sys.modules["cnnzoo.transfer.plans"], "HEAD_EPOCHS", 3)
     result = fit(source, TRAIN, VALIDATION)
     assert result.assessment is not None
     assert result.assessment.few_shots

@@ -59,8 +59,8 @@ def test_a_plan_can_be_changed():
         ({"case": 1, "init": "random", "refine": True}, "random ones are not"),
         ({"case": 1, "refine": True}, "pass refine=NAME"),
         ({"case": 1, "init": "random"}, "random ones are not"),
-        ({"case": "all-cuts", "cut": "x"}, "leave cut, refine, init and"),
-        ({"case": "all-cuts", "refine": True}, "leave cut, refine, init and"),
+        ({"case": "all-cuts", "cut": "x"}, "leave cut, refine, init, norm out"),
+        ({"case": "all-cuts", "refine": True}, "leave cut, refine, init, norm out"),
     ],
 )
 def test_invalid_plans(arguments: dict, message: str):
@@ -74,8 +74,10 @@ def test_an_assessment_with_another_case(source):
     assert found.taken_as(found.case) == found
     assert plan(found.taken_as(1)).cut == last.name
     best = max(earlier, key=lambda row: row.accuracy)
-    other = found.taken_as(3) if found.case == 1 else found.taken_as(1).taken_as(3)
+    other = replace(found, case=1, measured=None).taken_as(3)
     assert (plan(other).case, plan(other).cut) == (3, best.name)
+    assert plan(other).pooling == best.pooling
+    assert "case 3, small and different, by choice; measured: case 1" in other.explain()
     assert found.taken_as(2).small is False
     assert found.picture().startswith(b"\x89PNG")
 
@@ -88,9 +90,14 @@ def test_views_need_cached_features():
 
 
 def test_requested_options_are_used(source):
-    few = replace(transfer.assess(source, TRAIN).taken_as(3), few_shots=True)
+    found = replace(transfer.assess(source, TRAIN), case=1, few_shots=True)
+    few = found.taken_as(3)
     assert [p.name for p in plan(few, refine=True).phases] == ["head"]
     assert [p.name for p in plan(few, refine="images").phases] == ["head", "refine"]
+    several = tuple(row.name for row in found.cuts)
+    assert [p.name for p in plan(1, cut=several).phases] == ["head"]
+    with pytest.raises(cnnzoo.UsageError, match="cannot refine from 'images' a class"):
+        plan(1, cut=several, refine="images")
     assert plan(2, init="random").phases[0].layer_decay is None
 
 

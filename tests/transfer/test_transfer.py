@@ -15,8 +15,8 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.errors import LabelError
 from cnnzoo.layers.heads import quarters
 from cnnzoo.transfer import embeddings, random_baseline
-from cnnzoo.transfer.assessment import smallest_gain
 from cnnzoo.transfer.cut_points import front, stage_cuts, tail
+from cnnzoo.transfer.evidence import smallest_gain
 from cnnzoo.zoo import sketch
 
 RNG = np.random.default_rng(0)
