@@ -61,14 +61,13 @@ def plan(
             the assessment's, or the end of the last stage.
         refine: In cases 1 and 3, whether the last stage before the classifier is trained
             too, after the classifier, if there are enough images, and kept if it is
-            better; or the name of the cut after which to train. Cases 2 and 4 train
-            everything, and a classifier on all cuts is trained alone.
+            better; or the name of the cut after which to train. A classifier on all cuts
+            is trained alone.
         norm: Mode of batch normalization in the trained part, in place of the case's.
         init: "random" for random weights; None for the case's, which is "random" in
             case 4 if an assessment shows that the weights do not help.
         augment: Random changes of images, for views and for training everything.
-        views: Number of versions of each image to cache; each costs a forward pass over
-            the images.
+        views: Number of versions of each image to cache; each costs a forward pass.
 
     Raises:
         UsageError: There is no such case, or the arguments do not go together.
