@@ -49,8 +49,7 @@ def plan(
 ) -> Plan:
     """Makes the plan of a case, or of a simple form, for `fit`; nothing is trained yet.
 
-    If the largest class of an assessment has more than three times the images of the
-    smallest, all classes get the same weight in the loss.
+    Where an assessment found uneven classes, all get the same weight in the loss.
 
     Args:
         case: Number of the case, 1 to 4; an assessment, which also has the cut; or
