@@ -68,11 +68,9 @@ def train_on_features(
     part = tail(network, cut)
     part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
     labels, size = np.asarray(train.labels), recipe.images_per_step(len(train))
-    ridge = (
-        _start_from_ridge(network, part, caches[0], labels, recipe.seed)
-        if from_ridge
-        else None
-    )
+    ridge = None
+    if from_ridge:
+        ridge = _start_from_ridge(network, part, caches[0], labels, recipe.seed)
     compilation.compile_model(part, replace(recipe, augment=None), len(labels))
     train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
     # The loss that chooses the best epoch has the same class weights as the training.
