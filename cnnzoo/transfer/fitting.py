@@ -88,16 +88,8 @@ def fit(
     plan = assess(model, images[0], seed=seed) if plan == "auto" else plan
     assessment = plan if isinstance(plan, Assessment) else None
     todo = plan if isinstance(plan, Plan) else plan_for(plan)
-    ends = tuple(cut.name for cut in stage_cuts(model))
-    cut = ends if todo.cut == ALL_CUTS else todo.cut or ends[-1]
     keras.utils.set_random_seed(seed)
-    network = reset_classifier(
-        model,
-        class_names=names,
-        cut=cut,
-        pooling=todo.pooling,
-        pretrained=todo.init == "pretrained",
-    )
+    network = _network(model, todo, names)
     take_value_range(network, train)
     check(network, todo)
     with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
@@ -112,6 +104,18 @@ def fit(
     loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
     network.compile(keras.optimizers.SGD(1e-3), loss, metrics=metrics)
     return Result(network, todo, assessment, phases)
+
+
+def _network(model: keras.Model, plan: Plan, names: tuple[str, ...]) -> keras.Model:
+    """The network that a plan trains: the model's trunk with a new classifier."""
+    ends = tuple(cut.name for cut in stage_cuts(model))
+    return reset_classifier(
+        model,
+        class_names=names,
+        cut=ends if plan.cut == ALL_CUTS else plan.cut or ends[-1],
+        pooling=plan.pooling,
+        pretrained=plan.init == "pretrained",
+    )
 
 
 def _class_names(train: Source) -> tuple[str, ...]:

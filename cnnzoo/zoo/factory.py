@@ -73,8 +73,7 @@ def build(model: str | Spec, *arguments: Any, **options: Any) -> keras.Model:
         classes=_class_count(spec, shared),
     )
     mode = resolve(shared.preprocessing or spec.preprocessing)
-    geometry = shared.geometry
-    geometry = Geometry(geometry) if isinstance(geometry, str) else geometry
+    geometry = Geometry(fit) if isinstance(fit := shared.geometry, str) else fit
     network = _draw(spec, shared, images, mode)
     # A file cannot tell of the layers in front of an input_tensor.
     on_tensor = shared.input_tensor is not None
