@@ -6,7 +6,7 @@ where, what was expected, what was found and what to do. `exit_code` is what the
 line returns.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 EXIT_CODES = {
@@ -119,10 +119,10 @@ def unknown(
 
 
 def check_known(
-    kind: str, name: object, known: Collection[str], meant: str | None = None
+    kind: str, name: object, known: Iterable[str], meant: str | None = None
 ) -> None:
     """Raises the error of `unknown` for a name that is not among the `known`."""
-    if name not in known:
+    if name not in tuple(known):  # which may be a set, and the name a list
         raise unknown(kind, name, known, meant)
 
 

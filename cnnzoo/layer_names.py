@@ -26,6 +26,11 @@ def stage_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_trunk(name: str) -> bool:
+    """Whether the layer belongs to the stem or to a stage."""
+    return name.startswith("stem_") or stage_number(name) is not None
+
+
 def head(part: str) -> str:
     """The name of a layer between the features and the classifier."""
     return f"head_{part}"

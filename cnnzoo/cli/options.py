@@ -218,7 +218,10 @@ def add_recipe(verb, *, required: bool = True) -> None:
     )
     option("--recipe", choices=RECIPES, help=text)
     option("--epochs", type=COUNT, help="maximum number of epochs; default: 10")
-    text = "number of images per batch; default: a tenth of the images, at most 128"
+    text = (
+        "number of images per batch; default: that of a training that goes on, or a "
+        "tenth of the images, at most 128"
+    )
     option("--batch-size", type=COUNT, help=text)
     text = "number of steps per epoch; default: one pass over the images"
     option("--steps-per-epoch", type=COUNT, metavar="STEPS", help=text)

@@ -31,7 +31,7 @@ class Source(Protocol):
     `__len__`, `load`, `fingerprint` and `content_keys`, and inherits the others.
 
     Attributes:
-        ROWS: Names of the attributes, arrays or tuples, that have a value per image.
+        ROWS: Names of its own attributes, arrays or tuples, with a value per image.
         labels: Integers, (n,), each an index into `class_names`; None if unlabelled.
             Training also uses probabilities, (n, classes).
         class_names: Names of the classes, in the order of the labels.
@@ -55,7 +55,8 @@ class Source(Protocol):
 
     def take(self, rows: np.ndarray) -> Self:
         """Returns the images at `rows`, (k,) integers, with the same classes."""
-        return _changed(self, {n: _taken(getattr(self, n), rows) for n in self.ROWS})
+        names = (*self.ROWS, "labels", "checksums")
+        return _changed(self, {n: _taken(getattr(self, n), rows) for n in names})
 
     def relabel(self, labels: np.ndarray, class_names: Sequence[str]) -> Self:
         """Returns the same images with other labels and class names."""
@@ -201,7 +202,7 @@ class Images(Source):
         geometry: How images of another size are resized; None to stretch them.
     """
 
-    ROWS = ("images", "labels", "ids")
+    ROWS = ("images", "ids")
     images: np.ndarray
     labels: np.ndarray | None
     class_names: tuple[str, ...]

@@ -70,7 +70,7 @@ class Ensemble:
         self.class_names = _common_names(self.models)
         fixed = not isinstance(combine, str)
         self.combine = "weighted" if fixed else combine
-        check_known("combination", self.combine, METHODS)
+        check_known("combination (or a weight per member)", self.combine, METHODS)
         self.weights = normalize_weights(combine, len(self.models)) if fixed else None
 
     @classmethod

@@ -48,7 +48,7 @@ SHORTCUTS = {"A": zero_channels, "B": Conv.linear}
 
 def configure(spec: Spec, *, shortcut: Shortcut = "A") -> Spec:
     """`shortcut`: of blocks that change the shape, "B" for a 1x1 convolution and BN."""
-    check_known("shortcut", shortcut, tuple(SHORTCUTS))
+    check_known("shortcut", shortcut, SHORTCUTS)
     parameters = spec.parameters if shortcut == "A" else None
     return replace(spec.with_trunk(project=SHORTCUTS[shortcut]), parameters=parameters)
 

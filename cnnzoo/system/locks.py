@@ -115,8 +115,10 @@ def _is_inherited(folder: Path) -> bool:
 
     for descriptor in Path("/dev/fd").glob("*"):
         with suppress(OSError):  # it is locked through another one
-            if os.path.samestat(os.fstat(int(descriptor.name)), folder.stat()):
-                fcntl.flock(int(descriptor.name), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            number = int(descriptor.name)
+            own = not os.get_inheritable(number)  # of another lock of this process
+            if not own and os.path.samestat(os.fstat(number), folder.stat()):
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return True
     return False
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -46,23 +46,30 @@ def _without(noise: str) -> Iterator[None]:
     Args:
         noise: Extended regular expression of the beginnings of lines that are left out.
     """
-    command = ["sed", "-E", f"/^({noise})/d"]
-    try:
-        stderr = os.dup(2)
-        sed = Popen(command, stdin=PIPE, stdout=stderr, start_new_session=True)
-    except OSError:  # there is no stderr, or no sed, as on Windows
+    with ExitStack() as after:
+        with suppress(OSError):  # there is no stderr, or no sed, as on Windows
+            stderr = os.dup(2)
+            after.callback(os.close, stderr)
+            sed = Popen(
+                ["sed", "-E", f"/^({noise})/d"],
+                stdin=PIPE,
+                stdout=stderr,
+                env={**os.environ, "LC_ALL": "C"},
+                start_new_session=True,
+            )
+            assert sed.stdin
+            after.callback(_end, sed)
+            os.dup2(sed.stdin.fileno(), 2)
+            after.callback(os.dup2, stderr, 2)
         yield
-        return
+
+
+def _end(sed: Popen) -> None:
+    """Lets sed write its last lines; a process that began meanwhile has its pipe, too."""
     assert sed.stdin
-    os.dup2(sed.stdin.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        sed.stdin.close()
-        with suppress(TimeoutExpired):  # a process that began meanwhile has the pipe, too
-            sed.wait(1)
+    sed.stdin.close()
+    with suppress(TimeoutExpired):
+        sed.wait(1)
 
 
 def cores() -> int:

@@ -27,8 +27,8 @@ class Recipe:
 
     Attributes:
         epochs: Maximum number of passes over the training images.
-        batch_size: Number of images per step; None for a tenth of the training images, at
-            most 128, so that an epoch has ten steps or more.
+        batch_size: Number of images per step; None for that of the training that goes
+            on, or a tenth of the training images, at most 128.
         steps_per_epoch: Number of steps per epoch; None for one pass over the images. An
             epoch continues where the last one ended, so that all images are used equally.
         optimizer: Keras's name of the optimizer.

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from cnnzoo.errors import WeightFileError
-from cnnzoo.layer_names import CLASSIFIERS, PREDICTIONS, is_aux, is_head
+from cnnzoo.layer_names import CLASSIFIERS, PREDICTIONS, is_aux, is_head, is_trunk
 from cnnzoo.weights.tensors import (
     ArraySource,
     Key,
@@ -84,12 +84,17 @@ def match_tensors(
     if new_head:
         new |= {key.layer for key in own if key.layer.endswith(CLASSIFIERS)}
     skipped, left = _others(tensors, own)
-    head = [tensor for tensor in left if len(tensor.shape) < MAPS]
+    head = {
+        key: tensor
+        for key, tensor in left.items()
+        if len(tensor.shape) < MAPS and not is_trunk(key.layer)
+    }
     if (new_head or new) and len(head) <= LARGEST_HEAD:
-        skipped, left = skipped + head, [t for t in left if len(t.shape) >= MAPS]
+        skipped += head.values()
+        left = {key: tensor for key, tensor in left.items() if key not in head}
     skipped += [pair.tensor for pair in pairs if pair.layer.name in new]
     texts = [text for layer, text in problems if layer not in new]
-    texts += [f"{tensor.name} is not in the model" for tensor in left]
+    texts += [f"{tensor.name} is not in the model" for tensor in left.values()]
     if texts:
         raise WeightFileError(
             f"{source.name} does not fit {model.name}, which is unchanged: "
@@ -152,15 +157,17 @@ def _misfit(pair: Pair) -> str | None:
 
 def _others(
     tensors: Tensors, own: Mapping[Key, object]
-) -> tuple[list[Tensor], list[Tensor]]:
+) -> tuple[list[Tensor], dict[Key, Tensor]]:
     """Tensors without a weight in the model: of heads that it lacks, and all others."""
     layers = {key.layer for key in own}
-    skipped, left = [], []
+    skipped, left = [], {}
     for key, tensor in tensors.items():
         aux = is_aux(key.layer) and not any(map(is_aux, layers))
         head = is_head(key.layer) and PREDICTIONS not in layers
-        if key not in own:
-            (skipped if aux or head else left).append(tensor)
+        if key not in own and (aux or head):
+            skipped.append(tensor)
+        elif key not in own:
+            left[key] = tensor
     return skipped, left
 
 

@@ -118,7 +118,12 @@ def _candidates(source: WeightSource | ArraySource) -> list[str]:
     if isinstance(source, WeightSource) and source.network in every_model():
         return [source.network]
     known = source.tensors if isinstance(source, WeightSource) else source.arrays
-    shapes = [t.shape for name, t in known.items() if not is_auxiliary(str(name))]
+    every = [
+        (key.layer if isinstance(key, Key) else key, tensor.shape)
+        for key, tensor in known.items()
+    ]
+    main = [shape for layer, shape in every if not is_auxiliary(layer)]
+    shapes = main or [shape for _, shape in every]
     size, sides = sum(map(prod, shapes)), {side for shape in shapes for side in shape}
     kernels = sum(prod(shape) for shape in shapes if len(shape) == MAPS) or size
     away = {

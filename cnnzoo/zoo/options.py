@@ -205,6 +205,8 @@ def split(
     for name in own:
         check_known(f"option of {spec.name}", name, known, WORDS.get(name))
     shared = {name: value for name, value in options.items() if name in SHARED}
+    if "class_names" in shared:
+        shared["class_names"] = _plain(shared["class_names"])
     return BuildOptions(*arguments, **shared), own
 
 

@@ -132,7 +132,7 @@ def test_unreadable_folder(photos: Path, monkeypatch: pytest.MonkeyPatch):
 class Generated(Source):
     """A third kind of source: row n is an image of grey n, made when it is loaded."""
 
-    ROWS = ("greys", "labels")
+    ROWS = ("greys",)
 
     def __init__(self, greys: np.ndarray, labels: np.ndarray, class_names=("a", "b")):
         self.greys, self.labels, self.class_names = greys, labels, tuple(class_names)

@@ -590,13 +590,16 @@ def counted(*names: str) -> keras.Model:
     return keras.Model(images, keras.layers.Dense(1, name="predictions")(x))
 
 
+ABC = ("stem_a", "stem_c", "stem_b")
+
+
 def test_counted_names():
-    name_map, ours = NameMap("X", ANSWERS), counted("a", "c", "b")
+    name_map, ours = NameMap("X", ANSWERS), counted(*ABC)
     numbers = ["conv2d_9", "conv2d_10", "conv2d_11"]
     norms = ["batch_normalization", "batch_normalization_1", "batch_normalization_2"]
     names = name_map.names(ours, [*numbers, *norms], "it")
-    assert [names[name] for name in ("a", "c", "b")] == numbers
-    assert [names[f"{name}_bn"] for name in ("a", "c", "b")] == norms
+    assert [names[name] for name in ABC] == numbers
+    assert [names[f"{name}_bn"] for name in ABC] == norms
     assert names["predictions"] == "answers"
     assert "head_dense1" not in names
     assert name_map.layers(ours) == names.keys()
@@ -614,9 +617,9 @@ def test_counted_names():
 
 def test_counted_layers_of_a_head_behind():
     theirs = [f"{k}_{i}" for k in ("conv2d", "batch_normalization") for i in (3, 4, 5)]
-    names = NameMap("X", ANSWERS).names(counted("a", "b"), theirs, "it")
-    assert (names["a"], names["b_bn"]) == ("conv2d_3", "batch_normalization_4")
-    assert set(names) == {"a", "b", "a_bn", "b_bn", "predictions"}
+    names = NameMap("X", ANSWERS).names(counted("stem_a", "stem_b"), theirs, "it")
+    assert (names["stem_a"], names["stem_b_bn"]) == ("conv2d_3", "batch_normalization_4")
+    assert set(names) == {"stem_a", "stem_b", "stem_a_bn", "stem_b_bn", "predictions"}
     assert name_map("vgg16").names(counted("stage1_conv1", "stage1_conv2"), theirs, "it")
 
 

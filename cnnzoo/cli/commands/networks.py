@@ -108,6 +108,7 @@ def _build(
     info: ModelInfo, weights: str, args: Namespace, *, include_top: bool = True
 ) -> keras.Model:
     from cnnzoo.layers.axes import to_keras_format
+    from cnnzoo.weights.loading import load_weights
     from cnnzoo.zoo import build
     from cnnzoo.zoo.identification import identify
 
@@ -123,7 +124,9 @@ def _build(
     try:
         return make()
     except WeightFileError:  # perhaps of other classes than the paper's
-        found = None if weights in info.weights else identify(weights)
+        found = identify(weights) if include_top and weights not in info.weights else None
         if found is None or info.name not in found.networks or found.classes in (None, 1):
             raise
-        return make(classes=found.classes)
+        model = make(classes=found.classes, weights=None)
+        load_weights(model, weights)
+        return model

@@ -30,7 +30,7 @@ class ImageFiles(Source):
         geometry: How images are brought to a size; None to stretch them.
     """
 
-    ROWS = ("names", "labels", "checksums")
+    ROWS = ("names",)
     names: tuple[str, ...]
     root: Path = Path()
     labels: np.ndarray | None = None

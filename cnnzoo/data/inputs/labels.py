@@ -48,9 +48,9 @@ def class_numbers(
         raise _fault(f"one for each of {images} images", f"the shape {array.shape}")
     if array.dtype.kind in "OU" and array.size and isinstance(array[0], str):
         texts = array.tolist()
-        if others := [one for one in texts if not isinstance(one, str)]:
-            where = f"as label {texts.index(others[0])}"
-            raise _fault("texts alone after the first", f"{others[0]!r} {where}")
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise _fault("texts alone after the first", f"{text!r} as label {row}")
         names = tuple(names if set(texts) <= set(names) else sorted(set(texts)))
         places = {name: number for number, name in enumerate(names)}
         return np.array([places[text] for text in texts], np.int64), names

@@ -34,7 +34,7 @@ class Pictures(Source):
         geometry: How pictures are brought to a size; None to stretch them.
     """
 
-    ROWS = ("pictures", "labels")
+    ROWS = ("pictures",)
     pictures: tuple[Picture | np.ndarray, ...]
     labels: np.ndarray | None = None
     class_names: tuple[str, ...] = ()

@@ -14,7 +14,6 @@ from cnnzoo.graph.keras_internals import set_batch_count
 from cnnzoo.system import files
 from cnnzoo.train.callbacks import BestCheckpoint
 from cnnzoo.train.checkpoint.store import CheckpointStore, StoredCheckpoint
-from cnnzoo.weights.tensors import nonfinite_weights
 
 BEST = "best/"  # prefix of the arrays that belong to a callback
 STATE_ATTRIBUTES = {
@@ -48,6 +47,15 @@ class TrainState:
 
     arrays: Mapping[str, np.ndarray]
     callbacks: Sequence[tuple[str, dict]]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all weights of the model are finite."""
+        return all(
+            np.isfinite(array).all()
+            for name, array in self.arrays.items()
+            if name.startswith("model/") and array.dtype.kind == "f"
+        )
 
 
 @dataclass(frozen=True)
@@ -116,11 +124,10 @@ class TrainingSession:
         Returns:
             Whether the checkpoint was written.
         """
-        if nonfinite_weights(self.model):  # they can become NaN before the loss does
-            return False
         state = self.capture()
-        store.write(step, state.arrays, {**facts, "callbacks": state.callbacks})
-        return True
+        if state.is_finite:  # weights can become NaN before the loss does
+            store.write(step, state.arrays, {**facts, "callbacks": state.callbacks})
+        return state.is_finite
 
     def load(self, store: CheckpointStore) -> StoredCheckpoint | None:
         """Restores the newest checkpoint and returns it; None if there is none.

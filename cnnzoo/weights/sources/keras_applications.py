@@ -11,7 +11,7 @@ import keras
 from cnnzoo import graph
 from cnnzoo.errors import DownloadError, UsageError, WeightFileError
 from cnnzoo.graph.data_format import to_channels_last
-from cnnzoo.layer_names import HEAD, head, is_aux, is_head
+from cnnzoo.layer_names import HEAD, head, is_trunk
 from cnnzoo.metadata import find_metadata, metadata_of
 from cnnzoo.spec import resolve
 from cnnzoo.weights.formats.opening import IMAGENET, check_source
@@ -55,7 +55,7 @@ class NameMap:
             for op in graph.drawing_order(model)
             if isinstance(op, keras.layers.Conv2D)
             and not self.table.name(op.name)
-            and not (is_head(op.name) or is_aux(op.name))
+            and is_trunk(op.name)
         ]
 
     def layers(self, model: keras.Model) -> set[str]:
