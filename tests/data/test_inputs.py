@@ -197,6 +197,21 @@ def test_labels_by_one_rule(labels, known, numbers, names):
     assert classes == names
 
 
+class Missing:
+    """Stands for pandas.NA, whose comparisons are neither true nor false."""
+
+    __hash__ = None  # type: ignore
+
+    def __eq__(self, other):
+        return self
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+    def __repr__(self):
+        return "<NA>"
+
+
 @pytest.mark.parametrize(
     ("labels", "known", "message"),
     [
@@ -211,6 +226,7 @@ def test_labels_by_one_rule(labels, known, numbers, names):
         ([0, None, 1], (), "None as label 1"),
         ([0, "a", {}], (), "'a' as label 1"),
         (["a", np.nan, "a"], (), "after the first, found nan as label 1"),
+        (["a", Missing(), "a"], (), "after the first, found <NA> as label 1"),
     ],
 )
 def test_bad_labels(labels, known, message):

@@ -639,3 +639,13 @@ def test_a_spec_of_ones_own_has_no_name_map():
     theirs = sketch("vgg16", include_top=False)
     pairs, *_ = match_tensors(mine, of_model(theirs))
     assert len(pairs) == 26
+
+
+def test_what_a_trunk_lacks_is_no_head(tmp_path):
+    """Slopes of PReLU, which are as small as a head's tensors."""
+    prelu = cnnzoo.build("lenet_gap", activation="prelu")
+    path = cnnzoo.save_weights(prelu, tmp_path / "prelu.weights.h5")
+    with pytest.raises(
+        cnnzoo.WeightFileError, match="stage1_conv_act.* not in the model"
+    ):
+        cnnzoo.build("lenet_gap", include_top=False, weights=path)

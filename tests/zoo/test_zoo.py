@@ -113,8 +113,9 @@ def test_googlenet_is_a_name_too():
     assert cnnzoo.model_info("googlenet").name == "inception_v1"
 
 
-def test_class_names_count_the_classes():
-    model = build("lenet_gap", class_names=["cat", "dog", "eel"])
+@pytest.mark.parametrize("kind", [list, np.array])
+def test_class_names_count_the_classes(kind):
+    model = build("lenet_gap", class_names=kind(["cat", "dog", "eel"]))
     assert model.output_shape == (None, 3)
     assert model.cnnzoo.class_names == ("cat", "dog", "eel")
     assert model.cnnzoo.options["classes"] == 3
