@@ -83,7 +83,7 @@ SOURCES = {
         BLOCKS,
         Source(
             "PyTorch definition",
-            lambda layer: f"module.{name_table('torchvision', 'resnet20').name(layer)}",
+            lambda layer: f"module.{AKAMASTER.name(layer)}",
             features="module.layer3",
         ),
     ),

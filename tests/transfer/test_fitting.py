@@ -209,7 +209,7 @@ def test_a_transfer_resumes(source, tmp_path: Path, monkeypatch):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note = tmp_path / "cut" / "transfer.json"
     older = json.loads(note.read_text())
-    assert older.pop("format") == 2
+    assert older.pop("format") == 3
     note.write_text(json.dumps(older))
     with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 2"):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")

@@ -371,7 +371,7 @@ def test_other_digits_are_a_similar_task(reader):
     assert len(record["table"]) == len(found.table)
     text = found.explain()
     assert "case 1, small and similar\n" in text
-    assert "the classifier stands on stage3_conv_act, the deepest place" in text
+    assert "the classifier stands on stage3_conv_act, mean, the deepest place" in text
     assert f"expect {100 * found.used.accuracy:.1f} ± " in text
     assert "with 20,000 images it would be case 2" in text
 
