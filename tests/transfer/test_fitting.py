@@ -211,7 +211,7 @@ def test_a_transfer_resumes(source, tmp_path: Path, monkeypatch):
     older = json.loads(note.read_text())
     assert older.pop("format") == 3
     note.write_text(json.dumps(older))
-    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 2"):
+    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 3"):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note.write_text("[")
     with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json, which is damaged"):
