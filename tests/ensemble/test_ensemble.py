@@ -313,7 +313,7 @@ def test_an_ensemble_with_one_weight(members, digits):
 
 def test_invalid_arguments_are_refused(members, digits):
     rows: list[tuple[Any, str]] = [
-        ("median", "unknown combination 'median'"),
+        ("median", "unknown combination .or a weight per member. 'median'"),
         ((1, 2), r"must be 3 numbers of at least 0, found \(1, 2\)"),
         ((1, 2, -3), "must be 3 numbers of at least 0"),
         ((0, 0, 0), "are all 0"),
