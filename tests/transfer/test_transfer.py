@@ -18,6 +18,7 @@ from cnnzoo.transfer import embeddings, random_baseline
 from cnnzoo.transfer.cut_points import front, stage_cuts, tail
 from cnnzoo.transfer.evidence import smallest_gain
 from cnnzoo.zoo import sketch
+from cnnzoo.zoo.classifier import reset_classifier
 
 RNG = np.random.default_rng(0)
 
@@ -557,3 +558,18 @@ def test_invalid_images_and_labels(reader):
     ):
         with pytest.raises(error):
             transfer.assess(reader, replace(good, labels=labels))
+
+
+def test_a_classifier_on_all_cuts_is_a_start():
+    """Its stages are those of the network, whether it is of the catalog or adopted."""
+    plain = cnnzoo.build("lenet_gap", include_preprocessing=True)
+    stock = keras.Model(plain.inputs, plain.outputs)
+    for whole in (plain, cnnzoo.adopt(stock, preprocessing="none")):
+        names = [cut.name for cut in stage_cuts(whole)]
+        several = reset_classifier(whole, 3, cut=names)
+        assert [cut.name for cut in stage_cuts(several)] == names
+        assert reset_classifier(several, 4).layers[-2].output.shape == (None, 142)
+        one = reset_classifier(several, 4, cut=names[-1], pooling="avg")
+        assert one.layers[-2].output.shape == (None, 120)
+        kernel = one.get_layer("stage1_conv").kernel
+        np.testing.assert_array_equal(kernel, plain.get_layer("stage1_conv").kernel)
