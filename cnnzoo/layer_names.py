@@ -1,14 +1,16 @@
 """The names of layers, a contract: freezing, cutting, maps and files go by them.
 
 `images`, `preprocess_*`, `stem_*`, `stage{i}_*` counted from 1, `features`, `head_*`,
-`predictions`, and `aux{i}_*` with `aux{i}_predictions`. Renaming a layer is a breaking
-change.
+`predictions`, and `aux{i}_*` with `aux{i}_predictions`. A classifier on several cuts
+stands on `means`, the means `mean_*` of their maps side by side. Renaming a layer is a
+breaking change.
 """
 
 import re
 
 IMAGES = "images"
 FEATURES = "features"  # in every network, the layer between trunk and head
+MEANS = "means"  # of several cuts, side by side, before the features
 PREDICTIONS = "predictions"  # the classifier, which ends every network
 
 _STAGE = re.compile(r"stage(\d+)_.*")
@@ -29,6 +31,11 @@ def stage_number(name: str) -> int | None:
 def is_trunk(name: str) -> bool:
     """Whether the layer belongs to the stem or to a stage."""
     return name.startswith("stem_") or stage_number(name) is not None
+
+
+def mean(cut: str) -> str:
+    """The name of the mean of a cut's map, where a classifier stands on several cuts."""
+    return f"mean_{cut}"
 
 
 def head(part: str) -> str:

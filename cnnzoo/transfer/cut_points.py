@@ -14,7 +14,7 @@ from cnnzoo import graph
 from cnnzoo.errors import UsageError, unknown
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.graph.layer_kinds import POOLS, WHOLE_IMAGE
-from cnnzoo.layer_names import FEATURES, PREDICTIONS, is_head
+from cnnzoo.layer_names import MEANS, PREDICTIONS, is_head
 from cnnzoo.metadata import find_metadata
 
 BYTES = 2  # of a number in float16
@@ -170,14 +170,11 @@ def embedding_model(model: keras.Model) -> keras.Model:
 
 
 def side_by_side(model: keras.Model) -> list[int]:
-    """The widths of the vectors that the features are made of; empty for a single one."""
-    nodes = {id(node.outputs[0]): node for node in graph_nodes(model)}
-    features = next(n for n in nodes.values() if n.operation.name == FEATURES)
-    before = nodes.get(id(features.input_tensors[0]))
-    if not before or not isinstance(before.operation, layers.Concatenate):
+    """The widths of the means that the classifier has; empty if it has a single cut."""
+    if not _several(model):
         return []
-    shapes = [tensor.shape for tensor in before.input_tensors]
-    return [shape[1] for shape in shapes] if all(len(s) == 2 for s in shapes) else []
+    means = keras.tree.flatten(model.get_layer(MEANS).input)
+    return [mean.shape[1] for mean in means]
 
 
 def _several(model: keras.Model) -> tuple[str, ...]:

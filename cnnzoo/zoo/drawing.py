@@ -52,12 +52,12 @@ def _trunk_to(
     if isinstance(cut, str):
         return end(cut)
     means = [_mean(end(name), name) for name in dict.fromkeys(cut)]
-    return layers.Concatenate(name="means")(means)
+    return layers.Concatenate(name=layer_names.MEANS)(means)
 
 
 def _mean(x: KerasTensor, cut: str) -> KerasTensor:
     """The means over the image, (b, h, w, c) to (b, c); a vector is unchanged."""
-    mean = layers.GlobalAveragePooling2D(name=f"mean_{cut}")
+    mean = layers.GlobalAveragePooling2D(name=layer_names.mean(cut))
     return mean(x) if len(x.shape) == 4 else x
 
 

@@ -59,17 +59,19 @@ def test_transfer(source, tmp_path: Path, capsys, monkeypatch):
     assert "--weights is missing for vgg16" in capsys.readouterr().err
 
 
-def test_transfer_with_a_weight_file(tmp_path: Path, capsys, monkeypatch):
+@pytest.mark.parametrize("case", ["1", "all-cuts"])
+def test_transfer_with_a_weight_file(case, tmp_path: Path, capsys, monkeypatch):
     monkeypatch.setattr(sys.modules["cnnzoo.transfer.plans"], "HEAD_EPOCHS", 1)
     photos, weights = photographs(tmp_path / "photos"), tmp_path / "lenet.safetensors"
     cnnzoo.save_weights(cnnzoo.build("lenet5"), weights)
-    args = ["transfer", str(photos), "--model", "lenet5", "--case", "1"]
+    args = ["transfer", str(photos), "--model", "lenet5", "--case", case]
     out = ["--size", "16", "--fit", "crop", "--out", str(tmp_path / "out")]
     assert main([*args, "--weights", str(weights), *out]) == 0
     assert "features of 64 of 64 images" in capsys.readouterr().err
     model = cnnzoo.load(tmp_path / "out" / "model.keras")
     assert model.output_shape == (None, 4)
     assert model.cnnzoo.geometry == cnnzoo.Geometry("crop")
+    assert case == "1" or isinstance(model.cnnzoo.options["cut"], tuple)
     assert main([*args, "--weights", "imagenet", *out]) == 2
     assert "imagenet" in capsys.readouterr().err
 
