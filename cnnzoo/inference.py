@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import keras
 import numpy as np
 
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import imagenet
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
 from cnnzoo.data.pipeline import align_labels, load_images
@@ -18,7 +20,8 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.system.runtime import Verbose, progress_level
 from cnnzoo.system.validation import COUNT, check_values
 
-BATCH = 128
+BATCH = 128  # images, at most
+PIXELS = 400_000  # per batch, since the maps of larger batches take gigabytes
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,19 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
     return known or tuple(str(i) for i in range(_class_count(model)))
 
 
+def default_batch_size(model: keras.Model, source: Source) -> int:
+    """The number of images per batch: 128, or fewer of more than 56 x 56 pixels."""
+    sides = to_channels_last(model, model.input_shape[1:])[:2]
+    if None in sides:  # files, which need a size, are refused when they are read
+        sides = (source.image_shape or (1, 1))[:2]
+    return min(BATCH, max(1, PIXELS // prod(sides)))
+
+
 def input_batches(
     model: keras.Model,
     source: AnyImages,
     preprocessing: Preprocess | None,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the images of a source as a model takes them, batch by batch.
 
@@ -52,15 +63,15 @@ def input_batches(
         model: Any Keras model of images.
         source: Any images that `as_source` takes.
         preprocessing: Preprocessing of the pixels before the model; None for none.
-        batch_size: Number of images per batch.
+        batch_size: Number of images per batch; None for `default_batch_size`.
 
     Raises:
         ImageDecodeError: A file is not a readable image.
         UsageError: The source is image files and the model's image size is open, or the
             batch size is below 1.
     """
-    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
     source = as_source(source)
+    batch_size = _checked(batch_size, model, source)
     shape = to_channels_last(model, model.input_shape[1:])
     turn = channels_first(model)  # a walk through the whole graph
     for start in range(0, len(source), batch_size):
@@ -77,7 +88,7 @@ def predict_batches(
     model: keras.Model,
     source: AnyImages,
     preprocessing: Preprocess | None,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Iterator[list[np.ndarray]]:
     """Yields a model's outputs batch by batch, as one array per output.
 
@@ -91,7 +102,7 @@ def predict_batches(
 def probabilities(
     model: keras.Model,
     source: AnyImages,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
     *,
     verbose: Verbose = 0,
 ) -> np.ndarray:
@@ -102,7 +113,8 @@ def probabilities(
         source: Path, folder, pattern or list of image files; PIL image, bytes, or array
             (h, w, c) or (n, h, w, c) of pixels of 0 to 255; or a data set. They are
             resized by the model's geometry, and preprocessed unless the model does that.
-        batch_size: Number of images per batch.
+        batch_size: Number of images per batch; None for at most 128, and fewer of large
+            images, so that memory stays below about a gigabyte.
         verbose: As in `train.Run.fit`, for the batches.
 
     Raises:
@@ -120,7 +132,7 @@ def probabilities(
     source = as_source(source).with_geometry(built.geometry)
     if not len(source):
         raise UsageError("there are no images to predict; pass at least one")
-    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
+    batch_size = _checked(batch_size, model, source)
     level, outputs = progress_level(verbose), []
     bar = keras.utils.Progbar(-(-len(source) // batch_size), verbose=level)
     for main, *_ in predict_batches(model, source, built.outside, batch_size):
@@ -139,7 +151,7 @@ def probabilities(
 def evaluate(
     model: keras.Model,
     source: Labelled,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
     *,
     verbose: Verbose = 0,
 ) -> Evaluation:
@@ -151,7 +163,8 @@ def evaluate(
     Args:
         model: Model from `cnnzoo.build`, `load` or a training.
         source: (images, labels), a path, "mnist", or another data set of `as_labelled`.
-        batch_size: Number of images per batch.
+        batch_size: Number of images per batch; None for at most 128, and fewer of large
+            images, so that memory stays below about a gigabyte.
         verbose: As in `train.Run.fit`, for the batches.
 
     Raises:
@@ -218,6 +231,14 @@ def decode_predictions(
         tuple((str(class_names[i]), float(row[i])) for i in best)
         for row, best in zip(probabilities, order, strict=True)
     ]
+
+
+def _checked(batch_size: int | None, model: keras.Model, source: Source) -> int:
+    """The batch size, or the default one."""
+    if batch_size is None:
+        return default_batch_size(model, source)
+    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
+    return batch_size
 
 
 def _class_count(model: keras.Model) -> int:

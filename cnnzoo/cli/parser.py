@@ -142,12 +142,15 @@ def _add_transfer(verb: ArgumentParser) -> None:
     option("--refine", action="store_true", help=text)
     text = "number of views of each image where features are computed once; default: 1"
     option("--views", type=options.COUNT, default=1, metavar="K", help=text)
-    text = "number of folds of a cross-validation; default: none"
+    text = (
+        "number of folds of a cross-validation, after which a network is trained on all "
+        "images with the settings that the folds chose; default: none"
+    )
     option("--folds", type=options.FOLDS, metavar="K", help=text)
     text = "size of the features that a phase may keep, in GB; default: 16"
     option("--disk", type=options.POSITIVE, default=16.0, metavar="GB", help=text)
     options.add_reading(verb)
-    options.add_validation(verb, 0.2)
+    options.add_validation(verb, transfer_command.VALIDATION)
     verb.set_defaults(run=transfer_command.transfer)
 
 

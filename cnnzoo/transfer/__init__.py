@@ -14,6 +14,7 @@ from cnnzoo.transfer.fitting import fit
 from cnnzoo.transfer.freezing import FreezeReport, check_frozen, freeze, unfreeze
 from cnnzoo.transfer.measurement import assess
 from cnnzoo.transfer.plans import Phase, Plan
+from cnnzoo.transfer.refitting import kfold
 from cnnzoo.transfer.report import SavedResults, save_results
 from cnnzoo.transfer.results import PhaseResult, Result
 
@@ -34,6 +35,7 @@ __all__ = [
     "cuts",
     "fit",
     "freeze",
+    "kfold",
     "plan",
     "prepare",
     "race",

@@ -7,7 +7,7 @@ https://arxiv.org/abs/1603.04779); measuring them takes one forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -16,15 +16,15 @@ from keras.layers import BatchNormalization
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.graph.keras_internals import flatten_layers
-from cnnzoo.inference import input_batches
+from cnnzoo.inference import default_batch_size, input_batches
 from cnnzoo.metadata import metadata_of
+from cnnzoo.spec import Preprocess
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.cut_points import front, side_by_side
 from cnnzoo.transfer.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 SAMPLED = 500  # images for measuring the statistics, and for the probe
-BATCH = 16  # images; all their maps are in memory, and the statistics are averaged
 
 
 def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) -> bool:
@@ -61,7 +61,7 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
     before = accuracy()
     start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
     freeze(network, cut, norm="train")  # also turns dropout off
-    measure(embedding_model, input_batches(network, sample, mode, BATCH))
+    measure(embedding_model, training_batches(network, sample, mode))
     if accuracy() > before:
         return True
     for weight, value in zip(moving, start, strict=True):
@@ -69,25 +69,47 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
     return False
 
 
+def training_batches(
+    model: keras.Model, source: Source, preprocessing: Preprocess | None
+) -> Iterator[np.ndarray]:
+    """Yields images for `measure`, which holds all their maps in memory at once."""
+    half = max(1, default_batch_size(model, source) // 2)
+    return input_batches(model, source, preprocessing, half)
+
+
 def measure(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
-    """Sets the statistics of every batch normalization to the means over the batches.
+    """Sets the statistics of batch normalization to those of all images together.
+
+    Each batch is normalized by its own statistics on its way. Layers that are not
+    trainable keep theirs.
 
     Args:
         model: Model to change, in place.
         batches: (b, ...) images as the model takes them.
     """
-    every = norms(model)
+    every = [norm for norm in norms(model) if norm.trainable]
     momenta = [norm.momentum for norm in every]
-    seen = 0
+    seen, sums = 0, [np.zeros(1)] * len(every)
     try:
+        for norm in every:
+            norm.momentum = 0.0  # statistics are those of the last batch
         for images in batches:
-            for norm in every:
-                norm.momentum = seen / (seen + len(images))
             model(images, training=True)
             seen += len(images)
+            for i, norm in enumerate(every):
+                mean, variance = map(_to_numpy, (norm.moving_mean, norm.moving_variance))
+                sums[i] = sums[i] + len(images) * np.stack([mean, variance + mean**2])
     finally:
         for norm, momentum in zip(every, momenta, strict=True):
             norm.momentum = momentum
+    for norm, total in zip(every, sums, strict=True):
+        mean, square = total / seen
+        norm.moving_mean.assign(mean)
+        norm.moving_variance.assign(square - mean**2)
+
+
+def _to_numpy(weight: keras.Variable) -> np.ndarray:
+    return keras.ops.convert_to_numpy(weight.value).astype(np.float64)
 
 
 def norms(model: keras.Model) -> list[BatchNormalization]:

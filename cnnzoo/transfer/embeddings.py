@@ -19,7 +19,6 @@ from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
 
 Pooling = Literal["avg"] | None  # of a map to a vector; None for its quarters
-BATCH = 32
 PIXELS = 16  # side to which raw images are shrunk for a probe of the pixels alone
 
 
@@ -28,7 +27,7 @@ def embed(
     names: Sequence[str],
     source: Source,
     preprocessing: Preprocess | None,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> dict[tuple[str, Pooling], np.ndarray]:
     """The (n, d) float32 embeddings by cut and pooling, in the order of the source.
 
@@ -40,7 +39,7 @@ def embed(
         names: Names of the cuts.
         source: Images, with or without labels.
         preprocessing: Preprocessing of the pixels before the model; None for none.
-        batch_size: Number of images per batch.
+        batch_size: Number of images per batch; None as in `cnnzoo.evaluate`.
 
     Raises:
         UsageError: An embedding is NaN or infinite.

@@ -25,7 +25,7 @@ from cnnzoo.system.validation import AT_LEAST_ZERO, COUNT, check_values
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.assessment import FEW_PER_CLASS, SMALL, Assessment
 from cnnzoo.transfer.cut_points import Cut, find_cuts, stage_cuts
-from cnnzoo.transfer.embeddings import BATCH, Pooling, embed, in_memory, pixels
+from cnnzoo.transfer.embeddings import Pooling, embed, in_memory, pixels
 from cnnzoo.transfer.evidence import (
     MIN_GAIN,
     Evidence,
@@ -40,7 +40,7 @@ FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned
 FEW_SHOTS = 10  # images in the smallest class, below which nothing is fine-tuned
 PROBED = 1000  # images for the probes: enough to detect a gain of a few points
 Embeddings = Mapping[tuple[str, Pooling], np.ndarray]
-RULES = {"probed": COUNT, "batch_size": COUNT, "small": AT_LEAST_ZERO}
+RULES = {"probed": COUNT, "small": AT_LEAST_ZERO}
 
 
 def assess(
@@ -52,7 +52,7 @@ def assess(
     preprocessing: str | Preprocess | None = None,
     small: int = SMALL,
     seed: int = 0,
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
 ) -> Assessment:
     """Measures which of the four cases a data set is for a network.
 
@@ -68,7 +68,7 @@ def assess(
             None for the model's own.
         small: Number of images below which a data set is small.
         seed: Random seed of the choice of images and of the random weights.
-        batch_size: Number of images per batch.
+        batch_size: Number of images per batch; None as in `cnnzoo.evaluate`.
 
     Raises:
         DatasetError: There are no labels, or fewer than two classes of two images.
@@ -76,8 +76,7 @@ def assess(
         UsageError: The pixels are not in 0 to 255, an argument is out of range, the model
             has no such cut, or its preprocessing is unknown.
     """
-    values = {"probed": probed, "batch_size": batch_size, "small": small}
-    check_values("assess", values, RULES)
+    check_values("assess", {"probed": probed, "small": small}, RULES)
     every = _class_numbers(source := as_labelled(source, split="train"))
     rows = _sample_rows(every, probed, seed)
     images, labels = in_memory(model, source.take(rows)), every[rows]

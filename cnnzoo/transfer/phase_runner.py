@@ -13,12 +13,19 @@ import numpy as np
 
 from cnnzoo import graph
 from cnnzoo.data.arrays import Source
+from cnnzoo.data.splits import some_rows
 from cnnzoo.errors import TrainingError, UsageError, unknown
 from cnnzoo.inference import probabilities
 from cnnzoo.layer_names import PREDICTIONS
+from cnnzoo.metadata import metadata_of
 from cnnzoo.system.runtime import Verbose
 from cnnzoo.train.run import Run
-from cnnzoo.transfer.batch_norm import adapt_batch_norm
+from cnnzoo.transfer.batch_norm import (
+    SAMPLED,
+    adapt_batch_norm,
+    measure,
+    training_batches,
+)
 from cnnzoo.transfer.cut_points import frozen_cut
 from cnnzoo.transfer.features.cache import ON_DISK, FeatureCache, Progress
 from cnnzoo.transfer.features.cached_training import train_on_features
@@ -26,6 +33,10 @@ from cnnzoo.transfer.freezing import check_frozen, freeze
 from cnnzoo.transfer.plans import Init, Phase, Plan, check_phase
 from cnnzoo.transfer.rate_search import choose_learning_rate
 from cnnzoo.transfer.results import PhaseResult
+
+# Shares of the way from the weights before a phase to those after it (WiSE-FT, Wortsman
+# et al. 2021, https://arxiv.org/abs/2109.01903).
+ALPHAS = (1.0, 0.75, 0.5, 0.25)
 
 
 @dataclass
@@ -87,24 +98,48 @@ class PhaseRunner:
             batch_norm_adapted=adapted,
         )
         result = self._train(phase, cut, caches, folder, result)
+        if before is not None:
+            result = self._interpolate(phase, before, start, result)
         check_frozen(report, self.network)
-        kept = before is None or (
-            result.failure is None and self._is_kept(phase, before, result.after)
-        )
-        if not kept:
-            self.network.set_weights(start)
-        return replace(result, kept=kept, seconds=time.monotonic() - begun)
+        return replace(result, seconds=time.monotonic() - begun)
 
     def accuracy(self) -> float:
         """The validation accuracy, 0 to 1."""
         predictions = probabilities(self.network, self.validation).argmax(1)
         return float(np.mean(predictions == np.asarray(self.validation.labels)))
 
-    def _is_kept(self, phase: Phase, before: float, after: float) -> bool:
-        if not phase.guarded:
-            return after >= before
+    def _interpolate(
+        self, phase: Phase, before: float, start: list[np.ndarray], result: PhaseResult
+    ) -> PhaseResult:
+        """Sets the most accurate weights on the way from before a phase to after it.
+
+        Of equal validation accuracies, the one nearest to the end of the phase counts. If
+        none is as good as before, or, for a guarded phase, better by a standard error,
+        the weights are those before.
+        """
+        end, accuracies = self.network.get_weights(), {}
+        alphas = ALPHAS if phase.alpha is None else (phase.alpha,)
+        for alpha in () if result.failure else alphas:
+            self._mix(start, end, alpha)
+            accuracies[alpha] = result.after if alpha == 1 else self.accuracy()
+        alpha = max(accuracies, key=accuracies.__getitem__, default=0.0)
+        after = accuracies.get(alpha, result.after)
         error = np.sqrt(before * (1 - before) / len(self.validation))
-        return bool(after - before > error)
+        if after < before or (phase.guarded and after - before <= error):
+            alpha = 0.0
+        self._mix(start, end, alpha)
+        return replace(result, after=after, alpha=alpha)
+
+    def _mix(self, start: list[np.ndarray], end: list[np.ndarray], alpha: float) -> None:
+        """Sets the weights at a share of the way; statistics are measured anew."""
+        # In this form, weights that did not change stay the same, bit by bit.
+        share, ways = np.float32(alpha), zip(start, end, strict=True)
+        mixed = [old + share * (new - old) for old, new in ways] if alpha < 1 else end
+        self.network.set_weights(mixed if alpha else start)
+        if 0 < alpha < 1:
+            images = self.train.take(some_rows(len(self.train), SAMPLED, self.seed))
+            mode = metadata_of(self.network).outside
+            measure(self.network, training_batches(self.network, images, mode))
 
     def _features(self, phase: Phase, cut: str) -> list[FeatureCache]:
         """The features at a cut of the training images, and of the validation images."""
@@ -152,7 +187,8 @@ class PhaseRunner:
                 recipe = replace(recipe, learning_rate=rate)
                 result = replace(result, learning_rate=rate)
             history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
-            return replace(result, after=self.accuracy(), history=history)
+            epochs = int(np.nanargmin(history["val_loss"])) + 1
+            return replace(result, after=self.accuracy(), history=history, epochs=epochs)
         except TrainingError as error:
             if result.before is None:
                 raise

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from cnnzoo.data.augment import Augment
 from cnnzoo.errors import UsageError
 from cnnzoo.layer_names import FEATURES
-from cnnzoo.system.validation import COUNT, Rule, check_values
+from cnnzoo.system.validation import COUNT, Rule, check_values, is_above_zero, is_count
 from cnnzoo.train.recipe import Recipe, augment_to_dict, check_recipe
 from cnnzoo.transfer.assessment import NAMES
 from cnnzoo.transfer.embeddings import Pooling
@@ -40,6 +40,9 @@ class Phase:
         guarded: Whether the phase is kept only if it raises the validation accuracy by
             more than a standard error; other phases after the first are kept if they do
             not lower it.
+        alpha: Share of the way from the weights before the phase to those after it, above
+            0 and at most 1; None for the best of four on the validation images. It does
+            not apply to the first phase.
         optimizer: Keras name of the optimizer.
         learning_rate: Learning rate of the last stage and the classifier; of several
             rates, for a phase on images, the best one in a tenth of the steps is chosen.
@@ -47,7 +50,7 @@ class Phase:
         layer_decay: Factor of the learning rate per stage, towards the image; None for
             one rate.
         schedule: Schedule of the learning rate, as in `Recipe`.
-        epochs: Maximum number of epochs.
+        epochs: Maximum number of epochs; 0 for the ridge regression as it is.
         patience: Number of epochs without a better validation loss; None for all epochs.
         batch_size: Number of images per batch.
         augment: Random changes of the images.
@@ -67,6 +70,7 @@ class Phase:
     views: int = 1
     ridge_init: bool = False
     guarded: bool = False
+    alpha: float | None = None
     optimizer: str = "adam"
     learning_rate: float | tuple[float, ...] = 1e-3
     momentum: float | None = None
@@ -207,14 +211,15 @@ def check_phase(phase: Phase) -> None:
     for conflict, present in _conflicts(phase).items():
         if present:
             raise UsageError(f"cannot {action}: {conflict}")
+    epochs = max(1, phase.epochs)
     for rate in phase.rates:
-        check_recipe(replace(phase.recipe(seed=0), learning_rate=rate))
+        check_recipe(replace(phase.recipe(seed=0), learning_rate=rate, epochs=epochs))
 
 
 def _conflicts(phase: Phase) -> dict[str, bool]:
     """Conflicts of settings, with what to do, each with whether the phase has it.
 
-    All but the first three are about cached features.
+    All but four are about cached features.
     """
     cached, rates, views = phase.cached, phase.rates, phase.views
     return {
@@ -227,6 +232,9 @@ def _conflicts(phase: Phase) -> dict[str, bool]:
         ),
         "adapt_batch_norm serves cached features; set cached=True, or "
         "adapt_batch_norm=False": phase.adapt_batch_norm and not cached,
+        "epochs=0 trains nothing; set epochs to 1 or more, or ridge_init=True": (
+            not phase.epochs and not phase.ridge_init
+        ),
         "cached=True computes the frozen part once, and nothing is frozen; set until=, "
         "or cached=False": cached and phase.until is None,
         f"choosing from the learning rates {rates} takes images; set cached=False, or "
@@ -257,6 +265,14 @@ RULES: dict[str, Rule] = {
         "the name of a layer, a number of layers, or None",
     ),
     "views": COUNT,
+    "epochs": (
+        lambda epochs: epochs == 0 or is_count(epochs),
+        "a whole number from 0 on",
+    ),
+    "alpha": (
+        lambda share: share is None or (is_above_zero(share) and share <= 1),
+        "a number above 0 and at most 1, or None",
+    ),
     "learning_rate": (
         lambda rate: not isinstance(rate, Sequence) or len(rate) > 0,
         "a number, or several numbers to choose from",

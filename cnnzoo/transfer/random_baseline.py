@@ -10,9 +10,8 @@ import numpy as np
 from keras import layers
 
 from cnnzoo.data.arrays import Source
-from cnnzoo.inference import input_batches
 from cnnzoo.spec import Preprocess
-from cnnzoo.transfer.batch_norm import BATCH, measure
+from cnnzoo.transfer.batch_norm import measure, training_batches
 
 CALIBRATED = 64  # images for the statistics of batch normalization
 
@@ -22,7 +21,7 @@ def build_random_baseline(
 ) -> keras.Model:
     """A copy with random weights, and batch statistics of some images of a source."""
     spread = np.linspace(0, len(source) - 1, min(len(source), CALIBRATED)).astype(int)
-    images = input_batches(model, source.take(spread), preprocessing, BATCH)
+    images = training_batches(model, source.take(spread), preprocessing)
     return copy_with_random_weights(model, images, seed)
 
 

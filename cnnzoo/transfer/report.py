@@ -18,6 +18,14 @@ from cnnzoo.transfer.assessment import HEADER, Assessment
 from cnnzoo.transfer.results import PhaseResult, Result
 from cnnzoo.visualization.html import Section, render_page
 
+# Whether there was no cross-validation -> what the accuracy is of.
+BASIS = {
+    True: "these are the validation images, which chose the best epochs, so the accuracy "
+    "is slightly optimistic",
+    False: "each image was predicted by a network that was not trained on it; the saved "
+    "network was then trained on all images, with the settings that the folds chose",
+}
+
 
 @dataclass(frozen=True)
 class SavedResults:
@@ -25,7 +33,7 @@ class SavedResults:
 
     Attributes:
         paths: Paths of the files.
-        evaluation: Metrics on the validation images.
+        evaluation: Metrics on the validation images, or of the cross-validation.
     """
 
     paths: tuple[Path, ...]
@@ -39,7 +47,6 @@ def save_results(
     validation: Labelled | float,
     folder: str | Path,
     *,
-    folds: Folds | None = None,
     seed: int = 0,
 ) -> SavedResults:
     """Writes the folder that `cnnzoo transfer` writes, and that `cnnzoo predict` reads.
@@ -49,12 +56,12 @@ def save_results(
     files, `training_files.txt`.
 
     Args:
-        result: Result of `fit`.
+        result: Result of `fit` or `kfold`.
         assessment: Evidence for the plan; None for that of the result, if any.
         train: Training images, as in `fit`.
-        validation: Validation images, or a share of `train`, as in `fit`.
+        validation: Validation images, or a share of `train`, as in `fit`; after `kfold`,
+            the training images.
         folder: Output folder; made if missing.
-        folds: Result of a cross-validation for the report; None for none.
         seed: Random seed of `fit`, for a share, and of the choice of training images for
             `novelty.safetensors`.
 
@@ -71,8 +78,9 @@ def save_results(
     if assessment:
         paths.append(files.write_json(out / "assessment.json", assessment.to_dict()))
     training_files.write(out, train)
-    evaluation = evaluate(result.model, validation)
-    report = _report(result, assessment, train, validation, evaluation, folds)
+    folds = result.folds
+    evaluation = folds.evaluation if folds else evaluate(result.model, validation)
+    report = _report(result, assessment, train, validation, evaluation)
     paths.append(files.write_text(out / "report.html", report))
     return SavedResults(tuple(paths), evaluation)
 
@@ -83,16 +91,13 @@ def _report(
     train: Source,
     validation: Source,
     evaluation: Evaluation,
-    folds: Folds | None,
 ) -> str:
     """The report as HTML."""
     from cnnzoo.visualization import figures
 
-    lead = (
-        f"{evaluation.summary}; these are the validation images, which chose the best "
-        "epochs, so the accuracy is slightly optimistic"
-    )
-    sections = [_folds(folds)] if folds else []
+    lead, sections = f"{evaluation.summary}; {BASIS[result.folds is None]}", []
+    if result.folds:
+        sections.append(_folds(result.folds))
     if assessment:
         sections.append(
             Section(
@@ -128,7 +133,7 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
         "The phases",
         header=(
             *("phase", "accuracy before", "accuracy after", "seconds", "learning rate"),
-            *("trained", "proven frozen", "kept"),
+            *("trained", "proven frozen", "outcome"),
         ),
         rows=[
             (
@@ -139,7 +144,7 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
                 f"{phase.learning_rate:g}",
                 f"{phase.trainable:,} parameters",
                 f"{phase.frozen} arrays",
-                "yes" if phase.kept else f"no, {phase.failure or 'it was no better'}",
+                phase.end,
             )
             for phase in phases
         ],
@@ -154,8 +159,6 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
 def _folds(folds: Folds) -> Section:
     return Section(
         "Cross-validation",
-        text=f"{folds.evaluation.summary}; each image was predicted by a network that "
-        "was not trained on it",
         header=("fold", "accuracy"),
         rows=[(i, f"{100 * a:.1f} %") for i, a in enumerate(folds.accuracies, start=1)],
     )

@@ -81,9 +81,16 @@ def test_transfer_with_folds(source, tmp_path: Path, capsys):
     photos = photographs(tmp_path / "photos")
     cnnzoo.save(source, tmp_path / "source.keras")
     args = ["transfer", str(photos), "--model", str(tmp_path / "source.keras")]
-    assert main([*args, "--out", str(tmp_path / "out"), "--folds", "2"]) == 0
-    assert "2 folds: " in capsys.readouterr().out
-    assert "Cross-validation" in (tmp_path / "out" / "report.html").read_text()
+    args += ["--out", str(tmp_path / "out"), "--folds", "2"]
+    assert main(args) == 0
+    output = capsys.readouterr().out
+    assert "80 training images, 4 classes" in output
+    assert "2 folds, none seen before: accuracy" in output
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Cross-validation" in report
+    assert "trained on all images, with the settings that the folds chose" in report
+    assert main([*args, "--validation", "0.3"]) == 2
+    assert "leave them out" in capsys.readouterr().err
 
 
 @pytest.mark.proof

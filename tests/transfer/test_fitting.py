@@ -419,11 +419,36 @@ def test_changed_frozen_weights_are_an_error(source, monkeypatch):
         fit(source, TRAIN, VALIDATION, plan(1))
 
 
-@pytest.mark.parametrize(("gained", "kept"), [(-1, False), (0.5, False), (2, True)])
-def test_a_guarded_phase_is_kept_beyond_one_standard_error(gained, kept, source):
-    before, count = 0.5, len(VALIDATION)
-    error = np.sqrt(before * (1 - before) / count)
-    runner = PhaseRunner(source, TRAIN, VALIDATION, Path())
-    guarded, plain = (Phase(name="x", guarded=g) for g in (True, False))
-    assert runner._is_kept(guarded, before, before + gained * error) is kept
-    assert bool(runner._is_kept(plain, before, before + gained * error)) is (gained > 0)
+@pytest.mark.parametrize("guarded", [False, True])
+@pytest.mark.parametrize(
+    ("gains", "kept"),  # in standard errors, at all of the way, then at 75, 50 and 25 %
+    [
+        ((-1, -2, -1, -3), (0, 0)),
+        ((0.5, -1, 0.2, 0), (1, 0)),
+        ((0, 0, 0, 0), (1, 0)),
+        ((-1, 1, 3, 3), (0.5, 0.5)),
+    ],
+)
+def test_the_best_weights_of_a_phase_are_kept(guarded, gains, kept, source, monkeypatch):
+    """Between those before and after it; where it is guarded, beyond a standard error."""
+    before, error = 0.5, np.sqrt(0.25 / len(VALIDATION))
+    network = cnnzoo.reset_classifier(source, class_names=CLASSES)
+    runner = PhaseRunner(network, TRAIN, VALIDATION, Path())
+    start = network.get_weights()
+    network.set_weights([start[0] + 1, *start[1:]])
+    accuracies = iter([before + gain * error for gain in gains])
+    monkeypatch.setattr(PhaseRunner, "accuracy", lambda _: next(accuracies))
+    done = PhaseResult(
+        name="x",
+        before=before,
+        after=next(accuracies),
+        learning_rate=1.0,
+        trainable=1,
+        frozen=0,
+        history={},
+    )
+    done = runner._interpolate(Phase(name="x", guarded=guarded), before, start, done)
+    assert done.alpha == kept[guarded]
+    found = network.get_weights()
+    np.testing.assert_allclose(found[0], start[0] + kept[guarded], atol=1e-6)
+    np.testing.assert_array_equal(found[-1], start[-1])

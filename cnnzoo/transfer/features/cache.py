@@ -116,7 +116,7 @@ class FeatureCache:
         views: int = 1,
         seed: int = 0,
         dtype: Dtype = "float32",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         memory: int = IN_MEMORY,
         disk: int = ON_DISK,
         progress: Progress | None = None,
@@ -133,7 +133,8 @@ class FeatureCache:
             views: Number of versions of each image; the first is the image itself.
             seed: Random seed of the changes.
             dtype: Data type in files; float16 takes half the space.
-            batch_size: Number of images per batch.
+            batch_size: Number of images per batch; None for at most 32, and fewer of
+                large images.
             memory: Bytes up to which all rows are held in memory.
             disk: Maximum number of bytes to add to the folder.
             progress: Function of the number of finished rows and of all rows.

@@ -53,14 +53,15 @@ def train_on_features(
         caches: Features of the training images, and of the validation images.
         train: Training images.
         validation: Validation images.
-        recipe: Recipe, of which the augmentation is not used here.
+        recipe: Recipe, of which the augmentation is not used here; 0 epochs leave the
+            ridge regression as it is.
         folder: Folder of this phase.
         from_ridge: Whether the classifier starts from a ridge regression, whose weights
             are kept if no epoch is better.
 
     Returns:
-        The result with the validation accuracy, the history, and the accuracy of the
-        ridge regression.
+        The result with the validation accuracy, the history, the best epoch, and the
+        accuracy of the ridge regression.
 
     Raises:
         TrainingError: No validation loss was finite.
@@ -71,7 +72,8 @@ def train_on_features(
     ridge = None
     if from_ridge:
         ridge = _start_from_ridge(network, part, caches[0], labels, recipe.seed)
-    compilation.compile_model(part, replace(recipe, augment=None), len(labels))
+    settings = replace(recipe, augment=None, epochs=max(1, recipe.epochs))
+    compilation.compile_model(part, settings, len(labels))
     train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
     # The loss that chooses the best epoch has the same class weights as the training.
     weights = compilation.class_weights(recipe, train)
@@ -83,14 +85,21 @@ def train_on_features(
     if from_ridge:
         best.on_epoch_end(-1, {best.monitor: _evaluate(part, validation_batches)["loss"]})
     callbacks = [best, *patience(recipe, best.monitor), history]
-    _fit(part, train_batches, validation_batches, recipe, weights, folder, callbacks)
+    if recipe.epochs:
+        _fit(part, train_batches, validation_batches, recipe, weights, folder, callbacks)
     if not isfinite(best.best):
         raise TrainingError(
             f"the validation loss was never finite in {folder}; use a lower learning rate"
         )
     best.restore()
-    accuracy = _evaluate(part, validation_batches)["accuracy"]
-    return replace(result, after=accuracy, history=history.metrics, ridge=ridge)
+    losses = history.metrics.get(best.monitor, [])
+    return replace(
+        result,
+        after=_evaluate(part, validation_batches)["accuracy"],
+        history=history.metrics,
+        epochs=losses.index(best.best) + 1 if best.best in losses else 0,
+        ridge=ridge,
+    )
 
 
 def _fit(

@@ -23,6 +23,7 @@ from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
+from cnnzoo.inference import default_batch_size
 from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipe import augment_to_dict
@@ -31,6 +32,7 @@ from cnnzoo.transfer.cut_points import find_cut, front
 Dtype = Literal["float16", "float32"]
 SHARD = 1 << 26  # approximate bytes per file
 ROWS = 50_000  # maximum rows per file
+BATCH = 32  # images by default, since each batch is filled
 SECONDS = 30.0  # after which finished rows are written; the most that a kill can lose
 # Settings of a layer that do not change its outputs for given weights; Keras generates
 # names and seeds anew in every process.
@@ -51,7 +53,7 @@ class Extractor:
     augment: Augment | None
     seed: int
     dtype: Dtype
-    batch_size: int
+    batch_size: int | None
 
     def __post_init__(self):
         shape = to_channels_last(self.model, self.model.input_shape[1:])
@@ -59,6 +61,8 @@ class Extractor:
         if self.source.image_shape is not None:
             self.source = load_images(self.source, shape)
         self._size = self.source.image_shape or shape
+        most = min(BATCH, default_batch_size(self.model, self.source))
+        self._batch = self.batch_size or most
         self._front = front(self.model, [self.cut])
         self._first = channels_first(self.model)
 
@@ -79,8 +83,8 @@ class Extractor:
         keys: list[str] = []
         rows: list[np.ndarray] = []
         begun = monotonic()
-        for start in range(0, len(todo), self.batch_size):
-            batch = todo[start : start + self.batch_size]
+        for start in range(0, len(todo), self._batch):
+            batch = todo[start : start + self._batch]
             keys += [key for key, _, _ in batch]
             rows.append(self._compute(batch))
             full = sum(row.nbytes for row in rows) >= SHARD or len(keys) >= ROWS
@@ -104,7 +108,7 @@ class Extractor:
         if self._first:
             images = np.moveaxis(images, -1, 1)
         # All batches have one size, since another size may round differently.
-        full = np.resize(images, (self.batch_size, *images.shape[1:]))
+        full = np.resize(images, (self._batch, *images.shape[1:]))
         output = np.asarray(self._front.predict_on_batch(full))[: len(images)]
         with np.errstate(over="ignore"):
             rows = output.astype(self.dtype)

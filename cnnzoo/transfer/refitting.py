@@ -1,0 +1,127 @@
+"""kfold(): an honest accuracy, and a network trained on all images as the folds chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from statistics import median, multimode
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import keras
+
+from cnnzoo.data.arrays import Source
+from cnnzoo.data.inputs.conversion import Labelled, as_training
+from cnnzoo.train.cross_validation import cross_validate
+from cnnzoo.transfer.assessment import Assessment
+from cnnzoo.transfer.cases import plan as plan_for
+from cnnzoo.transfer.features.cache import ON_DISK, Progress
+from cnnzoo.transfer.fitting import FEATURES_FOLDER, fit
+from cnnzoo.transfer.measurement import assess
+from cnnzoo.transfer.plans import Phase, Plan
+from cnnzoo.transfer.results import PhaseResult, Result
+
+Planner = Callable[[Source], Plan]
+"""A function of the training images that makes their plan."""
+
+
+def kfold(
+    model: keras.Model,
+    images: Labelled,
+    plan: Plan | Planner | int | Literal["auto", "all-cuts"] = "auto",
+    *,
+    folds: int = 5,
+    folder: str | Path | None = None,
+    seed: int = 0,
+    group_by: str | None = None,
+    progress: Progress | None = None,
+    disk: int = ON_DISK,
+) -> Result:
+    """Cross-validates a plan, then trains a network on all images by the folds' settings.
+
+    No image was used in any way for the network that is evaluated on it: each fold
+    chooses its epochs, learning rate and weights by images of its own, and assesses the
+    case anew. The last network gets the median of the epochs, and the phases that most
+    folds kept.
+
+    Args:
+        model: Network from `build`, `load` or `adopt`, with trained weights.
+        images: Labelled images, as `train` in `fit`.
+        plan: As in `fit`; or a function that makes the plan of some training images.
+        folds: Number of folds, at least 2 and at most the number of images per class.
+        folder: Folder in which a killed training is resumed; None for a temporary one.
+        seed: Random seed of every choice.
+        group_by: Regular expression that groups files; see `Source.groups`.
+        progress: As in `fit`.
+        disk: As in `fit`.
+
+    Returns:
+        The result of the last network; its `folds` is the cross-validation.
+
+    Raises:
+        UsageError: There are fewer than 2 folds, or settings do not go together.
+        DatasetError: A class has too few images.
+    """
+    source, results = as_training(images), []
+    with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
+        place = Path(opened)
+        shared = {
+            "features": place / FEATURES_FOLDER,
+            "progress": progress,
+            "disk": disk,
+            "verbose": 0,
+        }
+
+        def train(number: int, parts: tuple[Source, Source]) -> keras.Model:
+            own, chosen = place / f"fold-{number}", _planned(model, parts[0], plan, seed)
+            options = {"folder": own, "seed": seed + number, **shared}
+            results.append(fit(model, *parts, chosen[0], **options))
+            return results[-1].model
+
+        found = cross_validate(train, source, folds=folds, seed=seed, group_by=group_by)
+        chosen, assessment = _planned(model, source, plan, seed)
+        last = settle(chosen, results)
+        result = fit(
+            model, source, source, last, folder=place / "all", seed=seed, **shared
+        )
+    return replace(result, assessment=assessment, folds=found)
+
+
+def _planned(
+    model: keras.Model,
+    source: Source,
+    plan: Plan | Planner | int | Literal["auto", "all-cuts"],
+    seed: int,
+) -> tuple[Plan, Assessment | None]:
+    """The plan for some training images, and its evidence."""
+    if plan == "auto":
+        assessment = assess(model, source, seed=seed)
+        return plan_for(assessment), assessment
+    if isinstance(plan, Plan):
+        return plan, None
+    return (plan(source) if callable(plan) else plan_for(plan)), None
+
+
+def settle(plan: Plan, results: Sequence[Result]) -> Plan:
+    """The plan with the settings that the folds chose by images of their own."""
+    phases = [_settled(phase, results) for phase in plan.phases]
+    return replace(plan, phases=[phase for phase in phases if phase is not None])
+
+
+def _settled(phase: Phase, results: Sequence[Result]) -> Phase | None:
+    """A phase with the folds' settings; None if most of them have undone it."""
+    every = [done for one in results for done in one.phases if done.name == phase.name]
+    kept: list[PhaseResult] = [done for done in every if done.kept]
+    if 2 * len(kept) <= len(every):
+        return None
+    rates = multimode(done.learning_rate for done in kept)
+    return replace(
+        phase,
+        epochs=round(median(done.epochs for done in kept)),
+        learning_rate=rates[0],
+        alpha=median(done.alpha for done in kept),
+        patience=None,
+        guarded=False,
+    )
