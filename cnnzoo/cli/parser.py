@@ -150,7 +150,7 @@ def _add_transfer(verb: ArgumentParser) -> None:
     text = "size of the features that a phase may keep, in GB; default: 16"
     option("--disk", type=options.POSITIVE, default=16.0, metavar="GB", help=text)
     options.add_reading(verb)
-    options.add_validation(verb, transfer_command.VALIDATION)
+    options.add_validation(verb, 0.2)
     verb.set_defaults(run=transfer_command.transfer)
 
 

@@ -1,6 +1,6 @@
 """Cross-validation: repeated training, each time without one fold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,7 @@ def cross_validate(
     folds: int,
     seed: int = 0,
     group_by: str | None = None,
+    validation: float = VALIDATION_SHARES[0],
 ) -> Folds:
     """Cross-validation as in `kfold`, with any function that trains a network.
 
@@ -134,9 +135,11 @@ def cross_validate(
         folds: Number of folds.
         seed: Random seed of the folds.
         group_by: Regular expression that groups files.
+        validation: Least share of a fold's training images that chooses the epoch.
     """
+    shares = [validation, *(s for s in VALIDATION_SHARES if s > validation)]
     parts = [
-        (split_validation(source.take(train), seed, group_by), test)
+        (split_validation(source.take(train), seed, group_by, shares), test)
         for train, test in split_folds(source, folds, seed, group_by)
     ]
     results, names = [], source.class_names
@@ -152,10 +155,13 @@ def cross_validate(
 
 
 def split_validation(
-    source: Source, seed: int, group_by: str | None
+    source: Source,
+    seed: int,
+    group_by: str | None,
+    shares: Sequence[float] = VALIDATION_SHARES,
 ) -> tuple[Source, Source]:
     """Training and validation images, with at least one of each class in both."""
-    for share in VALIDATION_SHARES:
+    for share in shares:
         with suppress(DatasetError):
             return source.split(share, seed, group_by)
     raise DatasetError(

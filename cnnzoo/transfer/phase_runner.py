@@ -132,11 +132,12 @@ class PhaseRunner:
 
     def _mix(self, start: list[np.ndarray], end: list[np.ndarray], alpha: float) -> None:
         """Sets the weights at a share of the way; statistics are measured anew."""
-        # In this form, weights that did not change stay the same, bit by bit.
-        share, ways = np.float32(alpha), zip(start, end, strict=True)
-        mixed = [old + share * (new - old) for old, new in ways] if alpha < 1 else end
-        self.network.set_weights(mixed if alpha else start)
-        if 0 < alpha < 1:
+        if alpha in (0, 1):
+            self.network.set_weights(end if alpha else start)
+        else:
+            # In this form, weights that did not change stay the same, bit by bit.
+            share, ways = np.float32(alpha), zip(start, end, strict=True)
+            self.network.set_weights([old + share * (new - old) for old, new in ways])
             images = self.train.take(some_rows(len(self.train), SAMPLED, self.seed))
             mode = metadata_of(self.network).outside
             measure(self.network, training_batches(self.network, images, mode))

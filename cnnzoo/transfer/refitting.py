@@ -30,6 +30,7 @@ Planner = Callable[[Source], Plan]
 def kfold(
     model: keras.Model,
     images: Labelled,
+    validation: float = 0.2,
     plan: Plan | Planner | int | Literal["auto", "all-cuts"] = "auto",
     *,
     folds: int = 5,
@@ -49,6 +50,8 @@ def kfold(
     Args:
         model: Network from `build`, `load` or `adopt`, with trained weights.
         images: Labelled images, as `train` in `fit`.
+        validation: Share of a fold's training images that chooses its settings; more if
+            that lacks a class.
         plan: As in `fit`; or a function that makes the plan of some training images.
         folds: Number of folds, at least 2 and at most the number of images per class.
         folder: Folder in which a killed training is resumed; None for a temporary one.
@@ -80,7 +83,8 @@ def kfold(
             results.append(fit(model, *parts, chosen[0], **options))
             return results[-1].model
 
-        found = cross_validate(train, source, folds=folds, seed=seed, group_by=group_by)
+        options = {"folds": folds, "seed": seed, "group_by": group_by}
+        found = cross_validate(train, source, validation=validation, **options)
         chosen, assessment = _planned(model, source, plan, seed)
         last = settle(chosen, results)
         result = fit(

@@ -15,7 +15,7 @@ from cnnzoo.system import files
 from cnnzoo.train.cross_validation import Folds
 from cnnzoo.transfer import novelty
 from cnnzoo.transfer.assessment import HEADER, Assessment
-from cnnzoo.transfer.results import PhaseResult, Result
+from cnnzoo.transfer.results import Result
 from cnnzoo.visualization.html import Section, render_page
 
 # Whether there was no cross-validation -> what the accuracy is of.
@@ -112,7 +112,7 @@ def _report(
     confusion = figures.confusion(evaluation)
     errors = figures.misclassified(validation, evaluation)
     sections += [
-        _phases(result.phases),
+        _phases(result),
         Section("Confused classes", pictures=[(confusion, "confusion matrix")]),
         Section("The most confident errors", pictures=[(errors, "misclassified images")]),
     ]
@@ -126,11 +126,13 @@ def _report(
     return render_page(f"{result.model.name} for {names}{more}", lead, sections)
 
 
-def _phases(phases: tuple[PhaseResult, ...]) -> Section:
+def _phases(result: Result) -> Section:
     from cnnzoo.visualization import figures
 
+    measured = "training images" if result.folds else "validation images"
     return Section(
         "The phases",
+        text=f"accuracies are those of the {measured}",
         header=(
             *("phase", "accuracy before", "accuracy after", "seconds", "learning rate"),
             *("trained", "proven frozen", "outcome"),
@@ -146,11 +148,11 @@ def _phases(phases: tuple[PhaseResult, ...]) -> Section:
                 f"{phase.frozen} arrays",
                 phase.end,
             )
-            for phase in phases
+            for phase in result.phases
         ],
         pictures=[
             (figures.learning_curves(phase.history), f"learning curves of {phase.name}")
-            for phase in phases
+            for phase in result.phases
             if phase.history.get("loss")
         ],
     )

@@ -209,9 +209,9 @@ def test_a_transfer_resumes(source, tmp_path: Path, monkeypatch):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note = tmp_path / "cut" / "transfer.json"
     older = json.loads(note.read_text())
-    assert older.pop("format") == 3
+    assert older.pop("format") == 4
     note.write_text(json.dumps(older))
-    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 3"):
+    with pytest.raises(cnnzoo.CheckpointError, match="has format None: expected 4"):
         fit(source, TRAIN, VALIDATION, requested(), folder=tmp_path / "cut")
     note.write_text("[")
     with pytest.raises(cnnzoo.CheckpointError, match=r"transfer\.json, which is damaged"):

@@ -44,14 +44,14 @@ def test_a_network_is_trained_on_all_images(source, tmp_path: Path):
     images = np.concatenate([TRAIN.images, VALIDATION.images])
     labels = np.concatenate([TRAIN.labels, VALIDATION.labels])
     everything, count = Images(images, labels, CLASSES), len(labels)
-    result = kfold(source, everything, quick(), folds=2, folder=tmp_path)
+    result = kfold(source, everything, plan=quick(), folds=2, folder=tmp_path)
     assert result.folds is not None
     assert result.folds.evaluation.images == count
     assert result.accuracy == result.folds.evaluation.accuracy
     (head,) = result.phases
     assert head.computed + head.reused == 2 * count  # to train, and as validation images
     assert result.plan.phases[0].patience is None
-    again = kfold(source, everything, quick(), folds=2, folder=tmp_path)
+    again = kfold(source, everything, plan=quick(), folds=2, folder=tmp_path)
     assert again.accuracy == result.accuracy
     for one, other in zip(again.model.weights, result.model.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cnnzoo.transfer import Assessment, Plan
 
 TRAINING = "training"  # folder in which a killed transfer is resumed
-VALIDATION = 0.2  # default share
 
 
 def transfer(args: Namespace) -> None:
@@ -47,12 +46,12 @@ def transfer(args: Namespace) -> None:
             return plan if part is train else _planned(args, model, part)[1]
 
         options |= {"folds": args.folds, "group_by": args.group_by}
-        result = kfold(model, train, plan_of, **options)
+        result = kfold(model, train, args.validation, plan_of, **options)
         say(f"trained on all images as {args.folds} folds chose")
     else:
         result = fit(model, train, validation, plan, **options)
-    for phase in result.phases:
-        say(phase)
+        for phase in result.phases:
+            say(phase)
     saved = save_results(result, assessment, train, validation, args.out, seed=args.seed)
     basis = f"{args.folds} folds, none seen before" if args.folds else "validation"
     say(f"{basis}: {saved.evaluation.summary}")
@@ -64,10 +63,10 @@ def _open(args: Namespace) -> tuple[Source, Source]:
     """The training and the validation images, which are all images for a `--folds`."""
     if not args.folds:
         return open_parts(args)
-    if args.validation != VALIDATION or args.allow_copies:
+    if args.allow_copies:
         raise UsageError(
-            "--validation and --allow-copies are for one training, and each fold has its "
-            "own validation images; leave them out, or leave out --folds"
+            "--allow-copies is for the images in val/, which --folds does not use; leave "
+            "one of them out"
         )
     source = open_source(args)
     check_folds(args, source)

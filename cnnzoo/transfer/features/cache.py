@@ -133,8 +133,7 @@ class FeatureCache:
             views: Number of versions of each image; the first is the image itself.
             seed: Random seed of the changes.
             dtype: Data type in files; float16 takes half the space.
-            batch_size: Number of images per batch; None for at most 32, and fewer of
-                large images.
+            batch_size: Number of images per batch; None for 32, or fewer large ones.
             memory: Bytes up to which all rows are held in memory.
             disk: Maximum number of bytes to add to the folder.
             progress: Function of the number of finished rows and of all rows.
