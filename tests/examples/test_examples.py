@@ -319,15 +319,20 @@ def test_four_cases_are_four(tmp_path):
 # transfer_photos
 
 
-def test_transfer_photos(tmp_path, capsys):
-    """With striped squares instead of photographs, and an untrained network."""
+def save_stripes(folder: Path) -> None:
+    """160 striped squares of two classes, instead of photographs."""
     stripes = example("four_cases").gratings(160, 0)
     for number, (pixels, label) in enumerate(
         zip(stripes.images, np.asarray(stripes.labels), strict=True)
     ):
-        path = tmp_path / "photos" / str(label % 2) / f"{number}.png"
+        path = folder / str(label % 2) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.squeeze()).save(path)
+
+
+def test_transfer_photos(tmp_path, capsys):
+    """With an untrained network."""
+    save_stripes(tmp_path / "photos")
     (tmp_path / "photos" / "1" / "missing.gif").write_bytes(b"GIF89a")
     keras.utils.set_random_seed(0)
     source = cnnzoo.build("lenet_gap", include_preprocessing=True)
@@ -342,3 +347,24 @@ def test_transfer_photos(tmp_path, capsys):
     assert re.search(r"case [13], small", output.out)
     model = cnnzoo.load(tmp_path / "out" / "model.keras")
     assert model.cnnzoo.class_names == ("0", "1")
+
+
+def test_caltech101(tmp_path, capsys):
+    """With an untrained network."""
+    save_stripes(tmp_path / "photos")
+    (tmp_path / "photos" / "BACKGROUND_Google").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "photos" / "BACKGROUND_Google" / "0.png")
+    result = example("caltech101").main(
+        tmp_path / "photos",
+        tmp_path / "out",
+        network="lenet_gap",
+        weights=None,
+        side=28,
+        per_class=20,
+        folds=2,
+    )
+    assert result.folds.evaluation.images == 40
+    output = capsys.readouterr().out
+    assert "40 photographs of 2 classes" in output
+    assert "mean of the classes" in output
+    assert "Cross-validation" in (tmp_path / "out" / "report.html").read_text()

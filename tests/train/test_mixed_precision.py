@@ -144,11 +144,12 @@ def accuracy_after_two_epochs(name: str, train: Images, test: Images) -> float:
 def test_bfloat16_is_as_accurate(data_folder: Path):
     """Its accuracy lies in the 95 % interval (Wilson's) of what float32 reaches."""
     digits = load_mnist("train", data_folder / "mnist.npz")
-    test, train = digits.take(np.arange(6_000)), digits.take(np.arange(6_000, 60_000))
+    # A CPU without bfloat16 needs half an hour for all others.
+    test, train = digits.take(np.arange(6_000)), digits.take(np.arange(6_000, 18_000))
     float32, bfloat16 = (
         accuracy_after_two_epochs(name, train, test) for name in ("float32", "bfloat16")
     )
     correct = binomtest(round(float32 * len(test)), len(test))
     interval = correct.proportion_ci(method="wilson")
-    assert float32 > 0.98
+    assert float32 > 0.97
     assert interval.low <= bfloat16 <= interval.high
