@@ -20,7 +20,7 @@ from cnnzoo.inference import input_batches
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import probes
 from cnnzoo.transfer.cut_points import front, side_by_side
-from cnnzoo.transfer.embeddings import embed, in_memory
+from cnnzoo.transfer.features.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 SAMPLED = 500  # images for measuring the statistics, and for the probe

@@ -3,11 +3,15 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
 
 import keras
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from cnnzoo import graph
 from cnnzoo.data.arrays import Source
@@ -175,6 +179,79 @@ def accuracy_by_cut(
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     return as_bytes(figure)
+
+
+class Point(NamedTuple):
+    """A network in `accuracy_by_cost`.
+
+    Attributes:
+        name: Name of the network.
+        cost: What it costs, above 0.
+        accuracy: Accuracy, 0 to 1.
+        error: Standard error of the accuracy.
+        is_as_good: Whether it is not shown to be less accurate than the best.
+    """
+
+    name: str
+    cost: float
+    accuracy: float
+    error: float
+    is_as_good: bool
+
+
+def accuracy_by_cost(points: Sequence[Point], *, cost: str, title: str) -> bytes:
+    """The accuracy of networks over what they cost, as a PNG.
+
+    Args:
+        points: The networks.
+        cost: Name of the cost, with its unit.
+        title: Title of the figure.
+    """
+    figure = Figure(figsize=(8, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    labels = {True: "not shown to be less accurate than the best", False: "less accurate"}
+    for is_as_good, label in labels.items():
+        rows = [point for point in points if point.is_as_good == is_as_good]
+        if rows:
+            _, x, accuracies, errors, _ = zip(*rows, strict=True)
+            y, spread = 100 * np.array(accuracies), 100 * np.array(errors)
+            fill = BLUE if is_as_good else "white"
+            style = {"fmt": "o", "capsize": 3, "color": BLUE, "mfc": fill}
+            axes.errorbar(x, y, spread, label=label, **style)
+    axes.set(xscale="log", xlabel=cost, title=title)
+    axes.set_ylabel("accuracy on left-out images, ± a standard error, %")
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    axes.margins(0.12)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    _name_points(figure, axes, points)
+    return as_bytes(figure)
+
+
+def _name_points(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
+    """Writes each name beside its point, where it covers nothing if there is room."""
+    figure.draw_without_rendering()  # settles the layout
+    ends = [(p.cost, 100 * (p.accuracy + s * p.error)) for p in points for s in (-1, 1)]
+    pixels = axes.transData.transform(ends).reshape(-1, 2, 2)
+    taken = [Bbox(bar).padded(4) for bar in pixels]
+    for point in points:
+        for x, y in product((7, -7), (4, -12, 16, -24)):
+            text = axes.annotate(
+                _literal(point.name),
+                (point.cost, 100 * point.accuracy),
+                (x, y),
+                textcoords="offset points",
+                ha="left" if x > 0 else "right",
+                in_layout=False,
+            )
+            box = text.get_window_extent()
+            inside = axes.bbox.containsx(box.x0) and axes.bbox.containsx(box.x1)
+            if inside and not box.count_overlaps(taken):
+                break
+            text.set_visible(False)
+        text.set_visible(True)  # the last place, if none is free
+        taken.append(box)
 
 
 def _literal(name: str) -> str:
