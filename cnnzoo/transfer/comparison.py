@@ -31,10 +31,13 @@ from cnnzoo.transfer.features.embeddings import BATCH, embed
 from cnnzoo.transfer.measurement import PROBED, RULES, measure_cuts, sample
 from cnnzoo.weights.fingerprint import Fingerprint, fingerprint
 
+Sides = tuple[int | None, ...]
 Models = Mapping[str, keras.Model] | Sequence[keras.Model]
 Progress = Callable[[str, int, int], None]  # name, images done, all images
-CLEARLY = f"more than {AS_GOOD} standard errors of the difference"
-HEADER = ("network", *SCORE, "classifier on", "input", "parameters", "MACs", "ms/image")
+HEADER = (
+    *("network", *SCORE, "classifier on", "input", "designed for"),
+    *("parameters", "MACs", "ms/image"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class NetworkScore(Score):
         used: Evidence at the cut that the classifier stands on.
         cut: This cut, or all of them, as `build` takes it.
         sides: Height and width of the model's images, in pixels; None if they are open.
+        own_sides: Those that the network was designed for.
         parameters: Number of parameters up to the cut.
         macs: Multiply-adds up to the cut for one image; None if the model's image size
             is open.
@@ -55,7 +59,8 @@ class NetworkScore(Score):
 
     used: Evidence = field(repr=False, compare=False)
     cut: str | tuple[str, ...]
-    sides: tuple[int | None, ...]
+    sides: Sides
+    own_sides: Sides
     parameters: int
     macs: int | None
     milliseconds: float
@@ -71,7 +76,7 @@ class NetworkScore(Score):
         return (
             *super().row(),
             str(self.used),
-            "x".join(str(side or "open") for side in self.sides),
+            *map(_size, (self.sides, self.own_sides)),
             f"{self.parameters:,}",
             abbreviate(self.macs),
             f"{self.milliseconds:.3g}",
@@ -130,23 +135,27 @@ class Comparison:
     def notes(self) -> list[str]:
         """What was measured, the weights, and the conclusion, line by line."""
         return [
-            f"{self.images:,} images of {self.classes} classes: accuracy of ridge "
-            "regressions on the features, on images left out, ± a standard error; behind "
-            "the best: points lost on the same images",
-            f"milliseconds of the forward pass in batches of {self.batch_size} on this "
-            "machine: the median of the batches",
+            f"accuracy: on {self.images:,} images of {self.classes} classes, of ridge "
+            "regressions on the features of others, ± a standard error",
+            "behind the best: points lost on the same images, ± their standard error",
+            "parameters and MACs: up to where the classifier stands; ms/image: through "
+            f"all stages in batches of {self.batch_size}, the median of the batches on "
+            "this machine",
             *(f"weights of {one.name}: {one.weights}" for one in self.networks),
             *([self._conclusion()] if len(self.networks) > 1 else []),
         ]
 
     def _conclusion(self) -> str:
         best, other = self.best, self.cheapest
-        text = f"{best.name} is the most accurate"
+        text, near = (
+            f"{best.name} is the most accurate",
+            f"within {AS_GOOD} standard errors",
+        )
         if other is best:
-            return f"{text}; those of fewer multiply-adds are less accurate by {CLEARLY}"
+            return f"{text}; no network of fewer multiply-adds is {near} of it"
         return (
-            f"{text}; {other.name} is not less accurate by {CLEARLY}, and takes "
-            f"{abbreviate(other.macs)} multiply-adds in place of {abbreviate(best.macs)}"
+            f"{text}; {other.name} is {near} of it, with {abbreviate(other.macs)} "
+            f"multiply-adds in place of {abbreviate(best.macs)}"
         )
 
     def __str__(self) -> str:
@@ -262,8 +271,13 @@ def _measure(
         used=used,
         cut=used.name if used.cut else tuple(names),
         sides=to_channels_last(model, model.input_shape[1:])[:2],
+        own_sides=metadata.spec.input_shape[:2],
         parameters=front(model, [used.cut.name] if used.cut else names).count_params(),
         macs=(used.cut or places[-1]).macs,
         milliseconds=1000 * median(full),
         weights=weights,
     )
+
+
+def _size(sides: Sides) -> str:
+    return "x".join(str(side or "open") for side in sides)

@@ -110,7 +110,7 @@ ANSWERS = [
     ("predict x.png --model m.keras --top 0", 2, "at least 1, got 0"),
     ("predict nowhere.csv --model m.keras", 1, "no regular file"),
     ("predict d.csv --model m.keras --out file/x.csv", 3, "file is a file, not a folder"),
-    (f"{COMPARE} lenet5", 2, "--weights is missing for lenet5"),
+    (f"{COMPARE} resnet18", 2, "--weights is missing for resnet18"),
     (f"{COMPARE} resnet20 lenet6=x.h5", 2, "did you mean 'lenet5'?"),
     (f"{COMPARE} resnet20 run/a", 1, "there is no file or folder run/a, and no network"),
     (f"{COMPARE} resnet20=imagenet", 2, "resnet20 has no weights 'imagenet'"),
