@@ -134,10 +134,10 @@ def measure_cuts(
             mean = at(own, cut.name, "avg")
             if best.accuracy <= mean.accuracy + mean.error:
                 pooling, best = "avg", mean
-        random = baseline and at(baseline, cut.name, pooling)
+        random = at(baseline, cut.name, pooling) if baseline else None
         table.append(_evidence(cut, pooling, best, random))
     if len(places) > 1:
-        random = baseline and together(baseline)
+        random = together(baseline) if baseline else None
         table.append(_evidence(None, None, together(own), random))
     return tuple(table)
 

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -47,7 +48,7 @@ def test_trained_weights_are_before_random_ones(models, found: Comparison):
     assert best.cut == last.name
     assert best.parameters == trunk.count_params()
     assert best.macs == last.macs
-    assert best.weights.source.endswith("lenet_gap-mnist.safetensors")
+    assert Path(best.weights.source or "").name == "lenet_gap-mnist.safetensors"
     assert best.weights.sha256 == digest(trunk.weights)
     assert other.weights.untrained == ("all biases are zero",)
 
@@ -134,8 +135,9 @@ def test_models_that_cannot_be_compared(models, message: str):
 
 
 def test_invalid_numbers_and_images(models):
-    for option in ("probed", "batch_size"):
-        with pytest.raises(UsageError, match=f"cannot compare with {option}=0"):
-            compare(models, DIGITS, **{option: 0})
+    with pytest.raises(UsageError, match="cannot compare with probed=0"):
+        compare(models, DIGITS, probed=0)
+    with pytest.raises(UsageError, match="cannot compare with batch_size=0"):
+        compare(models, DIGITS, batch_size=0)
     with pytest.raises(cnnzoo.DatasetError, match="images without labels"):
         compare(models, Images(DIGITS.images, None, ()))
