@@ -14,10 +14,8 @@ from cnnzoo.cli.main import main
 @pytest.mark.filterwarnings("always:.*nobody trained")
 def test_compare(source, tmp_path: Path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    parts = {"train": TRAIN, "test": VALIDATION}
-    arrays = {f"x_{name}": part.images for name, part in parts.items()}
-    labels = {f"y_{name}": np.array(part.labels) for name, part in parts.items()}
-    np.savez("d.npz", **(arrays | labels))
+    y, z = np.array(TRAIN.labels), np.array(VALIDATION.labels)
+    np.savez("d.npz", x_train=TRAIN.images, y_train=y, x_test=VALIDATION.images, y_test=z)
     cnnzoo.save(source, "source.keras")
     for name in ("a", "b"):
         cnnzoo.save_weights(cnnzoo.build("lenet5"), f"{name}.safetensors")
