@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 from cnnzoo.data.arrays import Images
 from cnnzoo.metadata import metadata_of
 from cnnzoo.transfer import Assessment
-from cnnzoo.transfer.embeddings import embed, pixels
 from cnnzoo.transfer.evidence import best_of
+from cnnzoo.transfer.features.embeddings import embed, pixels
 from cnnzoo.transfer.random_baseline import build_random_baseline
 
 PIXELS, RANDOM = "ridge on pixels", "ridge on random features"

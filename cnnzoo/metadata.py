@@ -6,7 +6,7 @@ not change. `keras.models.clone_model` asks the class alone, so write afterwards
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MethodType
 from typing import Any
 
@@ -30,6 +30,8 @@ class ModelMetadata:
         class_names: One name per class, in the order of the outputs; None if unknown.
         geometry: How pictures of other sizes become the model's; None to stretch them.
         on_tensor: Whether the network stands on layers of the caller's (`input_tensor`).
+        weights: Name of the file or other source that the weights were last loaded from,
+            whatever training came after; None for none.
     """
 
     spec: Spec
@@ -39,6 +41,7 @@ class ModelMetadata:
     class_names: tuple[str, ...] | None = None
     geometry: Geometry | None = None
     on_tensor: bool = False
+    weights: str | None = field(default=None, compare=False)
 
     @property
     def outside(self) -> Preprocess | None:

@@ -74,12 +74,13 @@ def main(
     model = cnnzoo.build(network, weights=weights, include_top=False, input_shape=shape)
     result = transfer.kfold(model, images, folds=folds, folder=out / "work", seed=SEED)
     print(result)
-    found = result.folds.evaluation
+    saved = transfer.save_results(result, None, images, images, out)
+    found = saved.evaluation  # of the folds
     recalls = [row.recall for row in found.classes]
     print(f"{found.summary}; mean of the classes {100 * np.mean(recalls):.1f} %")
     for count, name, other in confusions(found):
         print(f"{count} times {name} was taken for {other}")
-    for path in transfer.save_results(result, None, images, images, out).paths:
+    for path in saved.paths:
         print(path)
     return result
 

@@ -185,11 +185,16 @@ def add_on_bad(verb) -> None:
     verb.add_argument("--on-bad", choices=ways, default="raise", help=text)
 
 
+def add_seed(verb) -> None:
+    text = "random seed of every choice; default: 0"
+    verb.add_argument("--seed", type=SEED, default=0, help=text)
+
+
 def add_reading(verb) -> None:
     """Adds the options for reading and splitting images."""
     add_size(verb)
     option = verb.add_argument
-    option("--seed", type=SEED, default=0, help="random seed of every choice; default: 0")
+    add_seed(verb)
     text = "regular expression; images with the same match in their names stay together"
     option("--group-by", metavar="PATTERN", help=text)
     add_folder(verb)
@@ -264,3 +269,15 @@ def add_models(verb) -> None:
     add_size(verb)
     text = "the package's three networks for MNIST, averaged"
     verb.add_argument("--ensemble", action="store_true", help=text)
+
+
+def add_compared(verb) -> None:
+    """Adds the options for networks to compare."""
+    text = (
+        "names of networks, with weights as in NAME=imagenet or NAME=FILE, else those of "
+        "--weights or in the package; folders that train wrote; .keras files"
+    )
+    names = "NAME[=WEIGHTS]|DIR"
+    verb.add_argument("--models", nargs="+", required=True, metavar=names, help=text)
+    add_weights(verb)
+    add_size(verb)

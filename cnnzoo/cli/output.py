@@ -57,6 +57,12 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
     Console(highlight=False, markup=False, width=width).print(table)
 
 
+def print_progress(text: str, *, is_last: bool) -> None:
+    """Prints progress to stderr, over what it printed before; in a file, the last."""
+    if is_last or sys.stderr.isatty():
+        say(text, end="\n" if is_last else "\r", file=sys.stderr)
+
+
 def print_json(content: object) -> None:
     print(json.dumps(content, indent=2))
 

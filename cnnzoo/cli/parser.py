@@ -6,6 +6,7 @@ from cnnzoo.cli import options
 from cnnzoo.cli.commands import (
     catalog,
     check as check_command,
+    comparison,
     inference,
     training,
     transfer as transfer_command,
@@ -41,6 +42,8 @@ def make_parser() -> ArgumentParser:
     _add_check(verbs.add_parser("check", help="find what is wrong in a folder of images"))
     _add_train(verbs.add_parser("train", help="train a network, or resume a training"))
     _add_kfold(verbs.add_parser("kfold", help="cross-validate a network"))
+    about = "say which trained networks suit your photographs"
+    _add_compare(verbs.add_parser("compare", help=about))
     about = "turn a trained network into a classifier of your photographs"
     _add_transfer(verbs.add_parser("transfer", help=about))
     about = "measure accuracy, metrics per class and the confusion matrix"
@@ -118,6 +121,21 @@ def _add_kfold(verb: ArgumentParser) -> None:
     verb.add_argument("--folds", type=options.FOLDS, default=5, help=text)
     options.add_json(verb)
     verb.set_defaults(run=training.kfold)
+
+
+def _add_compare(verb: ArgumentParser) -> None:
+    options.add_data(verb)
+    options.add_compared(verb)
+    text = f"number of images to measure the accuracy on; default: {comparison.IMAGES}"
+    count = {"type": options.COUNT, "default": comparison.IMAGES}
+    verb.add_argument("--images", **count, metavar="N", help=text)
+    options.add_seed(verb)
+    options.add_folder(verb)
+    options.add_on_bad(verb)
+    text = "output folder for comparison.json and comparison.png; default: none"
+    verb.add_argument("--out", type=options.folder, metavar="DIR", help=text)
+    options.add_json(verb)
+    verb.set_defaults(run=comparison.compare)
 
 
 def _add_transfer(verb: ArgumentParser) -> None:

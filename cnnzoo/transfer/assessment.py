@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.system.text import abbreviate, text_table
 from cnnzoo.transfer.evidence import (
     MIN_GAIN,
     Evidence,
@@ -13,6 +13,7 @@ from cnnzoo.transfer.evidence import (
     deepest_of,
     earlier_stages,
 )
+from cnnzoo.transfer.features.embeddings import Pooling
 
 SMALL = 20_000  # images, below which a data set is small
 FEW_PER_CLASS = 200  # images in the median class, below which a data set is small
@@ -24,7 +25,6 @@ NAMES = {
     4: "large and different",
 }
 HEADER = ("cut", "features", "MACs", "bytes/image", "accuracy", "random weights")
-TEXT_ROW = "{:36} {:>8} {:>8} {:>11} {:>13} {:>14}"
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,7 @@ class Assessment:
 
     def explain(self) -> str:
         """The evidence as a table, the decision, and what would change it."""
-        table = [TEXT_ROW.format(*row) for row in (HEADER, *self.rows())]
-        return "\n".join([*table, *self.decision()])
+        return "\n".join([text_table(HEADER, self.rows()), *self.decision()])
 
     def rows(self) -> list[tuple[str, ...]]:
         """The evidence as texts, a row per cut, under `HEADER`."""
@@ -161,8 +160,8 @@ class Assessment:
             (
                 f"{row}{' (used)' if row == self.used else ''}",
                 f"{row.features:,}",
-                _abbreviate(row.cut.macs) if row.cut else "",
-                _abbreviate(row.cut.bytes) if row.cut else "",
+                abbreviate(row.cut.macs) if row.cut else "",
+                abbreviate(row.cut.bytes) if row.cut else "",
                 f"{100 * row.accuracy:.1f} ± {100 * row.error:.1f} %",
                 f"{100 * row.random_accuracy:.1f} %",
             )
@@ -239,13 +238,3 @@ class Assessment:
                 "have them, may be classified better"
             )
         return lines
-
-
-def _abbreviate(count: int | None) -> str:
-    """A number in three digits and a letter; "open" where it is unknown."""
-    if count is None:
-        return "open"
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g} {letter}"
-    return str(count)

@@ -19,9 +19,9 @@ from cnnzoo.graph.keras_internals import flatten_layers
 from cnnzoo.inference import default_batch_size, input_batches
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
-from cnnzoo.transfer import probes
 from cnnzoo.transfer.cut_points import front, side_by_side
-from cnnzoo.transfer.embeddings import embed, in_memory
+from cnnzoo.transfer.features import probes
+from cnnzoo.transfer.features.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
 SAMPLED = 500  # images for measuring the statistics, and for the probe

@@ -1,17 +1,25 @@
-"""What was measured at each cut of a network, and the rules that choose a cut."""
+"""What was measured: at the cuts of a network, and of several networks or plans.
+
+Also the rules by which a cut is chosen, and by which one counts as good as the best.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from math import nan
+
+import numpy as np
 
 from cnnzoo.layer_names import stage_number
 from cnnzoo.transfer.cut_points import Cut
-from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.transfer.features.embeddings import Pooling
 
 ALL_CUTS = "all-cuts"
 MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
 ROUNDING = 1e-9  # so that two points are two points
+AS_GOOD = 2  # standard errors of a difference up to which it is not shown
+SCORE = ("accuracy", "behind the best")
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,8 @@ class Evidence:
         accuracies: Accuracy of each repeat of the folds, 0 to 1.
         error: Standard error of the accuracy.
         random_accuracies: Accuracies of the same probe with random weights in the
-            network.
+            network; empty if they were not measured.
+        correct: Share of the repeats that classify each image correctly, (n,).
     """
 
     cut: Cut | None
@@ -35,6 +44,7 @@ class Evidence:
     accuracies: tuple[float, ...]
     error: float
     random_accuracies: tuple[float, ...]
+    correct: np.ndarray = field(repr=False, compare=False)
 
     @property
     def accuracy(self) -> float:
@@ -43,8 +53,9 @@ class Evidence:
 
     @property
     def random_accuracy(self) -> float:
-        """Mean accuracy with random weights, 0 to 1."""
-        return sum(self.random_accuracies) / len(self.random_accuracies)
+        """Mean accuracy with random weights, 0 to 1; NaN if it was not measured."""
+        accuracies = self.random_accuracies or (nan,)
+        return sum(accuracies) / len(accuracies)
 
     @property
     def name(self) -> str:
@@ -56,9 +67,11 @@ class Evidence:
         return stage_number(self.name) or self.name
 
     def to_dict(self) -> dict:
-        """The fields and the derived values, as JSON has them."""
+        """The fields and the derived values, as JSON has them, without `correct`."""
         derived = ("name", "accuracy", "random_accuracy")
-        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+        record = {**asdict(self), **{name: getattr(self, name) for name in derived}}
+        del record["correct"]
+        return record
 
     def __str__(self) -> str:
         maps = self.cut is not None and len(self.cut.shape) == 3
@@ -100,3 +113,56 @@ def closest_rival(cuts: Sequence[Evidence]) -> tuple[Evidence, float]:
     gains = [smallest_gain(row.accuracies, cuts[-1].accuracies) for row in rivals]
     best = max(range(len(rivals)), key=gains.__getitem__)
     return rivals[best], gains[best]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How accurately one of several networks or plans classifies the same images.
+
+    What it loses to the best is measured image by image, since the standard error of this
+    difference is smaller than those of the two accuracies.
+
+    Attributes:
+        name: Its name.
+        accuracy: Accuracy, 0 to 1.
+        error: Standard error of the accuracy.
+        behind: Accuracy lost to the best, 0 to 1.
+        behind_error: Standard error of this difference, image by image.
+    """
+
+    name: str
+    accuracy: float
+    error: float
+    behind: float
+    behind_error: float
+
+    @property
+    def is_as_good(self) -> bool:
+        """Whether it is not shown to be less accurate than the best."""
+        return self.behind <= AS_GOOD * self.behind_error
+
+    def to_dict(self) -> dict:
+        """The fields that are compared, as JSON has them."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.compare}
+
+    def row(self) -> tuple[str, str, str]:
+        """The name, and texts in per cent and points under `SCORE`."""
+        accuracy = f"{100 * self.accuracy:.1f} ± {100 * self.error:.1f} %"
+        behind = f"{100 * self.behind:.1f} ± {100 * self.behind_error:.1f}"
+        return self.name, accuracy, behind
+
+
+def score(correct: np.ndarray, best: np.ndarray) -> dict[str, float]:
+    """The figures of a `Score`.
+
+    Args:
+        correct: (n,) share of the predictions of each image that are correct, 0 to 1.
+        best: (n,) the same of the best one.
+    """
+    accuracy, lost = float(correct.mean()), best - correct
+    return {
+        "accuracy": accuracy,
+        "error": float(np.sqrt(accuracy * (1 - accuracy) / len(correct))),
+        "behind": float(lost.mean()),
+        "behind_error": float(lost.std() / np.sqrt(len(lost))),
+    }

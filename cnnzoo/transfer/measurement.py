@@ -22,10 +22,8 @@ from cnnzoo.errors import DatasetError
 from cnnzoo.metadata import find_metadata, metadata_of
 from cnnzoo.spec import Preprocess, resolve
 from cnnzoo.system.validation import AT_LEAST_ZERO, COUNT, check_values
-from cnnzoo.transfer import probes
 from cnnzoo.transfer.assessment import FEW_PER_CLASS, SMALL, Assessment
 from cnnzoo.transfer.cut_points import Cut, find_cuts, stage_cuts
-from cnnzoo.transfer.embeddings import Pooling, embed, in_memory, pixels
 from cnnzoo.transfer.evidence import (
     MIN_GAIN,
     Evidence,
@@ -34,6 +32,8 @@ from cnnzoo.transfer.evidence import (
     deepest_of,
     smallest_gain,
 )
+from cnnzoo.transfer.features import probes
+from cnnzoo.transfer.features.embeddings import Pooling, embed, in_memory, pixels
 from cnnzoo.transfer.random_baseline import build_random_baseline
 
 FEW_IMAGES = 200  # in all classes, below which nothing is fine-tuned
@@ -77,9 +77,8 @@ def assess(
             has no such cut, or its preprocessing is unknown.
     """
     check_values("assess", {"probed": probed, "small": small}, RULES)
-    every = _class_numbers(source := as_labelled(source, split="train"))
-    rows = _sample_rows(every, probed, seed)
-    images, labels = in_memory(model, source.take(rows)), every[rows]
+    source, labels, counts = sample(source, probed, seed)
+    images = in_memory(model, source)
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
     places = find_cuts(model, wanted) if wanted else stage_cuts(model)
     mode = metadata_of(model).outside if preprocessing is None else resolve(preprocessing)
@@ -91,9 +90,9 @@ def assess(
     sides = images.images.shape[1:3]
     known = find_metadata(model)
     return decide(
-        np.unique(every, return_counts=True)[1],
+        counts,
         measure_cuts(places, own, baseline, labels, seed),
-        probed=len(rows),
+        probed=len(labels),
         pixels=probes.probe(pixels(images.images), labels, seed=seed).accuracy,
         network=model.name,
         sides=sides,
@@ -105,11 +104,19 @@ def assess(
 def measure_cuts(
     places: Sequence[Cut],
     own: Embeddings,
-    baseline: Embeddings,
+    baseline: Embeddings | None,
     labels: np.ndarray,
     seed: int,
 ) -> tuple[Evidence, ...]:
-    """The evidence at each cut, and on the means of all of them side by side."""
+    """The evidence at each cut, and on the means of all of them side by side.
+
+    Args:
+        places: Cuts, shallow to deep.
+        own: Embeddings at these cuts.
+        baseline: The same with random weights in the network; None to leave this out.
+        labels: (n,) class numbers.
+        seed: Random seed of the folds.
+    """
 
     def at(found: Embeddings, name: str, pooling: Pooling) -> probes.Probe:
         return probes.probe(found[name, pooling], labels, seed=seed)
@@ -126,17 +133,26 @@ def measure_cuts(
             mean = at(own, cut.name, "avg")
             if best.accuracy <= mean.accuracy + mean.error:
                 pooling, best = "avg", mean
-        table.append(_evidence(cut, pooling, best, at(baseline, cut.name, pooling)))
+        random = at(baseline, cut.name, pooling) if baseline else None
+        table.append(_evidence(cut, pooling, best, random))
     if len(places) > 1:
-        table.append(_evidence(None, None, together(own), together(baseline)))
+        random = together(baseline) if baseline else None
+        table.append(_evidence(None, None, together(own), random))
     return tuple(table)
 
 
 def _evidence(
-    cut: Cut | None, pooling: Pooling, own: probes.Probe, random: probes.Probe
+    cut: Cut | None, pooling: Pooling, own: probes.Probe, random: probes.Probe | None
 ) -> Evidence:
-    accuracies, randoms = (tuple(one.accuracies.tolist()) for one in (own, random))
-    return Evidence(cut, pooling, own.features, accuracies, own.error, randoms)
+    return Evidence(
+        cut,
+        pooling,
+        own.features,
+        accuracies=tuple(own.accuracies.tolist()),
+        error=own.error,
+        random_accuracies=tuple(random.accuracies.tolist()) if random else (),
+        correct=own.correct.mean(0),
+    )
 
 
 def decide(
@@ -162,6 +178,20 @@ def decide(
         large_from=large_from,
         **evidence,
     )
+
+
+def sample(
+    source: Labelled, probed: int, seed: int
+) -> tuple[Source, np.ndarray, np.ndarray]:
+    """Images for the probes, of every class by its share.
+
+    Returns:
+        The images, their classes numbered from 0, (n,), and the number of images per
+        class of the whole source, (classes,).
+    """
+    every = _class_numbers(source := as_labelled(source, split="train"))
+    rows = _sample_rows(every, probed, seed)
+    return source.take(rows), every[rows], np.bincount(every)
 
 
 def _class_numbers(source: Source) -> np.ndarray:

@@ -13,7 +13,7 @@ from cnnzoo.layer_names import FEATURES
 from cnnzoo.system.validation import COUNT, Rule, check_values, is_above_zero, is_count
 from cnnzoo.train.recipe import Recipe, augment_to_dict, check_recipe
 from cnnzoo.transfer.assessment import NAMES
-from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.transfer.features.embeddings import Pooling
 from cnnzoo.transfer.freezing import Norm
 
 Init = Literal["pretrained", "random"]

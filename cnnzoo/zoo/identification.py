@@ -1,18 +1,17 @@
 """identify(): which networks of the catalog a file of weights fits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 
-import numpy as np
-
 from cnnzoo.errors import WeightFileError
 from cnnzoo.layer_names import CLASSIFIERS
 from cnnzoo.models.index import every_model, model_info
+from cnnzoo.weights.fingerprint import signs_of_no_training
 from cnnzoo.weights.formats.opening import open_weights
-from cnnzoo.weights.matching import MAPS, Match, Pair, match_tensors
+from cnnzoo.weights.matching import MAPS, Match, match_tensors
 from cnnzoo.weights.sources.recognition import is_auxiliary
 from cnnzoo.weights.tensors import ArraySource, Key, WeightSource
 from cnnzoo.weights.torch_layout import MERGED
@@ -23,12 +22,7 @@ OWN = "cnnzoo"
 SAME_SIZE = 0.05  # relative difference of the parameters of networks with equal tensors
 NEARLY = 0.08  # relative difference of a network's parameters and its kernels
 STEM = 10_000  # parameters of a stem for more channels
-SIGNS: Mapping[str, Mapping[str, int]] = {  # and the values of weights that show them
-    "normalisations have seen no images": {"moving_mean": 0, "moving_variance": 1},
-    "all biases are zero": {"bias": 0},
-}
 TITLES = {"family": "names of", "left_over": "left over"}
-NEAR = 2e-3  # larger than any difference of two epsilons
 
 
 @dataclass(frozen=True)
@@ -172,19 +166,10 @@ def _identification(file: str, fits: Mapping[str, Match]) -> Identification:
         preprocessing=", ".join(dict.fromkeys(modes)),
         left_over=tuple(left_over),
         missing=tuple(missing),
-        untrained=tuple(_signs(match.pairs)),
+        untrained=tuple(
+            signs_of_no_training(
+                (pair.variable.name, pair.tensor.read) for pair in match.pairs
+            )
+        ),
         notes=source.notes,
     )
-
-
-def _signs(pairs: Sequence[Pair]) -> Iterator[str]:
-    """What only weights have that nobody trained."""
-    for sign, initial in SIGNS.items():
-        near = 0 if "bias" in initial else NEAR
-        found = [
-            np.allclose(pair.tensor.read(), initial[pair.variable.name], atol=near)
-            for pair in pairs
-            if pair.variable.name in initial
-        ]
-        if found and all(found):
-            yield sign

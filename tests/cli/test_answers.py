@@ -18,14 +18,16 @@ from PIL import Image
 import cnnzoo
 from cnnzoo import errors
 from cnnzoo.cli import options
-from cnnzoo.cli.commands import inference, training
+from cnnzoo.cli.commands import comparison, inference, training
 from cnnzoo.cli.parser import make_parser
 from cnnzoo.ensemble import storage
 from cnnzoo.evaluation import PREDICTIONS_FILE
 from cnnzoo.train import losses, recipe, run_metadata
+from cnnzoo.transfer import measurement
 from cnnzoo.visualization import graphviz
 
 TRAIN, TRANSFER = "train photos --model lenet_gap --out o", "transfer photos --out o"
+COMPARE = "compare photos --models"
 ANSWERS = [
     ("list --family vgq", 2, "did you mean 'vgg'?"),
     ("info lenet6 --layers", 2, "did you mean 'lenet5'?"),
@@ -108,6 +110,19 @@ ANSWERS = [
     ("predict x.png --model m.keras --top 0", 2, "at least 1, got 0"),
     ("predict nowhere.csv --model m.keras", 1, "no regular file"),
     ("predict d.csv --model m.keras --out file/x.csv", 3, "file is a file, not a folder"),
+    (f"{COMPARE} resnet18", 2, "--weights is missing for resnet18"),
+    (f"{COMPARE} resnet20 lenet6=x.h5", 2, "did you mean 'lenet5'?"),
+    (f"{COMPARE} resnet20 run/a", 1, "there is no file or folder run/a, and no network"),
+    (f"{COMPARE} resnet20=imagenet", 2, "resnet20 has no weights 'imagenet'"),
+    (f"{COMPARE} resnet20=nowhere.h5", 1, "there is no file nowhere.h5"),
+    (f"{COMPARE} xception=imagenet --size 64", 2, "at least 71x71 pixels, got 64x64"),
+    (f"{COMPARE} resnet20 resnet20", 2, "a network twice in resnet20 resnet20"),
+    (f"{COMPARE} m.keras=mnist", 2, "m.keras has its own weights"),
+    (f"{COMPARE} m.keras --size 64", 2, "--size has no use, since each of m.keras has"),
+    (f"{COMPARE} resnet20=cifar10 --weights cifar10", 2, "--weights has no use, since"),
+    (f"{COMPARE} resnet20 --images 0", 2, "at least 1, got 0"),
+    (f"{COMPARE} resnet20 --out file", 3, "cannot write file: file is a file"),
+    ("compare nowhere --models resnet20", 1, "nowhere is no data set"),
     ("demo --out file", 3, "cannot write file: file is a file, not a folder"),
 ]
 
@@ -182,6 +197,7 @@ def test_names_that_are_copies():
     assert options.PICTURES == graphviz.FORMATS
     assert inference.ENSEMBLE_FILE == storage.ENSEMBLE_FILE
     assert training.RUN_FILE == run_metadata.RUN_FILE
+    assert comparison.IMAGES == measurement.PROBED
     kinds = [kind for _, kind in inspect.getmembers(keras.optimizers, inspect.isclass)]
     names = {kind.__name__.lower() for kind in kinds}
     assert set(filter(recipe._is_optimizer, names)) <= set(options.OPTIMIZERS)

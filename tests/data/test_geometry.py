@@ -22,7 +22,7 @@ from cnnzoo.saving import load, save
 from cnnzoo.spec import Geometry
 from cnnzoo.train import Recipe, Run
 from cnnzoo.train.compilation import make_inputs
-from cnnzoo.transfer.embeddings import in_memory
+from cnnzoo.transfer.features.embeddings import in_memory
 from cnnzoo.transfer.features.extractor import folder_name
 
 RNG = np.random.default_rng(5)

@@ -9,8 +9,8 @@ import cnnzoo
 from cnnzoo import graph
 from cnnzoo.spec import MODES
 from cnnzoo.train.finetuning import l2_sp, layerwise_lr_decay
+from cnnzoo.transfer.features.probes import ridge_init
 from cnnzoo.transfer.phase_runner import layer_of
-from cnnzoo.transfer.probes import ridge_init
 from cnnzoo.zoo import sketch
 
 

@@ -397,7 +397,8 @@ def test_a_race_is_evaluated_on_test_images(source, tmp_path: Path):
     assert (frozen.behind, frozen.behind_error) == (0, 0)
     assert other.behind == pytest.approx(frozen.accuracy - other.accuracy)
     assert 0 < other.behind_error <= 0.5 / np.sqrt(60) * 2
-    assert frozen.interval[0] < frozen.accuracy < frozen.interval[1]
+    chance = frozen.accuracy * (1 - frozen.accuracy)
+    assert frozen.error == pytest.approx(np.sqrt(chance / 60))
     assert len(str(result).splitlines()) == 3
     json.dumps(result.to_dict())
     with pytest.raises(cnnzoo.UsageError, match="cannot race 1 plan"):

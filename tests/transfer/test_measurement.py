@@ -8,7 +8,7 @@ import pytest
 
 from cnnzoo.transfer import Assessment
 from cnnzoo.transfer.cut_points import Cut
-from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.transfer.features.embeddings import Pooling
 from cnnzoo.transfer.measurement import decide, measure_cuts
 
 NAMES = ("stage3_block1_add", "stage3_block9_add", "stage4_sepconv1_act")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeCV
 
-from cnnzoo.transfer import probes
-from cnnzoo.transfer.probes import FOLDS, PENALTIES, REPEATS, RidgeProblem
+from cnnzoo.transfer.features import probes
+from cnnzoo.transfer.features.probes import FOLDS, PENALTIES, REPEATS, RidgeProblem
 
 
 def problem(count: int = 41, width: int = 12, classes: int = 3, seed: int = 0):

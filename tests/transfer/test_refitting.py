@@ -42,7 +42,7 @@ def test_settings_are_those_of_most_folds():
 
 def test_a_network_is_trained_on_all_images(source, tmp_path: Path):
     images = np.concatenate([TRAIN.images, VALIDATION.images])
-    labels = np.concatenate([TRAIN.labels, VALIDATION.labels])
+    labels = np.concatenate([np.asarray(p.labels) for p in (TRAIN, VALIDATION)])
     everything, count = Images(images, labels, CLASSES), len(labels)
     result = kfold(source, everything, plan=quick(), folds=2, folder=tmp_path)
     assert result.folds is not None

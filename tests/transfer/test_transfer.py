@@ -14,9 +14,10 @@ from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.errors import LabelError
 from cnnzoo.layers.heads import quarters
-from cnnzoo.transfer import embeddings, random_baseline
+from cnnzoo.transfer import random_baseline
 from cnnzoo.transfer.cut_points import front, stage_cuts, tail
 from cnnzoo.transfer.evidence import smallest_gain
+from cnnzoo.transfer.features.embeddings import embed
 from cnnzoo.zoo import sketch
 from cnnzoo.zoo.classifier import reset_classifier
 
@@ -488,7 +489,7 @@ def test_a_network_that_ends_at_a_cut(cut, pooling, head, tmp_path):
         if layer.name.startswith("stage") and layer.weights:
             layer.set_weights(whole.get_layer(layer.name).get_weights())
     images = Images(RNG.integers(0, 256, (5, 33, 30, 1)).astype("uint8"), None, ())
-    found = embeddings.embed(whole, TWO, images, whole.cnnzoo.preprocessing)
+    found = embed(whole, TWO, images, whole.cnnzoo.preprocessing)
     several = np.concatenate([found[name, "avg"] for name in TWO], 1)
     expected = several if cut == TWO else found[cut, pooling]
     dense = model.get_layer("predictions")

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import cnnzoo
@@ -79,6 +80,20 @@ def test_errors_and_where_the_error_lies():
     right = evaluate_probabilities(np.eye(2)[labels], labels, source.class_names)
     assert right.errors == 0
     assert size(figures.misclassified(source, right)) == (660, 110)
+
+
+def test_names_of_networks_cover_nothing():
+    """They stand right, left, above and below their points, as there is room."""
+    points = [figures.Point(f"net{i}", 10 + i, 0.9, 0.01, i > 2) for i in range(5)]
+    assert size(figures.accuracy_by_cost(points, cost="ms", title="x"))[0] > 500
+    figure = Figure()
+    axes = figure.add_subplot(xscale="log", xlim=(5, 50), ylim=(80, 100))
+    figures._name_points(figure, axes, points)
+    boxes = [name.get_window_extent() for name in axes.texts]
+    assert [name.get_text() for name in axes.texts] == [point.name for point in points]
+    for number, box in enumerate(boxes):
+        assert not box.count_overlaps(boxes[:number])
+        assert all(axes.bbox.contains(*corner) for corner in box.corners())
 
 
 def test_gallery():

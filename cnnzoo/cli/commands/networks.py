@@ -83,8 +83,8 @@ def find_network(args: Namespace, model: str) -> Callable[..., keras.Model]:
     if weights is None:
         raise UsageError(
             f"--weights is missing for {model}, which has none in the package: pass "
-            f"{', '.join((*info.weights, 'the path of a file'))}, or a folder that train "
-            "wrote as --model"
+            f"{', '.join((*info.weights, 'the path of a file'))}, or name a folder that "
+            "train wrote in its place"
         )
     opening.check_source(info.name, weights)
     return partial(_build, info, weights, args)

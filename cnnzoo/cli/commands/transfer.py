@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cnnzoo.cli.commands.data import check_folds, open_parts, open_source
 from cnnzoo.cli.commands.networks import find_network
-from cnnzoo.cli.output import say, start
+from cnnzoo.cli.output import print_progress, say, start
 from cnnzoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,6 +87,5 @@ def _planned(
 
 
 def _progress(done: int, total: int) -> None:
-    if done == total or sys.stderr.isatty():  # in a file, one line
-        end = "\n" if done == total else "\r"
-        say(f"features of {done:,} of {total:,} images", end=end, file=sys.stderr)
+    text = f"features of {done:,} of {total:,} images"
+    print_progress(text, is_last=done == total)

@@ -24,7 +24,7 @@ from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run import CHECKPOINTS
 from cnnzoo.transfer.cut_points import embedding_model, side_by_side, tail
 from cnnzoo.transfer.features.cache import CachedBatches, FeatureCache
-from cnnzoo.transfer.probes import ridge_init
+from cnnzoo.transfer.features.probes import ridge_init
 from cnnzoo.transfer.results import PhaseResult
 
 SAVE_SECONDS = 60.0  # between two checkpoints; the most that a kill can lose

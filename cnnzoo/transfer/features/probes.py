@@ -35,9 +35,14 @@ class Probe:
     features: int
 
     @property
+    def correct(self) -> np.ndarray:
+        """Whether each image is classified correctly, (repeats, n)."""
+        return self.scores.argmax(2) == self.labels
+
+    @property
     def accuracies(self) -> np.ndarray:
         """Accuracy of each repeat, (repeats,), 0 to 1."""
-        return (self.scores.argmax(2) == self.labels).mean(1)
+        return self.correct.mean(1)
 
     @property
     def accuracy(self) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Literal
 
 import keras
@@ -12,13 +13,14 @@ from cnnzoo.data.arrays import Images, Source
 from cnnzoo.data.pipeline import load_images
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import data_format, to_channels_last
-from cnnzoo.inference import predict_batches
+from cnnzoo.inference import input_batches
 from cnnzoo.layers.heads import quarters
 from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front
 
 Pooling = Literal["avg"] | None  # of a map to a vector; None for its quarters
+OnBatch = Callable[[int, float], None]  # called with images and seconds of each batch
 PIXELS = 16  # side to which raw images are shrunk for a probe of the pixels alone
 
 
@@ -28,6 +30,7 @@ def embed(
     source: Source,
     preprocessing: Preprocess | None,
     batch_size: int | None = None,
+    on_batch: OnBatch = lambda images, seconds: None,
 ) -> dict[tuple[str, Pooling], np.ndarray]:
     """The (n, d) float32 embeddings by cut and pooling, in the order of the source.
 
@@ -40,6 +43,8 @@ def embed(
         source: Images, with or without labels.
         preprocessing: Preprocessing of the pixels before the model; None for none.
         batch_size: Number of images per batch; None as in `cnnzoo.evaluate`.
+        on_batch: Called with the number of images of each batch, and the seconds of its
+            forward pass.
 
     Raises:
         UsageError: An embedding is NaN or infinite.
@@ -54,7 +59,11 @@ def embed(
                 outputs[name, "avg"] = mean
         outputs[name, None] = x
     pooled = keras.Model(model.inputs[0], list(outputs.values()))
-    batches = predict_batches(pooled, source, preprocessing, batch_size)
+    batches = []
+    for images in input_batches(pooled, source, preprocessing, batch_size):
+        begun = perf_counter()
+        batches.append(keras.tree.flatten(pooled.predict_on_batch(images)))
+        on_batch(len(images), perf_counter() - begun)
     columns = [np.concatenate(column) for column in zip(*batches, strict=True)]
     found = {
         place: column.astype(np.float32)
