@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from cnnzoo.layer_names import stage_number
 from cnnzoo.transfer.cut_points import Cut
 from cnnzoo.transfer.embeddings import Pooling
+from cnnzoo.transfer.probes import Probe
 
 ALL_CUTS = "all-cuts"
 MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
@@ -27,6 +28,7 @@ class Evidence:
         error: Standard error of the accuracy.
         random_accuracies: Accuracies of the same probe with random weights in the
             network.
+        probe: The probe's predictions.
     """
 
     cut: Cut | None
@@ -35,6 +37,7 @@ class Evidence:
     accuracies: tuple[float, ...]
     error: float
     random_accuracies: tuple[float, ...]
+    probe: Probe = field(repr=False, compare=False)
 
     @property
     def accuracy(self) -> float:
@@ -56,9 +59,11 @@ class Evidence:
         return stage_number(self.name) or self.name
 
     def to_dict(self) -> dict:
-        """The fields and the derived values, as JSON has them."""
+        """The fields and the derived values, as JSON has them, without predictions."""
         derived = ("name", "accuracy", "random_accuracy")
-        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+        record = {**asdict(self), **{name: getattr(self, name) for name in derived}}
+        del record["probe"]
+        return record
 
     def __str__(self) -> str:
         maps = self.cut is not None and len(self.cut.shape) == 3

@@ -78,9 +78,9 @@ def assess(
     """
     values = {"probed": probed, "batch_size": batch_size, "small": small}
     check_values("assess", values, RULES)
-    every = _class_numbers(source := as_labelled(source, split="train"))
-    rows = _sample_rows(every, probed, seed)
-    images, labels = in_memory(model, source.take(rows)), every[rows]
+    every = _with_classes_that_occur(as_labelled(source, split="train"))
+    sample = every.take(_sample_rows(np.asarray(every.labels), probed, seed))
+    images, labels = in_memory(model, sample), np.asarray(sample.labels)
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
     places = find_cuts(model, wanted) if wanted else stage_cuts(model)
     mode = metadata_of(model).outside if preprocessing is None else resolve(preprocessing)
@@ -92,9 +92,10 @@ def assess(
     sides = images.images.shape[1:3]
     known = find_metadata(model)
     return decide(
-        np.unique(every, return_counts=True)[1],
+        np.bincount(np.asarray(every.labels)),
         measure_cuts(places, own, baseline, labels, seed),
-        probed=len(rows),
+        probed=len(sample),
+        sample=sample,
         pixels=probes.probe(pixels(images.images), labels, seed=seed).accuracy,
         network=model.name,
         sides=sides,
@@ -137,7 +138,7 @@ def _evidence(
     cut: Cut | None, pooling: Pooling, own: probes.Probe, random: probes.Probe
 ) -> Evidence:
     accuracies, randoms = (tuple(one.accuracies.tolist()) for one in (own, random))
-    return Evidence(cut, pooling, own.features, accuracies, own.error, randoms)
+    return Evidence(cut, pooling, own.features, accuracies, own.error, randoms, own)
 
 
 def decide(
@@ -165,8 +166,8 @@ def decide(
     )
 
 
-def _class_numbers(source: Source) -> np.ndarray:
-    """The labels, (n,), with the classes that occur numbered from 0."""
+def _with_classes_that_occur(source: Source) -> Source:
+    """The same images without the classes that have none."""
     if source.labels is None:
         raise DatasetError(
             "cannot assess images without labels: expected a class for each image; give "
@@ -182,7 +183,7 @@ def _class_numbers(source: Source) -> np.ndarray:
             f"images, found {len(present)} classes, the smallest of {counts.min()}; add "
             "images"
         )
-    return labels
+    return source.relabel(labels, [source.class_names[number] for number in present])
 
 
 def _sample_rows(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:

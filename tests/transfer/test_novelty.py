@@ -1,0 +1,71 @@
+"""Images of none of the classes, on stored features of ImageNet's Xception."""
+
+import numpy as np
+import pytest
+
+from cnnzoo.transfer import novelty
+
+FEATURES = "xception_imagenet_features_hymenoptera_150.npz"
+
+
+def unit(embeddings: np.ndarray) -> np.ndarray:
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+
+
+def test_training_images_are_compared_with_the_others():
+    rng = np.random.default_rng(0)
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    embeddings = unit(rng.normal(size=(8, 5)) + 3 * np.eye(3, 5)[labels])
+    found, (distances, others) = novelty.from_embeddings(embeddings, embeddings, labels)
+    for row in range(8):
+        rest = np.arange(8) != row
+        means = [
+            embeddings[rest & (labels == label)].mean(0)
+            for label in np.unique(
+                labels[rest]
+            )  # the only image of a class has no others
+        ]
+        expected = np.linalg.norm((embeddings[row] - means) / found.scale, axis=1).min()
+        assert distances[row] == pytest.approx(expected)
+    assert (others < distances).all()
+    assert found.threshold == pytest.approx(np.quantile(others, 0.95))
+
+
+def test_deviations_count():
+    """An equal step is novel where the images of the classes hardly differ."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    embeddings = rng.normal(size=(200, 20)) * np.repeat([0.1, 0.02], 10)
+    embeddings[:, 0] += 3 * labels
+    embeddings[:, 1] += 3 * (1 - labels)
+    embeddings = unit(embeddings)
+    found, _ = novelty.from_embeddings(embeddings[:100], embeddings[100:], labels[:100])
+    shares = []
+    for column in (5, 15):
+        moved = unit(embeddings[100:] + 0.06 * np.eye(20)[column])
+        shares.append(np.mean(found.to_means(moved).min(1) > found.threshold))
+    assert shares[0] < 0.4
+    assert shares[1] > 0.8
+
+
+def test_ants_and_bees(data_folder):
+    """About one photograph in twenty is lost; what shows neither is refused."""
+    path = data_folder / FEATURES
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in the folder that CNNZOO_DATA names")
+    with np.load(path) as stored:
+        labels = stored["y1"]
+        embeddings = unit(stored["stage4_sepconv2_act_0_t"].astype("float32"))
+    lost, refused = [], []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        train, validation, test = np.split(rng.permutation(243), [146, 195])
+        found, _ = novelty.from_embeddings(
+            embeddings[train], embeddings[validation], labels[train]
+        )
+        # The same numbers at other places of the vector.
+        shuffled = rng.permuted(embeddings[test], axis=1)
+        for shares, images in ((lost, embeddings[test]), (refused, shuffled)):
+            shares.append(np.mean(found.to_means(images).min(1) > found.threshold))
+    assert 0.01 <= np.mean(lost) <= 0.09
+    assert np.mean(refused) > 0.98
