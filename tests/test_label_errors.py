@@ -14,7 +14,7 @@ from cnnzoo.transfer import probes
 @pytest.mark.parametrize("seed", range(20))
 def test_as_cleanlab(seed: int):
     rng = np.random.default_rng(seed)
-    classes, images = rng.integers(2, 9), rng.integers(30, 200)
+    classes, images = rng.integers([2, 30], [9, 200]).tolist()
     true = rng.integers(0, classes, images)
     labels = np.where(rng.random(images) < 0.15, rng.integers(0, classes, images), true)
     logits = rng.normal(size=(images, classes)) + 2 * np.eye(classes)[true]

@@ -25,6 +25,7 @@ from cnnzoo.layer_names import PREDICTIONS
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.transfer.cut_points import embedding_model
+from cnnzoo.transfer.probes import split
 from cnnzoo.weights.tensors import digest
 
 FILE = "novelty.safetensors"
@@ -93,11 +94,11 @@ def measure(
     """
     parts = train, validation
     chosen = [some_rows(len(part), MOST, seed) for part in parts]
-    embeddings = [
+    known, others = (
         _embed(model, part.take(rows)) for part, rows in zip(parts, chosen, strict=True)
-    ]
+    )
     labels = np.asarray(train.labels)[chosen[0]]
-    found, distances = from_embeddings(*embeddings, labels, _classifier(model))
+    found, distances = from_embeddings(known, others, labels, _classifier(model))
     low, high = np.quantile(np.concatenate(distances), (0.25, 0.75))
     fence = high + FENCE * (high - low)
     found_in = zip(parts, chosen, distances, strict=True)
@@ -117,20 +118,25 @@ def from_embeddings(
 
     Returns:
         The measurement, and the distances of the training images and of the validation
-        images. A training image has no part in the mean that it is compared with.
+        images. A training image is compared with those of the other folds.
     """
-    _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    means = np.stack([train[own == number].mean(0) for number in range(len(counts))])
-    variances = (train - means[own]).var(0)
-    variances += SHRINKAGE * variances.mean() or 1.0
-    found = Novelty(means, np.sqrt(variances * train.shape[1]), np.inf, classifier)
-    to_means, others = found.to_means(train), found.to_means(validation).min(1)
-    # An image is farther from the mean of the other images than from that with itself.
-    rows, size = np.arange(len(train)), counts[own]
-    left_out = to_means[rows, own] * size / np.maximum(size - 1, 1)
-    to_means[rows, own] = np.where(size > 1, left_out, np.inf)
+    found = _class_means(train, labels, classifier)
+    nearest, others = np.empty(len(train)), found.to_means(validation).min(1)
+    for rest, out in split(labels, np.random.default_rng(0)):
+        nearest[out] = _class_means(train[rest], labels[rest]).to_means(train[out]).min(1)
     found = replace(found, threshold=float(np.quantile(others, PASSED)))
-    return found, (to_means.min(1), others)
+    return found, (nearest, others)
+
+
+def _class_means(
+    embeddings: np.ndarray, labels: np.ndarray, classifier: str = ""
+) -> Novelty:
+    """The measurement without a threshold."""
+    _, own, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.stack([embeddings[own == i].mean(0) for i in range(len(counts))])
+    variances = (embeddings - means[own]).var(0)
+    variances += SHRINKAGE * variances.mean() or 1.0
+    return Novelty(means, np.sqrt(variances * means.shape[1]), np.inf, classifier)
 
 
 def load(folder: Path, model: keras.Model) -> Novelty | None:

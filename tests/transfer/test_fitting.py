@@ -392,6 +392,7 @@ def test_save_results(source, tmp_path: Path):
     first = re.findall("<h2>Labels that look wrong.*?<table>(.*?)</table>", report, re.S)
     cells = re.findall("<td>(.*?)</td>", first[0])
     assert cells[:3] == ["image 7", "falling", "none of the classes"]
+    assert assessment.out_of_fold is not None
     suspects = assessment.out_of_fold.label_errors(train)
     assert suspects
     for fact in suspects:
