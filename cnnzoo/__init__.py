@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 _get_lazily, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 _WITHOUT_KERAS = {
     *("Evaluation", "Geometry", "LoadReport", "ModelInfo", "Paper", "Preprocess", "Spec"),
-    *("configure", "decode", "list_models", "load_mnist", "model_info", "scan"),
+    *("configure", "decode", "likely_label_errors", "list_models", "load_mnist"),
+    *("model_info", "scan"),
     *(name for name in __all__ if name.endswith("Error")),
 }
 

@@ -20,7 +20,10 @@ from .errors import (
     UsageError as UsageError,
     WeightFileError as WeightFileError,
 )
-from .evaluation import Evaluation as Evaluation
+from .evaluation import (
+    Evaluation as Evaluation,
+    likely_label_errors as likely_label_errors,
+)
 from .fast import accelerate as accelerate
 from .graph.stage_outputs import Feature as Feature, features as features
 from .inference import (

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnzoo.data.arrays import Source
-from cnnzoo.errors import DatasetError, UsageError
+from cnnzoo.data.arrays import Source, check_labels
+from cnnzoo.errors import DatasetError, LabelError, UsageError
 from cnnzoo.system import files
 
 PREDICTIONS_FILE = "predictions.npz"  # of a cross-validation
+ROUNDING = 1e-6  # of probabilities, so that equal ones are equal
 
 
 @dataclass(frozen=True)
@@ -81,22 +82,44 @@ class Evaluation:
         wrong = np.flatnonzero(self.probabilities.argmax(1) != self.labels)
         return wrong[np.argsort(-self.probabilities[wrong].max(1), kind="stable")][:most]
 
+    def likely_label_errors(self, most: int | None = None) -> np.ndarray:
+        """Row numbers of images whose labels look wrong, the most suspicious first.
+
+        The network, or that of each fold, must not have been trained on these images.
+        """
+        return likely_label_errors(self.probabilities, self.labels)[:most]
+
     def misclassified(self, source: Source) -> list[dict]:
         """Facts about every error, the highest probability first, for JSON.
 
         Args:
             source: The images that were evaluated, in their order.
         """
-        names, rows = [row.name for row in self.classes], self.most_confident_errors()
-        facts = zip(source.names_of(rows), self.labels[rows], rows, strict=True)
+        return self._facts(source, self.most_confident_errors())
+
+    def label_errors(self, source: Source) -> list[dict]:
+        """Facts about every likely label error, the most suspicious first, for JSON.
+
+        Args:
+            source: The images that were evaluated, in their order.
+        """
+        return self._facts(source, self.likely_label_errors())
+
+    def _facts(self, source: Source, rows: np.ndarray) -> list[dict]:
+        names, predicted = (
+            [one.name for one in self.classes],
+            self.probabilities.argmax(1),
+        )
         return [
             {
+                "row": int(row),
                 "image": image,
-                "label": names[label],
-                "predicted": names[self.probabilities[row].argmax()],
-                "probability": float(self.probabilities[row].max()),
+                "label": names[self.labels[row]],
+                "label_probability": float(self.probabilities[row, self.labels[row]]),
+                "predicted": names[predicted[row]],
+                "probability": float(self.probabilities[row, predicted[row]]),
             }
-            for image, label, row in facts
+            for image, row in zip(source.names_of(rows), rows, strict=True)
         ]
 
     def to_dict(self) -> dict:
@@ -121,6 +144,53 @@ def error_interval(errors: int, images: int) -> tuple[float, float]:
 
     found = binomtest(errors, images).proportion_ci(method="wilson")
     return 100 * float(found.low), 100 * float(found.high)
+
+
+def likely_label_errors(
+    probabilities: np.ndarray, labels: np.ndarray | Sequence[int]
+) -> np.ndarray:
+    """Row numbers of images whose labels look wrong, the most suspicious first.
+
+    By confident learning (Northcutt et al. 2021, https://arxiv.org/abs/1911.00068), an
+    image may show a class if the probability of the class is at least its mean over the
+    images with that label. A label looks wrong if the image may show another class, and
+    the likeliest class is another. The most suspicious label has the lowest probability.
+    The package cleanlab finds the same images in this order with
+    `filter_by="confident_learning"` and its default ranking, by self-confidence.
+
+    Args:
+        probabilities: (images, classes), each row by a network that was not trained on
+            the image, such as those of `kfold`.
+        labels: (images,) class numbers.
+
+    Raises:
+        UsageError: The probabilities are no such array, or not from 0 to 1.
+        LabelError: The labels are not class numbers, one per image.
+    """
+    probabilities, labels = np.asarray(probabilities), np.asarray(labels)
+    in_range = (probabilities >= 0) & (probabilities <= 1 + ROUNDING)
+    if probabilities.ndim != 2 or not in_range.all():
+        raise UsageError(
+            "cannot look for label errors: expected probabilities from 0 to 1, (images, "
+            f"classes), found {probabilities.min(initial=1):g} to "
+            f"{probabilities.max(initial=0):g}, {probabilities.shape}; pass the outputs "
+            "of a softmax"
+        )
+    images, classes = probabilities.shape
+    check_labels(labels, images)
+    if images and labels.max() >= classes:
+        raise LabelError(
+            f"cannot look for label errors: expected labels below {classes}, the number "
+            f"of columns, found {labels.max()}; pass the probabilities of all classes"
+        )
+    own = probabilities[np.arange(images), labels]
+    is_label = labels[:, None] == np.arange(classes)
+    sums, counts = own @ is_label, is_label.sum(0)
+    thresholds = np.divide(sums, counts, out=np.full(classes, np.inf), where=counts > 0)
+    may_show_another = ((probabilities >= thresholds - ROUNDING) & ~is_label).any(1)
+    likelier = probabilities.max(1, initial=0) > own + ROUNDING
+    rows = np.flatnonzero(may_show_another & likelier)
+    return rows[np.argsort(own[rows], kind="stable")]
 
 
 def check_finite(probabilities: np.ndarray) -> None:

@@ -24,7 +24,9 @@ from cnnzoo.train.replicates import NewModel, known_names, train_once
 # that has an image of every class.
 VALIDATION_SHARES = (0.1, 0.2, 0.35, 0.5)
 FOLDS_FILE = "folds.json"
-FORMAT = 1  # of folds.json
+LABEL_ERRORS_FILE, LABEL_ERRORS_PICTURE = "label_errors.json", "label_errors.png"
+WRITTEN = FOLDS_FILE, PREDICTIONS_FILE, LABEL_ERRORS_FILE, LABEL_ERRORS_PICTURE
+FORMAT = 1  # of the JSON files
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,9 @@ def kfold(
         new_model: Function that builds the network; Keras's seed is set before, to
             `seed` plus the number of the fold.
         source: Labelled images, as `train` in `Run.fit`.
-        folder: Folder of the runs, `fold-1` and so on, of `folds.json`, and of
-            `predictions.npz` (`probabilities`, `labels` and `class_names`).
+        folder: Folder of the runs, `fold-1` and so on, of `folds.json`, of
+            `predictions.npz` (`probabilities`, `labels` and `class_names`), and of
+            `label_errors.json` and `.png`: the images whose labels look wrong.
         recipe: Training recipe; None for the defaults.
         folds: Number of folds, at least 2 and at most the number of images per class.
         seed: Random seed of the folds.
@@ -95,6 +98,7 @@ def kfold(
         DatasetError: A class has fewer images than there are folds, or fewer than two
             outside a fold.
     """
+    from cnnzoo.visualization import figures
 
     def train_fold(number: int, data: tuple[Source, Source]) -> keras.Model:
         path = Path(folder) / f"fold-{number}"
@@ -104,10 +108,13 @@ def kfold(
 
     source = as_training(source, known_names(new_model, source))
     result = cross_validate(train_fold, source, folds=folds, seed=seed, group_by=group_by)
-    record = {"format": FORMAT, **result.to_dict()}
-    files.write_json(Path(folder) / FOLDS_FILE, record)
-    evaluation = result.evaluation
-    with files.replacing(Path(folder) / PREDICTIONS_FILE) as temporary:
+    place, evaluation = Path(folder), result.evaluation
+    files.write_json(place / FOLDS_FILE, {"format": FORMAT, **result.to_dict()})
+    suspects = {"format": FORMAT, "label_errors": evaluation.label_errors(source)}
+    files.write_json(place / LABEL_ERRORS_FILE, suspects)
+    picture = figures.label_errors(source, evaluation)
+    files.write_bytes(place / LABEL_ERRORS_PICTURE, picture)
+    with files.replacing(place / PREDICTIONS_FILE) as temporary:
         np.savez_compressed(
             temporary,
             probabilities=evaluation.probabilities,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
+from cnnzoo.data.arrays import Source
+from cnnzoo.evaluation import Evaluation, evaluate_probabilities
 from cnnzoo.system.text import abbreviate, text_table
 from cnnzoo.transfer.evidence import (
     MIN_GAIN,
@@ -49,6 +51,8 @@ class Assessment:
         own_sides: Those that the network was designed for.
         large_from: Number of images from which a data set is large.
         measured: The measured case, where the caller has chosen another; else None.
+        sample: The images that the probes used, with the classes that occur; None if
+            they are not known.
     """
 
     case: int
@@ -66,6 +70,7 @@ class Assessment:
     own_sides: tuple[int, int]
     large_from: int = SMALL
     measured: int | None = None
+    sample: Source | None = field(default=None, repr=False, compare=False)
 
     @property
     def small(self) -> bool:
@@ -114,6 +119,17 @@ class Assessment:
         return earlier_stages(self.cuts)
 
     @property
+    def out_of_fold(self) -> Evaluation | None:
+        """The predictions of the probe at the used cut for `sample`; None without it.
+
+        Each image was predicted by regressions that were not fitted to it.
+        """
+        if self.sample is None:
+            return None
+        found, names = self.used.probe, self.sample.class_names
+        return evaluate_probabilities(found.probabilities, found.labels, names)
+
+    @property
     def majority(self) -> float:
         """Accuracy of always predicting the largest class, 0 to 1."""
         return self.largest_class / self.images
@@ -129,11 +145,13 @@ class Assessment:
         return replace(self, case=case, measured=None if case == measured else measured)
 
     def to_dict(self) -> dict:
-        """The fields and the derived values, as JSON has them."""
+        """The fields and the derived values, as JSON has them, without images."""
         derived = ("small", "similar", "cut", "majority", "uneven")
-        table = [row.to_dict() for row in self.table]
         values = {name: getattr(self, name) for name in derived}
-        return {**asdict(self), **values, "table": table, "used": self.used.name}
+        values |= {"table": [row.to_dict() for row in self.table], "used": self.used.name}
+        record = {**asdict(replace(self, sample=None, table=())), **values}
+        del record["sample"]
+        return record
 
     def picture(self) -> bytes:
         """The accuracy at each cut, with trained and random weights, as a PNG."""

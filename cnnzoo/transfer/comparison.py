@@ -195,14 +195,14 @@ def compare(
     """
     check_values("compare", {"probed": probed}, {"probed": RULES["probed"]})
     named = _by_name(models)
-    images, labels, counts = sample(source, probed, seed)
+    images, counts = sample(source, probed, seed)
     found = []
     for name, model in named.items():
-        found.append(_measure(name, model, images, labels, seed, batch_size, progress))
+        found.append(_measure(name, model, images, seed, batch_size, progress))
     found.sort(key=lambda one: (-one.accuracy, one.macs or inf, one.name))
     best = found[0].used.correct
     ranked = (replace(one, **score(one.used.correct, best)) for one in found)
-    return Comparison(tuple(ranked), len(labels), len(counts))
+    return Comparison(tuple(ranked), len(images), len(counts))
 
 
 def _by_name(models: Models) -> dict[str, keras.Model]:
@@ -236,7 +236,6 @@ def _measure(
     name: str,
     model: keras.Model,
     images: Source,
-    labels: np.ndarray,
     seed: int,
     batch_size: int | None,
     progress: Progress | None,
@@ -246,12 +245,12 @@ def _measure(
     images = images.with_geometry(metadata.geometry)
     batches: list[tuple[int, float]] = []
     # The first batch compiles, so the second is the first to be timed.
-    size = min(batch_size or default_batch_size(model, images), len(labels) // 2)
+    size = min(batch_size or default_batch_size(model, images), len(images) // 2)
 
     def on_batch(count: int, seconds: float) -> None:
         batches.append((count, seconds))
         if progress:
-            progress(name, sum(count for count, _ in batches), len(labels))
+            progress(name, sum(count for count, _ in batches), len(images))
 
     names = [cut.name for cut in places]
     weights = fingerprint(model, front(model, names[-1:]))
@@ -263,6 +262,7 @@ def _measure(
         own = embed(model, names, images, metadata.outside, size, on_batch)
     except UsageError as error:
         raise UsageError(f"cannot compare {name}: {error}") from error
+    labels = np.asarray(images.labels)
     used = deepest_of(measure_cuts(places, own, None, labels, seed))
     # One that is not full compiles anew.
     full = [seconds / n for n, seconds in batches[1:] if n == size]

@@ -14,6 +14,7 @@ import numpy as np
 from cnnzoo.layer_names import stage_number
 from cnnzoo.transfer.cut_points import Cut
 from cnnzoo.transfer.features.embeddings import Pooling
+from cnnzoo.transfer.features.probes import Probe
 
 ALL_CUTS = "all-cuts"
 MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
@@ -35,7 +36,7 @@ class Evidence:
         error: Standard error of the accuracy.
         random_accuracies: Accuracies of the same probe with random weights in the
             network; empty if they were not measured.
-        correct: Share of the repeats that classify each image correctly, (n,).
+        probe: The probe's predictions.
     """
 
     cut: Cut | None
@@ -44,7 +45,12 @@ class Evidence:
     accuracies: tuple[float, ...]
     error: float
     random_accuracies: tuple[float, ...]
-    correct: np.ndarray = field(repr=False, compare=False)
+    probe: Probe = field(repr=False, compare=False)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Share of the repeats that classify each image correctly, (n,)."""
+        return self.probe.correct.mean(0)
 
     @property
     def accuracy(self) -> float:
@@ -67,10 +73,10 @@ class Evidence:
         return stage_number(self.name) or self.name
 
     def to_dict(self) -> dict:
-        """The fields and the derived values, as JSON has them, without `correct`."""
+        """The fields and the derived values, as JSON has them, without predictions."""
         derived = ("name", "accuracy", "random_accuracy")
         record = {**asdict(self), **{name: getattr(self, name) for name in derived}}
-        del record["correct"]
+        del record["probe"]
         return record
 
     def __str__(self) -> str:

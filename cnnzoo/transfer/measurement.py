@@ -77,8 +77,8 @@ def assess(
             has no such cut, or its preprocessing is unknown.
     """
     check_values("assess", {"probed": probed, "small": small}, RULES)
-    source, labels, counts = sample(source, probed, seed)
-    images = in_memory(model, source)
+    chosen, counts = sample(source, probed, seed)
+    images, labels = in_memory(model, chosen), np.asarray(chosen.labels)
     wanted = [cut if isinstance(cut, str) else cut.name for cut in cuts or ()]
     places = find_cuts(model, wanted) if wanted else stage_cuts(model)
     mode = metadata_of(model).outside if preprocessing is None else resolve(preprocessing)
@@ -93,6 +93,7 @@ def assess(
         counts,
         measure_cuts(places, own, baseline, labels, seed),
         probed=len(labels),
+        sample=chosen,
         pixels=probes.probe(pixels(images.images), labels, seed=seed).accuracy,
         network=model.name,
         sides=sides,
@@ -151,7 +152,7 @@ def _evidence(
         accuracies=tuple(own.accuracies.tolist()),
         error=own.error,
         random_accuracies=tuple(random.accuracies.tolist()) if random else (),
-        correct=own.correct.mean(0),
+        probe=own,
     )
 
 
@@ -180,22 +181,20 @@ def decide(
     )
 
 
-def sample(
-    source: Labelled, probed: int, seed: int
-) -> tuple[Source, np.ndarray, np.ndarray]:
+def sample(source: Labelled, probed: int, seed: int) -> tuple[Source, np.ndarray]:
     """Images for the probes, of every class by its share.
 
     Returns:
-        The images, their classes numbered from 0, (n,), and the number of images per
-        class of the whole source, (classes,).
+        The images, with the classes that occur, and the number of images per class of
+        the whole source, (classes,).
     """
-    every = _class_numbers(source := as_labelled(source, split="train"))
-    rows = _sample_rows(every, probed, seed)
-    return source.take(rows), every[rows], np.bincount(every)
+    every = _with_classes_that_occur(as_labelled(source, split="train"))
+    labels = np.asarray(every.labels)
+    return every.take(_sample_rows(labels, probed, seed)), np.bincount(labels)
 
 
-def _class_numbers(source: Source) -> np.ndarray:
-    """The labels, (n,), with the classes that occur numbered from 0."""
+def _with_classes_that_occur(source: Source) -> Source:
+    """The same images without the classes that have none."""
     if source.labels is None:
         raise DatasetError(
             "cannot assess images without labels: expected a class for each image; give "
@@ -211,7 +210,7 @@ def _class_numbers(source: Source) -> np.ndarray:
             f"images, found {len(present)} classes, the smallest of {counts.min()}; add "
             "images"
         )
-    return labels
+    return source.relabel(labels, [source.class_names[number] for number in present])
 
 
 def _sample_rows(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:

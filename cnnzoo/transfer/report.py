@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,13 @@ BASIS = {
     False: "each image was predicted by a network that was not trained on it; the saved "
     "network was then trained on all images, with the settings that the folds chose",
 }
+LABELS = (
+    "Images that look like none of the classes are unusually far from the means of all "
+    "classes in the features of the network. Images that look like another class were "
+    "predicted as that class, by a classifier that was not trained on them, and some "
+    "other class is as likely as it is on average for the images with its own label "
+    "(confident learning)."
+)
 
 
 @dataclass(frozen=True)
@@ -70,17 +78,25 @@ def save_results(
     """
     train, validation = as_train_validation(train, validation, seed=seed)
     out, assessment = Path(folder), assessment or result.assessment
+    held_out = None if result.folds else validation
+    measured, outliers = novelty.measure(result.model, train, held_out, seed)
     paths = [
         save(result.model, out / "model.keras"),
         files.write_json(out / "class_names.json", list(train.class_names)),
-        novelty.measure(result.model, train, validation, seed).save(out),
+        measured.save(out),
     ]
     if assessment:
         paths.append(files.write_json(out / "assessment.json", assessment.to_dict()))
     training_files.write(out, train)
     folds = result.folds
     evaluation = folds.evaluation if folds else evaluate(result.model, validation)
-    report = _report(result, assessment, train, validation, evaluation)
+    groups = [*zip((train, validation), outliers, strict=False)]
+    sample = assessment.sample if assessment and not folds else None
+    if assessment and sample and (found := assessment.out_of_fold):
+        groups.append((sample, found.label_errors(sample)))
+    groups.append((validation, evaluation.label_errors(validation)))
+    labels = _labels(groups)
+    report = _report(result, assessment, train, validation, evaluation, labels)
     paths.append(files.write_text(out / "report.html", report))
     return SavedResults(tuple(paths), evaluation)
 
@@ -91,8 +107,9 @@ def _report(
     train: Source,
     validation: Source,
     evaluation: Evaluation,
+    labels: Section,
 ) -> str:
-    """The report as HTML."""
+    """The report as HTML, with the section on labels that look wrong."""
     from cnnzoo.visualization import figures
 
     lead, sections = f"{evaluation.summary}; {BASIS[result.folds is None]}", []
@@ -115,6 +132,7 @@ def _report(
         _phases(result),
         Section("Confused classes", pictures=[(confusion, "confusion matrix")]),
         Section("The most confident errors", pictures=[(errors, "misclassified images")]),
+        labels,
     ]
     # Splits of one folder share its report.
     unused = dict.fromkeys([*train.report_lines(), *validation.report_lines()])
@@ -124,6 +142,37 @@ def _report(
     names = ", ".join(validation.class_names[:6])
     more = ", ..." if len(validation.class_names) > 6 else ""
     return render_page(f"{result.model.name} for {names}{more}", lead, sections)
+
+
+def _labels(groups: Sequence[tuple[Source, list[dict]]]) -> Section:
+    """The images whose labels look wrong.
+
+    Args:
+        groups: Images, and facts about some of them, from `novelty.measure`, or from
+            `Evaluation.label_errors` of networks that were not trained on them.
+    """
+    from cnnzoo.visualization import figures
+
+    found = [fact for _, facts in groups for fact in facts]
+    # Distances, the largest first, and then probabilities, the lowest first.
+    found.sort(key=lambda fact: fact.get("label_probability", -fact.get("distance", 0)))
+    return Section(
+        "Labels that look wrong",
+        text=LABELS if found else "no label looks wrong",
+        header=("image", "label", "looks like") if found else (),
+        rows=[(fact["image"], fact["label"], _looks_like(fact)) for fact in found],
+        pictures=[
+            (figures.predictions(source, facts, ""), "images whose labels look wrong")
+            for source, facts in groups
+            if facts
+        ],
+    )
+
+
+def _looks_like(fact: dict) -> str:
+    if "predicted" not in fact:
+        return "none of the classes"
+    return f"{fact['predicted']}, {100 * fact['probability']:.0f} %"
 
 
 def _phases(result: Result) -> Section:

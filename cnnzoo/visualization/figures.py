@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -128,18 +128,46 @@ def misclassified(source: Source, evaluation: Evaluation) -> bytes:
         source: The images that were evaluated, in their order.
         evaluation: The evaluation.
     """
-    rows = evaluation.most_confident_errors(SHOWN)
-    if not len(rows):
+    return predictions(
+        source, evaluation.misclassified(source), "no image is misclassified"
+    )
+
+
+def label_errors(source: Source, evaluation: Evaluation) -> bytes:
+    """Draws the images whose labels look wrong, the most suspicious first, as a PNG.
+
+    Args:
+        source: The images that were evaluated, in their order.
+        evaluation: The evaluation.
+    """
+    return predictions(source, evaluation.label_errors(source), "no label looks wrong")
+
+
+def predictions(source: Source, facts: Sequence[Mapping[str, Any]], none: str) -> bytes:
+    """Draws the first images of a list with their labels and predictions, as a PNG.
+
+    Args:
+        source: The images.
+        facts: Facts about images, as from `Evaluation.misclassified`; those about the
+            prediction may be missing.
+        none: Text of the figure if the list is empty.
+    """
+    if not facts:
         figure = Figure(figsize=(6, 1))
-        figure.text(0.5, 0.5, "no image is misclassified", ha="center", va="center")
+        figure.text(0.5, 0.5, none, ha="center", va="center")
         return as_bytes(figure)
-    captions = [
-        f"{_literal(error['image'])[-LONGEST:]}\n{_literal(error['label'])} read as "
-        f"{_literal(error['predicted'])}, {100 * error['probability']:.0f} %"
-        for error in evaluation.misclassified(source)[:SHOWN]
-    ]
+    rows = np.array([fact["row"] for fact in facts[:SHOWN]])
     height, width, channels = source.image_shape or (*SMALL, 3)
-    return gallery(source.load(rows, (height, width), channels), captions)
+    images = source.load(rows, (height, width), channels)
+    return gallery(images, [_caption(fact) for fact in facts[:SHOWN]])
+
+
+def _caption(fact: Mapping[str, Any]) -> str:
+    text = f"{_literal(fact['image'])[-LONGEST:]}\n{_literal(fact['label'])}"
+    if "predicted" not in fact:
+        return text
+    likeliest = _literal(fact["predicted"])
+    return f"{text} read as {likeliest}, {100 * fact['probability']:.0f} %"
 
 
 def accuracy_by_cut(

@@ -110,7 +110,8 @@ def test_evaluate_several_models_as_an_ensemble(run, tmp_path, capsys):
     assert [member["errors"] for member in metrics["members"]] == [metrics["errors"]] * 2
     assert metrics["members"][0]["accuracy_without"] == metrics["accuracy"]
     written = {path.name for path in (tmp_path / "evaluation").iterdir()}
-    assert written == {"evaluation.json", "confusion.png", "misclassified.png"}
+    pictures = {"confusion.png", "label_errors.png", "misclassified.png"}
+    assert written == {"evaluation.json", *pictures}
     assert width(tmp_path / "evaluation" / "misclassified.png") > 300
     assert main(args) == 0
     text = capsys.readouterr().out

@@ -49,7 +49,8 @@ def test_control_characters_are_escaped(photos: Path, capsys):
     assert shown.out.count(r"\x1b]0;owned\x07\x1b[31mred") >= 3
     errors = json.loads(Path(out, "evaluation.json").read_text())["misclassified"]
     assert errors
-    assert {"image", "label", "predicted", "probability"} == errors[0].keys()
+    known = {"row", "image", "label", "label_probability", "predicted", "probability"}
+    assert known == errors[0].keys()
     assert {error["label"] for error in errors} <= set(EVIL)
     shares = [error["probability"] for error in errors]
     assert shares == sorted(shares, reverse=True)

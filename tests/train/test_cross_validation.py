@@ -75,6 +75,11 @@ def test_validation_images_are_not_used_for_training(marked, tmp_path: Path):
         )
         np.testing.assert_array_equal(arrays["labels"], marked.labels)
         assert tuple(arrays["class_names"]) == marked.class_names
+    suspects = json.loads((tmp_path / "label_errors.json").read_text())["label_errors"]
+    rows = result.evaluation.likely_label_errors()
+    assert [fact["row"] for fact in suspects] == rows.tolist()
+    with Image.open(tmp_path / "label_errors.png") as picture:
+        assert picture.width > 300
     again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
     np.testing.assert_array_equal(
         again.evaluation.probabilities, result.evaluation.probabilities

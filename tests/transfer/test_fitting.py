@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -342,7 +343,7 @@ def test_frozen_batch_norm_statistics_do_not_change(source):
 
 def test_images_of_another_kind_are_novel(source, tmp_path: Path):
     model = fit(source, TRAIN, VALIDATION, quick()).model
-    found = novelty.measure(model, TRAIN, VALIDATION)
+    found, _ = novelty.measure(model, TRAIN, VALIDATION)
     assert np.mean(found.distances(model, VALIDATION) <= found.threshold) >= 0.94
     black = Images(np.zeros((1, SIDE, SIDE, 1), np.uint8), np.zeros(1, int), CLASSES)
     assert found.distances(model, black)[0] > 2 * found.threshold
@@ -355,9 +356,15 @@ def test_images_of_another_kind_are_novel(source, tmp_path: Path):
     )
     assert novelty.load(tmp_path / "elsewhere", model) is None
     assert novelty.load(tmp_path, source) is None  # which has another classifier
-    arrays = {"embeddings": np.ones((1, 1), np.float16)}
-    other = safetensors.numpy.save(arrays, metadata={"format": "0"})
-    for content in (b"no arrays", other):
+    means, scale = np.ones((2, 3), np.float16), np.ones(3, np.float16)
+    metadata = {"format": "2", "threshold": "1.0", "classifier": ""}
+    bad = [
+        ({"embeddings": means}, {**metadata, "format": "1"}),  # of an older version
+        ({"means": means, "scale": scale[:2]}, metadata),
+        ({"means": means, "scale": 0 * scale}, metadata),
+        ({"means": np.nan * means, "scale": scale}, metadata),
+    ]
+    for content in (b"no arrays", *(safetensors.numpy.save(*one) for one in bad)):
         (tmp_path / novelty.FILE).write_bytes(content)
         with pytest.raises(cnnzoo.WeightFileError, match="damaged or of another version"):
             novelty.load(tmp_path, model)
@@ -368,9 +375,11 @@ def test_images_of_another_kind_are_novel(source, tmp_path: Path):
 
 
 def test_save_results(source, tmp_path: Path):
-    result = fit(source, TRAIN, VALIDATION, quick(), seed=1)
-    assessment = transfer.assess(source, TRAIN)
-    saved = transfer.save_results(result, assessment, TRAIN, VALIDATION, tmp_path)
+    train = replace(TRAIN, images=TRAIN.images.copy())
+    train.images[7] = 0  # shows none of the classes
+    result = fit(source, train, VALIDATION, quick(), seed=1)
+    assessment = transfer.assess(source, train)
+    saved = transfer.save_results(result, assessment, train, VALIDATION, tmp_path)
     names = [path.name for path in saved.paths]
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
     assert {"model.keras", "novelty.safetensors", "assessment.json"} < set(names)
@@ -380,6 +389,16 @@ def test_save_results(source, tmp_path: Path):
     assert novelty.load(tmp_path, model) is not None
     report = (tmp_path / "report.html").read_text()
     assert f"case {assessment.case}, " in report
+    first = re.findall("<h2>Labels that look wrong.*?<table>(.*?)</table>", report, re.S)
+    cells = re.findall("<td>(.*?)</td>", first[0])
+    assert cells[:3] == ["image 7", "falling", "none of the classes"]
+    assert assessment.out_of_fold is not None
+    suspects = assessment.out_of_fold.label_errors(train)
+    assert suspects
+    for fact in suspects:
+        place = cells.index(fact["image"], 3)
+        likelier = f"{fact['predicted']}, {100 * fact['probability']:.0f} %"
+        assert cells[place + 1 : place + 3] == [fact["label"], likelier]
     (tmp_path / "assessment.json").unlink()
     again = transfer.save_results(result, None, TRAIN, VALIDATION, tmp_path)
     assert "assessment.json" not in [path.name for path in again.paths]

@@ -80,6 +80,7 @@ def test_errors_and_where_the_error_lies():
     right = evaluate_probabilities(np.eye(2)[labels], labels, source.class_names)
     assert right.errors == 0
     assert size(figures.misclassified(source, right)) == (660, 110)
+    assert size(figures.label_errors(source, right)) == (660, 110)
 
 
 def test_names_of_networks_cover_nothing():

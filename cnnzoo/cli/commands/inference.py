@@ -47,9 +47,11 @@ def evaluate(args: Namespace) -> None:
         found = whole = evaluate_model(model, source, verbose=verbose)
     metrics = found.to_dict()
     metrics["misclassified"] = whole.misclassified(source)
+    metrics["label_errors"] = whole.label_errors(source)
     pictures = {
         "confusion.png": figures.confusion(whole),
         "misclassified.png": figures.misclassified(source, whole),
+        "label_errors.png": figures.label_errors(source, whole),
     }
     written = [files.write_json(out / "evaluation.json", metrics)]
     written += [files.write_bytes(out / name, pictures[name]) for name in pictures]

@@ -134,7 +134,7 @@ def kfold(args: Namespace) -> None:
     source = open_source(args)
     check_folds(args, source)
     start(args.threads)
-    from cnnzoo.train.cross_validation import FOLDS_FILE, PREDICTIONS_FILE, kfold
+    from cnnzoo.train.cross_validation import WRITTEN, kfold
 
     found = kfold(
         lambda: _network(args, network, source)[1],
@@ -157,7 +157,7 @@ def kfold(args: Namespace) -> None:
         "evaluated by a network that was not trained on it"
     )
     say(f"out of fold: {found.evaluation.summary}")
-    for name in (FOLDS_FILE, PREDICTIONS_FILE):
+    for name in WRITTEN:
         say(Path(args.out) / name)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 PENALTIES = np.logspace(-3, 6, 10)
 FOLDS = 5
@@ -53,6 +53,21 @@ class Probe:
     def error(self) -> float:
         """Standard error of the accuracy: that of the choice of images."""
         return float(np.sqrt(self.accuracy * (1 - self.accuracy) / len(self.labels)))
+
+    @property
+    def factor(self) -> float:
+        """The factor from scores to logits that makes the labels likeliest, 1 to 100."""
+
+        def loss(exponent: float) -> float:
+            logits = log_softmax(10**exponent * self.scores, 2)
+            return -float(logits[:, np.arange(len(self.labels)), self.labels].mean())
+
+        return float(10 ** minimize_scalar(loss, bounds=(0, 2), method="bounded").x)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Probability of each class, the mean of the repeats, (n, classes)."""
+        return softmax(self.factor * self.scores, 2).mean(0)
 
 
 def mean_and_scale(
@@ -202,17 +217,6 @@ def ridge_init(
     problem = RidgeProblem((embeddings - mean) / scale, labels, layer.units)
     probed = problem.cross_validate(seed)
     weights, offsets = problem.solve(problem.penalty())
-    factor = _likeliest_factor(probed)
-    kernel = factor * weights / scale[:, None]
-    layer.set_weights([kernel, factor * offsets - mean @ kernel])
+    kernel = probed.factor * weights / scale[:, None]
+    layer.set_weights([kernel, probed.factor * offsets - mean @ kernel])
     return probed.accuracy
-
-
-def _likeliest_factor(probed: Probe) -> float:
-    """The factor from scores to logits of the highest likelihood, 1 to 100."""
-
-    def loss(exponent: float) -> float:
-        logits = log_softmax(10**exponent * probed.scores, 2)
-        return -float(logits[:, np.arange(len(probed.labels)), probed.labels].mean())
-
-    return float(10 ** minimize_scalar(loss, bounds=(0, 2), method="bounded").x)
