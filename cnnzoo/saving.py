@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -108,6 +108,11 @@ def load(path: str | Path) -> keras.Model:
         )
     for layer in model.layers:
         layer.trainable = layer.name not in frozen
+    try:
+        temperature = metadata.get("temperature", 1.0)  # older versions had none
+        model.cnnzoo = replace(metadata_of(model), temperature=temperature)
+    except UsageError as error:
+        raise WeightFileError(f"{path} was altered, so get it again: {error}") from error
     return model
 
 
@@ -129,6 +134,7 @@ def _file_metadata(model: keras.Model) -> dict:
         "preprocessing": asdict(metadata.preprocessing),
         "geometry": metadata.geometry and asdict(metadata.geometry),
         "class_names": metadata.class_names,
+        "temperature": metadata.temperature,
         "frozen": [layer.name for layer in model.layers if not layer.trainable],
     }
 

@@ -41,6 +41,7 @@ class PhaseResult:
             images.
         ridge: Accuracy, on images that it was not fitted to, of the ridge regression that
             the classifier started from; None where it did not.
+        ridge_kept: Whether the classifier is that regression, since no epoch was better.
     """
 
     name: str
@@ -57,6 +58,7 @@ class PhaseResult:
     reused: int = 0
     batch_norm_adapted: bool = False
     ridge: float | None = None
+    ridge_kept: bool = False
 
     def to_dict(self) -> dict:
         """The fields as JSON has them, with None for NaN."""

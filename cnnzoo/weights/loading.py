@@ -120,7 +120,7 @@ def load_source(
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
     if metadata:
-        model.cnnzoo = metadata
+        model.cnnzoo = replace(metadata, temperature=1.0)
     return LoadReport(
         model=model.name,
         source=source.name,

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import cnnzoo
+from cnnzoo.calibration import apply_temperature
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import scan
@@ -73,8 +74,18 @@ def test_validation_images_are_not_used_for_training(marked, tmp_path: Path):
         np.testing.assert_array_equal(
             arrays["probabilities"], result.evaluation.probabilities
         )
+        raw = arrays["raw_probabilities"]
         np.testing.assert_array_equal(arrays["labels"], marked.labels)
         assert tuple(arrays["class_names"]) == marked.class_names
+    # Each network has the temperature of its own validation images.
+    for i, (_, test) in enumerate(split_folds(marked, 3, 0), start=1):
+        temperature = cnnzoo.load(tmp_path / f"fold-{i}").cnnzoo.temperature
+        expected = apply_temperature(raw[test], temperature)
+        np.testing.assert_array_equal(result.evaluation.probabilities[test], expected)
+    errors = record["calibration_error"], record["raw_calibration_error"]
+    assert errors[0] < errors[1]  # the networks are right by chance, and sure of it
+    read = read_predictions(tmp_path / "predictions.npz")
+    assert (read.calibration_error, read.raw_calibration_error) == errors
     again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
     np.testing.assert_array_equal(
         again.evaluation.probabilities, result.evaluation.probabilities

@@ -89,8 +89,9 @@ def train_on_features(
             f"the validation loss was never finite in {folder}; use a lower learning rate"
         )
     best.restore()
-    accuracy = _evaluate(part, validation_batches)["accuracy"]
-    return replace(result, after=accuracy, history=history.metrics, ridge=ridge)
+    result = replace(result, after=_evaluate(part, validation_batches)["accuracy"])
+    kept = best.best not in history.metrics["val_loss"]
+    return replace(result, history=history.metrics, ridge=ridge, ridge_kept=kept)
 
 
 def _fit(
