@@ -82,10 +82,9 @@ def test_validation_images_are_not_used_for_training(marked, tmp_path: Path):
         temperature = cnnzoo.load(tmp_path / f"fold-{i}").cnnzoo.temperature
         expected = apply_temperature(raw[test], temperature)
         np.testing.assert_array_equal(result.evaluation.probabilities[test], expected)
-    errors = record["calibration_error"], record["raw_calibration_error"]
-    assert errors[0] < errors[1]  # the networks are right by chance, and sure of it
     read = read_predictions(tmp_path / "predictions.npz")
-    assert (read.calibration_error, read.raw_calibration_error) == errors
+    assert record["calibration_error"] == read.calibration_error
+    assert record["raw_calibration_error"] == read.raw_calibration_error
     again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
     np.testing.assert_array_equal(
         again.evaluation.probabilities, result.evaluation.probabilities
