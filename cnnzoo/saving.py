@@ -1,11 +1,11 @@
 """save() and load(): ordinary `.keras` files that also contain the class names.
 
 Beside Keras's own members, a file has a member `cnnzoo.json` that Keras ignores: the name
-and options of the network, the class names, the preprocessing and the geometry. `load`
-rebuilds the network from the catalog and takes only weights from the file. Of a model
-that is not in the catalog, such as an adopted one, it takes the graph too, after a check
-that every class in it is a stock layer of Keras that only computes; no other config is
-run.
+and options of the network, the class names, the preprocessing, the geometry and the
+temperature. `load` rebuilds the network from the catalog and takes only weights from the
+file. Of a model that is not in the catalog, such as an adopted one, it takes the graph
+too, after a check that every class in it is a stock layer of Keras that only computes; no
+other config is run.
 """
 
 import json
