@@ -117,7 +117,8 @@ def _calibrate(
 
     The factor from a ridge regression's outputs to logits is one, fitted out of fold.
     """
-    if next(phase for phase in reversed(phases) if phase.kept).ridge_kept:
+    last = next(phase for phase in reversed(phases) if phase.kept)
+    if last.ridge is not None and not last.epochs:
         network.cnnzoo = replace(metadata_of(network), temperature=1.0)
     else:
         calibrate(network, validation)

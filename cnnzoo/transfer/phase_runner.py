@@ -151,8 +151,7 @@ class PhaseRunner:
                 )
                 recipe = replace(recipe, learning_rate=rate)
                 result = replace(result, learning_rate=rate)
-            run = Run(folder, calibrated=False)
-            history = run.fit(self.network, *images, recipe, verbose=self.verbose)
+            history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
             return replace(result, after=self.accuracy(), history=history)
         except TrainingError as error:
             if result.before is None:

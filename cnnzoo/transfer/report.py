@@ -90,7 +90,7 @@ def _report(
 
     lead = (
         f"{evaluation.summary}; these are the validation images, which chose the best "
-        "epochs, so these numbers are slightly optimistic"
+        "epochs, so the accuracy is slightly optimistic"
     )
     sections = [_folds(folds)] if folds else []
     if assessment:

@@ -29,6 +29,7 @@ class PhaseResult:
         after: Validation accuracy after the phase, 0 to 1.
         kept: Whether the network has the weights of the phase. A phase that lowers the
             accuracy is undone, a guarded one also if it does not clearly raise it.
+        epochs: Number of epochs of the best weights; 0 for the ridge regression as it is.
         seconds: Duration in the process that finished the phase.
         learning_rate: Learning rate of the last stage and the classifier.
         trainable: Number of parameters that were trained.
@@ -41,13 +42,13 @@ class PhaseResult:
             images.
         ridge: Accuracy, on images that it was not fitted to, of the ridge regression that
             the classifier started from; None where it did not.
-        ridge_kept: Whether the classifier is that regression, since no epoch was better.
     """
 
     name: str
     before: float | None
     after: float
     kept: bool = True
+    epochs: int = 0
     seconds: float = 0.0
     learning_rate: float
     trainable: int
@@ -58,7 +59,6 @@ class PhaseResult:
     reused: int = 0
     batch_norm_adapted: bool = False
     ridge: float | None = None
-    ridge_kept: bool = False
 
     def to_dict(self) -> dict:
         """The fields as JSON has them, with None for NaN."""

@@ -62,7 +62,7 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
     fitted = fit_temperature(
         probabilities(model, VALIDATION, raw=True), VALIDATION.labels
     )
-    assert model.cnnzoo.temperature == (1 if head.ridge_kept else fitted)
+    assert model.cnnzoo.temperature == (fitted if head.epochs else 1)
     # It is flat, compiled with stock objects, and saved with its classes.
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
     assert type(model.optimizer) is keras.optimizers.SGD
@@ -97,7 +97,7 @@ def test_the_cached_classifier_predicts_as_the_network(rate, source, tmp_path: P
         start, network, cut, caches, TRAIN, VALIDATION, recipe, tmp_path, from_ridge=True
     )
     assert result.ridge is not None
-    assert result.ridge_kept == (rate == 100)
+    assert result.epochs == (rate < 100)
     part = cut_points.tail(network, cut)
     by_features = part.predict(caches[1].rows(np.arange(80)), verbose=0)
     by_images = network.predict(VALIDATION.images, verbose=0)

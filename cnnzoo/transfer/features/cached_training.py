@@ -68,9 +68,9 @@ def train_on_features(
     part = tail(network, cut)
     part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
     labels, size = np.asarray(train.labels), recipe.images_per_step(len(train))
-    ridge = None
     if from_ridge:
         ridge = _start_from_ridge(network, part, caches[0], labels, recipe.seed)
+        result = replace(result, ridge=ridge)
     compilation.compile_model(part, replace(recipe, augment=None), len(labels))
     train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
     # The loss that chooses the best epoch has the same class weights as the training.
@@ -89,9 +89,11 @@ def train_on_features(
             f"the validation loss was never finite in {folder}; use a lower learning rate"
         )
     best.restore()
-    result = replace(result, after=_evaluate(part, validation_batches)["accuracy"])
-    kept = best.best not in history.metrics["val_loss"]
-    return replace(result, history=history.metrics, ridge=ridge, ridge_kept=kept)
+    losses, after = history.metrics[best.monitor], _evaluate(part, validation_batches)
+    epochs = losses.index(best.best) + 1 if best.best in losses else 0
+    return replace(
+        result, after=after["accuracy"], history=history.metrics, epochs=epochs
+    )
 
 
 def _fit(
