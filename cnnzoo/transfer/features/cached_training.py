@@ -89,11 +89,9 @@ def train_on_features(
             f"the validation loss was never finite in {folder}; use a lower learning rate"
         )
     best.restore()
-    losses, after = history.metrics[best.monitor], _evaluate(part, validation_batches)
+    losses, last = history.metrics[best.monitor], _evaluate(part, validation_batches)
     epochs = losses.index(best.best) + 1 if best.best in losses else 0
-    return replace(
-        result, after=after["accuracy"], history=history.metrics, epochs=epochs
-    )
+    return replace(result, after=last["accuracy"], history=history.metrics, epochs=epochs)
 
 
 def _fit(
