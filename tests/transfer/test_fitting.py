@@ -59,9 +59,8 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
     )
     assert all(layer.trainable for layer in model.layers)
     # A ridge regression has been calibrated out of fold.
-    fitted = fit_temperature(
-        probabilities(model, VALIDATION, raw=True), VALIDATION.labels
-    )
+    raw = probabilities(model, VALIDATION, raw=True)
+    fitted = fit_temperature(raw, np.asarray(VALIDATION.labels))
     assert model.cnnzoo.temperature == (fitted if head.epochs else 1)
     # It is flat, compiled with stock objects, and saved with its classes.
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
