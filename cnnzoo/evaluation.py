@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnnzoo.calibration import calibration_error
 from cnnzoo.data.arrays import Source, check_labels
 from cnnzoo.errors import DatasetError, LabelError, UsageError
 from cnnzoo.system import files
@@ -44,6 +45,8 @@ class Evaluation:
         confusion: (classes, classes) counts; rows are true, columns predicted classes.
         probabilities: (images, classes) float32 with rows of sum 1.
         labels: (images,) true class numbers.
+        raw_probabilities: (images, classes) before the temperature; the same array if
+            there is none.
     """
 
     images: int
@@ -52,6 +55,7 @@ class Evaluation:
     confusion: np.ndarray
     probabilities: np.ndarray
     labels: np.ndarray
+    raw_probabilities: np.ndarray
 
     @property
     def errors(self) -> int:
@@ -68,13 +72,31 @@ class Evaluation:
         return error_interval(self.errors, self.images)
 
     @property
+    def calibration_error(self) -> float:
+        """Expected calibration error (ECE), 0 to 1."""
+        return calibration_error(self.probabilities, self.labels)
+
+    @property
+    def raw_calibration_error(self) -> float:
+        """Expected calibration error before the temperature, 0 to 1."""
+        return calibration_error(self.raw_probabilities, self.labels)
+
+    @property
+    def calibration(self) -> str:
+        """The calibration errors as a part of a sentence."""
+        text = f"expected calibration error {self.calibration_error:.3f}"
+        if self.raw_calibration_error == self.calibration_error:
+            return text
+        return f"{text}, before the temperature {self.raw_calibration_error:.3f}"
+
+    @property
     def summary(self) -> str:
-        """Accuracy, and error with its interval, as a part of a sentence."""
+        """Accuracy, error with its interval, and calibration, as a part of a sentence."""
         low, high = self.error_interval
         return (
             f"accuracy {100 * self.accuracy:.2f} %, error {self.error_percent:.2f} %: "
             f"{self.errors:,} of {self.images:,} images, 95 % confidence interval "
-            f"{low:.2f} to {high:.2f} %"
+            f"{low:.2f} to {high:.2f} %; {self.calibration}"
         )
 
     def most_confident_errors(self, most: int | None = None) -> np.ndarray:
@@ -130,6 +152,8 @@ class Evaluation:
             "accuracy": self.accuracy,
             "error_percent": self.error_percent,
             "error_interval": self.error_interval,
+            "calibration_error": self.calibration_error,
+            "raw_calibration_error": self.raw_calibration_error,
             "classes": [asdict(row) for row in self.classes],
             "confusion": self.confusion.tolist(),
         }
@@ -203,16 +227,27 @@ def check_finite(probabilities: np.ndarray) -> None:
 
 
 def evaluate_probabilities(
-    probabilities: np.ndarray, labels: np.ndarray | None, class_names: Sequence[str]
+    probabilities: np.ndarray,
+    labels: np.ndarray | None,
+    class_names: Sequence[str],
+    raw: np.ndarray | None = None,
 ) -> Evaluation:
     """Compares probabilities, (images, classes), with labels, (images,).
+
+    Args:
+        probabilities: (images, classes).
+        labels: (images,) class numbers.
+        class_names: One name per class.
+        raw: Probabilities before a temperature was applied; None if there was none.
 
     Raises:
         UsageError: A probability is NaN or infinite.
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+    raw = probabilities if raw is None else raw
     check_finite(probabilities)
+    check_finite(raw)
     labels, predicted = np.asarray(labels), probabilities.argmax(1)
     every = np.arange(len(class_names))
     columns = precision_recall_fscore_support(
@@ -226,6 +261,7 @@ def evaluate_probabilities(
         confusion=confusion_matrix(labels, predicted, labels=every),
         probabilities=probabilities,
         labels=labels,
+        raw_probabilities=raw,
     )
 
 
@@ -247,6 +283,8 @@ def read_predictions(path: str | Path) -> Evaluation:
         with np.load(path, allow_pickle=False) as arrays:
             probabilities, labels = arrays["probabilities"], arrays["labels"]
             names = tuple(map(str, arrays["class_names"]))
-    if probabilities.shape != (len(labels), len(names)):
+            raw = arrays.get("raw_probabilities", probabilities)  # older files lack it
+    if not probabilities.shape == raw.shape == (len(labels), len(names)):
         raise error
-    return evaluate_probabilities(probabilities.astype(np.float32), labels, names)
+    found, raw = probabilities.astype(np.float32), raw.astype(np.float32)
+    return evaluate_probabilities(found, labels, names, raw)

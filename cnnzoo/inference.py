@@ -1,12 +1,13 @@
 """Evaluation of trained models on labelled images, and prediction of image files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import keras
 import numpy as np
 
+from cnnzoo.calibration import apply_temperature, fit_temperature
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import imagenet
 from cnnzoo.data.inputs.conversion import AnyImages, Labelled, as_labelled, as_source
@@ -104,6 +105,7 @@ def probabilities(
     source: AnyImages,
     batch_size: int | None = None,
     *,
+    raw: bool = False,
     verbose: Verbose = 0,
 ) -> np.ndarray:
     """The main classifier's probabilities, (images, classes); two of a sigmoid unit.
@@ -115,6 +117,8 @@ def probabilities(
             resized by the model's geometry, and preprocessed unless the model does that.
         batch_size: Number of images per batch; None for at most 128, and fewer of large
             images, so that memory stays below about a gigabyte.
+        raw: Whether to leave out the temperature of `model.cnnzoo`, which
+            `keras.Model.predict` does not know.
         verbose: As in `train.Run.fit`, for the batches.
 
     Raises:
@@ -145,7 +149,9 @@ def probabilities(
             f"such as {source.names_of(bad[:1])[0]!r}; its weights or the pixels are too "
             "large, so train it again, or leave the images out"
         )
-    return np.concatenate([1 - outputs, outputs], 1) if _is_binary(model) else outputs
+    if _is_binary(model):
+        outputs = np.concatenate([1 - outputs, outputs], 1)
+    return outputs if raw else apply_temperature(outputs, built.temperature)
 
 
 def evaluate(
@@ -177,8 +183,44 @@ def evaluate(
     if known is None and len(source.class_names) == _class_count(model):
         known = source.class_names
     source = align_labels(source, known or class_names(model))
-    found = probabilities(model, source, batch_size, verbose=verbose)
-    return evaluate_probabilities(found, source.labels, source.class_names)
+    raw = probabilities(model, source, batch_size, raw=True, verbose=verbose)
+    found = apply_temperature(raw, metadata_of(model).temperature)
+    return evaluate_probabilities(found, source.labels, source.class_names, raw)
+
+
+def is_softmax(model: keras.Model) -> bool:
+    """Whether the classifier is a softmax, or a sigmoid unit for two classes."""
+    options, known = metadata_of(model).options, keras.activations
+    activation = known.get(options["classifier_activation"])
+    expected = known.sigmoid if _is_binary(model) else known.softmax
+    return bool(options["include_top"]) and activation is expected
+
+
+def calibrate(model: keras.Model, source: Labelled) -> Evaluation:
+    """Fits the temperature in `model.cnnzoo`; `train.Run` and `transfer.fit` call it.
+
+    Args:
+        model: Model with a softmax, or a sigmoid unit for two classes.
+        source: Labelled images, as in `evaluate`, that the model was not trained on.
+
+    Returns:
+        The evaluation of these images, with the temperature and before it.
+
+    Raises:
+        UsageError: The model has another classifier.
+    """
+    if not is_softmax(model):
+        raise UsageError(
+            f"cannot calibrate {model.name!r}: expected a classifier by a softmax, or by "
+            "a sigmoid unit for two classes, found "
+            f"{metadata_of(model).options['classifier_activation']!r:.80}; build one"
+        )
+    model.cnnzoo = replace(metadata_of(model), temperature=1.0)
+    before = evaluate(model, source)
+    raw, labels = before.probabilities, before.labels
+    temperature = fit_temperature(raw, labels)
+    model.cnnzoo = replace(metadata_of(model), temperature=temperature)
+    return replace(before, probabilities=apply_temperature(raw, temperature))
 
 
 def predict(model: keras.Model, images: AnyImages, top: int = 5) -> list[Prediction]:

@@ -12,9 +12,11 @@ from typing import Any
 
 import keras
 
+from cnnzoo.calibration import TEMPERATURE
 from cnnzoo.errors import UsageError
 from cnnzoo.fast import accelerate
 from cnnzoo.spec import Geometry, Preprocess, Spec
+from cnnzoo.system.validation import check_values
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,13 @@ class ModelMetadata:
         on_tensor: Whether the network stands on layers of the caller's (`input_tensor`).
         weights: Name of the file or other source that the weights were last loaded from,
             whatever training came after; None for none.
+        temperature: T of the probabilities p^(1/T), scaled to a sum of 1, that `predict`
+            and `evaluate` of cnnzoo give, 0.05 to 20; `keras.Model.predict` gives p. It
+            is 1.0 until `train.Run`, `transfer.fit` or `inference.calibrate` fits it, and
+            again for other weights (`load_weights`) and a new classifier.
+
+    Raises:
+        UsageError: The temperature is out of range.
     """
 
     spec: Spec
@@ -42,6 +51,10 @@ class ModelMetadata:
     geometry: Geometry | None = None
     on_tensor: bool = False
     weights: str | None = field(default=None, compare=False)
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        check_values("describe a model", vars(self), {"temperature": TEMPERATURE})
 
     @property
     def outside(self) -> Preprocess | None:

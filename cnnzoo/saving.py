@@ -1,18 +1,18 @@
 """save() and load(): ordinary `.keras` files that also contain the class names.
 
 Beside Keras's own members, a file has a member `cnnzoo.json` that Keras ignores: the name
-and options of the network, the class names, the preprocessing and the geometry. `load`
-rebuilds the network from the catalog and takes only weights from the file. Of a model
-that is not in the catalog, such as an adopted one, it takes the graph too, after a check
-that every class in it is a stock layer of Keras that only computes; no other config is
-run.
+and options of the network, the class names, the preprocessing, the geometry and the
+temperature. `load` rebuilds the network from the catalog and takes only weights from the
+file. Of a model that is not in the catalog, such as an adopted one, it takes the graph
+too, after a check that every class in it is a stock layer of Keras that only computes; no
+other config is run.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -108,6 +108,11 @@ def load(path: str | Path) -> keras.Model:
         )
     for layer in model.layers:
         layer.trainable = layer.name not in frozen
+    try:
+        temperature = metadata.get("temperature", 1.0)  # older versions had none
+        model.cnnzoo = replace(metadata_of(model), temperature=temperature)
+    except UsageError as error:
+        raise WeightFileError(f"{path} was altered, so get it again: {error}") from error
     return model
 
 
@@ -129,6 +134,7 @@ def _file_metadata(model: keras.Model) -> dict:
         "preprocessing": asdict(metadata.preprocessing),
         "geometry": metadata.geometry and asdict(metadata.geometry),
         "class_names": metadata.class_names,
+        "temperature": metadata.temperature,
         "frozen": [layer.name for layer in model.layers if not layer.trainable],
     }
 

@@ -16,6 +16,7 @@ PACKAGES = [path for path in TREES if path.name == "__init__.py"]
 # From the ground up: a room imports only rooms before it. `__main__` is the door.
 ROOMS = (
     *("errors", "layer_names", "system", "graph", "layers", "spec", "models", "fast"),
+    "calibration",
     *("metadata", "data", "weights", "zoo", "evaluation", "inference", "saving"),
     "visualization",
     *("explain", "deploy", "train", "ensemble", "scale", "transfer", "__init__", "cli"),

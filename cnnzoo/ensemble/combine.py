@@ -39,6 +39,28 @@ def normalize_weights(weights: Sequence[float], members: int) -> np.ndarray:
     return values / values.sum()
 
 
+def combine_probabilities(
+    method: str, probabilities: np.ndarray, weights: np.ndarray | None
+) -> np.ndarray:
+    """The probabilities combined by one of `METHODS`, with its weights.
+
+    Raises:
+        UsageError: The method needs weights, and there are none.
+    """
+    if method == "mean":
+        return probabilities.mean(0)
+    if method == "vote":
+        return vote(probabilities)
+    if weights is None:
+        raise UsageError(
+            f"an ensemble by {method!r} has no weights yet; call fit with labelled "
+            "images that no member was trained on"
+        )
+    if method == "weighted":
+        return np.tensordot(weights, probabilities, 1)
+    return apply_stack(probabilities, weights)
+
+
 def vote(probabilities: np.ndarray) -> np.ndarray:
     """The share of votes per class; the mean decides between classes with equal votes."""
     members, _, classes = probabilities.shape

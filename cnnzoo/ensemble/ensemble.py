@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cnnzoo.calibration import apply_temperature, fit_temperature
 from cnnzoo.data.inputs.conversion import (
     AnyImages,
     Labelled,
@@ -19,11 +20,10 @@ from cnnzoo.data.pipeline import align_labels
 from cnnzoo.ensemble import storage
 from cnnzoo.ensemble.combine import (
     METHODS,
-    apply_stack,
+    combine_probabilities,
     fit_stack,
     fit_weights,
     normalize_weights,
-    vote,
 )
 from cnnzoo.ensemble.evaluation import EnsembleEvaluation
 from cnnzoo.errors import UsageError, WeightFileError, check_known
@@ -39,7 +39,9 @@ PRETRAINED = {"mnist": ("small_vgg", "very_small_vgg", "small_resnet")}
 class Ensemble:
     """Several networks of any kind whose probabilities are combined.
 
-    Each member gets the images at its own size and with its own preprocessing.
+    Each member gets the images at its own size and with its own preprocessing, and its
+    probabilities have its own temperature. The mean of calibrated members is unsure, so
+    the ensemble has a temperature of its own, mostly below 1.
 
     Attributes:
         models: Members; the same model may occur twice.
@@ -47,6 +49,7 @@ class Ensemble:
         combine: Method of combination.
         weights: (members,) for "weighted"; (members * classes + 1, classes) for "stack";
             None for the others.
+        temperature: Temperature of the combined probabilities, which `fit` finds.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Ensemble:
         self.combine = "weighted" if fixed else combine
         check_known("combination (or a weight per member)", self.combine, METHODS)
         self.weights = normalize_weights(combine, len(self.models)) if fixed else None
+        self.temperature = 1.0
 
     @classmethod
     def pretrained(cls, tag: str = "mnist") -> Ensemble:
@@ -95,7 +99,10 @@ class Ensemble:
         *,
         verbose: Verbose = "auto",
     ) -> Ensemble:
-        """Finds the weights of "weighted" or "stack", if it is one; returns the ensemble.
+        """Finds the weights of "weighted" or "stack", and the temperature of the others.
+
+        A stack is calibrated by the fit of its weights, and shares of votes are no
+        probabilities; both keep 1.0. Returns the ensemble.
 
         Args:
             source: Labelled images, as in `cnnzoo.evaluate`, that no member has seen.
@@ -107,7 +114,7 @@ class Ensemble:
             UsageError: The probabilities have another shape or are not finite, or are
                 of a data set that is read; or the labels of a stack are all equal.
         """
-        if self.combine not in ("weighted", "stack"):
+        if self.combine == "vote":
             return self
         if probabilities is not None and is_dataset(source):
             raise UsageError(
@@ -122,8 +129,13 @@ class Ensemble:
         else:
             given = np.asarray(probabilities)
             self._check_probabilities(given, len(source))
-        find = fit_weights if self.combine == "weighted" else fit_stack
-        self.weights = find(given, np.asarray(source.labels))
+        labels = np.asarray(source.labels)
+        if self.combine == "stack":
+            self.weights = fit_stack(given, labels)
+            return self
+        if self.combine == "weighted":
+            self.weights = fit_weights(given, labels)
+        self.temperature = fit_temperature(self._combine(given), labels)
         return self
 
     def predict(self, source: AnyImages, *, verbose: Verbose = "auto") -> np.ndarray:
@@ -140,19 +152,7 @@ class Ensemble:
 
     def predict_from(self, probabilities: np.ndarray) -> np.ndarray:
         """The combination of the members' (members, images, classes) probabilities."""
-        given = np.asarray(probabilities, np.float64)
-        if self.combine == "mean":
-            return given.mean(0).astype("float32")
-        if self.combine == "vote":
-            return vote(given).astype("float32")
-        if self.weights is None:
-            raise UsageError(
-                f"an ensemble by {self.combine!r} has no weights yet; call fit with "
-                "labelled images that no member was trained on"
-            )
-        if self.combine == "weighted":
-            return np.tensordot(self.weights, given, 1).astype("float32")
-        return apply_stack(given, self.weights).astype("float32")
+        return apply_temperature(self._combine(probabilities), self.temperature)
 
     def evaluate(
         self, source: Labelled, *, verbose: Verbose = "auto"
@@ -168,13 +168,11 @@ class Ensemble:
         names = self.class_names
         source = align_labels(as_labelled(source, names), names)
         given, labels = self._predict_members(source, verbose), np.asarray(source.labels)
-        whole, *members = (
-            evaluate_probabilities(found, labels, self.class_names)
-            for found in (self.predict_from(given), *given)
-        )
+        raw = self._combine(given)
+        found = apply_temperature(raw, self.temperature)
         return EnsembleEvaluation(
-            whole,
-            tuple(members),
+            evaluate_probabilities(found, labels, names, raw),
+            tuple(evaluate_probabilities(member, labels, names) for member in given),
             self._accuracies_without(given, labels),
             tuple(model.name for model in self.models),
         )
@@ -194,7 +192,8 @@ class Ensemble:
             SaveError: The folder cannot be written.
             CheckpointError: Another process keeps the folder locked.
         """
-        return storage.write(Path(folder), self.models, self.combine, self.weights)
+        facts = self.combine, self.weights, self.temperature
+        return storage.write(Path(folder), self.models, *facts)
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
@@ -209,10 +208,11 @@ class Ensemble:
             UnsafeFileError: A file is unsafe to read.
         """
         folder = Path(folder)
-        models, combine, weights = storage.read(folder)
+        models, combine, weights, temperature = storage.read(folder)
         ensemble = cls(models, combine)
         path = folder / storage.ENSEMBLE_FILE
         ensemble.weights = _valid_weights(ensemble, weights, path)
+        ensemble.temperature = temperature
         return ensemble
 
     def _predict_members(self, source: AnyImages, verbose: Verbose) -> np.ndarray:
@@ -223,6 +223,11 @@ class Ensemble:
             names = class_names(model)
             by_model[id(model)] = found[:, [names.index(n) for n in self.class_names]]
         return np.stack([by_model[id(model)] for model in self.models])
+
+    def _combine(self, probabilities: np.ndarray) -> np.ndarray:
+        """The combination before the temperature."""
+        given = np.asarray(probabilities, np.float64)
+        return combine_probabilities(self.combine, given, self.weights).astype("float32")
 
     def _accuracies_without(
         self, probabilities: np.ndarray, labels: np.ndarray

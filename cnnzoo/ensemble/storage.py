@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from cnnzoo.calibration import TEMPERATURE
 from cnnzoo.ensemble.combine import METHODS
 from cnnzoo.errors import CheckpointError, SaveError, WeightFileError
 from cnnzoo.saving import load, save
@@ -31,6 +32,7 @@ def write(
     models: Sequence[keras.Model],
     combine: str,
     weights: np.ndarray | None,
+    temperature: float = 1.0,
 ) -> Path:
     """Writes the members, each once, and the JSON file; returns its path.
 
@@ -53,6 +55,7 @@ def write(
                 "sha256": hashes,
                 "combine": combine,
                 "weights": None if weights is None else weights.tolist(),
+                "temperature": temperature,
             }
             lock.check()
             path = files.write_json(folder / ENSEMBLE_FILE, record)
@@ -71,8 +74,8 @@ def _remove(folder: Path, names: Iterable[str]) -> None:
             _member(folder, name).unlink(missing_ok=True)
 
 
-def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None]:
-    """The members, the method that combines them, and its weights.
+def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None, float]:
+    """The members, the method that combines them, its weights, and the temperature.
 
     Raises:
         FileNotFoundError: There is no such ensemble.
@@ -86,13 +89,15 @@ def read(folder: Path) -> tuple[list[keras.Model], str, np.ndarray | None]:
     if not path.exists():
         raise FileNotFoundError(f"there is no ensemble {path}; check the folder")
     with files.refusing_damage(error):
-        names, hashes, combine, weights = _read_json(path)
+        names, hashes, combine, weights, temperature = _read_json(path)
     members = {name: _load(_member(folder, name), hashes[name]) for name in hashes}
-    return [members[name] for name in names], combine, weights
+    return [members[name] for name in names], combine, weights, temperature
 
 
-def _read_json(path: Path) -> tuple[list[str], dict[str, str], str, np.ndarray | None]:
-    """Names and hashes of the members, the method that combines them, and its weights."""
+def _read_json(
+    path: Path,
+) -> tuple[list[str], dict[str, str], str, np.ndarray | None, float]:
+    """Names and hashes of the members, and what `read` returns beside them."""
     record = files.read_json(path)
     files.check_format(path, record, FORMAT, WeightFileError)
     names, hashes, combine = record["members"], record["sha256"], record["combine"]
@@ -104,7 +109,10 @@ def _read_json(path: Path) -> tuple[list[str], dict[str, str], str, np.ndarray |
     values = None if weights is None else np.array(weights, np.float64)
     if values is not None and not np.isfinite(values).all():
         raise ValueError("weights that are not finite")
-    return names, hashes, combine, values
+    temperature = record.get("temperature", 1.0)  # older versions had none
+    if not TEMPERATURE[0](temperature):
+        raise ValueError("a temperature that is out of range")
+    return names, hashes, combine, values, temperature
 
 
 def _load(path: Path, sha256: str) -> keras.Model:

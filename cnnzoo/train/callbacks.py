@@ -15,10 +15,13 @@ from keras.callbacks import (
 )
 
 from cnnzoo.errors import CnnzooError, UsageError
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.metadata import metadata_of
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.train import losses, mixed_precision
 from cnnzoo.train.recipe import Recipe
+from cnnzoo.weights.formats.keras_archive import open_archive, read_metadata
 from cnnzoo.weights.loading import load_weights
 from cnnzoo.weights.tensors import nonfinite_weights
 
@@ -58,6 +61,14 @@ class BestCheckpoint(Callback):
             self.model.set_weights(list(self.best_weights or ()))
             self._write()
 
+    def keep_temperature(self) -> None:
+        """Writes the file again if it has another temperature than the model."""
+        if self.path is not None:
+            with open_archive(self.path) as archive:
+                found = read_metadata(archive).get("temperature")
+            if found != metadata_of(self.model).temperature:
+                self._write()
+
     def _is_in_file(self) -> bool:
         """Whether the best weights, which the model then has, are those in the file."""
         if self.path is None:
@@ -78,6 +89,29 @@ class BestCheckpoint(Callback):
 
     def set_state(self, state: dict) -> None:
         self.best = state["best"]
+
+
+class History(dict[str, list[float]]):
+    """Metrics of every epoch, by name: those of the main classifier.
+
+    Auxiliary ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
+
+    Attributes:
+        was_over: Whether the training had ended before, so that nothing was trained.
+        evaluation: Evaluation of the validation images by the best epoch, before and with
+            the temperature that is fitted on them; None if none is.
+    """
+
+    def __init__(
+        self,
+        metrics: dict[str, list[float]],
+        *,
+        was_over: bool = False,
+        evaluation: Evaluation | None = None,
+    ):
+        super().__init__(metrics)
+        self.was_over = was_over
+        self.evaluation = evaluation
 
 
 class HistoryFile(Callback):

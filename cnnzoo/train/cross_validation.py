@@ -38,6 +38,8 @@ class Folds:
         evaluation: Evaluation of all images, each by the network that was not trained on
             it; `evaluation.probabilities` are in the order of the data. A tf.data.Dataset
             or a PyDataset is sorted by its content; `evaluation.labels` are likewise.
+            Each network has its own temperature, fitted on the images that chose its
+            epoch, so neither calibration error is one of images that a fit has seen.
     """
 
     accuracies: tuple[float, ...]
@@ -60,6 +62,8 @@ class Folds:
             "deviation": self.deviation,
             "accuracy": self.evaluation.accuracy,
             "images": self.evaluation.images,
+            "calibration_error": self.evaluation.calibration_error,
+            "raw_calibration_error": self.evaluation.raw_calibration_error,
         }
 
 
@@ -85,7 +89,8 @@ def kfold(
             `seed` plus the number of the fold.
         source: Labelled images, as `train` in `Run.fit`.
         folder: Folder of the runs, `fold-1` and so on, of `folds.json`, of
-            `predictions.npz` (`probabilities`, `labels` and `class_names`), and of
+            `predictions.npz` (`probabilities`, `raw_probabilities` before the
+            temperatures of the networks, `labels` and `class_names`), and of
             `label_errors.json` and `.png`: the images whose labels look wrong.
         recipe: Training recipe; None for the defaults.
         folds: Number of folds, at least 2 and at most the number of images per class.
@@ -118,6 +123,7 @@ def kfold(
         np.savez_compressed(
             temporary,
             probabilities=evaluation.probabilities,
+            raw_probabilities=evaluation.raw_probabilities,
             labels=evaluation.labels,
             class_names=np.array([report.name for report in evaluation.classes]),
         )
@@ -156,9 +162,10 @@ def cross_validate(
         names = class_names(model)
     order = np.argsort(np.concatenate([test for _, test in parts]))
     found = np.concatenate([result.probabilities for result in results])[order]
+    raw = np.concatenate([result.raw_probabilities for result in results])[order]
     labels = align_labels(source, names).labels
     accuracies = tuple(result.accuracy for result in results)
-    return Folds(accuracies, evaluate_probabilities(found, labels, names))
+    return Folds(accuracies, evaluate_probabilities(found, labels, names, raw))
 
 
 def split_validation(

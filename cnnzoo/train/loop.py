@@ -1,6 +1,6 @@
 """Training loop of one `fit` per epoch, which can start at any batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import isfinite
@@ -9,9 +9,11 @@ import keras
 from keras import ops
 
 from cnnzoo.data.batches import Batches, own_errors
+from cnnzoo.train import compilation
 from cnnzoo.train.checkpoint.autosave import Autosave, TrainingProgress
 from cnnzoo.train.checkpoint.state import generator_states, set_generator_states
 from cnnzoo.train.ema import EMA
+from cnnzoo.train.recipe import Recipe
 
 Metrics = dict[str, float]
 NAMES_SHOWN = 10  # images of a batch named in a message
@@ -142,6 +144,28 @@ class Loop:
             if keras.backend.backend() == "jax":  # `evaluate` took the variables' values
                 self.model.jax_state_sync()
             raise
+
+
+def make_loop(
+    model: keras.Model,
+    recipe: Recipe,
+    train: Batches,
+    validation: tuple,
+    callbacks: Sequence[keras.callbacks.Callback],
+    verbose: int,
+) -> Loop:
+    """The loop of a training by a recipe; arguments as in `Loop`."""
+    everyone = keras.callbacks.CallbackList(
+        callbacks,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=recipe.epochs,
+        steps=len(train),
+    )
+    ema = EMA(model, recipe.averaging) if recipe.averaging else None
+    weights = compilation.class_weights(recipe, train.source)
+    return Loop(model, train, validation, everyone, ema, weights)
 
 
 class RemainingBatches(keras.utils.PyDataset):

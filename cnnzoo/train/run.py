@@ -9,13 +9,14 @@ from pathlib import Path
 from warnings import warn
 
 import keras
-from keras.callbacks import CallbackList, TerminateOnNaN
+from keras.callbacks import TerminateOnNaN
 
-from cnnzoo.data.batches import Batches
+from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
 from cnnzoo.errors import CheckpointError, TrainingError
-from cnnzoo.inference import class_names
+from cnnzoo.evaluation import Evaluation
+from cnnzoo.inference import calibrate, class_names, is_softmax
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.system.locks import FolderLock, folder_lock
@@ -24,6 +25,7 @@ from cnnzoo.system.signals import Signals, catch_signals
 from cnnzoo.train import compilation, mixed_precision, run_metadata
 from cnnzoo.train.callbacks import (
     BestCheckpoint,
+    History,
     HistoryFile,
     check_callbacks,
     check_rates,
@@ -36,9 +38,8 @@ from cnnzoo.train.checkpoint.autosave import (
 )
 from cnnzoo.train.checkpoint.state import TrainingSession
 from cnnzoo.train.checkpoint.store import CheckpointStore
-from cnnzoo.train.ema import EMA
 from cnnzoo.train.finetuning import l2_sp
-from cnnzoo.train.loop import Loop
+from cnnzoo.train.loop import Loop, make_loop
 from cnnzoo.train.recipe import Recipe
 from cnnzoo.train.run_metadata import RunMetadata
 from cnnzoo.weights.formats.keras_archive import MODEL_FILE
@@ -46,20 +47,6 @@ from cnnzoo.weights.formats.keras_archive import MODEL_FILE
 HISTORY_FILE = "history.json"
 LOG_FILE = "log.txt"
 CHECKPOINTS = "checkpoints"
-
-
-class History(dict[str, list[float]]):
-    """Metrics of every epoch, by name: those of the main classifier.
-
-    Auxiliary ones add `aux1_loss` and so on, and `total_loss`, the weighted sum.
-
-    Attributes:
-        was_over: Whether the training had ended before, so that nothing was trained.
-    """
-
-    def __init__(self, metrics: dict[str, list[float]], *, was_over: bool = False):
-        super().__init__(metrics)
-        self.was_over = was_over
 
 
 class Run:
@@ -76,18 +63,32 @@ class Run:
     so that an interrupted training has the same result, bit by bit, as an uninterrupted
     one on the same machine.
 
+    After the last epoch, `cnnzoo.inference.calibrate` fits the temperature of the best
+    one on the validation images, which chose it; other classifiers than a softmax or a
+    sigmoid unit keep 1.0. The model and `model.keras` have it.
+
     Attributes:
         folder: Path of the folder.
         save_seconds: Seconds between two checkpoints.
+        calibrated: Whether a temperature is fitted.
     """
 
-    def __init__(self, folder: str | Path, *, save_seconds: float = 60.0):
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        save_seconds: float = 60.0,
+        calibrated: bool = True,
+    ):
         """Args:
         folder: Path of the folder, created if missing.
         save_seconds: Seconds between two checkpoints, the most an interruption costs.
+        calibrated: Whether a temperature is fitted; it costs one pass over the
+            validation images.
         """
         self.folder = Path(folder)
         self.save_seconds = save_seconds
+        self.calibrated = calibrated
 
     def fit(
         self,
@@ -101,18 +102,16 @@ class Run:
     ) -> History:
         """Starts or continues training, and gives the model the best epoch's weights.
 
-        A first Ctrl-C, SIGTERM or SIGHUP ends it after the step, with a checkpoint.
+        It returns the metrics of every epoch, such as val_loss. A first Ctrl-C,
+        SIGTERM or SIGHUP ends it after the step, with a checkpoint.
 
         Args:
             model: Model from `cnnzoo.build`; it is compiled here, by stock Keras objects.
             train: Training images, in a form that the class names.
-            validation: Images by which the best epoch is chosen; or a share of `train`.
+            validation: Images that choose the best epoch and the temperature; or a share.
             recipe: Training recipe; None for the defaults.
             callbacks: Further Keras callbacks, such as TensorBoard or CSVLogger.
             verbose: 0 for silent, 1 for a bar, 2 for single lines, "auto" for 1 or 2.
-
-        Returns:
-            The metrics of every epoch, such as val_loss.
 
         Raises:
             UsageError: The recipe has values that are out of range or do not fit.
@@ -134,11 +133,11 @@ class Run:
             metadata = self._check_or_create(requested)
             training_files.write(self.folder, train)
             names = compilation.names_for(model, train)
-            model.cnnzoo = replace(metadata_of(model), class_names=names)
+            model.cnnzoo = replace(metadata_of(model), class_names=names, temperature=1.0)
             best = BestCheckpoint(self.folder / MODEL_FILE, compilation.monitored(model))
             history = HistoryFile(self.folder / HISTORY_FILE)
             ours = [best, *patience(recipe, best.monitor), TerminateOnNaN(), history]
-            loop = _make_loop(model, recipe, *batches, [*ours, *callbacks], level)
+            loop = make_loop(model, recipe, *batches, [*ours, *callbacks], level)
             autosave = self._autosave(loop, signals, lock)
             with (
                 mixed_precision.running(model, metadata.environment["precision"]),
@@ -147,8 +146,9 @@ class Run:
                 was_over, failure = self._train(loop, autosave, recipe.epochs)
             signals.obey()
             self._restore_best(model, best, len(history.metrics["loss"]), failure)
+            evaluation = self._calibrate(model, best, validation)
             signals.obey()  # one that has arrived since
-        return History(history.metrics, was_over=was_over)
+        return History(history.metrics, was_over=was_over, evaluation=evaluation)
 
     @property
     def is_over(self) -> bool:
@@ -272,27 +272,15 @@ class Run:
             )
         best.restore()
 
+    def _calibrate(
+        self, model: keras.Model, best: BestCheckpoint, images: Source
+    ) -> Evaluation | None:
+        """Fits the temperature, also for the file; returns how it does on the images."""
+        fitted = self.calibrated and is_softmax(model)
+        evaluation = calibrate(model, images) if fitted else None
+        best.keep_temperature()
+        return evaluation
+
     def _log(self, line: str) -> None:
         now = datetime.now().isoformat(" ", "seconds")
         files.add_line(self.folder / LOG_FILE, f"{now} {line}")
-
-
-def _make_loop(
-    model: keras.Model,
-    recipe: Recipe,
-    train: Batches,
-    validation: tuple,
-    callbacks: Sequence[keras.callbacks.Callback],
-    verbose: int,
-) -> Loop:
-    everyone = CallbackList(
-        callbacks,
-        add_progbar=verbose != 0,
-        model=model,
-        verbose=verbose,
-        epochs=recipe.epochs,
-        steps=len(train),
-    )
-    ema = EMA(model, recipe.averaging) if recipe.averaging else None
-    weights = compilation.class_weights(recipe, train.source)
-    return Loop(model, train, validation, everyone, ema, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -20,6 +21,8 @@ from cnnzoo.errors import (
     DatasetError,
     ResumeMismatchError,
 )
+from cnnzoo.inference import calibrate
+from cnnzoo.metadata import metadata_of
 from cnnzoo.saving import save
 from cnnzoo.system import files
 from cnnzoo.system.locks import FolderLock, folder_lock
@@ -64,8 +67,8 @@ def fit(
     Args:
         model: Network from `build` or `load`, with trained weights.
         train: Labelled training images, in any form that `train.Run` takes.
-        validation: Labelled validation images, which choose the best epoch and whether a
-            phase is kept; or a share of `train`.
+        validation: Labelled validation images, which choose the best epoch, whether a
+            phase is kept, and the temperature; or a share of `train`.
         plan: Plan, assessment or number of a case; "auto" measures the case first, and
             "all-cuts" is a classifier on the means of every stage.
         folder: Folder in which a killed training is resumed; None for a temporary one.
@@ -100,10 +103,25 @@ def fit(
             _check_or_create(place, _identity(model, todo, *images, seed))
             phases = tuple(_run_all(runner, todo, place, lock))
     unfreeze(network)
+    _calibrate(network, images[1], phases)
     # Plain SGD has no state, so the saved file contains only the weights.
     loss, metrics = "sparse_categorical_crossentropy", ["accuracy"]
     network.compile(keras.optimizers.SGD(1e-3), loss, metrics=metrics)
     return Result(network, todo, assessment, phases)
+
+
+def _calibrate(
+    network: keras.Model, validation: Source, phases: tuple[PhaseResult, ...]
+) -> None:
+    """Fits the temperature on the validation images.
+
+    The factor from a ridge regression's outputs to logits is one, fitted out of fold.
+    """
+    last = next(phase for phase in reversed(phases) if phase.kept)
+    if last.ridge is not None and not last.epochs:
+        network.cnnzoo = replace(metadata_of(network), temperature=1.0)
+    else:
+        calibrate(network, validation)
 
 
 def _network(model: keras.Model, plan: Plan, names: tuple[str, ...]) -> keras.Model:

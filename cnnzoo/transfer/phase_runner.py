@@ -187,7 +187,8 @@ class PhaseRunner:
                 )
                 recipe = replace(recipe, learning_rate=rate)
                 result = replace(result, learning_rate=rate)
-            history = Run(folder).fit(self.network, *images, recipe, verbose=self.verbose)
+            run = Run(folder, calibrated=False)  # done once, after the phases
+            history = run.fit(self.network, *images, recipe, verbose=self.verbose)
             epochs = int(np.nanargmin(history["val_loss"])) + 1
             return replace(result, after=self.accuracy(), history=history, epochs=epochs)
         except TrainingError as error:

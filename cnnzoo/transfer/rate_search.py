@@ -85,7 +85,8 @@ def _lowest_loss(
     states = generator_states()
     try:
         with TemporaryDirectory() as place:
-            history = Run(place).fit(network, train.take(some), validation, short)
+            run = Run(place, calibrated=False)
+            history = run.fit(network, train.take(some), validation, short)
     except TrainingError:
         return inf
     finally:

@@ -12,8 +12,10 @@ from typing import Literal
 
 import keras
 
+from cnnzoo.calibration import fit_temperature
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_training
+from cnnzoo.metadata import metadata_of
 from cnnzoo.train.cross_validation import cross_validate
 from cnnzoo.transfer.assessment import Assessment
 from cnnzoo.transfer.cases import plan as plan_for
@@ -45,7 +47,7 @@ def kfold(
     No image was used in any way for the network that is evaluated on it: each fold
     chooses its epochs, learning rate and weights by images of its own, and assesses the
     case anew. The last network gets the median of the epochs, and the phases that most
-    folds kept.
+    folds kept, and its temperature is fitted on their predictions.
 
     Args:
         model: Network from `build`, `load` or `adopt`, with trained weights.
@@ -86,10 +88,11 @@ def kfold(
         options = {"folds": folds, "seed": seed, "group_by": group_by}
         found = cross_validate(train, source, validation=validation, **options)
         chosen, assessment = _planned(model, source, plan, seed)
-        last = settle(chosen, results)
-        result = fit(
-            model, source, source, last, folder=place / "all", seed=seed, **shared
-        )
+        options = {"folder": place / "all", "seed": seed, **shared}
+        result = fit(model, source, source, settle(chosen, results), **options)
+    evaluation, network = found.evaluation, result.model
+    temperature = fit_temperature(evaluation.raw_probabilities, evaluation.labels)
+    network.cnnzoo = replace(metadata_of(network), temperature=temperature)
     return replace(result, assessment=assessment, folds=found)
 
 

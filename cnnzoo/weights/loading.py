@@ -49,7 +49,7 @@ def load_weights(
             head where they do not fit; None to keep only what does not fit.
 
     ImageNet's weights also bring its class names, and the geometry of their evaluation,
-    unless the model has its own.
+    unless the model has its own. The temperature of the model becomes 1.0.
 
     Raises:
         UsageError: The source is not valid for this network.
@@ -120,7 +120,7 @@ def load_source(
     for pair, value in zip(pairs, values, strict=True):
         pair.variable.assign(value)
     if metadata:
-        model.cnnzoo = replace(metadata, weights=source.name)
+        model.cnnzoo = replace(metadata, weights=source.name, temperature=1.0)
     return LoadReport(
         model=model.name,
         source=source.name,

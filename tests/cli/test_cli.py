@@ -93,6 +93,9 @@ def test_evaluate(run, capsys):
     assert main(["evaluate", data, "--model", f"{out}/model.keras"]) == 0
     text = capsys.readouterr().out
     assert f"accuracy {100 * figures['accuracy']:.2f} %, error" in text
+    calibration = figures["calibration_error"], figures["raw_calibration_error"]
+    shown = "expected calibration error {:.3f}, before the temperature {:.3f}\n"
+    assert shown.format(*calibration) in text
     assert re.search(r"class +precision +recall +F1 +images\n0 ", text)
 
 
@@ -143,6 +146,7 @@ def test_a_finished_training_is_not_repeated(run, capsys, monkeypatch):
     output = capsys.readouterr().out
     assert "precision: float32, as at its start\nout has this training al" in output
     assert "the training was finished already; nothing was trained" in output
+    assert re.search(r"\nexpected calibration error 0\.\d{3}.*, by the val", output)
     assert (run / "out" / "model.keras").read_bytes() == before
     assert main([*TRAIN, "--lr", "0.004"]) == 2
     output = capsys.readouterr().err

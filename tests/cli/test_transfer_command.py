@@ -1,6 +1,7 @@
 """`cnnzoo transfer`: from a folder of photographs to a network and a report."""
 
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -37,12 +38,16 @@ def test_transfer(source, tmp_path: Path, capsys, monkeypatch):
     measured = json.loads((out / "assessment.json").read_text())
     assert f"\ncase {measured['case']}, " in output.out
     assert ".txt 1" in output.err
+    [line] = re.findall(
+        r"^validation: .*expected calibration error 0.*", output.out, re.M
+    )
     for name in ("model.keras", "report.html", "assessment.json", "class_names.json"):
         assert (out / name).is_file()
     assert json.loads((out / "class_names.json").read_text()) == sorted(CLASSES)
     page = (out / "report.html").read_text()
     for heading in ("The case", "The plan", "The phases", "The most confident errors"):
         assert heading in page
+    assert line.removeprefix("validation: ") in page
     assert page.count("data:image/png;base64,") == 4
     assert ".txt 1" in page
     black = tmp_path / "black.png"

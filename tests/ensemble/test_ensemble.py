@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import softmax
 
 import cnnzoo
 from cnnzoo import Ensemble
+from cnnzoo.calibration import apply_temperature, fit_temperature
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.ensemble import storage
@@ -169,15 +171,35 @@ def test_evaluation_of_members_and_of_the_ensemble_without_each(
 
 @pytest.mark.parametrize("combine", ["mean", "vote", (1, 2, 3), "weighted", "stack"])
 def test_files(combine, members, digits, tmp_path: Path):
-    whole = Ensemble(members, combine)
-    if combine in ("weighted", "stack"):
-        whole.fit(digits)
+    whole = Ensemble(members, combine).fit(digits)
+    assert (whole.temperature == 1) == (combine in ("vote", "stack"))
     whole.save(tmp_path)
     loaded = Ensemble.load(tmp_path)
     np.testing.assert_allclose(
         loaded.predict(digits), whole.predict(digits), rtol=1e-6, atol=1e-7
     )
     assert loaded.combine == whole.combine
+    assert loaded.temperature == whole.temperature
+
+
+def test_the_temperature_of_a_mean(members, digits, tmp_path: Path):
+    """Members that differ are less sure together than each alone."""
+    labels, rng = np.asarray(digits.labels), np.random.default_rng(0)
+    logits = 2 * np.eye(3)[labels] + rng.normal(size=(3, 90, 3))
+    said = softmax(2 * logits, 2)
+    whole = Ensemble(members)
+    raw = whole.predict_from(said)
+    whole.fit(digits, said)
+    assert whole.temperature == fit_temperature(raw, labels) < 0.9
+    found = whole.predict_from(said)
+    np.testing.assert_array_equal(found, apply_temperature(raw, whole.temperature))
+    result = whole.evaluate(digits).whole
+    np.testing.assert_array_equal(result.probabilities, whole.predict(digits))
+    assert result.raw_calibration_error != result.calibration_error
+    path = whole.save(tmp_path)
+    old = {k: v for k, v in json.loads(path.read_text()).items() if k != "temperature"}
+    path.write_text(json.dumps(old))  # as an older version wrote it
+    assert Ensemble.load(tmp_path).temperature == 1
 
 
 def test_a_repeated_member_is_written_once(members, tmp_path: Path):
@@ -201,6 +223,8 @@ def test_a_repeated_member_is_written_once(members, tmp_path: Path):
         {"weights": [0, 0]},
         {"weights": [10**400, 1]},
         {"weights": "x"},
+        {"temperature": 0},
+        {"temperature": "1"},
     ],
     ids=lambda change: str(change)[:40],
 )

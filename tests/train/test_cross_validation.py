@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import cnnzoo
+from cnnzoo.calibration import apply_temperature
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.folders import training_files
 from cnnzoo.data.folders.folder import scan
@@ -73,6 +74,7 @@ def test_validation_images_are_not_used_for_training(marked, tmp_path: Path):
         np.testing.assert_array_equal(
             arrays["probabilities"], result.evaluation.probabilities
         )
+        raw = arrays["raw_probabilities"]
         np.testing.assert_array_equal(arrays["labels"], marked.labels)
         assert tuple(arrays["class_names"]) == marked.class_names
     suspects = json.loads((tmp_path / "label_errors.json").read_text())["label_errors"]
@@ -80,6 +82,14 @@ def test_validation_images_are_not_used_for_training(marked, tmp_path: Path):
     assert [fact["row"] for fact in suspects] == rows.tolist()
     with Image.open(tmp_path / "label_errors.png") as picture:
         assert picture.width > 300
+    # Each network has the temperature of its own validation images.
+    for i, (_, test) in enumerate(split_folds(marked, 3, 0), start=1):
+        temperature = cnnzoo.load(tmp_path / f"fold-{i}").cnnzoo.temperature
+        expected = apply_temperature(raw[test], temperature)
+        np.testing.assert_array_equal(result.evaluation.probabilities[test], expected)
+    read = read_predictions(tmp_path / "predictions.npz")
+    assert record["calibration_error"] == read.calibration_error
+    assert record["raw_calibration_error"] == read.raw_calibration_error
     again = kfold(network, marked, tmp_path, RECIPE, folds=3)  # all of it is over
     np.testing.assert_array_equal(
         again.evaluation.probabilities, result.evaluation.probabilities

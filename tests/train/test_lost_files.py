@@ -1,6 +1,7 @@
 """Folders of trainings from which files are lost, altered or exchanged."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,32 @@ def test_the_best_model_is_put_back(change, stopped: Path, tmp_path: Path):
     found = cnnzoo.load(run / "model.keras").get_weights()
     for one, other in zip(found, best, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_temperature_is_put_back(tmp_path: Path, monkeypatch):
+    """After a kill before it was fitted, and where the file has another one."""
+    model, _ = train(tmp_path / "alone")
+    cut, temperature = tmp_path / "cut", model.cnnzoo.temperature
+    assert temperature != 1
+
+    def killed(*_):
+        raise RuntimeError("the power went")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cnnzoo.train.run.calibrate", killed)
+        with pytest.raises(RuntimeError, match="the power went"):
+            train(cut)
+    other = network()
+    other.cnnzoo = replace(other.cnnzoo, temperature=3.0)  # of earlier weights
+    for value in (2.0, temperature):
+        train(cut, model=other)
+        assert other.cnnzoo.temperature == temperature
+        assert cnnzoo.load(cut).cnnzoo.temperature == temperature
+        other.cnnzoo = replace(other.cnnzoo, temperature=value)
+        cnnzoo.save(other, cut / "model.keras")
+    before = (cut / "model.keras").read_bytes()
+    train(cut, model=other)  # all of it is over
+    assert (cut / "model.keras").read_bytes() == before
 
 
 def test_a_best_model_that_vanishes_under_way(tmp_path: Path):

@@ -15,6 +15,7 @@ from transferring import CLASSES, SIDE, TRAIN, VALIDATION, gratings, quick, weig
 
 import cnnzoo
 from cnnzoo import transfer
+from cnnzoo.calibration import fit_temperature
 from cnnzoo.data.arrays import Images
 from cnnzoo.errors import TrainingError
 from cnnzoo.inference import probabilities
@@ -58,6 +59,10 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
         result.accuracy, abs=0.02
     )
     assert all(layer.trainable for layer in model.layers)
+    # A ridge regression has been calibrated out of fold.
+    raw = probabilities(model, VALIDATION, raw=True)
+    fitted = fit_temperature(raw, np.asarray(VALIDATION.labels))
+    assert model.cnnzoo.temperature == (fitted if head.epochs else 1)
     # It is flat, compiled with stock objects, and saved with its classes.
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
     assert type(model.optimizer) is keras.optimizers.SGD
@@ -72,10 +77,11 @@ def test_a_classifier_on_features_computed_once(source, tmp_path: Path):
         np.testing.assert_allclose(said, expected, atol=1e-5)
 
 
-def test_the_cached_classifier_predicts_as_the_network(source, tmp_path: Path):
+@pytest.mark.parametrize("rate", [1e-3, 100.0])
+def test_the_cached_classifier_predicts_as_the_network(rate, source, tmp_path: Path):
     network = cnnzoo.reset_classifier(source, class_names=CLASSES, cut="stage1_pool")
     cut = frozen_cut(network, "features")
-    recipe = Recipe(epochs=1)
+    recipe = Recipe(epochs=1, learning_rate=rate)
     runner = PhaseRunner(network, TRAIN, VALIDATION, tmp_path)
     caches = runner._features(plan(1).phases[0], cut)
     start = PhaseResult(
@@ -91,6 +97,7 @@ def test_the_cached_classifier_predicts_as_the_network(source, tmp_path: Path):
         start, network, cut, caches, TRAIN, VALIDATION, recipe, tmp_path, from_ridge=True
     )
     assert result.ridge is not None
+    assert result.epochs == (rate < 100)
     part = cut_points.tail(network, cut)
     by_features = part.predict(caches[1].rows(np.arange(80)), verbose=0)
     by_images = network.predict(VALIDATION.images, verbose=0)

@@ -54,7 +54,8 @@ def test_more_stages_make_a_wider_picture():
 def test_confusion_and_curves(classes):
     counts = np.arange(classes * classes).reshape(classes, classes)
     rows = tuple(ClassReport(f"class {i}", 0.5, 0.5, 0.5, 3) for i in range(classes))
-    result = Evaluation(7, 0.5, rows, counts, np.zeros((0, classes)), np.zeros(0, int))
+    none = np.zeros((0, classes))
+    result = Evaluation(7, 0.5, rows, counts, none, np.zeros(0, int), none)
     assert min(size(figures.confusion(result))) > 300
     history = {
         "loss": [1.0, float("nan")],

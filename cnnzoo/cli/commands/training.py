@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnnzoo.data.arrays import Source
     from cnnzoo.data.augment import Augment
     from cnnzoo.train import Recipe
+    from cnnzoo.train.callbacks import History
 
 RUN_FILE = "run.json"  # a copy, since the import of its home needs Keras
 FEW = 1000  # pictures, for which transfer is recommended
@@ -98,7 +99,7 @@ def _check_featurewise(args: Namespace, data: Source) -> None:
         )
 
 
-def _report(history: Mapping[str, list[float]], out: Path) -> None:
+def _report(history: History, out: Path) -> None:
     """Draws the curves, and prints the best epoch and the files."""
     import numpy as np
 
@@ -110,6 +111,8 @@ def _report(history: Mapping[str, list[float]], out: Path) -> None:
         f"best epoch {best + 1} of {len(history['val_loss'])}: validation accuracy "
         f"{100 * history['val_accuracy'][best]:.2f} %"
     )
+    if history.evaluation:
+        say(f"{history.evaluation.calibration}, by the validation images")
     for path in (out / "model.keras", out / "history.json", curves):
         say(path)
 

@@ -69,9 +69,9 @@ def train_on_features(
     part = tail(network, cut)
     part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
     labels, size = np.asarray(train.labels), recipe.images_per_step(len(train))
-    ridge = None
     if from_ridge:
         ridge = _start_from_ridge(network, part, caches[0], labels, recipe.seed)
+        result = replace(result, ridge=ridge)
     settings = replace(recipe, augment=None, epochs=max(1, recipe.epochs))
     compilation.compile_model(part, settings, len(labels))
     train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
@@ -93,13 +93,9 @@ def train_on_features(
         )
     best.restore()
     losses = history.metrics.get(best.monitor, [])
-    return replace(
-        result,
-        after=_evaluate(part, validation_batches)["accuracy"],
-        history=history.metrics,
-        epochs=losses.index(best.best) + 1 if best.best in losses else 0,
-        ridge=ridge,
-    )
+    epochs = losses.index(best.best) + 1 if best.best in losses else 0
+    last = _evaluate(part, validation_batches)
+    return replace(result, after=last["accuracy"], history=history.metrics, epochs=epochs)
 
 
 def _fit(
