@@ -44,8 +44,15 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
     return known or tuple(str(i) for i in range(_class_count(model)))
 
 
-def default_batch_size(model: keras.Model, source: Source) -> int:
-    """The number of images per batch: 128, or fewer of more than 56 x 56 pixels."""
+def images_per_batch(batch_size: int | None, model: keras.Model, source: Source) -> int:
+    """The batch size; for None 128, or fewer images of more than 56 x 56 pixels.
+
+    Raises:
+        UsageError: It is below 1.
+    """
+    if batch_size is not None:
+        check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
+        return batch_size
     sides = to_channels_last(model, model.input_shape[1:])[:2]
     if None in sides:  # files, which need a size, are refused when they are read
         sides = (source.image_shape or (1, 1))[:2]
@@ -64,7 +71,7 @@ def input_batches(
         model: Any Keras model of images.
         source: Any images that `as_source` takes.
         preprocessing: Preprocessing of the pixels before the model; None for none.
-        batch_size: Number of images per batch; None for `default_batch_size`.
+        batch_size: Number of images per batch; None as in `images_per_batch`.
 
     Raises:
         ImageDecodeError: A file is not a readable image.
@@ -72,7 +79,7 @@ def input_batches(
             batch size is below 1.
     """
     source = as_source(source)
-    batch_size = _checked(batch_size, model, source)
+    batch_size = images_per_batch(batch_size, model, source)
     shape = to_channels_last(model, model.input_shape[1:])
     turn = channels_first(model)  # a walk through the whole graph
     for start in range(0, len(source), batch_size):
@@ -136,7 +143,7 @@ def probabilities(
     source = as_source(source).with_geometry(built.geometry)
     if not len(source):
         raise UsageError("there are no images to predict; pass at least one")
-    batch_size = _checked(batch_size, model, source)
+    batch_size = images_per_batch(batch_size, model, source)
     level, outputs = progress_level(verbose), []
     bar = keras.utils.Progbar(-(-len(source) // batch_size), verbose=level)
     for main, *_ in predict_batches(model, source, built.outside, batch_size):
@@ -273,14 +280,6 @@ def decode_predictions(
         tuple((str(class_names[i]), float(row[i])) for i in best)
         for row, best in zip(probabilities, order, strict=True)
     ]
-
-
-def _checked(batch_size: int | None, model: keras.Model, source: Source) -> int:
-    """The batch size, or the default one."""
-    if batch_size is None:
-        return default_batch_size(model, source)
-    check_values("predict", {"batch_size": batch_size}, {"batch_size": COUNT})
-    return batch_size
 
 
 def _class_count(model: keras.Model) -> int:

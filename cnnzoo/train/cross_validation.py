@@ -103,7 +103,6 @@ def kfold(
         DatasetError: A class has fewer images than there are folds, or fewer than two
             outside a fold.
     """
-    from cnnzoo.visualization import figures
 
     def train_fold(number: int, data: tuple[Source, Source]) -> keras.Model:
         path = Path(folder) / f"fold-{number}"
@@ -113,7 +112,15 @@ def kfold(
 
     source = as_training(source, known_names(new_model, source))
     result = cross_validate(train_fold, source, folds=folds, seed=seed, group_by=group_by)
-    place, evaluation = Path(folder), result.evaluation
+    _save(result, source, Path(folder))
+    return result
+
+
+def _save(result: Folds, source: Source, place: Path) -> None:
+    """Writes the files of `kfold` but the runs."""
+    from cnnzoo.visualization import figures
+
+    evaluation = result.evaluation
     files.write_json(place / FOLDS_FILE, {"format": FORMAT, **result.to_dict()})
     suspects = {"format": FORMAT, "label_errors": evaluation.label_errors(source)}
     files.write_json(place / LABEL_ERRORS_FILE, suspects)
@@ -127,7 +134,6 @@ def kfold(
             labels=evaluation.labels,
             class_names=np.array([report.name for report in evaluation.classes]),
         )
-    return result
 
 
 def cross_validate(

@@ -155,7 +155,7 @@ class Assessment:
 
     def picture(self) -> bytes:
         """The accuracy at each cut, with trained and random weights, as a PNG."""
-        from cnnzoo.visualization.figures import accuracy_by_cut
+        from cnnzoo.visualization.accuracy import accuracy_by_cut
 
         return accuracy_by_cut(
             [row.name for row in self.cuts],
@@ -215,8 +215,9 @@ class Assessment:
             f"the best earlier stage, {best.name}, classifies {abs(gain):.1f} points "
             f"{'better' if gain >= 0 else 'worse'} than the last, {last.name}; images "
             "are different from those that the network was trained on where it is at "
-            f"least {100 * MIN_GAIN:.0f} points better in each of {len(last.accuracies)} "
-            "repeats, and the last more than a standard error below the best of all"
+            f"least {100 * MIN_GAIN:.0f} points and a standard error better in each of "
+            f"{len(last.accuracies)} repeats, and the last more than one below the best "
+            "of all"
         )
 
     def _references(self) -> list[str]:

@@ -16,7 +16,7 @@ from keras.layers import BatchNormalization
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.splits import some_rows
 from cnnzoo.graph.keras_internals import flatten_layers
-from cnnzoo.inference import default_batch_size, input_batches
+from cnnzoo.inference import images_per_batch, input_batches
 from cnnzoo.metadata import metadata_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.transfer.cut_points import front, side_by_side
@@ -73,7 +73,7 @@ def training_batches(
     model: keras.Model, source: Source, preprocessing: Preprocess | None
 ) -> Iterator[np.ndarray]:
     """Yields images for `measure`, which holds all their maps in memory at once."""
-    half = max(1, default_batch_size(model, source) // 2)
+    half = max(1, images_per_batch(None, model, source) // 2)
     return input_batches(model, source, preprocessing, half)
 
 

@@ -15,7 +15,7 @@ from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import to_channels_last
-from cnnzoo.inference import default_batch_size
+from cnnzoo.inference import images_per_batch
 from cnnzoo.metadata import metadata_of
 from cnnzoo.system.text import abbreviate, text_table
 from cnnzoo.system.validation import check_values
@@ -120,7 +120,7 @@ class Comparison:
 
     def picture(self) -> bytes:
         """The accuracy of each network over its milliseconds per image, as a PNG."""
-        from cnnzoo.visualization.figures import Point, accuracy_by_cost
+        from cnnzoo.visualization.accuracy import Point, accuracy_by_cost
 
         points = [
             Point(one.name, one.milliseconds, one.accuracy, one.error, one.is_as_good)
@@ -245,7 +245,7 @@ def _measure(
     images = images.with_geometry(metadata.geometry)
     batches: list[tuple[int, float]] = []
     # The first batch compiles, so the second is the first to be timed.
-    size = min(batch_size or default_batch_size(model, images), len(images) // 2)
+    size = min(images_per_batch(batch_size, model, images), len(images) // 2)
 
     def on_batch(count: int, seconds: float) -> None:
         batches.append((count, seconds))

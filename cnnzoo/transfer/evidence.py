@@ -17,7 +17,7 @@ from cnnzoo.transfer.features.embeddings import Pooling
 from cnnzoo.transfer.features.probes import Probe
 
 ALL_CUTS = "all-cuts"
-MIN_GAIN = 0.02  # that counts as a difference if it is reached in every repeat
+MIN_GAIN = 0.02  # that counts as a difference if every repeat has it, and an error more
 ROUNDING = 1e-9  # so that two points are two points
 AS_GOOD = 2  # standard errors of a difference up to which it is not shown
 SCORE = ("accuracy", "behind the best")
@@ -113,10 +113,15 @@ def earlier_stages(cuts: Sequence[Evidence]) -> tuple[Evidence, ...]:
 def closest_rival(cuts: Sequence[Evidence]) -> tuple[Evidence, float]:
     """The earlier stage of the largest gain over the last cut, and this gain.
 
-    A gain is the smallest of the repeats, -1 to 1. The last cut itself gains nothing.
+    A gain is the smallest of the repeats, less the standard error of the difference, image
+    by image; -1 to 1. The last cut itself gains nothing.
     """
-    rivals = earlier_stages(cuts) or cuts[-1:]
-    gains = [smallest_gain(row.accuracies, cuts[-1].accuracies) for row in rivals]
+    rivals, last = earlier_stages(cuts) or cuts[-1:], cuts[-1]
+    gains = [
+        smallest_gain(row.accuracies, last.accuracies)
+        - score(last.correct, row.correct)["behind_error"]
+        for row in rivals
+    ]
     best = max(range(len(rivals)), key=gains.__getitem__)
     return rivals[best], gains[best]
 

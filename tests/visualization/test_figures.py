@@ -18,7 +18,7 @@ from cnnzoo.data.mnist import load_embedded
 from cnnzoo.evaluation import ClassReport, Evaluation, evaluate_probabilities
 from cnnzoo.graph.keras_internals import graph_nodes
 from cnnzoo.train.recipe import Recipe
-from cnnzoo.visualization import figures
+from cnnzoo.visualization import accuracy, figures
 from cnnzoo.visualization.graphviz import plot
 from cnnzoo.visualization.html import Section, render_page
 from cnnzoo.zoo import sketch
@@ -86,8 +86,8 @@ def test_errors_and_where_the_error_lies():
 
 def test_names_of_networks_cover_nothing():
     """They stand right, left, above and below their points, as there is room."""
-    points = [figures.Point(f"net{i}", 10 + i, 0.9, 0.01, i > 2) for i in range(5)]
-    assert size(figures.accuracy_by_cost(points, cost="ms", title="x"))[0] > 500
+    points = [accuracy.Point(f"net{i}", 10 + i, 0.9, 0.01, i > 2) for i in range(5)]
+    assert size(accuracy.accuracy_by_cost(points, cost="ms", title="x"))[0] > 500
     figure = Figure()
     axes = figure.add_subplot(xscale="log", xlim=(5, 50), ylim=(80, 100))
     figures._name_points(figure, axes, points)

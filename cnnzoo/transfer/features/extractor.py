@@ -23,7 +23,7 @@ from cnnzoo.data.transforms import apply_augment
 from cnnzoo.errors import UsageError
 from cnnzoo.graph.data_format import channels_first, to_channels_last
 from cnnzoo.graph.keras_internals import graph_nodes
-from cnnzoo.inference import default_batch_size
+from cnnzoo.inference import images_per_batch
 from cnnzoo.metadata import geometry_of
 from cnnzoo.spec import Preprocess
 from cnnzoo.train.recipe import augment_to_dict
@@ -61,8 +61,8 @@ class Extractor:
         if self.source.image_shape is not None:
             self.source = load_images(self.source, shape)
         self._size = self.source.image_shape or shape
-        most = min(BATCH, default_batch_size(self.model, self.source))
-        self._batch = self.batch_size or most
+        size = images_per_batch(self.batch_size, self.model, self.source)
+        self._batch = size if self.batch_size else min(BATCH, size)
         self._front = front(self.model, [self.cut])
         self._first = channels_first(self.model)
 
