@@ -113,8 +113,8 @@ def earlier_stages(cuts: Sequence[Evidence]) -> tuple[Evidence, ...]:
 def closest_rival(cuts: Sequence[Evidence]) -> tuple[Evidence, float]:
     """The earlier stage of the largest gain over the last cut, and this gain.
 
-    A gain is the smallest of the repeats, less the standard error of the difference, image
-    by image; -1 to 1. The last cut itself gains nothing.
+    A gain is the smallest of the repeats, less the standard error of the difference image
+    by image, -1 to 1. The last cut itself gains nothing.
     """
     rivals, last = earlier_stages(cuts) or cuts[-1:], cuts[-1]
     gains = [

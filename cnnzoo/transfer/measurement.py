@@ -4,8 +4,9 @@ CS231n's rule (https://cs231n.github.io/transfer-learning) gives no numbers. Her
 set is small below 20,000 images, as in BiT's hyper-rule (Kolesnikov et al. 2019,
 https://arxiv.org/abs/1912.11370), and different if a linear probe is clearly more
 accurate at an earlier stage of the network than at the last one: by two points and a
-standard error of the difference in each repeat of stratified folds. The means of all stages together are a candidate, too
-(Head2Toe, Evci et al. 2022, https://arxiv.org/abs/2201.03529).
+standard error of the difference in each repeat of stratified folds. The means of all
+stages together are a candidate, too (Head2Toe, Evci et al. 2022,
+https://arxiv.org/abs/2201.03529).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ def test_names_of_networks_cover_nothing():
     assert size(accuracy.accuracy_by_cost(points, cost="ms", title="x"))[0] > 500
     figure = Figure()
     axes = figure.add_subplot(xscale="log", xlim=(5, 50), ylim=(80, 100))
-    figures._name_points(figure, axes, points)
+    accuracy._name_points(figure, axes, points)
     boxes = [name.get_window_extent() for name in axes.texts]
     assert [name.get_text() for name in axes.texts] == [point.name for point in points]
     for number, box in enumerate(boxes):
