@@ -127,7 +127,8 @@ class Result:
         return next(phase.after for phase in reversed(self.phases) if phase.kept)
 
     def __str__(self) -> str:
-        return "\n".join([str(self.plan), *map(str, self.phases)])
+        done = [self.folds.evaluation.summary] if self.folds else map(str, self.phases)
+        return "\n".join([str(self.plan), *done])
 
 
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
