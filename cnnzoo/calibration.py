@@ -30,7 +30,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
         probabilities: (n, classes).
         labels: (n,) class numbers.
     """
-    highest = probabilities.max(1).astype(np.float64).clip(max=1)
+    highest = probabilities.max(1).astype(np.float64).clip(0, 1)
     bins = np.ceil(BINS * highest).astype(int)
     errors = np.bincount(bins, (probabilities.argmax(1) == labels) - highest)
     return float(np.abs(errors).sum() / len(labels))

@@ -108,7 +108,11 @@ class Evaluation:
         """Row numbers of images whose labels look wrong, the most suspicious first.
 
         The network, or that of each fold, must not have been trained on these images.
+        Outputs that are no probabilities, such as logits, tell nothing: there are none.
         """
+        low, high = self.probabilities.min(initial=0), self.probabilities.max(initial=0)
+        if low < 0 or high > 1 + ROUNDING:
+            return np.zeros(0, int)
         return likely_label_errors(self.probabilities, self.labels)[:most]
 
     def misclassified(self, source: Source) -> list[dict]:

@@ -45,7 +45,7 @@ def class_names(model: keras.Model) -> tuple[str, ...]:
 
 
 def images_per_batch(batch_size: int | None, model: keras.Model, source: Source) -> int:
-    """The batch size; for None 128, or fewer images of more than 56 x 56 pixels.
+    """The batch size; for None 128, or fewer images of more than 55 x 55 pixels.
 
     Raises:
         UsageError: It is below 1.

@@ -1,14 +1,14 @@
 """Caltech-101: photographs of 101 kinds of things, with few images per class.
 
 An honest accuracy by cross-validation, a network trained on all images by the settings of
-the folds, a report with the confused classes, and the classes that suffer most. The usual
-protocol takes 15 or 30 images per class, and the mean of the accuracies of the classes,
-since the largest have ten times as many images as others (Fei-Fei et al. 2004,
-https://data.caltech.edu/records/mzrjq-6wc02).
+the folds, and a report with the confused classes. The usual protocol takes 15 or 30
+images per class, and the mean of the accuracies of the classes, since the largest have
+ten times as many images as others (Fei-Fei et al. 2004).
 
     python examples/caltech101.py 101_ObjectCategories/ --weights imagenet
 
-The folder has a folder per class. The class of clutter, if there, is left out.
+The photographs are at https://data.caltech.edu/records/mzrjq-6wc02, in a folder per
+class. The class of clutter, if there, is left out.
 """
 
 import argparse
@@ -19,7 +19,6 @@ import numpy as np
 import cnnzoo
 from cnnzoo import transfer
 from cnnzoo.data.arrays import Source
-from cnnzoo.data.folders.folder import scan
 from cnnzoo.evaluation import Evaluation
 
 CLUTTER = "BACKGROUND_Google"
@@ -28,7 +27,7 @@ SEED = 0
 
 def load_photographs(root: Path, per_class: int, classes: int | None = None) -> Source:
     """Some photographs of each class, and only of the first classes if so wanted."""
-    images = scan(root, depth="pixels", checksums=True, on_bad="skip")
+    images = cnnzoo.scan(root, depth="pixels", checksums=True, on_bad="skip")
     names = [name for name in images.class_names if name != CLUTTER][:classes]
     images = images.only(names)
     rng, labels = np.random.default_rng(SEED), np.asarray(images.labels)
@@ -74,7 +73,7 @@ def main(
     model = cnnzoo.build(network, weights=weights, include_top=False, input_shape=shape)
     result = transfer.kfold(model, images, folds=folds, folder=out / "work", seed=SEED)
     print(result)
-    saved = transfer.save_results(result, None, images, images, out)
+    saved = transfer.save_results(result, None, images, images, out)  # all are both
     found = saved.evaluation  # of the folds
     recalls = [row.recall for row in found.classes]
     print(f"{found.summary}; mean of the classes {100 * np.mean(recalls):.1f} %")
@@ -90,7 +89,8 @@ if __name__ == "__main__":
     parser.add_argument("photos", type=Path, help="folder with a folder per class")
     parser.add_argument("--network", default="xception")
     parser.add_argument("--weights", default="imagenet", help="a tag or a file")
-    parser.add_argument("--side", type=int, default=128, help="of an image, in pixels")
+    parser.add_argument("--side", type=int, default=128, help="of the images, in pixels")
+    parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--per-class", type=int, default=15)
     parser.add_argument("--classes", type=int, help="number of classes; default: all")
     parser.add_argument("--out", type=Path, default=Path("demo/caltech101"))

@@ -146,8 +146,8 @@ def _add_transfer(verb: ArgumentParser) -> None:
     option("--model", required=True, metavar="NAME|DIR", help=text)
     options.add_weights(verb)
     text = (
-        "small and similar, large and similar, small and different, or large and "
-        "different data; all-cuts: a classifier on all stages; default: auto, which "
+        "1: few and similar images; 2: many and similar; 3: few and different; 4: many "
+        "and different; all-cuts: a classifier on all stages; default: auto, which "
         "measures it"
     )
     option(
@@ -161,8 +161,9 @@ def _add_transfer(verb: ArgumentParser) -> None:
     text = "number of views of each image where features are computed once; default: 1"
     option("--views", type=options.COUNT, default=1, metavar="K", help=text)
     text = (
-        "number of folds of a cross-validation, after which a network is trained on all "
-        "images with the settings that the folds chose; default: none"
+        "number of folds: an accuracy on images that no fold has seen, then a network "
+        "trained on all of them with the settings that most folds chose; of a folder "
+        "with train/ and val/, train/ alone is used; default: none"
     )
     option("--folds", type=options.FOLDS, metavar="K", help=text)
     text = "size of the features that a phase may keep, in GB; default: 16"

@@ -24,6 +24,7 @@ from cnnzoo.transfer.features import probes
 from cnnzoo.transfer.features.embeddings import embed, in_memory
 from cnnzoo.transfer.freezing import freeze
 
+FEWEST = 4  # images per batch, of which each layer's statistics are on the way
 SAMPLED = 500  # images for measuring the statistics, and for the probe
 
 
@@ -73,8 +74,8 @@ def training_batches(
     model: keras.Model, source: Source, preprocessing: Preprocess | None
 ) -> Iterator[np.ndarray]:
     """Yields images for `measure`, which holds all their maps in memory at once."""
-    half = max(1, images_per_batch(None, model, source) // 2)
-    return input_batches(model, source, preprocessing, half)
+    size = max(FEWEST, images_per_batch(None, model, source))
+    return input_batches(model, source, preprocessing, size)
 
 
 def measure(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
@@ -88,6 +89,8 @@ def measure(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
         batches: (b, ...) images as the model takes them.
     """
     every = [norm for norm in norms(model) if norm.trainable]
+    if not every:
+        return
     momenta = [norm.momentum for norm in every]
     seen, sums = 0, [np.zeros(1)] * len(every)
     try:
@@ -105,7 +108,7 @@ def measure(model: keras.Model, batches: Iterable[np.ndarray]) -> None:
     for norm, total in zip(every, sums, strict=True):
         mean, square = total / seen
         norm.moving_mean.assign(mean)
-        norm.moving_variance.assign(square - mean**2)
+        norm.moving_variance.assign(np.maximum(square - mean**2, 0))
 
 
 def _to_numpy(weight: keras.Variable) -> np.ndarray:

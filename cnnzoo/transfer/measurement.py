@@ -191,14 +191,14 @@ def sample(source: Labelled, probed: int, seed: int) -> tuple[Source, np.ndarray
     """
     every = _with_classes_that_occur(as_labelled(source, split="train"))
     labels = np.asarray(every.labels)
-    return every.take(_sample_rows(labels, probed, seed)), np.bincount(labels)
+    return every.take(sample_rows(labels, probed, seed)), np.bincount(labels)
 
 
 def _with_classes_that_occur(source: Source) -> Source:
     """The same images without the classes that have none."""
     if source.labels is None:
         raise DatasetError(
-            "cannot assess images without labels: expected a class for each image; give "
+            "cannot measure images without labels: expected a class for each image; give "
             "class folders or a label column"
         )
     labels = align_labels(source, source.class_names).labels  # checks both
@@ -207,14 +207,14 @@ def _with_classes_that_occur(source: Source) -> Source:
     )
     if len(present) < 2 or counts.min() < 2:
         raise DatasetError(
-            "cannot assess so few images: expected at least two classes of at least two "
+            "cannot measure so few images: expected at least two classes of at least two "
             f"images, found {len(present)} classes, the smallest of {counts.min()}; add "
             "images"
         )
     return source.relabel(labels, [source.class_names[number] for number in present])
 
 
-def _sample_rows(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:
+def sample_rows(labels: np.ndarray, probed: int, seed: int) -> np.ndarray:
     """Random rows of every class by its share of `probed`, at least two of each."""
     if len(labels) <= probed:
         return np.arange(len(labels))

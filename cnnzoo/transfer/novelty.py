@@ -27,6 +27,7 @@ from cnnzoo.metadata import metadata_of
 from cnnzoo.system import files
 from cnnzoo.transfer.cut_points import embedding_model
 from cnnzoo.transfer.features.probes import split
+from cnnzoo.transfer.measurement import sample_rows
 from cnnzoo.weights.tensors import digest
 
 FILE = "novelty.safetensors"
@@ -95,12 +96,14 @@ def measure(
         classes, the farthest first: training images, then validation images.
     """
     parts = [train] if validation is None else [train, validation]
-    chosen = [some_rows(len(part), MOST, seed) for part in parts]
+    labels = np.asarray(train.labels)
+    chosen = [sample_rows(labels, MOST, seed)]  # with images of every class
+    chosen += [some_rows(len(part), MOST, seed) for part in parts[1:]]
     embeddings = [
         _embed(model, part.take(rows)) for part, rows in zip(parts, chosen, strict=True)
     ]
-    labels = np.asarray(train.labels)[chosen[0]]
-    found, distances = from_embeddings(embeddings, labels, _classifier(model))
+    known = labels[chosen[0]]
+    found, distances = from_embeddings(embeddings, known, _classifier(model))
     low, high = np.quantile(np.concatenate(distances), (0.25, 0.75))
     fence = high + FENCE * (high - low)
     found_in = zip(parts, chosen, distances, strict=True)

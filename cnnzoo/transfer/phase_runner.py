@@ -104,9 +104,9 @@ class PhaseRunner:
         return replace(result, seconds=time.monotonic() - begun)
 
     def accuracy(self) -> float:
-        """The validation accuracy, 0 to 1."""
+        """The validation accuracy, 0 to 1, rounded as that on cached features is."""
         predictions = probabilities(self.network, self.validation).argmax(1)
-        return float(np.mean(predictions == np.asarray(self.validation.labels)))
+        return round(float(np.mean(predictions == np.asarray(self.validation.labels))), 6)
 
     def _interpolate(
         self, phase: Phase, before: float, start: list[np.ndarray], result: PhaseResult
@@ -115,32 +115,44 @@ class PhaseRunner:
 
         Of equal validation accuracies, the one nearest to the end of the phase counts. If
         none is as good as before, or, for a guarded phase, better by a standard error,
-        the weights are those before.
+        the weights are those before; not so if the phase tells the share of the way.
         """
-        end, accuracies = self.network.get_weights(), {}
+        end, best, chosen, weights = self.network.get_weights(), -1.0, 0.0, start
         alphas = ALPHAS if phase.alpha is None else (phase.alpha,)
         for alpha in () if result.failure else alphas:
-            self._mix(start, end, alpha)
-            accuracies[alpha] = result.after if alpha == 1 else self.accuracy()
-        alpha = max(accuracies, key=accuracies.__getitem__, default=0.0)
-        after = accuracies.get(alpha, result.after)
+            accuracy = self._accuracy_between(phase, start, end, alpha, result.after)
+            if accuracy > best:
+                best, chosen, weights = accuracy, alpha, self.network.get_weights()
         error = np.sqrt(before * (1 - before) / len(self.validation))
-        if after < before or (phase.guarded and after - before <= error):
-            alpha = 0.0
-        self._mix(start, end, alpha)
-        return replace(result, after=after, alpha=alpha)
+        worse = best < before or (phase.guarded and best - before <= error)
+        if phase.alpha is None and worse:
+            chosen, weights = 0.0, start
+        self.network.set_weights(weights)
+        return replace(result, after=max(best, 0.0), alpha=chosen)
 
-    def _mix(self, start: list[np.ndarray], end: list[np.ndarray], alpha: float) -> None:
-        """Sets the weights at a share of the way; statistics are measured anew."""
-        if alpha in (0, 1):
-            self.network.set_weights(end if alpha else start)
-        else:
-            # In this form, weights that did not change stay the same, bit by bit.
-            share, ways = np.float32(alpha), zip(start, end, strict=True)
-            self.network.set_weights([old + share * (new - old) for old, new in ways])
+    def _accuracy_between(
+        self,
+        phase: Phase,
+        start: list[np.ndarray],
+        end: list[np.ndarray],
+        alpha: float,
+        after: float,
+    ) -> float:
+        """Sets the weights at a share of the way; returns the validation accuracy.
+
+        Statistics that the phase trained are measured anew, on the way.
+        """
+        if alpha == 1:
+            return after
+        # In this form, weights that did not change stay the same, bit by bit.
+        share, ways = np.float32(alpha), zip(start, end, strict=True)
+        self.network.set_weights([old + share * (new - old) for old, new in ways])
+        if phase.norm == "train" and phase.frozen_norm != "affine":
+            known = metadata_of(self.network)
             images = self.train.take(some_rows(len(self.train), SAMPLED, self.seed))
-            mode = metadata_of(self.network).outside
-            measure(self.network, training_batches(self.network, images, mode))
+            images = images.with_geometry(known.geometry)
+            measure(self.network, training_batches(self.network, images, known.outside))
+        return self.accuracy()
 
     def _features(self, phase: Phase, cut: str) -> list[FeatureCache]:
         """The features at a cut of the training images, and of the validation images."""

@@ -41,8 +41,8 @@ class Phase:
             more than a standard error; other phases after the first are kept if they do
             not lower it.
         alpha: Share of the way from the weights before the phase to those after it, above
-            0 and at most 1; None for the best of four on the validation images. It does
-            not apply to the first phase.
+            0 and at most 1, at which the phase is kept in any case; None for the best of
+            four on the validation images, if any is. It is not for the first phase.
         optimizer: Keras name of the optimizer.
         learning_rate: Learning rate of the last stage and the classifier; of several
             rates, for a phase on images, the best one in a tenth of the steps is chosen.
@@ -110,6 +110,7 @@ class Phase:
             f"mixup {self.mixup}": self.mixup is not None,
             "balanced class weights": self.class_weights is not None,
             "kept if better by a standard error": self.guarded,
+            f"{100 * (self.alpha or 0):.0f} % of the way kept": self.alpha is not None,
         }
         parts = [
             self._trained(),

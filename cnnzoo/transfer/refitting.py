@@ -15,6 +15,7 @@ import keras
 from cnnzoo.calibration import fit_temperature
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_training
+from cnnzoo.errors import UsageError
 from cnnzoo.metadata import metadata_of
 from cnnzoo.train.cross_validation import cross_validate
 from cnnzoo.transfer.assessment import Assessment
@@ -47,14 +48,16 @@ def kfold(
     No image was used in any way for the network that is evaluated on it: each fold
     chooses its epochs, learning rate and weights by images of its own, and assesses the
     case anew. The last network gets the median of the epochs, and the phases that most
-    folds kept, and its temperature is fitted on their predictions.
+    folds kept, and its temperature is fitted on their predictions. A schedule of the
+    learning rate is as much shorter as the epochs are fewer.
 
     Args:
         model: Network from `build`, `load` or `adopt`, with trained weights.
         images: Labelled images, as `train` in `fit`.
         validation: Share of a fold's training images that chooses its settings; more if
             that lacks a class.
-        plan: As in `fit`; or a function that makes the plan of some training images.
+        plan: As in `fit`, but no assessment, which has used all images; or a function
+            that makes the plan of some training images.
         folds: Number of folds, at least 2 and at most the number of images per class.
         folder: Folder in which a killed training is resumed; None for a temporary one.
         seed: Random seed of every choice.
@@ -69,6 +72,11 @@ def kfold(
         UsageError: There are fewer than 2 folds, or settings do not go together.
         DatasetError: A class has too few images.
     """
+    if isinstance(plan, Assessment):
+        raise UsageError(
+            "cannot cross-validate by an assessment, which has used the images of every "
+            'fold: expected "auto", a case, a plan or a function; pass one of them'
+        )
     source, results = as_training(images), []
     with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
         place = Path(opened)
@@ -118,9 +126,14 @@ def settle(plan: Plan, results: Sequence[Result]) -> Plan:
 
 
 def _settled(phase: Phase, results: Sequence[Result]) -> Phase | None:
-    """A phase with the folds' settings; None if most of them have undone it."""
+    """A phase with the folds' settings; None if most of them have undone it.
+
+    Folds have fewer images, so that their cases can lack a phase; it stays as planned.
+    """
     every = [done for one in results for done in one.phases if done.name == phase.name]
     kept: list[PhaseResult] = [done for done in every if done.kept]
+    if not every:
+        return phase
     if 2 * len(kept) <= len(every):
         return None
     rates = multimode(done.learning_rate for done in kept)

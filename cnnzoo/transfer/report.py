@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.folders import training_files
-from cnnzoo.data.inputs.conversion import Labelled, as_train_validation
+from cnnzoo.data.inputs.conversion import Labelled, as_train_validation, as_training
 from cnnzoo.evaluation import Evaluation
 from cnnzoo.inference import evaluate
 from cnnzoo.saving import save
@@ -21,8 +21,8 @@ from cnnzoo.visualization.html import Section, render_page
 
 # Whether there was no cross-validation -> what the accuracy is of.
 BASIS = {
-    True: "these are the validation images, which chose the best epochs, so the accuracy "
-    "is slightly optimistic",
+    True: "these are the validation images, which chose the best epochs and the "
+    "temperature, so accuracy and calibration error are slightly optimistic",
     False: "each image was predicted by a network that was not trained on it; the saved "
     "network was then trained on all images, with the settings that the folds chose",
 }
@@ -67,8 +67,8 @@ def save_results(
         result: Result of `fit` or `kfold`.
         assessment: Evidence for the plan; None for that of the result, if any.
         train: Training images, as in `fit`.
-        validation: Validation images, or a share of `train`, as in `fit`; after `kfold`,
-            the training images.
+        validation: Validation images, or a share of `train`, as in `fit`; not used after
+            `kfold`.
         folder: Output folder; made if missing.
         seed: Random seed of `fit`, for a share, and of the choice of training images for
             `novelty.safetensors`.
@@ -76,7 +76,10 @@ def save_results(
     Raises:
         SaveError: A file cannot be written.
     """
-    train, validation = as_train_validation(train, validation, seed=seed)
+    if result.folds:
+        train = validation = as_training(train)
+    else:
+        train, validation = as_train_validation(train, validation, seed=seed)
     out, assessment = Path(folder), assessment or result.assessment
     held_out = None if result.folds else validation
     measured, outliers = novelty.measure(result.model, train, held_out, seed)

@@ -479,3 +479,5 @@ def test_the_best_weights_of_a_phase_are_kept(guarded, gains, kept, source, monk
     found = network.get_weights()
     np.testing.assert_allclose(found[0], start[0] + kept[guarded], atol=1e-6)
     np.testing.assert_array_equal(found[-1], start[-1])
+    settled = Phase(name="x", guarded=guarded, alpha=1.0)
+    assert runner._interpolate(settled, 1.0, start, done).alpha == 1  # in any case

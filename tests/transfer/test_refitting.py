@@ -38,6 +38,9 @@ def test_settings_are_those_of_most_folds():
     assert (head.epochs, head.patience) == (4, None)
     assert (kept.epochs, kept.alpha, kept.guarded) == (2, 0.5, False)
     assert requested.phases[1].guarded  # the caller's plan stays as it is
+    assert "50 % of the way kept" in str(kept)
+    requested.phases = [Phase(name="whole", epochs=7)]  # which no fold had
+    assert settle(requested, results).phases == requested.phases
 
 
 def test_a_network_is_trained_on_all_images(source, tmp_path: Path):

@@ -520,7 +520,7 @@ def test_invalid_cuts():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "cannot assess images without labels"),
+        (None, "cannot measure images without labels"),
         (np.zeros(20, int), "found 1 classes"),
         (np.arange(20) // 19, "the smallest of 1"),
     ],

@@ -94,8 +94,9 @@ def train_on_features(
     best.restore()
     losses = history.metrics.get(best.monitor, [])
     epochs = losses.index(best.best) + 1 if best.best in losses else 0
-    last = _evaluate(part, validation_batches)
-    return replace(result, after=last["accuracy"], history=history.metrics, epochs=epochs)
+    # Keras computes it in float32; the last digits would decide between equal ones.
+    after = round(_evaluate(part, validation_batches)["accuracy"], 6)
+    return replace(result, after=after, history=history.metrics, epochs=epochs)
 
 
 def _fit(
