@@ -16,6 +16,7 @@ from cnnzoo.calibration import fit_temperature
 from cnnzoo.data.arrays import Source
 from cnnzoo.data.inputs.conversion import Labelled, as_training
 from cnnzoo.errors import UsageError
+from cnnzoo.evaluation import Evaluation
 from cnnzoo.metadata import metadata_of
 from cnnzoo.train.cross_validation import cross_validate
 from cnnzoo.transfer.assessment import Assessment
@@ -48,8 +49,7 @@ def kfold(
     No image was used in any way for the network that is evaluated on it: each fold
     chooses its epochs, learning rate and weights by images of its own, and assesses the
     case anew. The last network gets the median of the epochs, and the phases that most
-    folds kept, and its temperature is fitted on their predictions. A schedule of the
-    learning rate is as much shorter as the epochs are fewer.
+    folds kept, and its temperature is fitted on their predictions.
 
     Args:
         model: Network from `build`, `load` or `adopt`, with trained weights.
@@ -72,20 +72,11 @@ def kfold(
         UsageError: There are fewer than 2 folds, or settings do not go together.
         DatasetError: A class has too few images.
     """
-    if isinstance(plan, Assessment):
-        raise UsageError(
-            "cannot cross-validate by an assessment, which has used the images of every "
-            'fold: expected "auto", a case, a plan or a function; pass one of them'
-        )
     source, results = as_training(images), []
     with TemporaryDirectory() if folder is None else nullcontext(folder) as opened:
         place = Path(opened)
-        shared = {
-            "features": place / FEATURES_FOLDER,
-            "progress": progress,
-            "disk": disk,
-            "verbose": 0,
-        }
+        shared = {"progress": progress, "disk": disk, "verbose": 0}
+        shared["features"] = place / FEATURES_FOLDER
 
         def train(number: int, parts: tuple[Source, Source]) -> keras.Model:
             own, chosen = place / f"fold-{number}", _planned(model, parts[0], plan, seed)
@@ -98,10 +89,14 @@ def kfold(
         chosen, assessment = _planned(model, source, plan, seed)
         options = {"folder": place / "all", "seed": seed, **shared}
         result = fit(model, source, source, settle(chosen, results), **options)
-    evaluation, network = found.evaluation, result.model
+    _calibrate(result.model, found.evaluation)
+    return replace(result, assessment=assessment, folds=found)
+
+
+def _calibrate(network: keras.Model, evaluation: Evaluation) -> None:
+    """Fits the temperature on the predictions of the folds' networks."""
     temperature = fit_temperature(evaluation.raw_probabilities, evaluation.labels)
     network.cnnzoo = replace(metadata_of(network), temperature=temperature)
-    return replace(result, assessment=assessment, folds=found)
 
 
 def _planned(
@@ -111,6 +106,11 @@ def _planned(
     seed: int,
 ) -> tuple[Plan, Assessment | None]:
     """The plan for some training images, and its evidence."""
+    if isinstance(plan, Assessment):
+        raise UsageError(
+            "cannot cross-validate by an assessment, which has used the images of every "
+            'fold: expected "auto", a case, a plan or a function; pass one of them'
+        )
     if plan == "auto":
         assessment = assess(model, source, seed=seed)
         return plan_for(assessment), assessment

@@ -69,3 +69,9 @@ def test_no_epochs_are_the_ridge_regression(source):
     requested.phases[0].ridge_init = False
     with pytest.raises(cnnzoo.UsageError, match="epochs=0 trains nothing"):
         cnnzoo.transfer.fit(source, TRAIN, VALIDATION, requested)
+
+
+def test_an_assessment_of_all_images_is_refused(source):
+    assessment = cnnzoo.transfer.assess(source, TRAIN)
+    with pytest.raises(cnnzoo.UsageError, match="has used the images of every fold"):
+        kfold(source, TRAIN, plan=assessment, folds=2)  # pyright: ignore

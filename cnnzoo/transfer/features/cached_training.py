@@ -53,50 +53,65 @@ def train_on_features(
         caches: Features of the training images, and of the validation images.
         train: Training images.
         validation: Validation images.
-        recipe: Recipe, of which the augmentation is not used here; 0 epochs leave the
-            ridge regression as it is.
+        recipe: Recipe; its augmentation is not used, and 0 epochs train nothing.
         folder: Folder of this phase.
-        from_ridge: Whether the classifier starts from a ridge regression, whose weights
-            are kept if no epoch is better.
+        from_ridge: Whether the start is a ridge regression, kept if no epoch is better.
 
     Returns:
-        The result with the validation accuracy, the history, the best epoch, and the
-        accuracy of the ridge regression.
+        The result with what came of it.
 
     Raises:
         TrainingError: No validation loss was finite.
     """
     part = tail(network, cut)
     part.cnnzoo = network.cnnzoo  # it ends in the network's classifier
-    labels, size = np.asarray(train.labels), recipe.images_per_step(len(train))
+    labels = np.asarray(train.labels)
     if from_ridge:
         ridge = _start_from_ridge(network, part, caches[0], labels, recipe.seed)
         result = replace(result, ridge=ridge)
     settings = replace(recipe, augment=None, epochs=max(1, recipe.epochs))
     compilation.compile_model(part, settings, len(labels))
-    train_batches = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
-    # The loss that chooses the best epoch has the same class weights as the training.
     weights = compilation.class_weights(recipe, train)
-    validation_batches = CachedBatches(
-        caches[1], np.asarray(validation.labels), size, weights=weights
-    )
+    batches = _batches(caches, labels, np.asarray(validation.labels), recipe, weights)
     best, history = BestCheckpoint(None), HistoryFile(None)
     best.set_model(part)
     if from_ridge:
-        best.on_epoch_end(-1, {best.monitor: _evaluate(part, validation_batches)["loss"]})
+        best.on_epoch_end(-1, {best.monitor: _evaluate(part, batches[1])["loss"]})
     callbacks = [best, *patience(recipe, best.monitor), history]
     if recipe.epochs:
-        _fit(part, train_batches, validation_batches, recipe, weights, folder, callbacks)
+        _fit(part, *batches, recipe, weights, folder, callbacks)
     if not isfinite(best.best):
         raise TrainingError(
             f"the validation loss was never finite in {folder}; use a lower learning rate"
         )
     best.restore()
+    return replace(
+        result,
+        # Keras computes it in float32; the last digits would decide between equal ones.
+        after=round(_evaluate(part, batches[1])["accuracy"], 6),
+        history=history.metrics,
+        epochs=_best_epoch(best, history),
+    )
+
+
+def _batches(
+    caches: Sequence[FeatureCache],
+    labels: np.ndarray,
+    others: np.ndarray,
+    recipe: Recipe,
+    weights: dict[int, float] | None,
+) -> tuple[CachedBatches, CachedBatches]:
+    """The training and the validation batches, of these labels."""
+    size = recipe.images_per_step(len(labels))
+    train = CachedBatches(caches[0], labels, size, shuffle=True, seed=recipe.seed)
+    # The loss that chooses the best epoch has the same class weights as the training.
+    return train, CachedBatches(caches[1], others, size, weights=weights)
+
+
+def _best_epoch(best: BestCheckpoint, history: HistoryFile) -> int:
+    """The number of the best epoch, from 1 on; 0 for the ridge regression."""
     losses = history.metrics.get(best.monitor, [])
-    epochs = losses.index(best.best) + 1 if best.best in losses else 0
-    # Keras computes it in float32; the last digits would decide between equal ones.
-    after = round(_evaluate(part, validation_batches)["accuracy"], 6)
-    return replace(result, after=after, history=history.metrics, epochs=epochs)
+    return losses.index(best.best) + 1 if best.best in losses else 0
 
 
 def _fit(
