@@ -279,7 +279,7 @@ def test_many_predictions_show_their_progress_on_a_terminal(run, capsys, monkeyp
     for many, more, shown in ((9, [], 0), (1, [], 1), (1, ["--json"], 0)):
         monkeypatch.setattr("cnnzoo.inference.BATCH", many)
         assert main([*arguments, *more]) == 0
-        assert ("1/1" in capsys.readouterr().out) == shown
+        assert ("2/2" in capsys.readouterr().out) == shown
 
 
 def test_featurewise_is_measured_on_the_data(run, tmp_path, capsys):

@@ -48,7 +48,7 @@ def test_transfer(source, tmp_path: Path, capsys, monkeypatch):
     for heading in ("The case", "The plan", "The phases", "The most confident errors"):
         assert heading in page
     assert line.removeprefix("validation: ") in page
-    assert page.count("data:image/png;base64,") == 4
+    assert page.count("data:image/png;base64,") == 6
     assert ".txt 1" in page
     black = tmp_path / "black.png"
     Image.new("L", (SIDE, SIDE), 0).save(black)

@@ -535,7 +535,7 @@ def test_invalid_numbers_and_cuts(reader):
     good = Images(np.zeros((8, 28, 28, 1), np.uint8), np.arange(8) % 2, ("a", "b"))
     invalid: list[dict[str, Any]] = [{"probed": 0}, {"batch_size": -1}, {"small": True}]
     for options in invalid:
-        with pytest.raises(cnnzoo.UsageError, match="cannot assess with"):
+        with pytest.raises(cnnzoo.UsageError, match=r"cannot (assess|predict) with"):
             transfer.assess(reader, good, **options)
     first, *_, last = places = transfer.cuts(reader)
     with pytest.raises(cnnzoo.UsageError, match="unknown cut"):

@@ -13,6 +13,7 @@ from training import fit
 
 import cnnzoo
 from cnnzoo import graph
+from cnnzoo.calibration import apply_temperature
 from cnnzoo.data.arrays import Images
 from cnnzoo.data.mnist import load_embedded
 from cnnzoo.data.sources import open_source
@@ -98,7 +99,7 @@ def test_metrics_have_the_names_of_one_classifier(trained):
 
 def test_the_kept_epoch_is_the_main_classifiers_best(trained):
     model, _, history, validation = trained
-    predictions = probabilities(model, validation)
+    predictions = probabilities(model, validation, raw=True)
     best = int(np.argmin(history["val_loss"]))
     assert cross_entropy(predictions, validation.labels) == pytest.approx(
         history["val_loss"][best], rel=1e-4
@@ -112,11 +113,13 @@ def test_only_the_main_classifier_predicts(trained, digits, tmp_path):
     outputs = model.predict(digits.images[:5], verbose=0)
     assert len(outputs) == 3
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
-    np.testing.assert_array_equal(probabilities(model, digits.images[:5]), outputs[0])
+    raw = probabilities(model, digits.images[:5], raw=True)
+    np.testing.assert_array_equal(raw, outputs[0])
+    calibrated = apply_temperature(raw, model.cnnzoo.temperature)
     path = tmp_path / "digit.png"
     Image.fromarray(digits.images[0].squeeze()).save(path)
     (prediction,) = cnnzoo.predict(model, [path], top=1)
-    assert prediction.top[0][1] == pytest.approx(outputs[0][0].max(), abs=1e-5)
+    assert prediction.top[0][1] == pytest.approx(calibrated[0].max(), abs=1e-5)
 
 
 def test_a_checkpoint_goes_by_the_main_loss(tmp_path):
