@@ -132,10 +132,8 @@ class Evaluation:
         return self._facts(source, self.likely_label_errors())
 
     def _facts(self, source: Source, rows: np.ndarray) -> list[dict]:
-        names, predicted = (
-            [one.name for one in self.classes],
-            self.probabilities.argmax(1),
-        )
+        names = [one.name for one in self.classes]
+        predicted = self.probabilities.argmax(1)
         return [
             {
                 "row": int(row),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from cnnzoo.data.arrays import Source
 from cnnzoo.evaluation import Evaluation, evaluate_probabilities
@@ -149,9 +149,8 @@ class Assessment:
         derived = ("small", "similar", "cut", "majority", "uneven")
         values = {name: getattr(self, name) for name in derived}
         values |= {"table": [row.to_dict() for row in self.table], "used": self.used.name}
-        record = {**asdict(replace(self, sample=None, table=())), **values}
-        del record["sample"]
-        return record
+        fields = {name: value for name, value in vars(self).items() if name != "sample"}
+        return {**fields, **values}
 
     def picture(self) -> bytes:
         """The accuracy at each cut, with trained and random weights, as a PNG."""

@@ -43,13 +43,8 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
     Returns:
         Whether the network has the new statistics.
     """
-    embedding_model = front(network, [cut])
-    moving = [
-        weight
-        for norm in norms(embedding_model)
-        for weight in (norm.moving_mean, norm.moving_variance)
-    ]
-    if not moving:
+    part = front(network, [cut])
+    if not norms(part):
         return False
     sample = in_memory(network, source.take(some_rows(len(source), SAMPLED, seed)))
     mode, labels = metadata_of(network).outside, np.asarray(sample.labels)
@@ -59,14 +54,12 @@ def adapt_batch_norm(network: keras.Model, source: Source, cut: str, seed: int) 
         embeddings = embed(network, [cut], sample, mode)[cut, None]
         return probes.probe(embeddings, labels, widths, seed).accuracy
 
-    before = accuracy()
-    start = [keras.ops.convert_to_numpy(weight.value).copy() for weight in moving]
+    before, start = accuracy(), part.get_weights()
     freeze(network, cut, norm="train")  # also turns dropout off
-    measure(embedding_model, training_batches(network, sample, mode))
+    measure(part, training_batches(network, sample, mode))
     if accuracy() > before:
         return True
-    for weight, value in zip(moving, start, strict=True):
-        weight.assign(value)
+    part.set_weights(start)
     return False
 
 

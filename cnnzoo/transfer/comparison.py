@@ -147,10 +147,8 @@ class Comparison:
 
     def _conclusion(self) -> str:
         best, other = self.best, self.cheapest
-        text, near = (
-            f"{best.name} is the most accurate",
-            f"within {AS_GOOD} standard errors",
-        )
+        text = f"{best.name} is the most accurate"
+        near = f"within {AS_GOOD} standard errors"
         if other is best:
             return f"{text}; no network of fewer multiply-adds is {near} of it"
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -93,7 +93,7 @@ def race(
         )
     train, validation = as_train_validation(train, validation, seed=seed)
     test = as_labelled(test, train.class_names)
-    laps, correct = [], []
+    results, correct = [], []
     with TemporaryDirectory() as temporary:
         place = Path(folder or temporary)
         for name, plan in plans.items():
@@ -108,10 +108,14 @@ def race(
                 verbose=verbose,
             )
             found = evaluate(result.model, test)
-            own = (found.probabilities.argmax(1) == found.labels).astype(float)
-            seconds = sum(phase.seconds for phase in result.phases)
-            laps.append(Lap(name, **score(own, own), seconds=seconds, result=result))
-            correct.append(own)
-    best = correct[laps.index(Race(tuple(laps), len(test)).best)]
-    ranked = map(lambda lap, own: replace(lap, **score(own, best)), laps, correct)
-    return Race(tuple(ranked), len(test))
+            results.append(result)
+            correct.append((found.probabilities.argmax(1) == found.labels).astype(float))
+    seconds = [sum(phase.seconds for phase in result.phases) for result in results]
+    best = max(
+        zip(correct, seconds, strict=True), key=lambda one: (one[0].mean(), -one[1])
+    )
+    laps = [
+        Lap(name, **score(own, best[0]), seconds=time, result=result)
+        for name, own, time, result in zip(plans, correct, seconds, results, strict=True)
+    ]
+    return Race(tuple(laps), len(test))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args
 
 from cnnzoo.data.augment import Augment
@@ -183,13 +183,10 @@ class Plan:
     def to_dict(self) -> dict:
         """The fields as JSON has them."""
         return {
-            **asdict(replace(self, phases=[])),
+            **vars(self),
             "phases": [
-                {
-                    **asdict(replace(phase, augment=None)),
-                    "augment": phase.augment and augment_to_dict(phase.augment),
-                }
-                for phase in self.phases
+                {**vars(p), "augment": p.augment and augment_to_dict(p.augment)}
+                for p in self.phases
             ],
         }
 

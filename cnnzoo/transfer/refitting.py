@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from statistics import median, multimode
+from statistics import median, mode
 from tempfile import TemporaryDirectory
 from typing import Literal
 
@@ -136,11 +136,10 @@ def _settled(phase: Phase, results: Sequence[Result]) -> Phase | None:
         return phase
     if 2 * len(kept) <= len(every):
         return None
-    rates = multimode(done.learning_rate for done in kept)
     return replace(
         phase,
         epochs=round(median(done.epochs for done in kept)),
-        learning_rate=rates[0],
+        learning_rate=mode(done.learning_rate for done in kept),
         alpha=median(done.alpha for done in kept),
         patience=None,
         guarded=False,

@@ -76,13 +76,14 @@ def save_results(
     Raises:
         SaveError: A file cannot be written.
     """
-    if result.folds:
+    if result.folds:  # all images are both
         train = validation = as_training(train)
     else:
         train, validation = as_train_validation(train, validation, seed=seed)
     out, assessment = Path(folder), assessment or result.assessment
-    held_out = None if result.folds else validation
-    measured, outliers = novelty.measure(result.model, train, held_out, seed)
+    folds = result.folds
+    unseen = None if folds else validation
+    measured, outliers = novelty.measure(result.model, train, unseen, seed)
     paths = [
         save(result.model, out / "model.keras"),
         files.write_json(out / "class_names.json", list(train.class_names)),
@@ -91,7 +92,6 @@ def save_results(
     if assessment:
         paths.append(files.write_json(out / "assessment.json", assessment.to_dict()))
     training_files.write(out, train)
-    folds = result.folds
     evaluation = folds.evaluation if folds else evaluate(result.model, validation)
     groups = [*zip((train, validation), outliers, strict=False)]
     sample = assessment.sample if assessment and not folds else None

@@ -217,6 +217,7 @@ def ridge_init(
     problem = RidgeProblem((embeddings - mean) / scale, labels, layer.units)
     probed = problem.cross_validate(seed)
     weights, offsets = problem.solve(problem.penalty())
-    kernel = probed.factor * weights / scale[:, None]
-    layer.set_weights([kernel, probed.factor * offsets - mean @ kernel])
+    factor = probed.factor
+    kernel = factor * weights / scale[:, None]
+    layer.set_weights([kernel, factor * offsets - mean @ kernel])
     return probed.accuracy
