@@ -31,7 +31,7 @@ LABELS = (
     "classes in the features of the network. Images that look like another class were "
     "predicted as that class, by a classifier that was not trained on them, and some "
     "other class is as likely as it is on average for the images with its own label "
-    "(confident learning)."
+    "(confident learning). A network that is often wrong names many correct labels."
 )
 
 
@@ -161,9 +161,12 @@ def _labels(groups: Sequence[tuple[Source, list[dict]]]) -> Section:
     found.sort(key=lambda fact: fact.get("label_probability", -fact.get("distance", 0)))
     return Section(
         "Labels that look wrong",
-        text=LABELS if found else "no label looks wrong",
+        text=f"{len(found)} found. {LABELS}" if found else "no label looks wrong",
         header=("image", "label", "looks like") if found else (),
-        rows=[(fact["image"], fact["label"], _looks_like(fact)) for fact in found],
+        rows=[
+            (fact["image"], fact["label"], _looks_like(fact))
+            for fact in found[: figures.SHOWN]
+        ],
         pictures=[
             (figures.predictions(source, facts, ""), "images whose labels look wrong")
             for source, facts in groups

@@ -20,7 +20,7 @@ BLUE, GREY = "#2b6cb0", "#718096"
 GAP = 0.45  # between two stages, in units of the drawing
 SHOWN = 32  # maximum number of misclassified images
 NAMED = 100  # classes up to which a confusion matrix names them
-LONGEST = 24  # characters of a file name in a caption
+LONGEST = 25  # characters of a line in a caption
 SMALL = (96, 96)  # pixels to which misclassified image files are resized
 
 
@@ -106,12 +106,14 @@ def gallery(images: np.ndarray, captions: Sequence[str], columns: int = 8) -> by
         columns: Number of pictures per row.
     """
     rows = math.ceil(len(images) / columns)
+    longest = max(len(line) for text in captions for line in text.splitlines() or " ")
+    size = min(8, 150 / longest)  # so that a line is as wide as its picture
     figure = Figure(figsize=(1.25 * columns, 1.6 * rows), layout="constrained")
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         pixels = np.clip(image.squeeze(), 0, 255).astype(np.uint8)  # floats would be 0..1
         axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=255)
-        axes.set_title(caption, fontsize=8)
+        axes.set_title(caption, fontsize=size)
         axes.axis("off")
     return as_bytes(figure)
 
@@ -158,11 +160,11 @@ def predictions(source: Source, facts: Sequence[Mapping[str, Any]], none: str) -
 
 
 def _caption(fact: Mapping[str, Any]) -> str:
-    text = f"{literal(fact['image'])[-LONGEST:]}\n{literal(fact['label'])}"
-    if "predicted" not in fact:
-        return text
-    likeliest = literal(fact["predicted"])
-    return f"{text} read as {likeliest}, {100 * fact['probability']:.0f} %"
+    lines = [printable(fact["image"])[-LONGEST:], printable(fact["label"])[:LONGEST]]
+    if "predicted" in fact:
+        likeliest = printable(fact["predicted"])[: LONGEST - len("read as , 100 %")]
+        lines.append(f"read as {likeliest}, {100 * fact['probability']:.0f} %")
+    return literal("\n".join(lines))
 
 
 def literal(name: str) -> str:
